@@ -1,0 +1,122 @@
+"""Files and folders that appear under their name only when they are whole.
+
+Everything is written beside its destination under a hidden name that ends in ``.part`` (before the suffix) and
+then moved by `os.replace`, so that a crash at any moment leaves either the old content or the new.
+"""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from monuseg_cli.errors import OutputError
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file would be larger than the system allows",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOTDIR: "a part of the path is not a folder",
+    errno.EEXIST: "a file of that name is in the way",
+    errno.EISDIR: "it is a folder",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+
+def _part_name(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+
+
+@contextmanager
+def _told_as_output_error(path: Path) -> Iterator[None]:
+    """Turn an OSError of writing into an OutputError about `path`; let errors about other files pass."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        about_other_file = error.filename is not None and not str(error.filename).startswith(str(path.parent))
+        if error.errno not in _REASONS or about_other_file:
+            raise
+        message = f"cannot write {path}: {_REASONS[error.errno]}"
+        raise OutputError(message) from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to, and move it there when the body ends without an error.
+
+    Parameters
+    ----------
+    path : Path
+        Destination; its folder is made if it is missing.
+
+    Yields
+    ------
+    Path
+        The temporary path, with the suffix of `path`.
+
+    Raises
+    ------
+    OutputError
+        If the destination is not a regular file, or writing fails for lack of space, permission or the like.
+    """
+    part = _part_name(path)
+    with _told_as_output_error(path):
+        if path.exists() and not path.is_file():
+            message = f"cannot write {path}: it exists and is not a regular file"
+            raise OutputError(message)
+        make_folder(path.parent)
+        try:
+            yield part
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_folder(path: Path) -> Iterator[Path]:
+    """Give a fresh folder beside `path` to fill, and put it in the place of `path` when the body ends.
+
+    A folder that stood there is removed first. `path` must not hold anything that this call did not make.
+    """
+    part = _part_name(path)
+    with _told_as_output_error(path):
+        make_folder(path.parent)
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            yield part
+            if path.exists():
+                shutil.rmtree(path)
+            part.replace(path)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder `path` and its parents, or say in one line why that cannot be."""
+    with _told_as_output_error(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def write_bytes(path: Path, content: bytes | bytearray) -> None:
+    """Write `content` to `path`, whole or not at all."""
+    with writing(path) as part:
+        part.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write `content` to `path` as UTF-8, whole or not at all."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` to `path` as indented JSON, paths in it as text, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, default=os.fspath) + "\n")

@@ -1,0 +1,43 @@
+"""The command ``monuseg`` and its subcommands."""
+
+from typing import Annotated
+
+import typer
+
+from monuseg_cli import __version__
+from monuseg_cli.cli.download import download
+from monuseg_cli.cli.evaluate import evaluate
+from monuseg_cli.cli.masks import masks
+from monuseg_cli.cli.models import models
+from monuseg_cli.cli.patches import patches
+from monuseg_cli.cli.predict import predict
+from monuseg_cli.cli.train import train
+
+app = typer.Typer(
+    name="monuseg",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for subcommand in (download, masks, patches, train, evaluate, predict, models):
+    app.command()(subcommand)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"monuseg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def monuseg(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find nuclei in H&E tissue: download MoNuSeg, train, evaluate, predict."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

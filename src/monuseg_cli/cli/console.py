@@ -1,0 +1,260 @@
+"""What every command shares: its common options, how it shows progress and results, and how it fails."""
+
+import functools
+import inspect
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.progress import Task as Bar
+from rich.table import Table
+from rich.text import Text
+
+from monuseg_cli.errors import MonusegError
+from monuseg_cli.paths import HOME_VARIABLE, Home
+from monuseg_cli.progress import SILENT, Progress, Task
+
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+class _Rate(ProgressColumn):
+    """Units a second."""
+
+    def render(self, task: Bar) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.1f} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
+
+
+class _BarTask:
+    """A bar on a terminal."""
+
+    def __init__(self, bars: Bars, bar: TaskID) -> None:
+        self._bars, self._bar = bars, bar
+
+    def advance(self, steps: int = 1) -> None:
+        self._bars.advance(self._bar, steps)
+
+    def status(self, text: str) -> None:
+        self._bars.update(self._bar, status=text)
+
+
+class _LineTask:
+    """A line every half minute, where no terminal is."""
+
+    def __init__(self, console: Console, description: str, total: int | None, unit: str) -> None:
+        self._console, self._description, self._total, self._unit = console, description, total, unit
+        self._done = 0
+        self._told = time.monotonic()
+
+    def advance(self, steps: int = 1) -> None:
+        self._done += steps
+        if time.monotonic() - self._told > _SECONDS_BETWEEN_LINES:
+            self._told = time.monotonic()
+            of_total = f" of {self._total}" if self._total else ""
+            self._console.print(f"{self._description}: {self._done}{of_total} {self._unit}")
+
+    def status(self, text: str) -> None:
+        """Keep quiet: what changes with every step is for a bar."""
+
+
+class ConsoleProgress:
+    """Progress on standard error: bars on a terminal, plain lines elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def task(self, description: str, total: int | None, unit: str) -> AbstractContextManager[Task]:
+        """Show a bar while the body runs, or a line now and then where no terminal is."""
+        if self._console.is_terminal:
+            return self._bar(description, total, unit)
+        return nullcontext(_LineTask(self._console, description, total, unit))
+
+    @contextmanager
+    def _bar(self, description: str, total: int | None, unit: str) -> Iterator[Task]:
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[status]}", markup=False),
+        )
+        with Bars(*columns, console=self._console, transient=True) as bars:
+            yield _BarTask(bars, bars.add_task(description, total=total, unit=unit, status=""))
+
+    def info(self, message: str) -> None:
+        """Print a line."""
+        self._console.print(message)
+
+    def warn(self, message: str) -> None:
+        """Print a line that begins with "warning"."""
+        self._console.print(f"warning: {message}", style="yellow")
+
+
+class _QuietProgress(ConsoleProgress):
+    """Warnings only."""
+
+    def task(self, description: str, total: int | None, unit: str) -> AbstractContextManager[Task]:
+        return SILENT.task(description, total, unit)
+
+    def info(self, message: str) -> None:
+        """Print nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a command is given beside its own options.
+
+    Parameters
+    ----------
+    home : Home
+        Where data, runs and models are.
+    progress : Progress
+        For the stage that the command calls.
+    as_json : bool
+        Whether the result is printed as JSON.
+    home_option : Path or None
+        The option --home as typed, to repeat it in the commands that are proposed.
+    out, errors : Console
+        Standard output and standard error.
+    """
+
+    home: Home
+    progress: Progress
+    as_json: bool
+    home_option: Path | None
+    out: Console
+    errors: Console
+
+    def show(self, result: object, *lines: str | Table, then: str | None = None) -> None:
+        """Print a result.
+
+        Parameters
+        ----------
+        result : dataclass instance, dict or list
+            What is printed with --json.
+        *lines : str or rich.table.Table
+            What is printed without.
+        then : str, optional
+            The next command, without ``monuseg``.
+        """
+        if self.as_json:
+            content = result if isinstance(result, dict | list) else asdict(result)  # type: ignore[call-overload]
+            self.out.print(json.dumps(content, indent=2, default=_plain), soft_wrap=True)
+            return
+        for line in lines:
+            self.out.print(line, soft_wrap=isinstance(line, str))
+        if then is not None:
+            self.out.print(f"Next: {self.command(then)}", soft_wrap=True)
+
+    def fail(self, error: MonusegError) -> None:
+        """Print an error as one line, without ending the command."""
+        self.errors.print(f"error: {error}", style="red")
+
+    def command(self, words: str) -> str:
+        """Give a monuseg command as the user would type it here."""
+        home = f" --home {self.home_option}" if self.home_option else ""
+        return f"monuseg {words}{home}"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, MonusegError):
+        return str(value)
+    return os.fspath(value) if isinstance(value, Path) else dict(value)  # type: ignore[call-overload]
+
+
+_COMMON_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "home": (
+        Annotated[
+            Path | None,
+            typer.Option(
+                "--home", envvar=HOME_VARIABLE, help="Folder of data, runs and models.", rich_help_panel="Everywhere"
+            ),
+        ],
+        None,
+    ),
+    "as_json": (
+        Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel="Everywhere")],
+        False,
+    ),
+    "quiet": (
+        Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel="Everywhere")],
+        False,
+    ),
+    "debug": (
+        Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel="Everywhere")],
+        False,
+    ),
+}
+
+
+def command(example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a command of a function whose first parameter is a `Session`.
+
+    The command has the function's other parameters and the common options; its help ends with the example; an error
+    of the tree under `MonusegError` ends it with one line on standard error and the error's exit code.
+
+    Parameters
+    ----------
+    example : str
+        One line that shows how it is used.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(home: Path | None, as_json: bool, quiet: bool, debug: bool, **arguments: Any) -> None:
+            errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+            progress = _QuietProgress(errors) if quiet else ConsoleProgress(errors)
+            out = Console(highlight=False, markup=False)
+            with _failing_in_one_line(errors, debug):
+                function(Session(Home.resolve(home), progress, as_json, home, out, errors), **arguments)
+
+        own = list(inspect.signature(function).parameters.values())[1:]
+        common = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+            for name, (annotation, default) in _COMMON_OPTIONS.items()
+        ]
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        signature = inspect.Signature([*own, *common])
+        run.__signature__ = signature  # type: ignore[attr-defined]
+        run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+        run.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nExample: {example}"
+        return run
+
+    return decorate
+
+
+@contextmanager
+def _failing_in_one_line(console: Console, debug: bool) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("stopped")
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing more can be said, also not when Python flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+    except MonusegError as error:
+        if debug:
+            console.print_exception()
+        console.print(f"error: {error}", style="red")
+        raise typer.Exit(error.exit_code) from None
+
+
+def table(*columns: str) -> Table:
+    """Begin a table: the first column is text, the others are numbers."""
+    begun = Table(box=None, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        begun.add_column(column, justify="right" if index else "left", overflow="fold")
+    return begun

@@ -1,0 +1,41 @@
+"""``monuseg patches``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monuseg_cli.cli.console import Session, command
+from monuseg_cli.dataset.catalog import Split
+from monuseg_cli.dataset.config import PatchesConfig, PatchFormat
+from monuseg_cli.tiling import Edge
+
+_DEFAULT = PatchesConfig(dataset=Path())
+
+
+@command(example="monuseg patches --size 256 --stride 248")
+def patches(
+    session: Session,
+    size: Annotated[int, typer.Option(help="Side of a patch in pixels.")] = _DEFAULT.size_px,
+    stride: Annotated[int, typer.Option(help="Pixels from one patch to the next.")] = _DEFAULT.stride_px,
+    edge: Annotated[
+        Edge, typer.Option(help="Move the last patch back to the image's edge, or leave the rest out.")
+    ] = _DEFAULT.edge,
+    split: Annotated[Split, typer.Option(help="Which cases.")] = _DEFAULT.split,
+    format: Annotated[
+        PatchFormat, typer.Option(help="png: also write pairs of pictures that a person can open.")
+    ] = _DEFAULT.format,
+) -> None:
+    """Cut images and masks into patches, each of which knows its case."""
+    from monuseg_cli.dataset.patches import build_patches
+
+    config = PatchesConfig(session.home.dataset, size, stride, edge, split, format)
+    result = build_patches(config, session.progress)
+    state = "cut now" if result.made else "there already"
+    per_case = result.patches // result.cases
+    session.show(
+        result,
+        f"Patches: {result.folder}, {result.patches} of {size}x{size} px from {result.cases} cases "
+        f"({per_case} each, {state})",
+        then="train --arch unet-se",
+    )

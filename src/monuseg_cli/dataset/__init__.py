@@ -1,0 +1,1 @@
+"""From archives to images, annotations, masks and patches."""

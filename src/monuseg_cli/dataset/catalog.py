@@ -1,0 +1,147 @@
+"""Facts about MoNuSeg 2018: its cases with organ, split and fold, and where its archives are.
+
+Sources: Kumar et al., IEEE TMI 36(7), 2017 (the 30 train images and their organs); Kumar et al., IEEE TMI 39(5),
+2020 (the challenge, its 14 test images); the challenge page, monuseg.grand-challenge.org/Data (the archives).
+The archives are licensed CC BY-NC-SA 4.0.
+"""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from monuseg_cli.errors import InputError
+
+Split = Literal["train", "test"]
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+LICENCE = "CC BY-NC-SA 4.0"
+ATTRIBUTION = "MoNuSeg 2018, Kumar et al., IEEE TMI 36(7), 2017 and 39(5), 2020"
+UNKNOWN_ORGAN = "unknown"
+FOLDS = (1, 2, 3, 4, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """One of the two official archives: its name, its Google Drive id and its published SHA-256."""
+
+    name: str
+    drive_id: str
+    sha256: str
+
+
+ARCHIVES: MappingProxyType[Split, Archive] = MappingProxyType(
+    {
+        # The hashes are those that the package torch_em publishes for its own download.
+        "train": Archive(
+            "MoNuSeg 2018 Training Data.zip",
+            "1ZgqFJomqQGNnsx7w7QBzQQMVA16lbVCA",
+            "25d3d3185bb2970b397cafa72eb664c9b4d24294aee382e7e3df9885affce742",
+        ),
+        "test": Archive(
+            "MoNuSegTestData.zip",
+            "1NKkSQ5T0ZNQ8aUhh0a8Dt2YKYCQXIViw",
+            "13e522387ae8b1bcc0530e13ff9c7b4d91ec74959ef6f6e57747368d7ee6f88a",
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """What is known of a case before its files are seen.
+
+    Parameters
+    ----------
+    case_id : str
+        The full TCGA barcode, which is also the stem of its files.
+    organ : str
+        The organ as the challenge gives it; ``"unknown"`` for the 7 bonus cases.
+    split : {"train", "test"}
+        The archive that holds the case.
+    fold : int or None
+        The cross-validation fold in which the case is validated, 1 to 5. None for test and bonus cases: the test
+        cases are for the final score, and the bonus cases are only ever trained on.
+    """
+
+    case_id: str
+    organ: str
+    split: Split
+    fold: int | None
+
+
+# Organ by organ, each case with its fold. The folds were dealt like cards, 1 2 3 4 5 1 2 ..., down this list: six
+# cases each, every fold with all four large organs and no two of the three 20x cases (HE-71xx) together.
+_CHALLENGE_TRAIN = """
+breast   A7-A13E-01Z-00-DX1 1   A7-A13F-01Z-00-DX1 2   AR-A1AK-01Z-00-DX1 3   AR-A1AS-01Z-00-DX1 4
+breast   E2-A1B5-01Z-00-DX1 5   E2-A14V-01Z-00-DX1 1
+kidney   B0-5711-01Z-00-DX1 2   HE-7128-01Z-00-DX1 3   HE-7129-01Z-00-DX1 4   HE-7130-01Z-00-DX1 5
+kidney   B0-5710-01Z-00-DX1 1   B0-5698-01Z-00-DX1 2
+liver    18-5592-01Z-00-DX1 3   38-6178-01Z-00-DX1 4   49-4488-01Z-00-DX1 5   50-5931-01Z-00-DX1 1
+liver    21-5784-01Z-00-DX1 2   21-5786-01Z-00-DX1 3
+prostate G9-6336-01Z-00-DX1 4   G9-6348-01Z-00-DX1 5   G9-6356-01Z-00-DX1 1   G9-6363-01Z-00-DX1 2
+prostate CH-5767-01Z-00-DX1 3   G9-6362-01Z-00-DX1 4
+bladder  DK-A2I6-01A-01-TS1 5   G2-A2EK-01A-02-TSB 1
+colon    AY-A8YK-01A-01-TS1 2   NH-A8F7-01A-01-TS1 3
+stomach  KB-A93J-01A-01-TS1 4   RD-A8N9-01A-01-TS1 5
+"""
+
+_BONUS_TRAIN = """
+UZ-A9PN-01Z-00-DX1 UZ-A9PJ-01Z-00-DX1 F9-A8NY-01Z-00-DX1 MH-A561-01Z-00-DX1 XS-A8TJ-01Z-00-DX1 FG-A87N-01Z-00-DX1
+BC-A217-01Z-00-DX1
+"""
+
+_TEST = """
+breast   AC-A2FO-01A-01-TS1 AO-A0J2-01A-01-BSA
+kidney   2Z-A9J9-01A-01-TS1 GL-6846-01A-01-BS1 IZ-8196-01A-01-BS1
+prostate EJ-A46H-01A-03-TSC HC-7209-01A-01-TS1
+bladder  CU-A0YN-01A-02-BSB ZF-A9R5-01A-01-TS1
+colon    A6-6782-01A-01-BS1
+lung     44-2665-01B-06-BS6 69-7764-01A-01-TS1
+brain    FG-A4MU-01B-01-TS1 HT-8564-01Z-00-DX1
+"""
+
+
+def _read_tables() -> dict[str, CatalogEntry]:
+    entries = []
+    for line in _CHALLENGE_TRAIN.split("\n"):
+        organ, *pairs = line.split() or [""]
+        for barcode, fold in zip(pairs[::2], pairs[1::2], strict=True):
+            entries.append(CatalogEntry(f"TCGA-{barcode}", organ, "train", int(fold)))
+    entries += [CatalogEntry(f"TCGA-{barcode}", UNKNOWN_ORGAN, "train", None) for barcode in _BONUS_TRAIN.split()]
+    for line in _TEST.split("\n"):
+        organ, *barcodes = line.split() or [""]
+        entries += [CatalogEntry(f"TCGA-{barcode}", organ, "test", None) for barcode in barcodes]
+    return {entry.case_id: entry for entry in entries}
+
+
+CATALOG: MappingProxyType[str, CatalogEntry] = MappingProxyType(_read_tables())
+"""Every case of MoNuSeg 2018 by its id: 30 train cases of the challenge, 7 bonus train cases, 14 test cases."""
+
+
+def train_set(size: int) -> tuple[str, ...]:
+    """List the ids of the train set of 30 cases (the challenge's) or of 37 (with the 7 bonus cases).
+
+    Raises
+    ------
+    InputError
+        If `size` is neither 30 nor 37.
+    """
+    if size not in (30, 37):
+        message = f"there is no train set of {size} cases; --train-set takes 30 or 37"
+        raise InputError(message)
+    train = [entry for entry in CATALOG.values() if entry.split == "train"]
+    return tuple(entry.case_id for entry in train if size == 37 or entry.fold is not None)
+
+
+def validation_fold(fold: int) -> tuple[str, ...]:
+    """List the ids of the six cases that are validated in `fold`.
+
+    Raises
+    ------
+    InputError
+        If `fold` is not 1 to 5.
+    """
+    if fold not in FOLDS:
+        message = f"there is no fold {fold}; --fold takes {FOLDS[0]} to {FOLDS[-1]}"
+        raise InputError(message)
+    return tuple(entry.case_id for entry in CATALOG.values() if entry.fold == fold)

@@ -1,0 +1,299 @@
+"""Official archives, from the network or a local disk -> images and annotations, each checked."""
+
+import hashlib
+import re
+import shutil
+import stat
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from monuseg_cli.atomic import make_folder, writing_folder
+from monuseg_cli.dataset.annotations import read_mpp
+from monuseg_cli.dataset.catalog import ARCHIVES, CATALOG, Archive, Split
+from monuseg_cli.dataset.config import DownloadConfig
+from monuseg_cli.dataset.manifest import Case, Dataset, SourceArchive
+from monuseg_cli.errors import DownloadError, InputError, MissingError, OutputError, VerificationError
+from monuseg_cli.progress import SILENT, Progress
+
+MAX_ENTRY_BYTES = 64 << 20
+"""An entry that unpacks to more is refused; the largest official one has 5 MB."""
+
+_TIMEOUT_S = 60
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadResult:
+    """The data set as it now is, and which splits were unpacked by this call."""
+
+    dataset: Dataset
+    unpacked: tuple[Split, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """The two entries of one case in an archive."""
+
+    case_id: str
+    image: zipfile.ZipInfo
+    annotation: zipfile.ZipInfo
+
+
+def download(config: DownloadConfig, progress: Progress = SILENT) -> DownloadResult:
+    """Fetch, check and unpack the official archives, and write the data set's manifest.
+
+    Without local archives, a split that is there already is not fetched again.
+
+    Raises
+    ------
+    DownloadError
+        If the network fails, or Google Drive answers with a page instead of the file.
+    VerificationError
+        If an archive's SHA-256 is not the published one and `allow_unverified` is not set.
+    InputError
+        If an archive is damaged, unsafe, or not one of MoNuSeg's.
+    MissingError
+        If a local archive does not exist.
+    OutputError
+        If the data set cannot be written.
+    """
+    manifest = Dataset.manifest_path(config.dataset)
+    dataset = Dataset.load(config.dataset) if manifest.is_file() else Dataset(config.dataset)
+    unpacked: list[Split] = []
+    for archive in config.archives or _fetch_missing(config, dataset, progress):
+        split, dataset = _add_archive(config, dataset, archive, progress)
+        unpacked.append(split)
+    return DownloadResult(dataset, tuple(unpacked))
+
+
+def _fetch_missing(config: DownloadConfig, dataset: Dataset, progress: Progress) -> list[Path]:
+    missing = []
+    for split in config.splits:
+        if _is_there(dataset, split):
+            progress.info(f"the {split} split is in {config.dataset} already")
+        else:
+            missing.append(_fetch(config, ARCHIVES[split], progress))
+    return missing
+
+
+def _is_there(dataset: Dataset, split: Split) -> bool:
+    cases = [case for case in dataset.cases if case.split == split]
+    files = [path for case in cases for path in (dataset.image_path(case), dataset.annotation_path(case))]
+    return bool(cases) and all(path.is_file() for path in files)
+
+
+def _fetch(config: DownloadConfig, archive: Archive, progress: Progress) -> Path:
+    """Fetch one archive to the folder ``archives``; an archive that is there already is taken as it is."""
+    import pooch  # takes a third of a second to import, and local archives do not need it
+
+    pooch.get_logger().setLevel("WARNING")
+    folder = config.dataset / "archives"
+    make_folder(folder)
+    url = f"{config.drive_url}?id={archive.drive_id}&export=download&confirm=t"
+
+    def stream(url: str, output_file: str, _: object) -> None:
+        _stream(url, Path(output_file), archive, progress)
+
+    try:
+        return Path(pooch.retrieve(url, known_hash=None, fname=archive.name, path=folder, downloader=stream))
+    except OSError as error:
+        if isinstance(error, DownloadError):
+            raise
+        message = f"cannot write {folder / archive.name}: {error.strerror or error}"
+        raise OutputError(message) from error
+
+
+def _stream(url: str, output: Path, archive: Archive, progress: Progress) -> None:
+    """Write the body of the answer to `output`, or explain what came instead."""
+    import requests
+
+    remedy = f"fetch {url} with a browser and run: monuseg download --archive '{archive.name}'"
+    try:
+        with requests.get(url, stream=True, timeout=_TIMEOUT_S) as answer:
+            if answer.status_code != 200:
+                message = f"{archive.name}: the server answered {answer.status_code} {answer.reason}; {remedy}"
+                raise DownloadError(message)
+            total = int(answer.headers.get("Content-Length", 0)) or None
+            received = 0
+            with output.open("wb") as file, progress.task(archive.name, total, "byte") as task:
+                for chunk in answer.iter_content(_CHUNK_BYTES):
+                    if not received:
+                        _refuse_page(chunk, answer.headers.get("Content-Type", ""), archive, remedy)
+                    file.write(chunk)
+                    received += len(chunk)
+                    task.advance(len(chunk))
+    except requests.RequestException as error:
+        message = f"{archive.name}: the download failed ({_short(error)}); {remedy}"
+        raise DownloadError(message) from error
+    if total is not None and received != total:
+        message = f"{archive.name}: the download ended after {received} of {total} bytes; try again, or {remedy}"
+        raise DownloadError(message)
+
+
+def _short(error: Exception) -> str:
+    return re.sub(r"\s+", " ", str(error))[:120]
+
+
+def _refuse_page(start: bytes, content_type: str, archive: Archive, remedy: str) -> None:
+    """Recognise the pages that Drive sends, with status 200, in the place of a file."""
+    text = start[:65536].lower()
+    if "html" not in content_type.lower() and not text.lstrip().startswith((b"<!doctype html", b"<html")):
+        return
+    if b"quota" in text or b"too many users" in text:
+        reason = "Google Drive refuses: too many people fetched the file, and its quota is used up for today"
+    elif b"virus" in text:
+        reason = "Google Drive asks to confirm that it cannot scan the file for viruses, and did not take our yes"
+    else:
+        reason = "the server sent a web page instead of the file"
+    message = f"{archive.name}: {reason}; {remedy}"
+    raise DownloadError(message)
+
+
+def _add_archive(config: DownloadConfig, dataset: Dataset, path: Path, progress: Progress) -> tuple[Split, Dataset]:
+    """Check and unpack one archive, and write the manifest with its cases."""
+    sha256 = _sha256_of_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            pairs = _pairs(path, archive)
+            split = _split_of(path, pairs)
+            if split not in config.splits:
+                message = f"{path} holds the {split} split, which --split leaves out"
+                raise InputError(message)
+            verified = _verify(config, path, split, sha256, progress)
+            if (there := dataset.archive_of(split)) and there.sha256 == sha256 and _is_there(dataset, split):
+                progress.info(f"the {split} split is in {config.dataset} already")
+                return split, dataset
+            with writing_folder(config.dataset / split) as folder:
+                cases = _unpack(path, archive, pairs, folder, progress)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        message = f"{path} is damaged or no zip archive ({error})"
+        raise InputError(message) from error
+    source = SourceArchive(split, path.name, sha256, verified)
+    dataset = replace(
+        dataset,
+        archives=(*(other for other in dataset.archives if other.split != split), source),
+        cases=tuple(
+            sorted((*(case for case in dataset.cases if case.split != split), *cases), key=lambda case: case.case_id)
+        ),
+    )
+    dataset.save()
+    return split, dataset
+
+
+def _sha256_of_file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        message = f"no archive {path}"
+        raise MissingError(message) from error
+    except OSError as error:
+        message = f"cannot read {path}: {error.strerror}"
+        raise InputError(message) from error
+
+
+def _verify(config: DownloadConfig, path: Path, split: Split, sha256: str, progress: Progress) -> bool:
+    official = ARCHIVES[split].sha256
+    if sha256 == official:
+        return True
+    if not config.allow_unverified:
+        if path.parent == config.dataset / "archives":
+            path.unlink()  # our own download: it must not be taken for whole the next time
+        message = f"{path} has SHA-256 {sha256}, not the published {official}; if you trust it, add --allow-unverified"
+        raise VerificationError(message)
+    progress.warn(f"{path.name} is not the published archive; its hash {sha256} is recorded in the manifest")
+    return False
+
+
+def _pairs(path: Path, archive: zipfile.ZipFile) -> list[_Pair]:
+    """Pair every image with its annotation, after refusing every entry that has no business here."""
+    images: dict[str, zipfile.ZipInfo] = {}
+    annotations: dict[str, zipfile.ZipInfo] = {}
+    for entry in archive.infolist():
+        _refuse_unsafe(path, entry)
+        name = PurePosixPath(entry.filename)
+        kind = {".tif": images, ".xml": annotations}.get(name.suffix.lower())
+        is_litter = name.name.startswith("._") or "__MACOSX" in name.parts
+        if entry.is_dir() or kind is None or is_litter:
+            continue
+        if name.stem in kind:
+            message = f"{path} holds {name.name} twice"
+            raise InputError(message)
+        kind[name.stem] = entry
+    for these, others, lacking in ((images, annotations, "annotation"), (annotations, images, "image")):
+        if orphans := sorted(these.keys() - others.keys()):
+            message = f"{path}: {these[orphans[0]].filename} has no {lacking} ({len(orphans)} such files)"
+            raise InputError(message)
+    return [_Pair(stem, images[stem], annotations[stem]) for stem in sorted(images)]
+
+
+def _refuse_unsafe(path: Path, entry: zipfile.ZipInfo) -> None:
+    name = entry.orig_filename
+    parts = re.split(r"[/\\]", name)
+    problem = None
+    if name.startswith(("/", "\\")) or ".." in parts or re.match(r"[A-Za-z]:", name) or "\0" in name:
+        problem = "would land outside the folder"
+    elif stat.S_ISLNK(entry.external_attr >> 16):
+        problem = "is a symbolic link"
+    elif entry.flag_bits & 0x1:
+        problem = "is encrypted"
+    elif entry.file_size > MAX_ENTRY_BYTES:
+        problem = f"unpacks to {entry.file_size} bytes, more than any file of the data set"
+    if problem:
+        message = f"{path} is refused: its entry {name!r} {problem}"
+        raise InputError(message)
+
+
+def _split_of(path: Path, pairs: Sequence[_Pair]) -> Split:
+    if not pairs:
+        message = f"{path} holds no image with an annotation"
+        raise InputError(message)
+    for pair in pairs:
+        if pair.case_id not in CATALOG:
+            message = f"{path}: {pair.image.filename} is no case of MoNuSeg 2018"
+            raise InputError(message)
+    splits = sorted({CATALOG[pair.case_id].split for pair in pairs})
+    if len(splits) > 1:
+        message = f"{path} mixes cases of the train and the test split"
+        raise InputError(message)
+    return splits[0]
+
+
+def _unpack(
+    path: Path, archive: zipfile.ZipFile, pairs: Sequence[_Pair], folder: Path, progress: Progress
+) -> list[Case]:
+    """Write the files of every pair below `folder`, under names of our own, and describe the cases."""
+    for kind in ("images", "annotations"):
+        (folder / kind).mkdir()
+    cases = []
+    with progress.task(f"unpack {path.name}", len(pairs), "case") as task:
+        for pair in pairs:
+            entry = CATALOG[pair.case_id]
+            image = Path("images", f"{pair.case_id}.tif")
+            annotation = Path("annotations", f"{pair.case_id}.xml")
+            image_sha256 = _extract(archive, pair.image, folder / image)
+            annotation_sha256 = _extract(archive, pair.annotation, folder / annotation)
+            cases.append(
+                Case(
+                    case_id=pair.case_id,
+                    organ=entry.organ,
+                    split=entry.split,
+                    mpp=read_mpp(folder / annotation),
+                    image=(Path(entry.split) / image).as_posix(),
+                    annotation=(Path(entry.split) / annotation).as_posix(),
+                    image_sha256=image_sha256,
+                    annotation_sha256=annotation_sha256,
+                )
+            )
+            task.advance()
+    return cases
+
+
+def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> str:
+    """Unpack one entry, whose checksum zipfile verifies, and hash what was written."""
+    with archive.open(entry) as source, target.open("wb") as file:
+        shutil.copyfileobj(source, file)
+    return _sha256_of_file(target)

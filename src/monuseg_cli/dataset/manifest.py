@@ -1,0 +1,151 @@
+"""The data set on disk: which cases are there, from which archive, with which hashes."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from monuseg_cli.atomic import write_json
+from monuseg_cli.dataset.catalog import Split
+from monuseg_cli.errors import InputError, MissingError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SourceArchive:
+    """The archive that a split was unpacked from, and whether its SHA-256 is the published one."""
+
+    split: Split
+    source: str
+    sha256: str
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One image with its annotation.
+
+    Parameters
+    ----------
+    case_id : str
+        TCGA barcode.
+    organ : str
+        Organ as the challenge gives it.
+    split : {"train", "test"}
+        Which archive it came from.
+    mpp : float or None
+        Micrometres per pixel as the annotation's root states it; None where it states none.
+    image, annotation : str
+        Paths of the TIFF and the XML, relative to the data set's folder, with forward slashes.
+    image_sha256, annotation_sha256 : str
+        Hashes of the two files.
+    """
+
+    case_id: str
+    organ: str
+    split: Split
+    mpp: float | None
+    image: str
+    annotation: str
+    image_sha256: str
+    annotation_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """All cases below one folder.
+
+    Parameters
+    ----------
+    root : Path
+        The folder that holds ``manifest.json``.
+    archives : tuple of SourceArchive
+        One per split that is there.
+    cases : tuple of Case
+        In order of case id.
+    """
+
+    root: Path
+    archives: tuple[SourceArchive, ...] = ()
+    cases: tuple[Case, ...] = ()
+
+    @staticmethod
+    def manifest_path(root: Path) -> Path:
+        """Give the path of the manifest of the data set in `root`."""
+        return root / "manifest.json"
+
+    @classmethod
+    def load(cls, root: Path) -> "Dataset":
+        """Read the manifest in `root`.
+
+        Raises
+        ------
+        MissingError
+            If there is none, that is, nothing was downloaded to `root`.
+        InputError
+            If it cannot be understood.
+        """
+        path = cls.manifest_path(root)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["schema"] != SCHEMA:
+                message = f"{path} has schema {content['schema']}, not {SCHEMA}; run: monuseg download"
+                raise InputError(message)
+            archives = tuple(SourceArchive(**archive) for archive in content["archives"])
+            return cls(root, archives, tuple(Case(**case) for case in content["cases"]))
+        except FileNotFoundError as error:
+            message = f"no data set in {root}; get it with: monuseg download"
+            raise MissingError(message) from error
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            message = f"{path} is damaged; remove it and run: monuseg download"
+            raise InputError(message) from error
+
+    def save(self) -> None:
+        """Write the manifest, whole or not at all."""
+        content = {
+            "schema": SCHEMA,
+            "archives": [asdict(archive) for archive in self.archives],
+            "cases": [asdict(case) for case in self.cases],
+        }
+        write_json(self.manifest_path(self.root), content)
+
+    def archive_of(self, split: Split) -> SourceArchive | None:
+        """Give the archive that `split` came from, None where the split is not there."""
+        return next((archive for archive in self.archives if archive.split == split), None)
+
+    def of_split(self, *splits: Split) -> tuple[Case, ...]:
+        """List the cases of `splits`.
+
+        Raises
+        ------
+        MissingError
+            If one of the splits was not downloaded.
+        """
+        for split in splits:
+            if self.archive_of(split) is None:
+                message = f"the {split} split is not in {self.root}; get it with: monuseg download --split {split}"
+                raise MissingError(message)
+        return tuple(case for case in self.cases if case.split in splits)
+
+    def select(self, case_ids: Sequence[str]) -> tuple[Case, ...]:
+        """List the cases with these ids, in the order of the manifest.
+
+        Raises
+        ------
+        MissingError
+            If one of them is not there; the message counts and names the first.
+        """
+        there = {case.case_id for case in self.cases}
+        if missing := [case_id for case_id in case_ids if case_id not in there]:
+            message = f"{len(missing)} cases are not in {self.root} (the first: {missing[0]}); run: monuseg download"
+            raise MissingError(message)
+        return tuple(case for case in self.cases if case.case_id in set(case_ids))
+
+    def image_path(self, case: Case) -> Path:
+        """Give the path of the case's image."""
+        return self.root / case.image
+
+    def annotation_path(self, case: Case) -> Path:
+        """Give the path of the case's annotation."""
+        return self.root / case.annotation

@@ -1,0 +1,205 @@
+"""Label images and images -> a store of patches that remembers which case each came from."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from monuseg_cli.atomic import write_json, writing_folder
+from monuseg_cli.dataset.config import PatchesConfig
+from monuseg_cli.dataset.manifest import Case, Dataset
+from monuseg_cli.dataset.masks import labels_path, read_labels, require_masks
+from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.images import read_image
+from monuseg_cli.progress import SILENT, Progress
+from monuseg_cli.tiling import Edge, grid
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PatchStore:
+    """Patches on disk, mapped into memory and not read until they are used.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the store is.
+    images : ndarray of shape (N, P, P, 3), uint8
+    labels : ndarray of shape (N, P, P), int32
+        Label images; a nucleus keeps the label that it has in its case.
+    case_ids : tuple of str
+        Case of each patch, N of them.
+    origins : ndarray of shape (N, 2), intp
+        Row and column of each patch's first pixel in its image.
+    """
+
+    folder: Path
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+    case_ids: tuple[str, ...]
+    origins: NDArray[np.intp]
+
+    @classmethod
+    def load(cls, folder: Path) -> "PatchStore":
+        """Open the store in `folder`.
+
+        Raises
+        ------
+        MissingError
+            If there is none.
+        InputError
+            If its parts do not fit together.
+        """
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            images = np.load(folder / "images.npy", mmap_mode="r")
+            labels = np.load(folder / "labels.npy", mmap_mode="r")
+            case_ids = tuple(patch["case_id"] for patch in manifest["patches"])
+            origins = np.array([(patch["row"], patch["col"]) for patch in manifest["patches"]], dtype=np.intp)
+        except FileNotFoundError as error:
+            message = f"no patches in {folder}; cut them with: monuseg patches"
+            raise MissingError(message) from error
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            message = f"the patches in {folder} are damaged; remove the folder and run: monuseg patches"
+            raise InputError(message) from error
+        if not len(images) == len(labels) == len(case_ids):
+            message = f"the patches in {folder} are not whole; remove the folder and run: monuseg patches"
+            raise InputError(message)
+        return cls(folder, images, labels, case_ids, origins.reshape(-1, 2))
+
+    def of_cases(self, case_ids: Iterable[str]) -> NDArray[np.intp]:
+        """List the indices of all patches of these cases, ascending.
+
+        Raises
+        ------
+        MissingError
+            If a case has no patch in the store.
+        """
+        wanted = set(case_ids)
+        if absent := sorted(wanted - set(self.case_ids)):
+            message = f"{len(absent)} cases have no patch in {self.folder} (the first: {absent[0]})"
+            raise MissingError(message)
+        return np.flatnonzero([case_id in wanted for case_id in self.case_ids])
+
+
+@dataclass(frozen=True, slots=True)
+class PatchesResult:
+    """Where the store is and what it holds; `made` is False where it was there already."""
+
+    folder: Path
+    patches: int
+    cases: int
+    size_px: int
+    stride_px: int
+    edge: Edge
+    made: bool
+
+
+def build_patches(config: PatchesConfig, progress: Progress = SILENT) -> PatchesResult:
+    """Cut the images and label images of a split into patches.
+
+    A store made by the same settings from the same images and label images is not made again.
+
+    Raises
+    ------
+    MissingError
+        If the data set, the split or a mask is not there.
+    InputError
+        If an image is smaller than a patch, cannot be read, or does not fit its mask.
+    OutputError
+        If the store cannot be written.
+    """
+    if config.size_px < 1 or config.stride_px < 1:
+        message = f"--size and --stride must be at least 1, not {config.size_px} and {config.stride_px}"
+        raise InputError(message)
+    dataset = Dataset.load(config.dataset)
+    cases = dataset.of_split(config.split)
+    require_masks(config.dataset, [case.case_id for case in cases])
+    settings = _settings(config, dataset, cases)
+    made = not _is_current(config.folder, settings)
+    if made:
+        with writing_folder(config.folder) as folder:
+            patches = _cut(config, dataset, cases, folder, progress)
+            write_json(folder / "manifest.json", {**settings, "patches": patches})
+    store = PatchStore.load(config.folder)
+    return PatchesResult(
+        folder=config.folder,
+        patches=len(store.case_ids),
+        cases=len(cases),
+        size_px=config.size_px,
+        stride_px=config.stride_px,
+        edge=config.edge,
+        made=made,
+    )
+
+
+def _settings(config: PatchesConfig, dataset: Dataset, cases: Sequence[Case]) -> dict[str, object]:
+    """Describe everything that the patches depend on, as it stands in the store's manifest."""
+    sources = {}
+    for case in cases:
+        labels = labels_path(dataset.root, case.case_id).read_bytes()
+        sources[case.case_id] = [case.image_sha256, hashlib.sha256(labels).hexdigest()]
+    wanted = asdict(config)
+    del wanted["dataset"]
+    return {"schema": SCHEMA, **wanted, "sources": sources}
+
+
+def _is_current(folder: Path, settings: dict[str, object]) -> bool:
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        del manifest["patches"]
+    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+        return False
+    # Pairs of PNG beside the arrays do no harm to who did not ask for them.
+    if manifest.get("format") == "png":
+        settings = {**settings, "format": "png"}
+    return bool(manifest == settings)
+
+
+def _cut(
+    config: PatchesConfig, dataset: Dataset, cases: Sequence[Case], folder: Path, progress: Progress
+) -> list[dict[str, str | int]]:
+    """Fill the arrays in `folder`, case by case, and list case, row and column of each patch."""
+    size = config.size_px
+    patches: list[dict[str, str | int]] = []
+    shapes = [_labels_shape(config, case) for case in cases]
+    total = sum(len(grid(shape, size, config.stride_px, config.edge)) for shape in shapes)
+    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (total, size, size, 3))
+    labels = np.lib.format.open_memmap(folder / "labels.npy", "w+", np.int32, (total, size, size))
+    if config.format == "png":
+        (folder / "png").mkdir()
+    with progress.task("patches", len(cases), "case") as task:
+        for case, shape in zip(cases, shapes, strict=True):
+            pixels, _ = read_image(dataset.image_path(case))
+            label_image = read_labels(labels_path(dataset.root, case.case_id))
+            if pixels.shape[:2] != shape:
+                message = f"the mask of {case.case_id} is {shape}, its image {pixels.shape[:2]}; run: monuseg masks"
+                raise InputError(message)
+            for row, col in grid(shape, size, config.stride_px, config.edge):
+                here = len(patches)
+                window = np.s_[row : row + size, col : col + size]
+                images[here], labels[here] = pixels[window], label_image[window]
+                patches.append({"case_id": case.case_id, "row": int(row), "col": int(col)})
+                if config.format == "png":
+                    stem = folder / "png" / f"{case.case_id}_r{row:04d}_c{col:04d}"
+                    mask = (label_image[window] > 0).astype(np.uint8) * 255
+                    stem.with_name(f"{stem.name}_image.png").write_bytes(imagecodecs.png_encode(pixels[window]))
+                    stem.with_name(f"{stem.name}_mask.png").write_bytes(imagecodecs.png_encode(mask))
+            task.advance()
+    images.flush()
+    labels.flush()
+    return patches
+
+
+def _labels_shape(config: PatchesConfig, case: Case) -> tuple[int, int]:
+    height, width = read_labels(labels_path(config.dataset, case.case_id)).shape
+    if min(height, width) < config.size_px:
+        message = f"the image of {case.case_id} is {height}x{width}, smaller than a patch of --size {config.size_px}"
+        raise InputError(message)
+    return height, width

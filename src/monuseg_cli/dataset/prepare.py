@@ -1,0 +1,34 @@
+"""What a stage needs and is not there yet, made in order."""
+
+from monuseg_cli.dataset.config import MasksConfig, PatchesConfig
+from monuseg_cli.dataset.masks import build_masks
+from monuseg_cli.dataset.patches import PatchStore, build_patches
+from monuseg_cli.progress import SILENT, Progress
+
+
+def prepare_masks(config: MasksConfig, progress: Progress = SILENT) -> None:
+    """Make the masks that are missing, and say so.
+
+    Raises
+    ------
+    MonusegError
+        As `build_masks` does.
+    """
+    result = build_masks(config, progress)
+    if result.made:
+        progress.info(f"made {result.made} missing masks in {result.folder}")
+
+
+def prepare_patches(config: PatchesConfig, progress: Progress = SILENT) -> PatchStore:
+    """Make the masks and patches that are missing, say so, and open the store.
+
+    Raises
+    ------
+    MonusegError
+        As `build_masks` and `build_patches` do.
+    """
+    prepare_masks(MasksConfig(config.dataset, splits=(config.split,)), progress)
+    result = build_patches(config, progress)
+    if result.made:
+        progress.info(f"cut {result.patches} missing patches into {result.folder}")
+    return PatchStore.load(result.folder)

@@ -1,0 +1,1 @@
+"""From images and a model to scores, and from scores to tables."""

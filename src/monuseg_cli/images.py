@@ -1,0 +1,266 @@
+"""Pixels of any kind and depth -> (H, W, 3) uint8, or one clear error."""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from monuseg_cli.errors import InputError, MissingError, MonusegError
+
+TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".svs"})
+PLAIN_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
+SUFFIXES = TIFF_SUFFIXES | PLAIN_SUFFIXES
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How the pixels of one image become 8-bit RGB.
+
+    Parameters
+    ----------
+    dtype : numpy dtype
+        Of the stored samples.
+    samples : int
+        Samples a pixel: 1 (grey or palette), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha).
+    palette : ndarray of shape (3, K), uint16, or None
+        Colours of a palette image.
+    inverted : bool
+        True where 0 is white (TIFF's MINISWHITE).
+    """
+
+    dtype: np.dtype[np.generic]
+    samples: int = 3
+    palette: NDArray[np.uint16] | None = None
+    inverted: bool = False
+
+    def require_clear(self) -> None:
+        """Check that the meaning of such pixels is clear.
+
+        Raises
+        ------
+        ValueError
+            If it is not; the message says why.
+        """
+        problem = None
+        if self.dtype == np.bool_:
+            problem = "its pixels are one bit, a mask rather than an image"
+        elif self.dtype.type not in (np.uint8, np.uint16, np.float16, np.float32, np.float64):
+            problem = f"its samples are {self.dtype}, whose range has no agreed meaning; save it as 8-bit RGB"
+        elif not 1 <= self.samples <= 4:
+            problem = f"it has {self.samples} channels, so it is no H&E image in RGB"
+        if problem:
+            raise ValueError(problem)
+
+    def note(self) -> str | None:
+        """Say what is converted; None for 8-bit RGB, where nothing is."""
+        parts = []
+        if self.palette is not None:
+            parts.append("palette looked up")
+        elif self.dtype != np.uint8:
+            kind = "0..65535" if self.dtype.kind == "u" else "0..1"
+            parts.append(f"{self.dtype} of range {kind} scaled to 8 bits")
+        if self.samples <= 2 and self.palette is None:
+            parts.append("grey taken as equal red, green and blue")
+        if self.samples in (2, 4):
+            parts.append("transparency laid over white")
+        if self.inverted:
+            parts.append("white-is-zero inverted")
+        return ", ".join(parts) or None
+
+    def apply(self, pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+        """Convert pixels of this kind.
+
+        Parameters
+        ----------
+        pixels : ndarray of shape (H, W) or (H, W, samples)
+            Of the dtype given.
+
+        Returns
+        -------
+        ndarray of shape (H, W, 3), uint8
+
+        Raises
+        ------
+        ValueError
+            If floating-point samples are not within 0..1, or a palette lacks a colour that is used.
+        """
+        if self.palette is not None:
+            index = pixels.reshape(pixels.shape[:2]).astype(np.intp)
+            if index.size and index.max() >= self.palette.shape[1]:
+                message = "a pixel names a colour that the palette does not have"
+                raise ValueError(message)
+            return (self.palette.T[index] >> 8).astype(np.uint8)
+        scaled = _to_uint8(pixels.reshape(*pixels.shape[:2], -1))
+        colour = scaled[..., : 3 if self.samples >= 3 else 1]
+        if self.inverted:
+            colour = 255 - colour
+        if self.samples in (2, 4):
+            alpha = scaled[..., -1:].astype(np.uint16)
+            colour = ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+        return np.ascontiguousarray(np.broadcast_to(colour, (*colour.shape[:2], 3)))
+
+
+def _to_uint8(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.uint8, copy=False)
+    if pixels.dtype == np.uint16:
+        return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    values = pixels.astype(np.float64)
+    if not (values.min(initial=0) >= 0 and values.max(initial=0) <= 1):  # also False for NaN
+        message = "its floating-point samples are not within 0..1, so their range is unclear; save it as 8-bit RGB"
+        raise ValueError(message)
+    return np.rint(values * 255).astype(np.uint8)
+
+
+def conversion_of_page(page: tifffile.TiffPage | tifffile.TiffFrame) -> Conversion:
+    """Tell how the pixels of a TIFF page, as tifffile decodes them, become 8-bit RGB.
+
+    Raises
+    ------
+    ValueError
+        If the page is no single image, or the meaning of its pixels is not clear.
+    """
+    page = page.aspage()
+    photometric = tifffile.PHOTOMETRIC(page.photometric)
+    known = {
+        tifffile.PHOTOMETRIC.RGB,
+        tifffile.PHOTOMETRIC.YCBCR,  # decoded to RGB by the JPEG and JPEG 2000 codecs
+        tifffile.PHOTOMETRIC.MINISBLACK,
+        tifffile.PHOTOMETRIC.MINISWHITE,
+        tifffile.PHOTOMETRIC.PALETTE,
+    }
+    problem = None
+    if photometric not in known:
+        problem = f"its colours are {photometric.name}, which is not supported; save it as 8-bit RGB"
+    elif page.axes not in ("YX", "YXS"):
+        problem = f"its axes are {page.axes}; only whole images of contiguous samples (YX or YXS) are supported"
+    if problem:
+        raise ValueError(problem)
+    conversion = Conversion(
+        dtype=np.dtype(np.bool_) if page.bitspersample == 1 else np.dtype(page.dtype),
+        samples=page.samplesperpixel,
+        palette=page.colormap if photometric == tifffile.PHOTOMETRIC.PALETTE else None,
+        inverted=photometric == tifffile.PHOTOMETRIC.MINISWHITE,
+    )
+    conversion.require_clear()
+    return conversion
+
+
+@contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Turn what the decoding libraries raise for a missing, damaged or unsupported image into one clear error.
+
+    Raises
+    ------
+    MissingError
+        If the file does not exist.
+    InputError
+        For everything else that keeps the image from being read.
+    """
+    try:
+        yield
+    except MonusegError:
+        raise
+    except FileNotFoundError as error:
+        message = f"no image {path}"
+        raise MissingError(message) from error
+    except UnidentifiedImageError as error:
+        message = f"{path}: not an image, or damaged"
+        raise InputError(message) from error
+    except Image.DecompressionBombError as error:
+        message = f"{path}: more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels; save it as a tiled TIFF"
+        raise InputError(message) from error
+    # imagecodecs' errors are RuntimeErrors, tifffile's are ValueErrors, Pillow's for broken PNG chunks SyntaxErrors.
+    except (OSError, ValueError, RuntimeError, SyntaxError, LookupError, struct.error, TypeError) as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        message = f"{path}: {reason}"
+        raise InputError(message) from error
+
+
+def open_tiff(path: Path) -> tifffile.TiffFile:
+    """Open a TIFF and check that all of its first page is there; call it within `decoding`.
+
+    Raises
+    ------
+    ValueError
+        If the file is no TIFF, or ends before the pixels of its first page do.
+    """
+    tiff = tifffile.TiffFile(path)
+    try:
+        require_whole(tiff.pages.first)
+    except ValueError:
+        tiff.close()
+        raise
+    return tiff
+
+
+def require_whole(page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
+    """Check that the file reaches to the end of every tile or strip of `page`.
+
+    Raises
+    ------
+    ValueError
+        If it does not, or the page has no pixels.
+    """
+    size = page.parent.filehandle.size
+    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
+    if not ends or not all(page.shape):
+        message = "it has no pixels"
+        raise ValueError(message)
+    if max(ends) > size:
+        message = f"truncated: it ends at byte {size}, its pixels at byte {max(ends)}"
+        raise ValueError(message)
+
+
+def read_image(path: Path) -> tuple[NDArray[np.uint8], str | None]:
+    """Read a whole image: the first page of a TIFF, or a PNG, JPEG, BMP or WebP, upright.
+
+    Returns
+    -------
+    pixels : ndarray of shape (H, W, 3), uint8
+    note : str or None
+        What was converted to come to 8-bit RGB; None where nothing was.
+
+    Raises
+    ------
+    MissingError
+        If the file does not exist.
+    InputError
+        If it is no image, is damaged, or its pixels have no clear meaning.
+    """
+    with decoding(path):
+        if path.suffix.lower() in PLAIN_SUFFIXES:
+            with Image.open(path) as image:
+                return _decode_plain(image)
+        with open_tiff(path) as tiff:
+            page = tiff.pages.first
+            conversion = conversion_of_page(page)
+            return conversion.apply(page.asarray()), conversion.note()
+
+
+def _decode_plain(image: Image.Image) -> tuple[NDArray[np.uint8], str | None]:
+    notes = {
+        "P": "palette looked up",
+        "L": "grey taken as equal red, green and blue",
+        "CMYK": "CMYK converted to RGB",
+        "YCbCr": None,
+        "RGB": None,
+    }
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
+        pixels = np.asarray(upright.convert("RGBA"))
+        return Conversion(pixels.dtype, 4).apply(pixels), "transparency laid over white"
+    if upright.mode in notes:
+        return np.asarray(upright.convert("RGB")), notes[upright.mode]
+    pixels = np.asarray(upright)
+    if upright.mode.startswith("I;16"):
+        pixels = pixels.astype(np.uint16)
+    conversion = Conversion(pixels.dtype, 1)
+    conversion.require_clear()
+    return conversion.apply(pixels), conversion.note()

@@ -1,0 +1,1 @@
+"""Architectures, their registry, and weights with their cards."""

@@ -1,0 +1,81 @@
+"""DeepLabV3 (Chen et al., "Rethinking Atrous Convolution", 2017) as torchvision builds it."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torchvision.models import MobileNet_V3_Large_Weights, ResNet50_Weights, WeightsEnum, mobilenet_v3_large, resnet50
+from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large, deeplabv3_resnet50
+
+from monuseg_cli.errors import DownloadError
+
+
+class _DeepLabV3(nn.Module):
+    """One tensor in, one tensor of logits out, whatever torchvision returns."""
+
+    build: Callable[..., nn.Module]
+    build_classifier: Callable[..., nn.Module]
+    imagenet_weights: WeightsEnum
+
+    def __init__(self, *, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.network = type(self).build(weights=None, weights_backbone=None, num_classes=out_channels, aux_loss=False)
+        if in_channels != 3:
+            self._replace_first_convolution(in_channels)
+
+    def _replace_first_convolution(self, in_channels: int) -> None:
+        for parent in self.network.modules():
+            for name, child in parent.named_children():
+                if isinstance(child, nn.Conv2d):
+                    fresh = nn.Conv2d(
+                        in_channels,
+                        child.out_channels,
+                        (child.kernel_size[0], child.kernel_size[1]),
+                        stride=(child.stride[0], child.stride[1]),
+                        padding=(int(child.padding[0]), int(child.padding[1])),
+                        bias=child.bias is not None,
+                    )
+                    setattr(parent, name, fresh)
+                    return
+
+    def load_imagenet_backbone(self) -> None:
+        """Fetch torchvision's ImageNet weights of the backbone and start from them.
+
+        Raises
+        ------
+        DownloadError
+            If they can neither be found in torch's cache nor fetched.
+        """
+        try:
+            state = self.imagenet_weights.get_state_dict(progress=False, check_hash=True)
+        except (OSError, RuntimeError) as error:
+            message = (
+                f"the ImageNet weights {self.imagenet_weights.url} cannot be fetched ({error}); leave out --pretrained"
+            )
+            raise DownloadError(message) from error
+        classifier = type(self).build_classifier()
+        classifier.load_state_dict(state)
+        features = getattr(classifier, "features", classifier)
+        backbone = self.network.backbone
+        assert isinstance(backbone, nn.Module)
+        backbone.load_state_dict({name: features.state_dict()[name] for name in backbone.state_dict()})
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give raw logits (N, out_channels, H, W) for images (N, in_channels, H, W) of any size."""
+        logits: Tensor = self.network(x)["out"]
+        return logits
+
+
+class DeepLabV3ResNet50(_DeepLabV3):
+    """DeepLabV3 with a ResNet-50 of output stride 8."""
+
+    build = staticmethod(deeplabv3_resnet50)
+    build_classifier = staticmethod(resnet50)
+    imagenet_weights = ResNet50_Weights.IMAGENET1K_V1
+
+
+class DeepLabV3MobileNet(_DeepLabV3):
+    """DeepLabV3 with a MobileNetV3-Large of output stride 16."""
+
+    build = staticmethod(deeplabv3_mobilenet_v3_large)
+    build_classifier = staticmethod(mobilenet_v3_large)
+    imagenet_weights = MobileNet_V3_Large_Weights.IMAGENET1K_V1

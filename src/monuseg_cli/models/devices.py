@@ -1,0 +1,43 @@
+"""Which device the network runs on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+from monuseg_cli.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+def pick_device(name: str) -> torch.device:
+    """Give the device of that name; ``"auto"`` takes CUDA, then mps, then the CPU, whichever is there first.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown, or this machine or this build of torch has no such device.
+    """
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next(candidate for candidate in ("cuda", "mps", "cpu") if there[candidate])
+    if name not in there:
+        message = f"unknown device {name!r}; choose from: {', '.join(get_args(Device))}"
+        raise InputError(message)
+    if not there[name]:
+        message = f"torch finds no {name} device here; use --device auto"
+        raise InputError(message)
+    return torch.device(name)
+
+
+def place(model: nn.Module, device: torch.device) -> None:
+    """Move a model to a device, its weights in channels-last order, in which convolutions are faster there."""
+    import torch
+
+    model.to(device)
+    model.to(memory_format=torch.channels_last)

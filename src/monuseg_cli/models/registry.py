@@ -1,0 +1,167 @@
+"""Every architecture by name; torch is imported only when one is built."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from monuseg_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """What is known of an architecture without building it.
+
+    Parameters
+    ----------
+    name : str
+        As the user types it.
+    target : str
+        ``"module:Class"``; the class takes ``in_channels``, ``out_channels`` and the options as keywords.
+    summary : str
+        One line for lists.
+    options : mapping of str to bool, int or float
+        Every option with its default; the class has none of its own.
+    min_train_batch : int
+        The smallest batch it can be trained on.
+    pretrainable : bool
+        Whether the class has a method ``load_imagenet_backbone``.
+    """
+
+    name: str
+    target: str
+    summary: str
+    options: Mapping[str, bool | int | float] = field(default_factory=lambda: MappingProxyType({}))
+    min_train_batch: int = 1
+    pretrainable: bool = False
+
+
+class Registry:
+    """Architectures by name, in the order in which they were registered."""
+
+    def __init__(self) -> None:
+        self._architectures: dict[str, Architecture] = {}
+
+    def register(self, architecture: Architecture) -> None:
+        """Add an architecture.
+
+        Raises
+        ------
+        ValueError
+            If the name is taken.
+        """
+        if architecture.name in self._architectures:
+            message = f"an architecture named {architecture.name!r} is registered already"
+            raise ValueError(message)
+        self._architectures[architecture.name] = architecture
+
+    def names(self) -> tuple[str, ...]:
+        """List the names of all architectures."""
+        return tuple(self._architectures)
+
+    def get(self, name: str) -> Architecture:
+        """Give the architecture of that name.
+
+        Raises
+        ------
+        InputError
+            If there is none; the message lists the names.
+        """
+        try:
+            return self._architectures[name]
+        except KeyError:
+            message = f"unknown architecture {name!r}; choose from: {', '.join(self.names())}"
+            raise InputError(message) from None
+
+    def create(self, name: str, *, in_channels: int = 3, out_channels: int = 1, **options: Any) -> nn.Module:
+        """Build a model with fresh weights.
+
+        Parameters
+        ----------
+        name : str
+            One of `names`.
+        in_channels, out_channels : int
+            Channels of the image and of the logits.
+        **options
+            Those of the architecture that differ from its defaults.
+
+        Returns
+        -------
+        torch.nn.Module
+            Takes (N, in_channels, H, W) float32 for any H, W >= 1 and gives raw logits (N, out_channels, H, W).
+
+        Raises
+        ------
+        InputError
+            If the name or an option is unknown; the message lists the choices.
+        """
+        architecture = self.get(name)
+        if unknown := sorted(options.keys() - architecture.options.keys()):
+            choices = ", ".join(architecture.options) or "none"
+            message = f"{name} has no option {unknown[0]!r}; its options: {choices}"
+            raise InputError(message)
+        module, _, attribute = architecture.target.partition(":")
+        build = getattr(importlib.import_module(module), attribute)
+        model: nn.Module = build(
+            in_channels=in_channels, out_channels=out_channels, **{**architecture.options, **options}
+        )
+        return model
+
+
+REGISTRY = Registry()
+names = REGISTRY.names
+get = REGISTRY.get
+create = REGISTRY.create
+
+REGISTRY.register(
+    Architecture(
+        name="unet",
+        target="monuseg_cli.models.unet:UNet",
+        summary="U-Net: two convolutions a level, no squeeze-and-excitation",
+        options=MappingProxyType(
+            {"width": 16, "depth": 4, "convolutions": 2, "squeeze_excitation": False, "dropout": 0.05}
+        ),
+    )
+)
+REGISTRY.register(
+    Architecture(
+        name="unet-se",
+        target="monuseg_cli.models.unet:UNet",
+        summary="SE-U-Net: one convolution a level, then squeeze-and-excitation",
+        options=MappingProxyType(
+            {"width": 16, "depth": 4, "convolutions": 1, "squeeze_excitation": True, "dropout": 0.05}
+        ),
+    )
+)
+REGISTRY.register(
+    Architecture(
+        name="segnet",
+        target="monuseg_cli.models.segnet:SegNet",
+        summary="SegNet: max-unpooling with the encoder's indices",
+        options=MappingProxyType({"width": 24}),
+    )
+)
+REGISTRY.register(
+    Architecture(
+        name="deeplabv3",
+        target="monuseg_cli.models.deeplabv3:DeepLabV3ResNet50",
+        summary="DeepLabV3 with a ResNet-50 (torchvision)",
+        min_train_batch=2,  # its image-level pooling feeds batch norm one value a channel and image
+        pretrainable=True,
+    )
+)
+REGISTRY.register(
+    Architecture(
+        name="deeplabv3-mobilenet",
+        target="monuseg_cli.models.deeplabv3:DeepLabV3MobileNet",
+        summary="DeepLabV3 with a MobileNetV3-Large (torchvision)",
+        min_train_batch=2,
+        pretrainable=True,
+    )
+)

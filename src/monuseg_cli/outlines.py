@@ -1,0 +1,61 @@
+"""Label image -> outlines drawn on an image: the one renderer."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+GREEN = (0, 255, 64)
+YELLOW = (255, 225, 0)
+
+
+def outline_pixels(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Mark the outermost pixels of every nucleus, so that two that touch show a line each.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (H, W), integer
+        Label image, 0 background.
+
+    Returns
+    -------
+    ndarray of shape (H, W), bool
+        True where a pixel of a nucleus has a 4-neighbour of another label, or lies on the image's border.
+    """
+    padded = np.pad(labels, 1)
+    inner = padded[1:-1, 1:-1]
+    different = np.zeros(labels.shape, dtype=np.bool_)
+    for neighbour in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):
+        different |= neighbour != inner
+    different &= inner != 0
+    return different
+
+
+def draw_outlines(
+    image: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    colour: tuple[int, int, int] = GREEN,
+    width_px: int = 1,
+) -> NDArray[np.uint8]:
+    """Draw the outline of every nucleus on a copy of the image.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W, 3), uint8
+        The image to draw on; it is not changed.
+    labels : ndarray of shape (H, W), integer
+        Label image, 0 background.
+    colour : tuple of int
+        Red, green, blue.
+    width_px : int
+        Width of the line, which grows outwards from the nucleus' own outermost pixels.
+
+    Returns
+    -------
+    ndarray of shape (H, W, 3), uint8
+    """
+    line = outline_pixels(labels)
+    if width_px > 1:
+        line = ndimage.binary_dilation(line, iterations=width_px - 1)
+    drawn = image.copy()
+    drawn[line] = colour
+    return drawn

@@ -1,0 +1,122 @@
+"""Where data, runs and models live when no path is given."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from monuseg_cli.errors import InputError, MissingError
+
+HOME_VARIABLE = "MONUSEG_HOME"
+BEST_WEIGHTS = "best.safetensors"
+LAST_WEIGHTS = "last.safetensors"
+RECIPE_FILE = "recipe.toml"
+
+_NAME = re.compile(r"[\w][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder that holds everything the toolkit keeps.
+
+    Parameters
+    ----------
+    root : Path
+        Holds ``data/monuseg`` (images, annotations, masks, patches), ``runs`` and ``models``.
+    """
+
+    root: Path
+
+    @classmethod
+    def resolve(cls, explicit: Path | None = None) -> "Home":
+        """Choose the root: `explicit`, else the variable MONUSEG_HOME, else the platform's place for user data."""
+        if explicit is not None:
+            return cls(explicit.expanduser())
+        if named := os.environ.get(HOME_VARIABLE):
+            return cls(Path(named).expanduser())
+        return cls(platformdirs.user_data_path("monuseg", appauthor=False))
+
+    @property
+    def dataset(self) -> Path:
+        """The folder of the MoNuSeg data set."""
+        return self.root / "data" / "monuseg"
+
+    @property
+    def runs(self) -> Path:
+        """The folder that holds one folder per training run."""
+        return self.root / "runs"
+
+    @property
+    def models(self) -> Path:
+        """The folder for weights that came from elsewhere, each ``NAME.safetensors``."""
+        return self.root / "models"
+
+    def numbered_runs(self, name: str) -> list[Path]:
+        """List the runs ``name``, ``name-2``, ``name-3`` ... that exist, oldest first."""
+        numbered = re.compile(rf"{re.escape(name)}(?:-(\d+))?")
+        found = []
+        for folder in self.runs.iterdir() if self.runs.is_dir() else ():
+            if folder.is_dir() and (match := numbered.fullmatch(folder.name)):
+                found.append((int(match[1] or 1), folder))
+        return [folder for _, folder in sorted(found)]
+
+    def new_run(self, name: str) -> Path:
+        """Give the folder of the next run of that name; it is not made here.
+
+        Raises
+        ------
+        InputError
+            If `name` is not a plain name of letters, digits, dots, dashes and underscores.
+        """
+        if not _NAME.fullmatch(name):
+            message = f"{name!r} is no name for a run: use letters, digits, dots, dashes and underscores"
+            raise InputError(message)
+        taken = self.numbered_runs(name)
+        if not taken:
+            return self.runs / name
+        last = taken[-1].name.removeprefix(name)
+        return self.runs / f"{name}-{int(last[1:] or 1) + 1}"
+
+    def find_run(self, name: str) -> Path:
+        """Find the run that `name` means: a run's folder, or the newest run of a bare name.
+
+        Raises
+        ------
+        MissingError
+            If there is none; the message lists the runs that exist.
+        """
+        path = Path(name).expanduser()
+        if (path / RECIPE_FILE).is_file():
+            return path
+        if found := self.numbered_runs(name):
+            return found[-1]
+        runs = sorted(folder.name for folder in self.runs.iterdir()) if self.runs.is_dir() else []
+        message = f"no run named {name!r} in {self.runs} (runs there: {', '.join(runs) or 'none'})"
+        raise MissingError(message)
+
+    def find_weights(self, name: str) -> Path:
+        """Find the weights file that `name` means: a file, a run (its best weights), or a file among the models.
+
+        A bare name is looked up among the runs first; the newest run of that name counts.
+
+        Raises
+        ------
+        MissingError
+            If nothing of that name exists, or a run has no weights yet.
+        """
+        path = Path(name).expanduser()
+        if path.is_file():
+            return path
+        if path.suffix == ".safetensors":
+            message = f"no weights file {path}"
+            raise MissingError(message)
+        model = self.models / f"{name}.safetensors"
+        if model.is_file() and not self.numbered_runs(name):
+            return model
+        weights = self.find_run(name) / BEST_WEIGHTS
+        if not weights.is_file():
+            message = f"run {weights.parent} has no weights yet; train it further with --resume {name}"
+            raise MissingError(message)
+        return weights

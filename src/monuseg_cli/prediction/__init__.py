@@ -1,0 +1,1 @@
+"""From an image or slide to nuclei."""

@@ -1,0 +1,63 @@
+"""The state to go on from, written atomically and read without executing anything."""
+
+import io
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from monuseg_cli.atomic import write_bytes
+from monuseg_cli.errors import InputError, MissingError
+
+STATE_FILE = "state.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything that the next epoch depends on, beside the recipe and the data.
+
+    Random numbers are no part of it: they are drawn anew for every epoch from the recipe's seed and the epoch's number.
+
+    Parameters
+    ----------
+    epoch : int
+        Number of epochs that are finished.
+    model, optimizer : dict
+        Their state dicts.
+    data_sha256 : str
+        Hash of the archive that was trained on.
+    """
+
+    epoch: int
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    data_sha256: str
+
+    def save(self, run: Path) -> None:
+        """Write the state to the run's folder, whole or not at all."""
+        content = io.BytesIO()
+        torch.save({name: getattr(self, name) for name in self.__slots__}, content)
+        write_bytes(run / STATE_FILE, content.getvalue())
+
+    @classmethod
+    def load(cls, run: Path) -> "Checkpoint":
+        """Read the state from the run's folder, onto the CPU.
+
+        Raises
+        ------
+        MissingError
+            If there is none, so that there is nothing to go on from.
+        InputError
+            If it is damaged, or holds anything but tensors and plain values.
+        """
+        path = run / STATE_FILE
+        try:
+            return cls(**torch.load(path, map_location="cpu", weights_only=True))
+        except FileNotFoundError as error:
+            message = f"{run} has no {STATE_FILE} to go on from: no epoch of it was finished"
+            raise MissingError(message) from error
+        except (RuntimeError, pickle.UnpicklingError, EOFError, TypeError, ValueError) as error:
+            message = f"{path} is damaged or no state of a run; train anew"
+            raise InputError(message) from error
