@@ -19,7 +19,7 @@ class Progress(Protocol):
     """What a stage is given to report to."""
 
     def task(self, description: str, total: int | None, unit: str) -> AbstractContextManager[Task]:
-        """Open a bar of `total` steps of one `unit` each; None where the total is not known."""
+        """Open a bar of `total` steps, counted in `unit` (a plural); None where the total is not known."""
 
     def info(self, message: str) -> None:
         """Report one line of what was decided or finished."""

@@ -25,6 +25,7 @@ from monuseg_cli.paths import HOME_VARIABLE, Home
 from monuseg_cli.progress import SILENT, Progress, Task
 
 _SECONDS_BETWEEN_LINES = 30.0
+_FILE_COLUMNS = 200
 
 
 class _Rate(ProgressColumn):
@@ -215,7 +216,7 @@ def command(example: str) -> Callable[[Callable[..., None]], Callable[..., None]
         def run(home: Path | None, as_json: bool, quiet: bool, debug: bool, **arguments: Any) -> None:
             errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
             progress = _QuietProgress(errors) if quiet else ConsoleProgress(errors)
-            out = Console(highlight=False, markup=False)
+            out = _output_console()
             with _failing_in_one_line(errors, debug):
                 function(Session(Home.resolve(home), progress, as_json, home, out, errors), **arguments)
 
@@ -232,6 +233,13 @@ def command(example: str) -> Callable[[Callable[..., None]], Callable[..., None]
         return run
 
     return decorate
+
+
+def _output_console() -> Console:
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = _FILE_COLUMNS  # a table in a log or a pipe has no edge to keep away from
+    return console
 
 
 @contextmanager

@@ -41,14 +41,18 @@ def predict(
     weights = session.home.find_weights(model)
     config = PredictConfig(tuple(image), output, weights, mpp, threshold, min_area_um2, labels, overlay, device)
     result = run(config, session.progress)
-    rows = table("image", "width x height", "um/px", "nuclei", "seconds", "written to")
-    rows.columns[-1].justify = "left"
+    rows = table("image", "width x height", "um/px", "nuclei", "seconds")
     for one in result.predictions:
         size = f"{one.width} x {one.height}"
         scale = f"{one.mpp:.4f}" if one.mpp else "not stated"
-        rows.add_row(one.image.name, size, scale, str(one.nuclei), f"{one.seconds:.1f}", str(one.output))
-    lines = [rows] if result.predictions else []
-    session.show(result, *lines, f"Model: {weights} ({result.card.architecture}, {result.card.licence})")
+        rows.add_row(one.image.name, size, scale, str(one.nuclei), f"{one.seconds:.1f}")
+    folders = sorted({str(one.output.parent) for one in result.predictions})
+    written = str(result.predictions[0].output) if len(result.predictions) == 1 else ", ".join(folders)
+    session.show(
+        result,
+        *((rows, f"Written: {written}") if result.predictions else ()),
+        f"Model: {weights} ({result.card.architecture}, {result.card.licence})",
+    )
     for _, error in result.failures:
         session.fail(error)
     if result.failures:

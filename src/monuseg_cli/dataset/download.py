@@ -118,7 +118,7 @@ def _stream(url: str, output: Path, archive: Archive, progress: Progress) -> Non
                 raise DownloadError(message)
             total = int(answer.headers.get("Content-Length", 0)) or None
             received = 0
-            with output.open("wb") as file, progress.task(archive.name, total, "byte") as task:
+            with output.open("wb") as file, progress.task(archive.name, total, "bytes") as task:
                 for chunk in answer.iter_content(_CHUNK_BYTES):
                     if not received:
                         _refuse_page(chunk, answer.headers.get("Content-Type", ""), archive, remedy)
@@ -269,7 +269,7 @@ def _unpack(
     for kind in ("images", "annotations"):
         (folder / kind).mkdir()
     cases = []
-    with progress.task(f"unpack {path.name}", len(pairs), "case") as task:
+    with progress.task(f"unpack {path.name}", len(pairs), "cases") as task:
         for pair in pairs:
             entry = CATALOG[pair.case_id]
             image = Path("images", f"{pair.case_id}.tif")

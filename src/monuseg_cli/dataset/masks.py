@@ -204,7 +204,7 @@ def build_masks(config: MasksConfig, progress: Progress = SILENT) -> MasksResult
     cases = dataset.of_split(*splits)
     known = load_case_masks(config.dataset)
     made = 0
-    with progress.task("masks", len(cases), "case") as task:
+    with progress.task("masks", len(cases), "cases") as task:
         for case in cases:
             if not _is_current(dataset, case, known.get(case.case_id), config.preview):
                 known[case.case_id] = _build_case(dataset, case, config.preview)

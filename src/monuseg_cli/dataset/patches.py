@@ -174,7 +174,7 @@ def _cut(
     labels = np.lib.format.open_memmap(folder / "labels.npy", "w+", np.int32, (total, size, size))
     if config.format == "png":
         (folder / "png").mkdir()
-    with progress.task("patches", len(cases), "case") as task:
+    with progress.task("patches", len(cases), "cases") as task:
         for case, shape in zip(cases, shapes, strict=True):
             pixels, _ = read_image(dataset.image_path(case))
             label_image = read_labels(labels_path(dataset.root, case.case_id))

@@ -116,7 +116,7 @@ def evaluate(config: EvaluateConfig, progress: Progress = SILENT) -> EvaluateRes
     prepare_masks(MasksConfig(dataset.root, tuple(splits)), progress)
     folder = config.output or config.weights.parent / "evaluation" / config.split
     images = []
-    with progress.task(f"evaluate on {config.split}", len(cases), "image") as task:
+    with progress.task(f"evaluate on {config.split}", len(cases), "images") as task:
         for case in cases:
             task.status(case.case_id)
             images.append(_evaluate_case(dataset, case, model, card, device, folder if config.overlays else None))

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from monuseg_cli.errors import InputError
 
@@ -79,7 +79,9 @@ class Registry:
             message = f"unknown architecture {name!r}; choose from: {', '.join(self.names())}"
             raise InputError(message) from None
 
-    def create(self, name: str, *, in_channels: int = 3, out_channels: int = 1, **options: Any) -> nn.Module:
+    def create(
+        self, name: str, *, in_channels: int = 3, out_channels: int = 1, pretrained: bool = False, **options: Any
+    ) -> nn.Module:
         """Build a model with fresh weights.
 
         Parameters
@@ -88,6 +90,8 @@ class Registry:
             One of `names`.
         in_channels, out_channels : int
             Channels of the image and of the logits.
+        pretrained : bool
+            Fetch ImageNet weights for the backbone, and start from them.
         **options
             Those of the architecture that differ from its defaults.
 
@@ -99,19 +103,25 @@ class Registry:
         Raises
         ------
         InputError
-            If the name or an option is unknown; the message lists the choices.
+            If the name or an option is unknown, with the choices; or if there are no ImageNet weights to start from.
+        DownloadError
+            If the ImageNet weights cannot be fetched.
         """
         architecture = self.get(name)
         if unknown := sorted(options.keys() - architecture.options.keys()):
             choices = ", ".join(architecture.options) or "none"
             message = f"{name} has no option {unknown[0]!r}; its options: {choices}"
             raise InputError(message)
+        if pretrained and not architecture.pretrainable:
+            message = f"there are no ImageNet weights for {name}; leave out --pretrained"
+            raise InputError(message)
         module, _, attribute = architecture.target.partition(":")
         build = getattr(importlib.import_module(module), attribute)
-        model: nn.Module = build(
-            in_channels=in_channels, out_channels=out_channels, **{**architecture.options, **options}
-        )
-        return model
+        chosen = {**architecture.options, **options}
+        model: Any = build(in_channels=in_channels, out_channels=out_channels, **chosen)
+        if pretrained:
+            model.load_imagenet_backbone()
+        return cast("nn.Module", model)
 
 
 REGISTRY = Registry()

@@ -232,7 +232,7 @@ def _predict_one(
         if slide.note:
             progress.info(f"{image.name}: {slide.note}")
         pixels, shape = _read_at_scale(slide, (mpp or card.mpp) / card.mpp)
-        with progress.task(image.name, count_tiles(pixels.shape[:2]), "tile") as task:
+        with progress.task(image.name, count_tiles(pixels.shape[:2]), "tiles") as task:
             probability = predict_probability(pixels, model, card, device, task)[0]
         del pixels
         labels = separate(

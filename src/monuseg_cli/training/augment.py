@@ -35,9 +35,9 @@ def vary(
         image, mask = np.rot90(image, turns), np.rot90(mask, turns)
         if random.integers(2):
             image, mask = image[::-1], mask[::-1]
-    scaled = image.astype(np.float32) / 255
+    scaled: NDArray[np.float32] = image.astype(np.float32) / np.float32(255)
     if augment == "flips+colour":
         gain = 1 + random.uniform(-_GAIN, _GAIN, 3).astype(np.float32)
         offset = random.uniform(-_OFFSET, _OFFSET, 3).astype(np.float32)
-        scaled = np.clip(scaled * gain + offset, 0, 1, dtype=np.float32)
+        np.clip(scaled * gain + offset, 0, 1, out=scaled)
     return scaled, mask.astype(np.float32)

@@ -86,9 +86,6 @@ class Recipe:
             If one cannot be used; the message names the option of the command line.
         """
         architecture = registry.get(self.arch)
-        if self.pretrained and not architecture.pretrainable:
-            message = f"--pretrained: {self.arch} has no ImageNet weights"
-            raise InputError(message)
         choices = {"edge": Edge, "loss": Loss, "augment": Augment, "schedule": Schedule}
         for name, literal in choices.items():
             if getattr(self, name) not in get_args(literal):

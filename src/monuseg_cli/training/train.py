@@ -113,7 +113,7 @@ def train(config: TrainConfig, progress: Progress = SILENT) -> TrainResult:
     progress.info(f"{recipe.arch} on {running.device}, {len(recipe.train_cases())} train cases: {running.run}")
     interrupted = False
     try:
-        with progress.task(running.run.name, recipe.epochs * running.patches, "patch") as task:
+        with progress.task(running.run.name, recipe.epochs * running.patches, "patches") as task:
             task.advance(len(records) * running.patches)
             for epoch in range(len(records) + 1, recipe.epochs + 1):
                 record = _run_epoch(running, epoch, task)
@@ -170,9 +170,8 @@ def _set_up(config: TrainConfig, progress: Progress) -> _Running:
         message = f"{training.patches} patches are too few for a batch of {min_batch}, which {recipe.arch} needs"
         raise InputError(message)
     torch.manual_seed(recipe.seed)
-    model = registry.create(recipe.arch, **dict[str, Any](recipe.options))
-    if recipe.pretrained:
-        model.load_imagenet_backbone()
+    options: dict[str, Any] = dict(recipe.options)
+    model = registry.create(recipe.arch, pretrained=recipe.pretrained, **options)
     place(model, device)
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     records = _restore(config.resume, model, optimizer, source) if config.resume else []
