@@ -8,7 +8,7 @@ from skimage.segmentation import watershed
 SMOOTHING_UM = 0.5
 """Standard deviation of the Gaussian that smooths the distance transform, so that ragged outlines do not split."""
 
-PEAK_RADIUS_UM = 1.5
+PEAK_RADIUS_UM = 2.5
 """Two nuclei that touch are told apart where their centres are farther from each other than this."""
 
 

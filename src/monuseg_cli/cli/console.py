@@ -179,7 +179,10 @@ _COMMON_OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[
             Path | None,
             typer.Option(
-                "--home", envvar=HOME_VARIABLE, help="Folder of data, runs and models.", rich_help_panel="Everywhere"
+                "--home",
+                help="Folder of data, runs and models.",
+                show_default=f"{HOME_VARIABLE}, else the platform's place for user data",
+                rich_help_panel="Everywhere",
             ),
         ],
         None,

@@ -1,0 +1,91 @@
+"""Generated data, made once, and the real data where MONUSEG_DATA names it."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from tissue import write_archive
+from typer.testing import CliRunner, Result
+
+from monuseg_cli.cli.app import app
+from monuseg_cli.dataset.config import DownloadConfig, PatchesConfig
+from monuseg_cli.dataset.download import download
+from monuseg_cli.dataset.prepare import prepare_patches
+from monuseg_cli.paths import Home
+from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.train import TrainConfig, train
+
+SIZE = 96
+"""Side of the generated images."""
+
+RECIPE = Recipe(epochs=2, patch_px=64, stride_px=32, options={"width": 8, "depth": 2})
+"""A recipe that is through in seconds."""
+
+Monuseg = Callable[..., Result]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Keep workers that run side by side from taking each other's cores."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep every test away from the user's own data."""
+    monkeypatch.setenv("MONUSEG_HOME", str(tmp_path / "unused home"))
+
+
+@pytest.fixture(scope="session")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Both archives, of generated tissue."""
+    folder = tmp_path_factory.mktemp("archives")
+    return write_archive(folder, "train", SIZE), write_archive(folder, "test", SIZE)
+
+
+@pytest.fixture(scope="session")
+def _trained(tmp_path_factory: pytest.TempPathFactory, archives: tuple[Path, Path]) -> Path:
+    """A home with data, patches and a trained run; copied before use."""
+    home = Home(tmp_path_factory.mktemp("trained"))
+    download(DownloadConfig(home.dataset, archives=archives, allow_unverified=True))
+    prepare_patches(PatchesConfig(home.dataset, RECIPE.patch_px, RECIPE.stride_px))
+    train(TrainConfig(home, RECIPE, device="cpu"))
+    return home.root
+
+
+@pytest.fixture
+def trained_home(_trained: Path, tmp_path: Path) -> Home:
+    """A home of the test's own with data, masks, patches and the run ``unet-se``."""
+    shutil.copytree(_trained, tmp_path / "home")
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def data_home(trained_home: Home) -> Home:
+    """A home of the test's own with the data set and nothing made of it."""
+    shutil.rmtree(trained_home.runs)
+    shutil.rmtree(trained_home.dataset / "masks")
+    shutil.rmtree(trained_home.dataset / "patches")
+    return trained_home
+
+
+@pytest.fixture
+def monuseg() -> Monuseg:
+    """Run the command line in this process: ``monuseg("masks", "--home", home)``."""
+
+    def run(*words: object) -> Result:
+        return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Iterator[Path]:
+    """The folder that MONUSEG_DATA names; tests that use it are marked ``data``."""
+    folder = os.environ.get("MONUSEG_DATA")
+    if not folder:
+        pytest.skip("MONUSEG_DATA does not name the real data")
+    yield Path(folder)

@@ -1,0 +1,98 @@
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tissue import aperio_xml, ellipse
+
+from monuseg_cli.dataset.annotations import read_annotation, read_mpp
+from monuseg_cli.errors import InputError, MissingError
+
+TRIANGLE = np.array([[1.0, 2.0], [3.5, 4.0], [5.0, 0.25]])
+
+
+def xml(tmp_path: Path, content: str | bytes) -> Path:
+    path = tmp_path / "a.xml"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def test_vertices_come_as_row_and_column(tmp_path: Path) -> None:
+    annotation = read_annotation(xml(tmp_path, aperio_xml([TRIANGLE, ellipse(9, 9, 2, 3)], mpp=0.2465)))
+    np.testing.assert_array_equal(annotation.polygons[0], TRIANGLE)
+    assert [len(polygon) for polygon in annotation.polygons] == [3, 24]
+    assert annotation.mpp == 0.2465
+    assert annotation.drawn_areas_px[0] == pytest.approx(4.4, abs=0.05)
+
+
+def test_every_annotation_counts_also_behind_an_empty_one(tmp_path: Path) -> None:
+    region = (
+        '<Region Id="7"><Vertices><Vertex X="1" Y="1"/><Vertex X="5" Y="1"/><Vertex X="5" Y="5"/></Vertices></Region>'
+    )
+    text = (
+        f"<Annotations><Annotation><Regions>{region}</Regions></Annotation><Annotation><Regions/></Annotation>"
+        f"<Annotation><Regions>{region.replace('7', '3')}</Regions></Annotation></Annotations>"
+    )
+    annotation = read_annotation(xml(tmp_path, text))
+    assert len(annotation.polygons) == 2
+    assert annotation.mpp is None
+    assert np.isnan(annotation.drawn_areas_px).all()
+
+
+def test_regions_of_fewer_than_three_vertices_are_counted(tmp_path: Path) -> None:
+    line = '<Region Area="0.0"><Vertices><Vertex X="1" Y="1"/><Vertex X="2" Y="2"/></Vertices></Region><Region/>'
+    annotation = read_annotation(xml(tmp_path, aperio_xml([TRIANGLE], more=line)))
+    assert (len(annotation.polygons), annotation.degenerate) == (1, 2)
+    assert len(annotation.drawn_areas_px) == 1
+
+
+def test_a_file_without_regions_is_empty_and_no_error(tmp_path: Path) -> None:
+    annotation = read_annotation(xml(tmp_path, "<Annotations><Annotation/></Annotations>"))
+    assert (annotation.polygons, annotation.degenerate) == ((), 0)
+
+
+BOMB = (
+    '<?xml version="1.0"?><!DOCTYPE b [<!ENTITY a "nucleus">'
+    + "".join(f'<!ENTITY a{n} "{f"&a{n - 1 if n else str()};" * 10}">' for n in range(9))
+    + "]><Annotations>&a8;</Annotations>"
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "empty"),
+        (aperio_xml([TRIANGLE])[:-40], "not well-formed XML, or cut off"),
+        ("neither", "not well-formed XML"),
+        ("<html/>", "not an Aperio annotation .*<html>"),
+        ("<Vertex X='1' Y='1'/>", "not an Aperio annotation"),
+        (BOMB, "document type declarations are refused"),
+        ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><Annotations/>', "document type declarations are refused"),
+        (aperio_xml([TRIANGLE]).replace('X="2.000"', 'X="nan"'), "region 1 is not finite"),
+        (aperio_xml([TRIANGLE, TRIANGLE * np.inf]), "region 2 is not finite"),
+        (aperio_xml([TRIANGLE, TRIANGLE * 1e8]), "region 2 is not finite, or farther than"),
+        (aperio_xml([TRIANGLE]).replace('X="2.000"', 'X="two"'), "not a number"),
+        (aperio_xml([TRIANGLE]).replace('X="2.000"', ""), "region 1 has no 'X'"),
+        ('<Annotations><Vertex X="1" Y="1"/><Region/></Annotations>', "before the first region"),
+        (BOMB.encode("utf-16"), "document type declarations are refused"),
+    ],
+)
+def test_what_cannot_be_used_is_one_quick_error(tmp_path: Path, content: str | bytes, reason: str) -> None:
+    began = time.perf_counter()
+    with pytest.raises(InputError, match=f"a.xml: .*{reason}") as caught:
+        read_annotation(xml(tmp_path, content))
+    assert "\n" not in str(caught.value)
+    assert time.perf_counter() - began < 1
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="no annotation .*gone.xml"):
+        read_annotation(tmp_path / "gone.xml")
+
+
+def test_the_scale_is_read_without_the_rest(tmp_path: Path) -> None:
+    assert read_mpp(xml(tmp_path, '<Annotations MicronsPerPixel="0.5005"><Annotation> cut')) == 0.5005
+    assert read_mpp(xml(tmp_path, "<Annotations/>")) is None
+    assert read_mpp(xml(tmp_path, '<Annotations MicronsPerPixel="-1"/>')) is None
+    with pytest.raises(InputError, match="not an Aperio annotation"):
+        read_mpp(xml(tmp_path, "<html/>"))

@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SIZE
+from PIL import Image
+
+from monuseg_cli.dataset.config import MasksConfig, PatchesConfig
+from monuseg_cli.dataset.manifest import Dataset
+from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
+from monuseg_cli.dataset.patches import PatchStore, build_patches
+from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.images import read_image
+from monuseg_cli.paths import Home
+
+
+def config(home: Home, **knobs: object) -> PatchesConfig:
+    return PatchesConfig(home.dataset, **{"size_px": 40, "stride_px": 28, **knobs})  # type: ignore[arg-type]
+
+
+def test_patches_are_windows_of_their_case(trained_home: Home) -> None:
+    result = build_patches(config(trained_home))
+    assert (result.patches, result.cases) == (37 * 9, 37)
+    store = PatchStore.load(result.folder)
+    dataset = Dataset.load(trained_home.dataset)
+    for index in (0, 100, 332):
+        case = next(case for case in dataset.cases if case.case_id == store.case_ids[index])
+        row, col = store.origins[index]
+        pixels, _ = read_image(dataset.image_path(case))
+        labels = read_labels(labels_path(dataset.root, case.case_id))
+        np.testing.assert_array_equal(store.images[index], pixels[row : row + 40, col : col + 40])
+        np.testing.assert_array_equal(store.labels[index], labels[row : row + 40, col : col + 40])
+    assert store.origins.max() == SIZE - 40
+
+
+def test_dropping_the_edge_leaves_out_the_last_window(trained_home: Home) -> None:
+    assert build_patches(config(trained_home, edge="drop")).patches == 37 * 4
+
+
+def test_a_split_is_by_case(trained_home: Home) -> None:
+    store = PatchStore.load(build_patches(config(trained_home)).folder)
+    wanted = sorted(set(store.case_ids))[:3]
+    indices = store.of_cases(wanted)
+    assert {store.case_ids[index] for index in indices} == set(wanted)
+    assert len(indices) == 27
+    with pytest.raises(MissingError, match=r"1 cases have no patch .*TCGA-nobody"):
+        store.of_cases(["TCGA-nobody", wanted[0]])
+
+
+def test_pairs_of_pictures(trained_home: Home) -> None:
+    result = build_patches(config(trained_home, format="png", split="test"))
+    store = PatchStore.load(result.folder)
+    row, col = store.origins[4]
+    stem = result.folder / "png" / f"{store.case_ids[4]}_r{row:04d}_c{col:04d}"
+    with Image.open(f"{stem}_image.png") as image, Image.open(f"{stem}_mask.png") as mask:
+        np.testing.assert_array_equal(np.asarray(image), store.images[4])
+        np.testing.assert_array_equal(np.asarray(mask), np.where(store.labels[4] > 0, 255, 0))
+    assert len(list((result.folder / "png").iterdir())) == 2 * result.patches
+    assert not build_patches(config(trained_home, split="test")).made
+
+
+def test_a_store_is_made_again_only_when_a_mask_changes(trained_home: Home) -> None:
+    assert build_patches(config(trained_home)).made
+    assert not build_patches(config(trained_home)).made
+    dataset = Dataset.load(trained_home.dataset)
+    case = dataset.of_split("train")[0]
+    xml = dataset.annotation_path(case)
+    xml.write_text("<Annotations/>")
+    labels_path(dataset.root, case.case_id).unlink()
+    build_masks(MasksConfig(dataset.root))
+    assert build_patches(config(trained_home)).made
+    assert not build_patches(config(trained_home)).made
+
+
+def test_bad_settings_and_missing_masks_are_said(data_home: Home) -> None:
+    with pytest.raises(MissingError, match=r"no mask of TCGA-.*; make it with: monuseg masks"):
+        build_patches(config(data_home))
+    with pytest.raises(InputError, match="--size and --stride must be at least 1"):
+        build_patches(config(data_home, stride_px=0))
+    build_masks(MasksConfig(data_home.dataset))
+    with pytest.raises(InputError, match=rf"is {SIZE}x{SIZE}, smaller than a patch of --size {SIZE + 1}"):
+        build_patches(config(data_home, size_px=SIZE + 1))
+    assert not (data_home.dataset / "patches").exists() or not list((data_home.dataset / "patches").iterdir())
+
+
+def test_a_damaged_store_is_no_store(trained_home: Home) -> None:
+    folder = build_patches(config(trained_home)).folder
+    (folder / "images.npy").write_bytes(b"half")
+    with pytest.raises(InputError, match="damaged; remove the folder"):
+        PatchStore.load(folder)
+    with pytest.raises(MissingError, match="cut them with: monuseg patches"):
+        PatchStore.load(Path("nowhere"))

@@ -1,0 +1,62 @@
+import errno
+from pathlib import Path
+
+import pytest
+
+from monuseg_cli.atomic import write_bytes, write_json, writing, writing_folder
+from monuseg_cli.errors import OutputError
+
+
+def test_a_file_appears_whole(tmp_path: Path) -> None:
+    write_json(tmp_path / "new" / "a.json", {"path": tmp_path / "b"})
+    assert (tmp_path / "new" / "a.json").read_text() == f'{{\n  "path": "{tmp_path / "b"}"\n}}\n'
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.json"]
+
+
+def test_a_failure_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail() -> None:
+        with writing(path) as part:
+            part.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_replaces_the_old_one_only_when_it_is_filled(tmp_path: Path) -> None:
+    target = tmp_path / "store"
+    with writing_folder(target) as part:
+        (part / "one").touch()
+    with pytest.raises(ZeroDivisionError), writing_folder(target) as part:
+        (part / "two").touch()
+        _ = 1 / 0
+    assert [path.name for path in target.iterdir()] == ["one"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"cannot write .*a\.png: the disk is full"), writing(tmp_path / "a.png"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_error_about_another_file_passes_unchanged(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError), writing(tmp_path / "out" / "a.png"):
+        raise PermissionError(errno.EACCES, "denied", str(tmp_path / "in" / "source.tif"))
+
+
+@pytest.mark.parametrize("name", ["folder", "/dev/null"])
+def test_what_is_no_regular_file_is_never_replaced(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="not a regular file"):
+        write_bytes(tmp_path / name, b"content")
+
+
+def test_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot write"):
+        write_bytes(tmp_path / "file" / "a.png", b"content")

@@ -1,0 +1,146 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+from tissue import draw_tissue
+
+from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.images import read_image
+
+PICTURE, _ = draw_tissue(48, seed=1)
+
+
+def tiff(path: Path, pixels: NDArray[np.generic], **options: object) -> Path:
+    tifffile.imwrite(path, pixels, metadata=None, **options)  # type: ignore[arg-type] # a test's short hand
+    return path
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "packbits", "zlib", "zstd"])
+def test_a_tiff_is_read_as_it_is(tmp_path: Path, compression: str | None) -> None:
+    path = tiff(tmp_path / "a.tif", PICTURE, compression=compression, photometric="rgb")
+    pixels, note = read_image(path)
+    assert note is None
+    np.testing.assert_array_equal(pixels, PICTURE)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".webp"])
+def test_plain_images_are_read_as_they_are(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(PICTURE).save(path, lossless=True)
+    pixels, note = read_image(path)
+    assert note is None
+    np.testing.assert_array_equal(pixels, PICTURE)
+
+
+def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a right angle, clockwise
+    Image.fromarray(PICTURE[:24]).save(tmp_path / "a.png", exif=exif)
+    pixels, _ = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(pixels, np.rot90(PICTURE[:24], -1))
+
+
+def test_transparency_is_laid_over_white(tmp_path: Path) -> None:
+    alpha = np.full((48, 48, 1), 255, dtype=np.uint8)
+    alpha[:24] = 0
+    rgba = np.concatenate([PICTURE, alpha], axis=-1)
+    tiff(tmp_path / "a.tif", rgba, photometric="rgb", extrasamples=["unassalpha"])
+    Image.fromarray(rgba).save(tmp_path / "a.png")
+    for name in ("a.tif", "a.png"):
+        pixels, note = read_image(tmp_path / name)
+        assert note == "transparency laid over white"
+        assert (pixels[:24] == 255).all()
+        np.testing.assert_array_equal(pixels[24:], PICTURE[24:])
+
+
+def test_sixteen_bits_are_scaled_over_their_whole_range(tmp_path: Path) -> None:
+    tiff(tmp_path / "a.tif", PICTURE.astype(np.uint16) * 257, photometric="rgb")
+    pixels, note = read_image(tmp_path / "a.tif")
+    assert note == "uint16 of range 0..65535 scaled to 8 bits"
+    np.testing.assert_array_equal(pixels, PICTURE)
+
+
+def test_floats_are_taken_within_0_and_1_and_refused_beyond(tmp_path: Path) -> None:
+    tiff(tmp_path / "a.tif", (PICTURE / 255).astype(np.float32), photometric="rgb")
+    pixels, note = read_image(tmp_path / "a.tif")
+    assert note == "float32 of range 0..1 scaled to 8 bits"
+    np.testing.assert_array_equal(pixels, PICTURE)
+    for wrong in (PICTURE.astype(np.float32), np.full((8, 8, 3), np.nan, dtype=np.float32)):
+        tiff(tmp_path / "b.tif", wrong, photometric="rgb")
+        with pytest.raises(InputError, match=r"b\.tif: its floating-point samples are not within 0\.\.1"):
+            read_image(tmp_path / "b.tif")
+
+
+def test_grey_becomes_three_equal_channels(tmp_path: Path) -> None:
+    grey = PICTURE[..., 1]
+    tiff(tmp_path / "a.tif", grey, photometric="minisblack")
+    tiff(tmp_path / "white.tif", 255 - grey, photometric="miniswhite")
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    for name in ("a.tif", "white.tif", "a.png", "deep.png"):
+        pixels, note = read_image(tmp_path / name)
+        assert note is not None
+        assert "grey taken as equal red, green and blue" in note
+        np.testing.assert_array_equal(pixels, np.repeat(grey[..., None], 3, axis=-1))
+
+
+def test_a_palette_is_looked_up(tmp_path: Path) -> None:
+    index = (PICTURE[..., 0] // 64).astype(np.uint8)
+    colours = np.zeros((3, 256), dtype=np.uint16)
+    colours[:, :4] = np.array([[10, 20, 30, 40], [50, 60, 70, 80], [90, 100, 110, 120]]) * 257
+    tiff(tmp_path / "a.tif", index, photometric="palette", colormap=colours)
+    palette = Image.fromarray(index)
+    palette.putpalette((colours[:, :4].T // 257).astype(np.uint8).tobytes())
+    palette.save(tmp_path / "a.png")
+    for name in ("a.tif", "a.png"):
+        pixels, note = read_image(tmp_path / name)
+        assert note == "palette looked up"
+        np.testing.assert_array_equal(pixels, (colours // 257).T[index])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [
+        (PICTURE[..., 0] > 128, "one bit, a mask"),
+        (PICTURE.astype(np.int32), "int32, whose range has no agreed meaning"),
+        (np.zeros((8, 8, 7), dtype=np.uint8), "7 channels"),
+        (np.zeros((4, 4, 4, 8, 8), dtype=np.uint8), None),
+    ],
+)
+def test_pixels_without_a_clear_meaning_are_refused(
+    tmp_path: Path, pixels: NDArray[np.generic], reason: str | None
+) -> None:
+    path = tmp_path / "a.tif"
+    if reason is None:
+        tifffile.imwrite(path, pixels, photometric="rgb", planarconfig="separate", shape=(3, 16, 16), dtype=np.uint8)
+        reason = "its axes are SYX"
+    else:
+        options = {"planarconfig": "contig"} if pixels.ndim == 3 else {}
+        tiff(path, pixels, photometric="minisblack" if pixels.shape[-1] != 3 else "rgb", **options)
+    with pytest.raises(InputError, match=reason):
+        read_image(path)
+
+
+def test_a_file_that_ends_early_is_said_to(tmp_path: Path) -> None:
+    path = tiff(tmp_path / "a.tif", PICTURE, photometric="rgb")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"a\.tif: truncated: it ends at byte"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.jpg"])
+@pytest.mark.parametrize("content", [b"", b"not an image at all", b"\x89PNG\r\n\x1a\n half a head"])
+def test_what_is_no_image_is_one_error(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=name) as caught:
+        read_image(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    for name in ("gone.tif", "gone.png"):
+        with pytest.raises(MissingError, match=f"no image .*{name}"):
+            read_image(tmp_path / name)
