@@ -2,12 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from tissue import write_archive
 from typer.testing import CliRunner, Result
 
 from monuseg_cli.cli.app import app
@@ -17,12 +16,16 @@ from monuseg_cli.dataset.prepare import prepare_patches
 from monuseg_cli.paths import Home
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.train import TrainConfig, train
+from tissue import write_archive
 
 SIZE = 96
 """Side of the generated images."""
 
 RECIPE = Recipe(epochs=2, patch_px=64, stride_px=32, options={"width": 8, "depth": 2})
 """A recipe that is through in seconds."""
+
+QUICK = ("--epochs", "1", "--patch-px", "64", "--stride-px", "32", "--device", "cpu")
+"""Options of ``monuseg train`` that go through one epoch in seconds."""
 
 Monuseg = Callable[..., Result]
 
@@ -83,9 +86,9 @@ def monuseg() -> Monuseg:
 
 
 @pytest.fixture(scope="session")
-def real_data() -> Iterator[Path]:
+def real_data() -> Path:
     """The folder that MONUSEG_DATA names; tests that use it are marked ``data``."""
     folder = os.environ.get("MONUSEG_DATA")
     if not folder:
         pytest.skip("MONUSEG_DATA does not name the real data")
-    yield Path(folder)
+    return Path(folder)

@@ -1,9 +1,9 @@
 import numpy as np
 from numpy.typing import NDArray
-from tissue import ellipse
 
 from monuseg_cli.dataset.masks import rasterise
 from monuseg_cli.nuclei import separate
+from tissue import ellipse
 
 
 def probability_of(*ellipses: tuple[float, float, float, float], size: int = 128) -> NDArray[np.float32]:

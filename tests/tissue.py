@@ -76,8 +76,9 @@ def tiff_bytes(picture: NDArray[np.uint8], split: Split) -> bytes:
     if split == "train":
         tifffile.imwrite(file, picture, compression="lzw", predictor=True, metadata=None)
     else:
-        dpi = {"resolution": (72, 72), "resolutionunit": "INCH"}
-        tifffile.imwrite(file, picture, compression="packbits", metadata=None, **dpi)
+        tifffile.imwrite(
+            file, picture, compression="packbits", metadata=None, resolution=(72, 72), resolutionunit="INCH"
+        )
     return file.getvalue()
 
 

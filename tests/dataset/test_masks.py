@@ -1,21 +1,22 @@
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-from conftest import SIZE
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from tissue import area, aperio_xml, ellipse
 
+from conftest import SIZE
 from monuseg_cli.dataset.config import MasksConfig
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import build_masks, labels_path, rasterise, read_labels
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.paths import Home
+from tissue import aperio_xml, area, ellipse
 
 
 def square(row: float, col: float, side: float) -> NDArray[np.float64]:
@@ -68,6 +69,15 @@ def test_a_nucleus_between_pixel_centres_keeps_the_pixel_it_lies_in() -> None:
     assert raster.labels[2, 3] == 1
 
 
+def test_polygons_that_share_an_edge_part_its_pixels() -> None:
+    shared = np.array([[0.3, 7.1], [19.7, 12.9]])
+    left = np.array([[0.3, 0.0], *shared, [19.7, 0.0]])
+    right = np.array([[0.3, 20.0], *shared, [19.7, 20.0]])
+    both = np.array([[0.3, 0.0], [0.3, 20.0], [19.7, 20.0], [19.7, 0.0]])
+    areas = [rasterise([polygon], (20, 20)).areas_px[0] for polygon in (left, right, both)]
+    assert areas[0] + areas[1] == areas[2]
+
+
 def test_no_polygon_at_all() -> None:
     assert not rasterise([], (3, 4)).labels.any()
 
@@ -77,7 +87,7 @@ def winding_number(polygon: NDArray[np.float64], row: float, col: float) -> int:
     total = 0
     for (row0, col0), (row1, col1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
         if min(row0, row1) <= row < max(row0, row1):
-            crossing = col0 + (row - row0) * (col1 - col0) / (row1 - row0)
+            crossing = Fraction(col0) + Fraction(row - row0) * Fraction(col1 - col0) / Fraction(row1 - row0)
             if crossing <= col:
                 total += 1 if row1 > row0 else -1
     return total
@@ -113,7 +123,8 @@ def test_masks_on_disk(data_home: Home) -> None:
             mask = np.asarray(binary)
         with Image.open(result.folder / "preview" / f"{case.case_id}.png") as preview:
             assert (preview.size, preview.mode) == ((SIZE, SIZE), "RGB")
-        assert (labels.dtype, labels.shape) == (np.int32, (SIZE, SIZE))
+        assert labels.dtype == np.int32
+        assert labels.shape == (SIZE, SIZE)
         assert len(np.unique(labels)) - 1 == case.nuclei > 0
         np.testing.assert_array_equal(mask, np.where(labels, 255, 0))
     drawn = sum(case.drawn_area_px for case in result.cases)

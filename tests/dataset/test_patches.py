@@ -2,9 +2,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SIZE
 from PIL import Image
 
+from conftest import SIZE
 from monuseg_cli.dataset.config import MasksConfig, PatchesConfig
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
@@ -34,7 +34,8 @@ def test_patches_are_windows_of_their_case(trained_home: Home) -> None:
 
 
 def test_dropping_the_edge_leaves_out_the_last_window(trained_home: Home) -> None:
-    assert build_patches(config(trained_home, edge="drop")).patches == 37 * 4
+    assert build_patches(config(trained_home, stride_px=30, edge="drop")).patches == 37 * 4
+    assert build_patches(config(trained_home, stride_px=30, edge="shift")).patches == 37 * 9
 
 
 def test_a_split_is_by_case(trained_home: Home) -> None:
@@ -48,6 +49,7 @@ def test_a_split_is_by_case(trained_home: Home) -> None:
 
 
 def test_pairs_of_pictures(trained_home: Home) -> None:
+    build_masks(MasksConfig(trained_home.dataset))
     result = build_patches(config(trained_home, format="png", split="test"))
     store = PatchStore.load(result.folder)
     row, col = store.origins[4]

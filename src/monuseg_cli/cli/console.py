@@ -6,9 +6,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -142,7 +142,7 @@ class Session:
 
         Parameters
         ----------
-        result : dataclass instance, dict or list
+        result : dataclass instance or mapping
             What is printed with --json.
         *lines : str or rich.table.Table
             What is printed without.
@@ -150,8 +150,7 @@ class Session:
             The next command, without ``monuseg``.
         """
         if self.as_json:
-            content = result if isinstance(result, dict | list) else asdict(result)  # type: ignore[call-overload]
-            self.out.print(json.dumps(content, indent=2, default=_plain), soft_wrap=True)
+            self.out.print(json.dumps(result, indent=2, default=_plain), soft_wrap=True)
             return
         for line in lines:
             self.out.print(line, soft_wrap=isinstance(line, str))
@@ -169,9 +168,10 @@ class Session:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, MonusegError):
-        return str(value)
-    return os.fspath(value) if isinstance(value, Path) else dict(value)  # type: ignore[call-overload]
+    """Bring what JSON does not know into a form that it does."""
+    if is_dataclass(value):
+        return {part.name: getattr(value, part.name) for part in fields(value)}
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 _COMMON_OPTIONS: dict[str, tuple[Any, Any]] = {

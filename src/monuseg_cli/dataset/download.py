@@ -64,7 +64,12 @@ def download(config: DownloadConfig, progress: Progress = SILENT) -> DownloadRes
     dataset = Dataset.load(config.dataset) if manifest.is_file() else Dataset(config.dataset)
     unpacked: list[Split] = []
     for archive in config.archives or _fetch_missing(config, dataset, progress):
-        split, dataset = _add_archive(config, dataset, archive, progress)
+        try:
+            split, dataset = _add_archive(config, dataset, archive, progress)
+        except (InputError, VerificationError):
+            if not config.archives:
+                archive.unlink()  # our own download: it must not be taken for whole the next time
+            raise
         unpacked.append(split)
     return DownloadResult(dataset, tuple(unpacked))
 
@@ -200,8 +205,6 @@ def _verify(config: DownloadConfig, path: Path, split: Split, sha256: str, progr
     if sha256 == official:
         return True
     if not config.allow_unverified:
-        if path.parent == config.dataset / "archives":
-            path.unlink()  # our own download: it must not be taken for whole the next time
         message = f"{path} has SHA-256 {sha256}, not the published {official}; if you trust it, add --allow-unverified"
         raise VerificationError(message)
     progress.warn(f"{path.name} is not the published archive; its hash {sha256} is recorded in the manifest")

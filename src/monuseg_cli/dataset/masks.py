@@ -141,21 +141,25 @@ def _spans(polygons: Sequence[NDArray[np.float64]], shape: tuple[int, int]) -> t
         return (np.zeros(0, dtype=np.int64),) * 4
     begin = np.concatenate(polygons)
     end = np.concatenate([np.roll(polygon, -1, axis=0) for polygon in polygons])
-    edge_owner = np.repeat(np.arange(len(polygons)), [len(polygon) for polygon in polygons])
-    top = np.ceil(np.minimum(begin[:, 0], end[:, 0]) - 0.5).clip(0, height).astype(np.int64)
-    bottom = np.ceil(np.maximum(begin[:, 0], end[:, 0]) - 0.5).clip(0, height).astype(np.int64)
+    owner = np.repeat(np.arange(len(polygons)), [len(polygon) for polygon in polygons])
+    down = end[:, 0] > begin[:, 0]
+    # Cutting each edge from its upper end makes the two sides of a shared edge agree to the last bit.
+    upper = np.where(down[:, None], begin, end)
+    lower = np.where(down[:, None], end, begin)
+    top = np.ceil(upper[:, 0] - 0.5).clip(0, height).astype(np.int64)
+    bottom = np.ceil(lower[:, 0] - 0.5).clip(0, height).astype(np.int64)
     crossings = bottom - top
     edge = np.repeat(np.arange(len(begin)), crossings)
     row = np.arange(crossings.sum()) + np.repeat(top - (np.cumsum(crossings) - crossings), crossings)
-    slope = (end[edge, 1] - begin[edge, 1]) / (end[edge, 0] - begin[edge, 0])
-    col = begin[edge, 1] + (row + 0.5 - begin[edge, 0]) * slope
-    order = np.lexsort((col, row, edge_owner[edge]))
+    size = (lower - upper)[edge]
+    col = upper[edge, 1] + (row + 0.5 - upper[edge, 0]) * size[:, 1] / size[:, 0]
+    order = np.lexsort((col, row, owner[edge]))
     edge, row, col = edge[order], row[order], col[order]
-    winding = np.cumsum(np.where(end[edge, 0] > begin[edge, 0], 1, -1))
+    winding = np.cumsum(np.where(down[edge], 1, -1))
     inside = np.flatnonzero(winding)  # the winding number returns to 0 at the end of every line of every polygon
     first = np.ceil(col[inside] - 0.5).clip(0, width).astype(np.int64)
     stop = np.ceil(col[inside + 1] - 0.5).clip(0, width).astype(np.int64)
-    return edge_owner[edge[inside]], row[inside], first, stop
+    return owner[edge[inside]], row[inside], first, stop
 
 
 def _centre_pixels(

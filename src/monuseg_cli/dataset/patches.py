@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import imagecodecs
 import numpy as np
@@ -168,33 +169,47 @@ def _cut(
     """Fill the arrays in `folder`, case by case, and list case, row and column of each patch."""
     size = config.size_px
     patches: list[dict[str, str | int]] = []
-    shapes = [_labels_shape(config, case) for case in cases]
-    total = sum(len(grid(shape, size, config.stride_px, config.edge)) for shape in shapes)
-    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (total, size, size, 3))
-    labels = np.lib.format.open_memmap(folder / "labels.npy", "w+", np.int32, (total, size, size))
-    if config.format == "png":
-        (folder / "png").mkdir()
-    with progress.task("patches", len(cases), "cases") as task:
-        for case, shape in zip(cases, shapes, strict=True):
-            pixels, _ = read_image(dataset.image_path(case))
-            label_image = read_labels(labels_path(dataset.root, case.case_id))
-            if pixels.shape[:2] != shape:
-                message = f"the mask of {case.case_id} is {shape}, its image {pixels.shape[:2]}; run: monuseg masks"
-                raise InputError(message)
-            for row, col in grid(shape, size, config.stride_px, config.edge):
-                here = len(patches)
-                window = np.s_[row : row + size, col : col + size]
-                images[here], labels[here] = pixels[window], label_image[window]
-                patches.append({"case_id": case.case_id, "row": int(row), "col": int(col)})
-                if config.format == "png":
-                    stem = folder / "png" / f"{case.case_id}_r{row:04d}_c{col:04d}"
-                    mask = (label_image[window] > 0).astype(np.uint8) * 255
-                    stem.with_name(f"{stem.name}_image.png").write_bytes(imagecodecs.png_encode(pixels[window]))
-                    stem.with_name(f"{stem.name}_mask.png").write_bytes(imagecodecs.png_encode(mask))
-            task.advance()
-    images.flush()
-    labels.flush()
+    grids = [grid(_labels_shape(config, case), size, config.stride_px, config.edge) for case in cases]
+    total = sum(len(corners) for corners in grids)
+    # Written front to back: on a full disk this is an error, where a memory map would end the process.
+    with (folder / "images.npy").open("wb") as images, (folder / "labels.npy").open("wb") as labels:
+        _write_header(images, np.dtype(np.uint8), (total, size, size, 3))
+        _write_header(labels, np.dtype(np.int32), (total, size, size))
+        with progress.task("patches", len(cases), "cases") as task:
+            for case, corners in zip(cases, grids, strict=True):
+                pixels, label_image = _read_case(config, dataset, case)
+                for row, col in corners:
+                    window = np.s_[row : row + size, col : col + size]
+                    images.write(pixels[window].tobytes())
+                    labels.write(label_image[window].tobytes())
+                    patches.append({"case_id": case.case_id, "row": row, "col": col})
+                    if config.format == "png":
+                        _write_pair(folder / "png", patches[-1], pixels[window], label_image[window])
+                task.advance()
     return patches
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> None:
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _read_case(config: PatchesConfig, dataset: Dataset, case: Case) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    pixels, _ = read_image(dataset.image_path(case))
+    label_image = read_labels(labels_path(config.dataset, case.case_id))
+    if pixels.shape[:2] != label_image.shape:
+        message = f"the mask of {case.case_id} is {label_image.shape}, its image {pixels.shape[:2]}; run: monuseg masks"
+        raise InputError(message)
+    return pixels, label_image
+
+
+def _write_pair(folder: Path, patch: dict[str, str | int], image: NDArray[np.uint8], labels: NDArray[np.int32]) -> None:
+    """Write a patch and its mask as pictures that a person can open."""
+    folder.mkdir(exist_ok=True)
+    stem = f"{patch['case_id']}_r{patch['row']:04d}_c{patch['col']:04d}"
+    mask = (labels > 0).astype(np.uint8) * 255
+    (folder / f"{stem}_image.png").write_bytes(imagecodecs.png_encode(image))
+    (folder / f"{stem}_mask.png").write_bytes(imagecodecs.png_encode(mask))
 
 
 def _labels_shape(config: PatchesConfig, case: Case) -> tuple[int, int]:

@@ -1,0 +1,177 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import QUICK, Monuseg
+from monuseg_cli.cli.app import app
+from monuseg_cli.dataset.config import PatchesConfig
+from monuseg_cli.paths import Home
+from monuseg_cli.training.recipe import Recipe
+from tissue import draw_tissue
+
+COMMANDS = ("download", "masks", "patches", "train", "evaluate", "predict", "models")
+
+
+def flat(text: str) -> str:
+    """Join the lines of a help page, without its frames."""
+    return re.sub(r"[\s│╭╮╰╯─]+", " ", text)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_has_an_example_and_the_common_options(monuseg: Monuseg, name: str) -> None:
+    page = flat(monuseg(name, "--help").stdout)
+    assert f"Example: monuseg {name}" in page
+    for option in ("--home", "--json", "--quiet", "--debug"):
+        assert option in page
+
+
+def test_help_shows_the_defaults_of_the_dataclasses(monuseg: Monuseg) -> None:
+    train = flat(monuseg("train", "--help").stdout)
+    for value in (Recipe().arch, Recipe().epochs, Recipe().learning_rate, Recipe().augment):
+        assert f"[default: {value}]" in train
+    patches = flat(monuseg("patches", "--help").stdout)
+    assert f"[default: {PatchesConfig(Path()).stride_px}]" in patches
+
+
+def test_six_commands_from_archives_to_a_mask(monuseg: Monuseg, archives: tuple[Path, Path], tmp_path: Path) -> None:
+    home = tmp_path / "a home with spaces, é"
+    picture, _ = draw_tissue(100, seed=9)
+    Image.fromarray(picture).save(tmp_path / "slide.png")
+    steps = (
+        ("download", "--archive", archives[0], "--archive", archives[1], "--allow-unverified"),
+        ("masks",),
+        ("patches", "--size", 64, "--stride", 32),
+        ("train", "--arch", "unet-se", *QUICK),
+        ("evaluate", "unet-se", "--device", "cpu"),
+        ("predict", tmp_path / "slide.png", "-o", tmp_path / "mask.png", "--model", "unet-se"),
+    )
+    predict = "predict IMAGE -o mask.png --model unet-se"
+    following = ("masks", "patches", "train --arch unet-se", "evaluate unet-se", predict, None)
+    for words, then in zip(steps, following, strict=True):
+        result = monuseg(*words, "--home", home)
+        assert result.exit_code == 0, result.stderr
+        assert (f"Next: monuseg {then} --home {home}" in result.stdout) == (then is not None)
+    with Image.open(tmp_path / "mask.png") as mask:
+        assert set(np.unique(np.asarray(mask))) <= {0, 255}
+    assert "Model: " in result.stdout
+    assert str(home / "runs" / "unet-se" / "best.safetensors") in result.stdout
+
+
+def test_train_alone_makes_what_is_missing(monuseg: Monuseg, data_home: Home) -> None:
+    result = monuseg("train", *QUICK, "--home", data_home.root)
+    assert result.exit_code == 0
+    assert "made 37 missing masks" in result.stderr
+    assert "cut 148 missing patches" in result.stderr
+    assert re.search(r"epoch 1/1 .* val Dice 0\.\d+ .* patches/s", result.stderr)
+    again = monuseg("train", *QUICK, "--home", data_home.root)
+    assert "missing" not in again.stderr
+    assert str(data_home.runs / "unet-se-2") in again.stdout
+    named = monuseg("train", *QUICK, "--name", "mine", "--home", data_home.root)
+    assert str(data_home.runs / "mine") in named.stdout
+
+
+def test_json_is_all_that_is_printed(monuseg: Monuseg, trained_home: Home, tmp_path: Path) -> None:
+    def content(*words: object) -> dict[str, object]:
+        result = monuseg(*words, "--json", "--quiet", "--home", trained_home.root)
+        assert result.exit_code == 0
+        assert result.stderr == ""
+        parsed: dict[str, object] = json.loads(result.stdout)
+        return parsed
+
+    Image.fromarray(draw_tissue(64, seed=2)[0]).save(tmp_path / "a.png")
+    assert len(content("masks")["cases"]) == 51  # type: ignore[arg-type] # checked by len
+    assert content("patches", "--size", 64, "--stride", 32)["patches"] == 148
+    assert content("evaluate", "unet-se")["mean"]["f1"] > 0  # type: ignore[index] # checked by the index
+    assert content("predict", tmp_path / "a.png", "-o", tmp_path / "m.png", "--model", "unet-se")["failures"] == []
+    assert set(content("models")) == {"architectures", "weights"}
+    assert content("train", *QUICK)["epochs"] == 1
+
+
+def test_the_home_is_taken_from_the_environment(
+    monuseg: Monuseg, trained_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MONUSEG_HOME", str(trained_home.root))
+    result = monuseg("masks")
+    assert str(trained_home.dataset / "masks") in result.stdout
+    assert "--home" not in result.stdout
+
+
+def test_train_cases_are_marked_in_the_table(monuseg: Monuseg, trained_home: Home) -> None:
+    refused = monuseg("evaluate", "unet-se", "--split", "train", "--home", trained_home.root)
+    assert refused.exit_code == 8
+    marked = monuseg("evaluate", "unet-se", "--split", "train", "--include-train", "--home", trained_home.root)
+    assert marked.stdout.count(" *") >= 24
+    assert "* the model was trained on this case" in marked.stdout
+
+
+def test_models_lists_architectures_weights_and_their_licence(monuseg: Monuseg, trained_home: Home) -> None:
+    printed = monuseg("models", "--home", trained_home.root).stdout
+    assert "deeplabv3-mobilenet" in printed
+    assert re.search(r"unet-se +unet-se .* CC BY-NC-SA 4\.0", printed)
+
+
+def test_resuming_from_the_command_line(monuseg: Monuseg, trained_home: Home) -> None:
+    options = ("--resume", "unet-se", "--device", "cpu", "--home", trained_home.root)
+    done = monuseg("train", *options)
+    assert done.exit_code == 0
+    assert "2 of 2 epochs" in done.stdout
+    other = monuseg("train", *options, "--epochs", 5)
+    assert other.exit_code == 3
+    assert "was begun with epochs 2, not 5" in other.stderr
+
+
+def start_training(home: Home, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "monuseg_cli", "train", "--home", str(home.root), "--device", "cpu", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + 60
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+LONG = ("--epochs", "200", "--patch-px", "64", "--stride-px", "32", "--name", "long")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_keeps_what_was_learnt_and_says_how_to_go_on(trained_home: Home) -> None:
+    process = start_training(trained_home, *LONG)
+    wait_for(trained_home.runs / "long" / "state.pt", process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"Next: monuseg train --resume long --home {trained_home.root}" in out
+    assert "Traceback" not in err
+    assert trained_home.find_weights("long").is_file()
+
+
+def test_a_killed_training_leaves_no_half_written_file(trained_home: Home) -> None:
+    process = start_training(trained_home, *LONG)
+    run = trained_home.runs / "long"
+    wait_for(run / "state.pt", process)
+    time.sleep(0.3)
+    process.kill()
+    process.communicate()
+    visible = {path.name for path in run.iterdir() if not path.name.startswith(".")}
+    assert visible == {"best.safetensors", "last.safetensors", "history.csv", "curves.png", "recipe.toml", "state.pt"}
+    assert trained_home.find_weights("long").is_file()
+
+
+def test_the_app_knows_every_command() -> None:
+    assert {command.callback.__name__ for command in app.registered_commands if command.callback} == set(COMMANDS)

@@ -1,0 +1,35 @@
+import subprocess
+import sys
+
+import pytest
+
+
+def modules_after(*words: str) -> set[str]:
+    """Run the command line in a process of its own, and list the modules that it loaded."""
+    code = (
+        "import sys\n"
+        "from monuseg_cli.cli.app import app\n"
+        "try:\n"
+        f"    app({list(words)!r})\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code, end.code\n"
+        "print('\\n' + ' '.join(sys.modules))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return set(printed.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("words", ["", "download", "masks", "patches", "train", "evaluate", "predict"])
+def test_help_waits_for_neither_torch_nor_numpy(words: str) -> None:
+    loaded = modules_after(*words.split(), "--help")
+    assert "typer" in loaded
+    assert not loaded & {"torch", "numpy", "torchvision", "tifffile", "skimage", "scipy", "matplotlib", "pooch", "zarr"}
+
+
+def test_models_waits_for_no_torch() -> None:
+    assert "torch" not in modules_after("models")
+
+
+def test_it_runs_as_a_module() -> None:
+    run = subprocess.run([sys.executable, "-m", "monuseg_cli", "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("monuseg 0.")

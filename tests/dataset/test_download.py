@@ -1,0 +1,296 @@
+import hashlib
+import json
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+
+from monuseg_cli.dataset import download as module
+from monuseg_cli.dataset.catalog import ARCHIVES, Archive, Split
+from monuseg_cli.dataset.config import DownloadConfig
+from monuseg_cli.dataset.download import download
+from monuseg_cli.dataset.manifest import Dataset
+from monuseg_cli.errors import DownloadError, InputError, MissingError, OutputError, VerificationError
+from tissue import aperio_xml, draw_tissue, tiff_bytes
+
+CASE = "TCGA-A7-A13E-01Z-00-DX1"
+VIRUS_PAGE = b"<!DOCTYPE html><title>Google Drive - Virus scan warning</title>"
+QUOTA_PAGE = b"<html><title>Google Drive - Quota exceeded</title>Too many users have viewed or downloaded this file"
+
+
+def local(home: Path, *archives: Path, **knobs: object) -> DownloadConfig:
+    return DownloadConfig(home, archives=archives, **{"allow_unverified": True, **knobs})  # type: ignore[arg-type]
+
+
+def files_below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_both_archives(tmp_path: Path, archives: tuple[Path, Path]) -> None:
+    result = download(local(tmp_path / "data", *archives))
+    assert result.unpacked == ("train", "test")
+    dataset = Dataset.load(tmp_path / "data")
+    assert dataset == result.dataset
+    assert [len(dataset.of_split(split)) for split in ("train", "test")] == [37, 14]
+    case = dataset.select([CASE])[0]
+    assert (case.organ, case.split, case.mpp) == ("breast", "train", 0.25)
+    assert hashlib.sha256(dataset.image_path(case).read_bytes()).hexdigest() == case.image_sha256
+    assert hashlib.sha256(dataset.annotation_path(case).read_bytes()).hexdigest() == case.annotation_sha256
+    source = dataset.archive_of("train")
+    assert source is not None
+    assert source.sha256 == hashlib.sha256(archives[0].read_bytes()).hexdigest()
+    assert not source.verified
+    assert len(files_below(tmp_path / "data")) == 2 * 51 + 1
+
+
+def test_a_second_time_nothing_is_unpacked(tmp_path: Path, archives: tuple[Path, Path]) -> None:
+    config = local(tmp_path, *archives)
+    download(config)
+    (tmp_path / "test" / "images" / "mark").touch()
+    download(config)
+    assert (tmp_path / "test" / "images" / "mark").exists()
+    next((tmp_path / "test" / "annotations").iterdir()).unlink()
+    download(config)
+    assert not (tmp_path / "test" / "images" / "mark").exists()
+
+
+def test_an_unpublished_hash_is_an_error_with_both(tmp_path: Path, archives: tuple[Path, Path]) -> None:
+    with pytest.raises(VerificationError, match="--allow-unverified") as caught:
+        download(local(tmp_path / "data", archives[1], allow_unverified=False))
+    assert ARCHIVES["test"].sha256 in str(caught.value)
+    assert hashlib.sha256(archives[1].read_bytes()).hexdigest() in str(caught.value)
+    assert not (tmp_path / "data").exists()
+    assert archives[1].exists()
+
+
+Entries = dict[str, bytes]
+GOOD: Entries = {
+    f"top/{CASE}.tif": tiff_bytes(draw_tissue(16, 0)[0], "train"),
+    f"top/{CASE}.xml": aperio_xml([]).encode(),
+}
+
+
+def pack(path: Path, entries: Entries) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return path
+
+
+def flip_encryption_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+
+
+def link(path: Path) -> None:
+    with zipfile.ZipFile(path, "a") as archive:
+        entry = zipfile.ZipInfo("top/link.tif")
+        entry.external_attr = 0o120777 << 16
+        archive.writestr(entry, "/etc/passwd")
+
+
+def corrupt(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(GOOD) * 20 + 100] ^= 0xFF
+    path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def twice(path: Path) -> None:
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(f"elsewhere/{CASE}.tif", b"other")
+
+
+def claim_size(path: Path) -> None:
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("top/bomb.xml", "w") as file:
+        for _ in range(65):
+            file.write(bytes(1 << 20))
+
+
+@pytest.mark.parametrize(
+    ("entries", "damage", "reason"),
+    [
+        ({"../evil.tif": b"x"}, None, r"its entry '\.\./evil\.tif' would land outside the folder"),
+        ({"/etc/evil.tif": b"x"}, None, "would land outside the folder"),
+        ({"a\\..\\..\\evil.tif": b"x"}, None, "would land outside the folder"),
+        ({"C:/evil.tif": b"x"}, None, "would land outside the folder"),
+        ({}, link, "is a symbolic link"),
+        ({}, flip_encryption_bit, "is encrypted"),
+        ({}, claim_size, "unpacks to 68157440 bytes"),
+        ({}, twice, f"holds {CASE}.tif twice"),
+        ({}, cut, "is damaged or no zip archive"),
+        ({}, corrupt, "is damaged or no zip archive"),
+        ({"top/TCGA-18-5592-01Z-00-DX1.tif": b"x"}, None, r"TCGA-18-5592-01Z-00-DX1\.tif has no annotation"),
+        ({"top/TCGA-18-5592-01Z-00-DX1.xml": b"x"}, None, r"TCGA-18-5592-01Z-00-DX1\.xml has no image"),
+        ({"top/other.tif": b"x", "top/other.xml": b"x"}, None, "other.tif is no case of MoNuSeg 2018"),
+        (
+            {"a/TCGA-HT-8564-01Z-00-DX1.tif": b"x", "a/TCGA-HT-8564-01Z-00-DX1.xml": b"x"},
+            None,
+            "mixes cases of the train and the test split",
+        ),
+        ({f"top/{CASE}.xml": b"<html/>"}, None, "not an Aperio annotation"),
+    ],
+)
+def test_an_archive_that_is_unsafe_or_damaged_leaves_nothing(
+    tmp_path: Path, entries: Entries, damage: Callable[[Path], None] | None, reason: str
+) -> None:
+    archive = pack(tmp_path / "a.zip", {**GOOD, **entries})
+    if damage:
+        damage(archive)
+    with pytest.raises(InputError, match=reason) as caught:
+        download(local(tmp_path / "data", archive))
+    assert "\n" not in str(caught.value)
+    assert files_below(tmp_path) == {"a.zip"}
+
+
+def test_an_archive_with_nothing_in_it_no_archive_and_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no image with an annotation"):
+        download(local(tmp_path / "data", pack(tmp_path / "a.zip", {"readme.txt": b""})))
+    (tmp_path / "b.zip").write_bytes(b"no archive")
+    with pytest.raises(InputError, match="no zip archive"):
+        download(local(tmp_path / "data", tmp_path / "b.zip"))
+    with pytest.raises(MissingError, match=r"no archive .*gone.zip"):
+        download(local(tmp_path / "data", tmp_path / "gone.zip"))
+    with pytest.raises(InputError, match="cannot read"):
+        download(local(tmp_path / "data", tmp_path))
+
+
+def test_a_split_left_out_is_refused(tmp_path: Path, archives: tuple[Path, Path]) -> None:
+    with pytest.raises(InputError, match="holds the test split, which --split leaves out"):
+        download(local(tmp_path / "data", archives[1], splits=("train",)))
+
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+@contextmanager
+def drive(answer: Callable[[dict[str, list[str]]], Answer]) -> Iterator[tuple[str, list[str]]]:
+    """Serve on the loopback address what `answer` gives for a query; lists the ids that were asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            query = parse_qs(urlparse(self.path).query)
+            asked.append(query["id"][0])
+            status, headers, body = answer(query)
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/download", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch, archives: tuple[Path, Path]) -> dict[str, bytes]:
+    """Take the generated archives for the published ones; gives the bytes by Drive id."""
+    splits: tuple[Split, Split] = ("train", "test")
+    official = {
+        split: Archive(path.name, ARCHIVES[split].drive_id, hashlib.sha256(path.read_bytes()).hexdigest())
+        for split, path in zip(splits, archives, strict=True)
+    }
+    monkeypatch.setattr(module, "ARCHIVES", MappingProxyType(official))
+    return {official[split].drive_id: path.read_bytes() for split, path in zip(splits, archives, strict=True)}
+
+
+def like_drive(files: dict[str, bytes]) -> Callable[[dict[str, list[str]]], Answer]:
+    """Answer as Drive does: the file when the virus scan is confirmed to be missing, else a page with status 200."""
+
+    def answer(query: dict[str, list[str]]) -> Answer:
+        if query.get("confirm") != ["t"] or query.get("export") != ["download"]:
+            return 200, {"Content-Type": "text/html; charset=utf-8"}, VIRUS_PAGE
+        body = files[query["id"][0]]
+        return 200, {"Content-Type": "application/octet-stream", "Content-Length": str(len(body))}, body
+
+    return answer
+
+
+def test_from_the_network(tmp_path: Path, published: dict[str, bytes]) -> None:
+    with drive(like_drive(published)) as (url, asked):
+        result = download(DownloadConfig(tmp_path, drive_url=url))
+        assert result.unpacked == ("train", "test")
+        assert asked == list(published)
+        assert all(source.verified for source in result.dataset.archives)
+        assert download(DownloadConfig(tmp_path, drive_url=url)).unpacked == ()
+        assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "reason"),
+    [
+        (200, {"Content-Type": "text/html"}, VIRUS_PAGE, "cannot scan the file for viruses"),
+        (200, {"Content-Type": "application/octet-stream"}, VIRUS_PAGE, "cannot scan the file for viruses"),
+        (200, {"Content-Type": "text/html"}, QUOTA_PAGE, "its quota is used up for today"),
+        (200, {"Content-Type": "text/html"}, b"<html>Sign in", "a web page instead of the file"),
+        (200, {"Content-Length": "5000"}, b"PK half of it", "the download"),
+        (404, {}, b"", "the server answered 404"),
+        (500, {}, b"", "the server answered 500"),
+    ],
+)
+def test_what_is_not_the_file_is_explained_in_one_line(
+    tmp_path: Path, status: int, headers: dict[str, str], body: bytes, reason: str
+) -> None:
+    with drive(lambda _: (status, headers, body)) as (url, _), pytest.raises(DownloadError, match=reason) as caught:
+        download(DownloadConfig(tmp_path, drive_url=url))
+    assert "\n" not in str(caught.value)
+    assert "monuseg download --archive" in str(caught.value)
+    assert files_below(tmp_path) == set()
+
+
+def test_a_file_that_is_not_the_published_one_is_not_kept(tmp_path: Path, published: dict[str, bytes]) -> None:
+    with drive(like_drive(published)) as (url, _):
+        swapped = dict(zip(published, reversed(published.values()), strict=True))
+        with drive(like_drive(swapped)) as (wrong, _), pytest.raises((VerificationError, InputError)):
+            download(DownloadConfig(tmp_path, drive_url=wrong, splits=("test",)))
+        damaged = {name: body + b"tail" for name, body in published.items()}
+        with drive(like_drive(damaged)) as (wrong, _), pytest.raises(VerificationError):
+            download(DownloadConfig(tmp_path, drive_url=wrong, splits=("train",)))
+        assert files_below(tmp_path) == set()
+        assert download(DownloadConfig(tmp_path, drive_url=url)).unpacked == ("train", "test")
+
+
+def test_no_server_at_all(tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="the download failed"):
+        download(DownloadConfig(tmp_path, drive_url="http://127.0.0.1:9/download"))
+
+
+def test_the_mirror_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert DownloadConfig(tmp_path).drive_url == "https://drive.usercontent.google.com/download"
+    monkeypatch.setenv("MONUSEG_DRIVE_URL", "https://mirror.example/get")
+    assert DownloadConfig(tmp_path).drive_url == "https://mirror.example/get"
+
+
+def test_a_damaged_manifest_is_one_error(tmp_path: Path) -> None:
+    path = Dataset.manifest_path(tmp_path)
+    for content in ("{", "{}", json.dumps({"schema": 99}), json.dumps({"schema": 1, "archives": [{}], "cases": []})):
+        path.write_text(content)
+        with pytest.raises(InputError, match="monuseg download"):
+            Dataset.load(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path, archives: tuple[Path, Path]) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot write"):
+        download(local(tmp_path / "file" / "data", archives[1]))

@@ -1,0 +1,105 @@
+import pytest
+import torch
+from torch import nn
+
+from monuseg_cli.errors import DownloadError, InputError
+from monuseg_cli.models import registry
+from monuseg_cli.models.blocks import count_weights
+from monuseg_cli.models.registry import Architecture, Registry
+
+NAMES = registry.names()
+
+
+def test_the_architectures() -> None:
+    assert NAMES == ("unet", "unet-se", "segnet", "deeplabv3", "deeplabv3-mobilenet")
+
+
+def test_unet_se_has_the_baselines_number_of_weights() -> None:
+    assert count_weights(registry.create("unet-se")) == 1_288_465
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestContract:
+    """What every architecture keeps."""
+
+    @pytest.mark.parametrize("size", [(1, 1), (64, 64), (63, 65)])
+    def test_logits_at_input_size(self, name: str, size: tuple[int, int]) -> None:
+        model = registry.create(name, out_channels=2).eval()
+        with torch.inference_mode():
+            logits = model(torch.rand(1, 3, *size))
+        assert type(logits) is torch.Tensor
+        assert logits.shape == (1, 2, *size)
+
+    def test_logits_are_raw(self, name: str) -> None:
+        torch.manual_seed(0)
+        with torch.no_grad():
+            logits = registry.create(name).train()(torch.randn(4, 3, 64, 64))
+        assert logits.min() < 0 < logits.max()
+
+    def test_every_weight_is_trained_on_the_smallest_batch(self, name: str) -> None:
+        model = registry.create(name).train()
+        batch = registry.get(name).min_train_batch
+        model(torch.randn(batch, 3, 64, 64)).square().mean().backward()
+        assert [key for key, weight in model.named_parameters() if weight.grad is None] == []
+
+    def test_other_numbers_of_channels(self, name: str) -> None:
+        model = registry.create(name, in_channels=4, out_channels=3).eval()
+        with torch.inference_mode():
+            assert model(torch.rand(1, 4, 32, 32)).shape == (1, 3, 32, 32)
+
+    def test_unknown_options_are_listed(self, name: str) -> None:
+        with pytest.raises(InputError, match=f"{name} has no option 'wdith'; its options: "):
+            registry.create(name, wdith=8)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if registry.get(name).min_train_batch > 1])
+def test_a_batch_of_one_cannot_train_what_says_so(name: str) -> None:
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        registry.create(name).train()(torch.randn(1, 3, 64, 64))
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(InputError, match="unknown architecture 'unet_se'; choose from: unet, unet-se, segnet"):
+        registry.create("unet_se")
+
+
+def test_a_name_is_registered_once() -> None:
+    mine = Registry()
+    mine.register(Architecture("a", "torch.nn:Identity", "nothing"))
+    with pytest.raises(ValueError, match="'a' is registered already"):
+        mine.register(Architecture("a", "torch.nn:Identity", "nothing"))
+
+
+def test_options_reach_the_model() -> None:
+    small = count_weights(registry.create("unet-se", width=8, depth=2))
+    assert small < 30_000
+    plain = registry.create("unet")
+    assert sum(isinstance(layer, nn.Linear) for layer in plain.modules()) == 0
+    assert sum(isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3) for layer in plain.modules()) == 18
+
+
+def test_imagenet_weights_where_there_are_none() -> None:
+    with pytest.raises(InputError, match="no ImageNet weights for unet; leave out --pretrained"):
+        registry.create("unet", pretrained=True)
+
+
+def test_imagenet_weights_start_the_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.models import MobileNet_V3_Large_Weights, mobilenet_v3_large
+
+    torch.manual_seed(1)
+    theirs = mobilenet_v3_large().state_dict()
+    monkeypatch.setattr(MobileNet_V3_Large_Weights, "get_state_dict", lambda *_, **__: theirs)
+    ours = registry.create("deeplabv3-mobilenet", pretrained=True).state_dict()
+    matched = [name for name in theirs if name.startswith("features.")]
+    assert len(matched) > 100
+    for name in matched:
+        assert torch.equal(theirs[name], ours[f"network.backbone.{name.removeprefix('features.')}"])
+
+
+def test_imagenet_weights_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(DownloadError, match=r"cannot be fetched .* leave out --pretrained"):
+        registry.create("deeplabv3-mobilenet", pretrained=True)

@@ -1,0 +1,145 @@
+import dataclasses
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.models import registry
+from monuseg_cli.models.devices import pick_device
+from monuseg_cli.models.normalise import normalise
+from monuseg_cli.models.weights import Card, list_weights, load_model, read_card, save_weights
+from monuseg_cli.paths import Home
+
+CARD = Card(
+    architecture="unet-se",
+    options={"width": 8, "depth": 2},
+    mpp=0.25,
+    licence="CC BY-NC-SA 4.0",
+    attribution="generated",
+    train_set=30,
+    train_cases=("a", "b"),
+    val_cases=("c",),
+    data_sha256="00",
+    data_verified=False,
+    epoch=3,
+    scores={"f1": 0.75},
+    recipe={"seed": 0},
+    version="0",
+)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    path = tmp_path / "w.safetensors"
+    save_weights(path, registry.create("unet-se", **CARD.options).state_dict(), CARD)
+    return path
+
+
+def test_weights_and_card_come_back(weights: Path) -> None:
+    torch.manual_seed(5)
+    model = registry.create("unet-se", **CARD.options).eval()
+    save_weights(weights, model.state_dict(), CARD)
+    loaded, card = load_model(weights)
+    assert card == CARD
+    assert not loaded.training
+    picture = torch.rand(1, 3, 40, 40)
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(picture), model(picture), rtol=0, atol=0)
+
+
+def test_the_card_is_read_without_torch(weights: Path) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from pathlib import Path; from monuseg_cli.models.weights import read_card;"
+        f"print(read_card(Path({str(weights)!r})).architecture, 'torch' in sys.modules)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.split() == ["unet-se", "False"]
+
+
+class _Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return eval, ("(_ for _ in ()).throw(SystemExit('executed'))",)
+
+
+def rewrite(path: Path, **changes: object) -> None:
+    content = {**dataclasses.asdict(CARD), **changes}
+    save_file(load_file(path), path, metadata={"monuseg_card": json.dumps(content)})
+
+
+def test_what_is_no_weights_file_is_one_error_and_runs_nothing(weights: Path) -> None:
+    whole = weights.read_bytes()
+    for content in (b"", b"text", pickle.dumps(_Bomb()), whole[:-50], whole[:20]):
+        weights.write_bytes(content)
+        with pytest.raises(InputError, match="no whole safetensors file") as caught:
+            load_model(weights)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(MissingError, match="no weights file"):
+        read_card(weights.with_name("gone.safetensors"))
+    with pytest.raises(InputError):
+        read_card(weights.parent)
+
+
+def test_weights_without_a_card(weights: Path) -> None:
+    save_file(load_file(weights), weights)
+    with pytest.raises(InputError, match="has no card"):
+        load_model(weights)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"architecture": "segnet", "options": {}}, "the weights are not those of segnet, which its card names"),
+        ({"options": {"width": 16, "depth": 2}}, "the weights are not those of unet-se"),
+        ({"architecture": "resnet"}, "unknown architecture 'resnet'; choose from"),
+        ({"options": {"height": 2}}, "has no option 'height'"),
+        ({"schema": 2}, "has schema 2, this version reads 1"),
+        ({"colour": "red"}, "the field 'colour'"),
+        ({"mpp": 0}, "mpp, std or threshold cannot be used"),
+        ({"threshold": float("nan")}, "mpp, std or threshold cannot be used"),
+    ],
+)
+def test_a_card_that_does_not_fit(weights: Path, changes: dict[str, object], reason: str) -> None:
+    rewrite(weights, **changes)
+    with pytest.raises(InputError, match=reason):
+        load_model(weights)
+
+
+def test_weights_that_are_not_finite(weights: Path) -> None:
+    state = load_file(weights)
+    state["head.bias"][0] = torch.nan
+    save_weights(weights, state, CARD)
+    with pytest.raises(InputError, match="not finite"):
+        load_model(weights)
+
+
+def test_all_weights_of_a_home_are_listed(weights: Path, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    for path in (home.runs / "unet-se" / "best.safetensors", home.models / "theirs.safetensors"):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(weights.read_bytes())
+    (home.models / "junk.safetensors").write_bytes(b"junk")
+    assert list(list_weights(home)) == ["theirs", "unet-se"]
+
+
+def test_normalisation_is_the_cards() -> None:
+    images = torch.tensor([0.5, 0.25, 1.0])[None, :, None, None]
+    assert normalise(images, CARD) is images
+    card = dataclasses.replace(CARD, mean=(0.5, 0.0, 0.5), std=(1.0, 0.5, 0.25))
+    np.testing.assert_allclose(normalise(images, card).ravel(), [0, 0.5, 2])
+
+
+def test_devices() -> None:
+    assert pick_device("cpu").type == "cpu"
+    with pytest.raises(InputError, match="choose from: auto, cpu, cuda, mps"):
+        pick_device("tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="torch finds no cuda device here"):
+            pick_device("cuda")

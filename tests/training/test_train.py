@@ -1,0 +1,204 @@
+import csv
+import dataclasses
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from conftest import RECIPE
+from monuseg_cli.dataset.manifest import Dataset
+from monuseg_cli.errors import InputError, MissingError, TrainingError
+from monuseg_cli.models import registry
+from monuseg_cli.models.weights import read_card
+from monuseg_cli.paths import Home
+from monuseg_cli.progress import SILENT_TASK, Task
+from monuseg_cli.training import train as module
+from monuseg_cli.training.losses import compute_loss
+from monuseg_cli.training.train import TrainConfig, train
+
+
+def config(home: Home, **knobs: object) -> TrainConfig:
+    return TrainConfig(home, **{"recipe": RECIPE, "device": "cpu", **knobs})  # type: ignore[arg-type]
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class StopAt:
+    """Interrupts, as Ctrl-C does, when a number of patches was trained on; and keeps what it is told."""
+
+    def __init__(self, patches: int) -> None:
+        self.left = patches
+        self.lines: list[str] = []
+
+    @contextmanager
+    def task(self, description: str, total: int | None, unit: str) -> Iterator[Task]:
+        del description, total
+        yield self if unit == "patches" else SILENT_TASK
+
+    def advance(self, steps: int = 1) -> None:
+        self.left -= steps
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+    def status(self, text: str) -> None:
+        del text
+
+    def info(self, message: str) -> None:
+        self.lines.append(message)
+
+    def warn(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def test_a_run_holds_all_that_is_promised(trained_home: Home) -> None:
+    run = trained_home.find_run("unet-se")
+    assert sorted(path.name for path in run.iterdir()) == [
+        "best.safetensors",
+        "curves.png",
+        "history.csv",
+        "last.safetensors",
+        "recipe.toml",
+        "state.pt",
+    ]
+    with (run / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert {"loss", "accuracy", "dice", "f1", "val_loss", "val_accuracy", "val_dice", "val_f1"} <= rows[0].keys()
+    with Image.open(run / "curves.png") as curves:
+        assert curves.size == (1000, 700)
+    card = read_card(run / "best.safetensors")
+    assert (card.architecture, card.train_set, len(card.train_cases), len(card.val_cases)) == ("unet-se", 30, 24, 6)
+    best = max(rows, key=lambda row: float(row["val_f1"]))
+    assert (card.epoch, card.scores["f1"]) == (int(best["epoch"]), float(best["val_f1"]))
+    assert read_card(run / "last.safetensors").epoch == 2
+
+
+def test_two_runs_of_one_seed_are_the_same_and_of_another_not(trained_home: Home) -> None:
+    first = trained_home.find_run("unet-se")
+    same = train(config(trained_home)).run
+    other = train(config(trained_home, recipe=dataclasses.replace(RECIPE, seed=1))).run
+    assert (same.name, other.name) == ("unet-se-2", "unet-se-3")
+    assert sha256(same / "last.safetensors") == sha256(first / "last.safetensors")
+    assert sha256(other / "last.safetensors") != sha256(first / "last.safetensors")
+
+
+def test_workers_give_the_same_weights(trained_home: Home) -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=1)
+    alone = train(config(trained_home, recipe=recipe)).run
+    helped = train(config(trained_home, recipe=dataclasses.replace(recipe, workers=1))).run
+    one, other = (load_file(run / "last.safetensors") for run in (alone, helped))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("after", ["interrupt", "crash while writing"])
+def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(trained_home: Home, after: str) -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=3)
+    whole = train(config(trained_home, recipe=recipe)).run
+    patches = 24 * 4
+    stopped = train(config(trained_home, recipe=recipe, name="cut"), StopAt(patches + patches // 2))
+    assert (stopped.epochs, stopped.interrupted) == (1, True)
+    if after == "crash while writing":  # the second epoch's files are there, its state is not
+        state = (stopped.run / "state.pt").read_bytes()
+        train(config(trained_home, recipe=recipe, resume=stopped.run), StopAt(2 * patches + 8))
+        (stopped.run / "state.pt").write_bytes(state)
+    result = train(config(trained_home, recipe=recipe, resume=stopped.run))
+    assert (result.epochs, result.interrupted) == (3, False)
+    assert sha256(result.run / "last.safetensors") == sha256(whole / "last.safetensors")
+    assert sha256(result.run / "best.safetensors") == sha256(whole / "best.safetensors")
+    with (result.run / "history.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3"]
+
+
+def test_stopped_in_the_first_epoch_no_run_is_left(trained_home: Home) -> None:
+    progress = StopAt(10)
+    with pytest.raises(KeyboardInterrupt):
+        train(config(trained_home, name="short"), progress)
+    assert not (trained_home.runs / "short").exists()
+    assert "nothing was learnt" in progress.lines[-1]
+
+
+def test_resuming_with_another_recipe_lists_the_differences(trained_home: Home) -> None:
+    run = trained_home.find_run("unet-se")
+    recipe = dataclasses.replace(RECIPE, epochs=9, seed=4)
+    with pytest.raises(InputError, match="was begun with epochs 2, not 9; seed 0, not 4"):
+        train(config(trained_home, recipe=recipe, resume=run))
+
+
+def test_resuming_what_is_not_there_damaged_or_of_other_data(trained_home: Home) -> None:
+    run = trained_home.find_run("unet-se")
+    dataset = Dataset.load(trained_home.dataset)
+    other = dataclasses.replace(dataset.archives[0], sha256="ab" * 32)
+    dataclasses.replace(dataset, archives=(other, *dataset.archives[1:])).save()
+    with pytest.raises(InputError, match="was begun on other data"):
+        train(config(trained_home, resume=run))
+    (run / "state.pt").write_bytes(b"PK damaged")
+    with pytest.raises(InputError, match=r"state.pt is damaged"):
+        train(config(trained_home, resume=run))
+    (run / "state.pt").unlink()
+    with pytest.raises(MissingError, match=r"has no state\.pt to go on from"):
+        train(config(trained_home, resume=run))
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_epoch(
+    trained_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = iter(range(1000))
+
+    def fails_in_the_second_epoch(logits: torch.Tensor, targets: torch.Tensor, loss: str) -> torch.Tensor:
+        value = compute_loss(logits, targets, loss)  # type: ignore[arg-type] # passed on
+        return value * torch.nan if logits.requires_grad and next(steps) == 13 else value
+
+    monkeypatch.setattr(module, "compute_loss", fails_in_the_second_epoch)
+    with pytest.raises(TrainingError, match="the loss is nan in epoch 2, batch 2 of 12"):
+        train(config(trained_home, name="nan"))
+    card = read_card(trained_home.runs / "nan" / "last.safetensors")
+    assert card.epoch == 1
+
+
+def test_what_is_missing_is_made_and_said(data_home: Home) -> None:
+    progress = StopAt(10**6)
+    train(config(data_home, recipe=dataclasses.replace(RECIPE, epochs=1)), progress)
+    assert progress.lines[0].startswith("made 37 missing masks in ")
+    assert progress.lines[1].startswith("cut 148 missing patches into ")
+
+
+def test_no_data_at_all(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="get it with: monuseg download"):
+        train(config(Home(tmp_path)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_learns_two_patches_by_heart() -> None:
+    torch.manual_seed(0)
+    model = registry.create("unet-se", width=8, depth=2, dropout=0.0)
+    images = torch.rand(2, 3, 32, 32)
+    targets = (images[:, :1] > 0.6).float()
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
+    for _ in range(150):
+        loss = compute_loss(model(images), targets, "bce+dice")
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call] # torch's
+        optimizer.step()
+    assert loss.item() < 0.1
+
+
+def test_losses_by_hand() -> None:
+    logits = torch.zeros(1, 1, 1, 2)
+    targets = torch.tensor([[[[1.0, 0.0]]]])
+    assert compute_loss(logits, targets, "bce").item() == pytest.approx(0.693147, abs=1e-6)
+    assert compute_loss(logits, targets, "bce+dice").item() == pytest.approx(0.693147 + 1 - (1 + 1) / (1 + 1 + 1))
+
+
+def test_a_run_copied_elsewhere_can_be_resumed(trained_home: Home, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=3)
+    stopped = train(config(trained_home, recipe=recipe, name="moved"), StopAt(24 * 4 + 8)).run
+    shutil.move(stopped, tmp_path / "elsewhere")
+    assert train(config(trained_home, recipe=recipe, resume=tmp_path / "elsewhere")).epochs == 3
