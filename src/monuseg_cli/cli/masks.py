@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from monuseg_cli.cli.console import Session, command, table
+from monuseg_cli.dataset.catalog import CATALOG, SPLITS
 
 
 @command(example="monuseg masks --preview")
@@ -17,10 +18,13 @@ def masks(
     from monuseg_cli.dataset.masks import build_masks
 
     result = build_masks(MasksConfig(session.home.dataset, preview=preview), session.progress)
-    rows = table("case", "regions", "nuclei", "left out", "area / drawn")
-    for case in result.cases:
-        left_out = case.degenerate + case.outside + case.hidden
-        ratio = f"{case.raster_area_px / case.drawn_area_px:.4f}" if case.drawn_area_px else "-"
-        rows.add_row(case.case_id, str(case.regions), str(case.nuclei), str(left_out), ratio)
-    made = f"{len(result.cases)} cases ({result.made} made now), {sum(case.nuclei for case in result.cases)} nuclei"
-    session.show(result, rows, f"Masks: {result.folder}, {made}", then="patches")
+    rows = table("split", "cases", "regions", "nuclei", "left out", "area / drawn")
+    for split in SPLITS:
+        cases = [case for case in result.cases if CATALOG[case.case_id].split == split]
+        if cases:
+            left_out = sum(case.degenerate + case.outside + case.hidden for case in cases)
+            drawn = sum(case.drawn_area_px for case in cases)
+            ratio = f"{sum(case.raster_area_px for case in cases) / drawn:.4f}" if drawn else "-"
+            regions, nuclei = sum(case.regions for case in cases), sum(case.nuclei for case in cases)
+            rows.add_row(split, str(len(cases)), str(regions), str(nuclei), str(left_out), ratio)
+    session.show(result, rows, f"Masks: {result.folder} ({result.made} cases made now)", then="patches")
