@@ -9,7 +9,7 @@ from monuseg_cli.paths import Home
 
 def make_run(home: Home, name: str, weights: bool = True) -> Path:
     run = home.runs / name
-    run.mkdir(parents=True)
+    run.mkdir(parents=True, exist_ok=True)
     (run / "recipe.toml").touch()
     if weights:
         (run / "best.safetensors").touch()
@@ -29,15 +29,16 @@ def test_the_option_wins_over_the_variable_and_the_variable_over_the_platform(
 def test_runs_of_one_name_are_numbered_and_the_newest_counts(tmp_path: Path) -> None:
     home = Home(tmp_path)
     for expected in ("unet-se", "unet-se-2", "unet-se-3"):
-        run = home.new_run("unet-se")
-        assert run.name == expected
-        make_run(home, run.name)
+        assert home.make_run("unet-se").name == expected
+        make_run(home, expected)
     for number in range(4, 12):
         make_run(home, f"unet-se-{number}")
     make_run(home, "unet-se-large")
-    assert home.new_run("unet-se").name == "unet-se-12"
+    assert home.name_of(home.runs / "unet-se-11") == "unet-se-11"
+    assert home.name_of(home.runs / "unet-se") == str(home.runs / "unet-se")  # the bare name means the newest
     assert home.find_run("unet-se").name == "unet-se-11"
     assert home.find_run("unet-se-2").name == "unet-se-2"
+    assert home.make_run("unet-se").name == "unet-se-12"
     assert home.find_weights("unet-se-3") == home.runs / "unet-se-3" / "best.safetensors"
     assert home.find_run(str(home.runs / "unet-se")).name == "unet-se"
 
@@ -73,4 +74,4 @@ def test_what_is_not_there_is_said_with_what_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "with space"])
 def test_a_name_that_is_no_plain_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="is no name for a run"):
-        Home(tmp_path).new_run(name)
+        Home(tmp_path).make_run(name)

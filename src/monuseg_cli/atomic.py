@@ -25,6 +25,7 @@ _REASONS = {
     errno.ENOTDIR: "a part of the path is not a folder",
     errno.EEXIST: "a file of that name is in the way",
     errno.EISDIR: "it is a folder",
+    errno.ENOTEMPTY: "another process has written it at the same time",
     errno.ENAMETOOLONG: "the name is too long",
 }
 
@@ -104,6 +105,17 @@ def make_folder(path: Path) -> None:
     """Make the folder `path` and its parents, or say in one line why that cannot be."""
     with _told_as_output_error(path):
         path.mkdir(parents=True, exist_ok=True)
+
+
+def make_new_folder(path: Path) -> bool:
+    """Make the folder `path` and its parents; False, and nothing done, where something of that name exists."""
+    make_folder(path.parent)
+    with _told_as_output_error(path):
+        try:
+            path.mkdir()
+        except FileExistsError:
+            return False
+        return True
 
 
 def write_bytes(path: Path, content: bytes | bytearray) -> None:

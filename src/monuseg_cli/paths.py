@@ -7,6 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
+from monuseg_cli.atomic import make_new_folder
 from monuseg_cli.errors import InputError, MissingError
 
 HOME_VARIABLE = "MONUSEG_HOME"
@@ -62,22 +63,31 @@ class Home:
                 found.append((int(match[1] or 1), folder))
         return [folder for _, folder in sorted(found)]
 
-    def new_run(self, name: str) -> Path:
-        """Give the folder of the next run of that name; it is not made here.
+    def make_run(self, name: str) -> Path:
+        """Make the folder of the next run of that name: ``name``, then ``name-2``, ``name-3`` ...
 
         Raises
         ------
         InputError
             If `name` is not a plain name of letters, digits, dots, dashes and underscores.
+        OutputError
+            If the folder cannot be made.
         """
         if not _NAME.fullmatch(name):
             message = f"{name!r} is no name for a run: use letters, digits, dots, dashes and underscores"
             raise InputError(message)
         taken = self.numbered_runs(name)
-        if not taken:
-            return self.runs / name
-        last = taken[-1].name.removeprefix(name)
-        return self.runs / f"{name}-{int(last[1:] or 1) + 1}"
+        number = int(taken[-1].name.removeprefix(name)[1:] or 1) + 1 if taken else 1
+        while True:
+            run = self.runs / (name if number == 1 else f"{name}-{number}")
+            if make_new_folder(run):
+                return run
+            number += 1  # another process was faster
+
+    def name_of(self, run: Path) -> str:
+        """Give the shortest name that `find_run` takes for `run`: the folder's name, or its path."""
+        newest = self.numbered_runs(run.name)[-1:]
+        return run.name if newest == [run] else str(run)
 
     def find_run(self, name: str) -> Path:
         """Find the run that `name` means: a run's folder, or the newest run of a bare name.

@@ -139,6 +139,10 @@ def test_resuming_what_is_not_there_damaged_or_of_other_data(trained_home: Home)
     dataclasses.replace(dataset, archives=(other, *dataset.archives[1:])).save()
     with pytest.raises(InputError, match="was begun on other data"):
         train(config(trained_home, resume=run))
+    dataset.save()
+    (run / "history.csv").write_text((run / "history.csv").read_text().split("\n")[0] + "\n")
+    with pytest.raises(InputError, match="a history of 0 epochs and a state after 2; train anew"):
+        train(config(trained_home, resume=run))
     (run / "state.pt").write_bytes(b"PK damaged")
     with pytest.raises(InputError, match=r"state.pt is damaged"):
         train(config(trained_home, resume=run))

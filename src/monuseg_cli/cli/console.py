@@ -256,11 +256,12 @@ def _failing_in_one_line(console: Console, debug: bool) -> Iterator[None]:
         # Whoever read our output has gone; nothing more can be said, also not when Python flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
-    except MonusegError as error:
+    except (MonusegError, OSError, MemoryError) as error:
         if debug:
             console.print_exception()
-        console.print(f"error: {error}", style="red")
-        raise typer.Exit(error.exit_code) from None
+        reason = str(error) or "out of memory"
+        console.print(f"error: {' '.join(reason.split())}", style="red")
+        raise typer.Exit(error.exit_code if isinstance(error, MonusegError) else MonusegError.exit_code) from None
 
 
 def table(*columns: str) -> Table:

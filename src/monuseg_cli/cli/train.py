@@ -55,11 +55,12 @@ def train(
         recipe = Recipe(**knobs)
     result = run(TrainConfig(session.home, recipe, name, run_to_resume, device), session.progress)
     scores = "  ".join(f"{score} {value:.4f}" for score, value in result.scores.items())
+    name = session.home.name_of(result.run)
     session.show(
         result,
         f"Run: {result.run}, {result.epochs} of {recipe.epochs} epochs",
         f"Best: epoch {result.best_epoch}, validation {scores}",
-        then=f"train --resume {result.run.name}" if result.interrupted else f"evaluate {result.run.name}",
+        then=f"train --resume {name}" if result.interrupted else f"evaluate {name}",
     )
     if result.interrupted:
         raise typer.Exit(130)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from monuseg_cli import __version__
-from monuseg_cli.atomic import make_folder
 from monuseg_cli.dataset.catalog import ATTRIBUTION, LICENCE
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.dataset.manifest import Dataset, SourceArchive
@@ -117,8 +116,7 @@ def train(config: TrainConfig, progress: Progress = SILENT) -> TrainResult:
             task.advance(len(records) * running.patches)
             for epoch in range(len(records) + 1, recipe.epochs + 1):
                 record = _run_epoch(running, epoch, task)
-                records.append(record)
-                _keep_epoch(running)
+                _keep_epoch(running, record)
                 progress.info(_epoch_line(record, recipe.epochs))
     except KeyboardInterrupt:
         if not records:
@@ -206,8 +204,7 @@ def _require_data(home: Home, recipe: Recipe) -> SourceArchive:
 
 
 def _new_run(config: TrainConfig) -> Path:
-    run = config.home.new_run(config.name or config.recipe.arch)
-    make_folder(run)
+    run = config.home.make_run(config.name or config.recipe.arch)
     config.recipe.save(run / RECIPE_FILE)
     return run
 
@@ -239,10 +236,14 @@ def _restore(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, sour
     if checkpoint.data_sha256 != source.sha256:
         message = f"{run} was begun on other data (archive {checkpoint.data_sha256[:12]}, here {source.sha256[:12]})"
         raise InputError(message)
+    # The state is written last: where the history is one epoch ahead, that epoch is run again.
+    records = read_history(run)[: checkpoint.epoch]
+    if len(records) < checkpoint.epoch:
+        message = f"{run} has a history of {len(records)} epochs and a state after {checkpoint.epoch}; train anew"
+        raise InputError(message)
     model.load_state_dict(checkpoint.model)
     optimizer.load_state_dict(checkpoint.optimizer)
-    # The state is written last: where the history is one epoch ahead, that epoch is run again.
-    return read_history(run)[: checkpoint.epoch]
+    return records
 
 
 def _run_epoch(running: _Running, epoch: int, task: Task) -> EpochRecord:
@@ -314,10 +315,9 @@ def _validate(running: _Running) -> dict[str, float]:
     return meter.scores()
 
 
-def _keep_epoch(running: _Running) -> None:
+def _keep_epoch(running: _Running, newest: EpochRecord) -> None:
     """Write weights, history, curves and, last, the state after the newest epoch."""
-    run, records = running.run, running.records
-    newest = records[-1]
+    run, records = running.run, [*running.records, newest]
     card = replace(running.card, epoch=newest.epoch, scores=newest.validation_scores())
     state = running.model.state_dict()
     save_weights(run / LAST_WEIGHTS, state, card)
@@ -326,6 +326,7 @@ def _keep_epoch(running: _Running) -> None:
     write_history(run, records)
     draw_curves(run, records)
     Checkpoint(newest.epoch, state, running.optimizer.state_dict(), card.data_sha256).save(run)
+    running.records.append(newest)
 
 
 def _best(records: list[EpochRecord]) -> EpochRecord:
