@@ -13,9 +13,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from monuseg_cli.errors import InputError, MissingError, MonusegError
 
-TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".svs"})
-PLAIN_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
-SUFFIXES = TIFF_SUFFIXES | PLAIN_SUFFIXES
+SUFFIXES = frozenset({".tif", ".tiff", ".svs", ".png", ".jpg", ".jpeg", ".bmp", ".webp"})
+"""By these the images in a folder are told from other files; what an image is, its first bytes tell."""
+
+_PLAIN_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,17 @@ def decoding(path: Path) -> Iterator[None]:
         raise InputError(message) from error
 
 
+def is_tiff(path: Path) -> bool:
+    """Tell from a file's first bytes, whatever its name, whether it is a TIFF (classic or BigTIFF)."""
+    with path.open("rb") as file:
+        return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def open_plain(path: Path) -> Image.Image:
+    """Open a PNG, JPEG, BMP or WebP, whatever its name; call it within `decoding`."""
+    return Image.open(path, formats=_PLAIN_FORMATS)
+
+
 def open_tiff(path: Path) -> tifffile.TiffFile:
     """Open a TIFF and check that all of its first page is there; call it within `decoding`.
 
@@ -194,9 +206,10 @@ def open_tiff(path: Path) -> tifffile.TiffFile:
     tiff = tifffile.TiffFile(path)
     try:
         require_whole(tiff.pages.first)
-    except ValueError:
+    except (ValueError, IndexError) as error:
         tiff.close()
-        raise
+        message = "it holds no image, or is damaged" if isinstance(error, IndexError) else str(error)
+        raise ValueError(message) from error
     return tiff
 
 
@@ -235,16 +248,17 @@ def read_image(path: Path) -> tuple[NDArray[np.uint8], str | None]:
         If it is no image, is damaged, or its pixels have no clear meaning.
     """
     with decoding(path):
-        if path.suffix.lower() in PLAIN_SUFFIXES:
-            with Image.open(path) as image:
-                return _decode_plain(image)
+        if not is_tiff(path):
+            with open_plain(path) as image:
+                return decode_plain(image)
         with open_tiff(path) as tiff:
             page = tiff.pages.first
             conversion = conversion_of_page(page)
             return conversion.apply(page.asarray()), conversion.note()
 
 
-def _decode_plain(image: Image.Image) -> tuple[NDArray[np.uint8], str | None]:
+def decode_plain(image: Image.Image) -> tuple[NDArray[np.uint8], str | None]:
+    """Decode an image opened by `open_plain`, upright, as 8-bit RGB; with a note of what was converted."""
     notes = {
         "P": "palette looked up",
         "L": "grey taken as equal red, green and blue",

@@ -9,7 +9,7 @@ SMOOTHING_UM = 0.5
 """Standard deviation of the Gaussian that smooths the distance transform, so that ragged outlines do not split."""
 
 PEAK_RADIUS_UM = 2.5
-"""Two nuclei that touch are told apart where their centres are farther from each other than this."""
+"""Two nuclei that touch are told apart where their centres are farther apart than this, along rows or columns."""
 
 
 def separate(
@@ -42,7 +42,7 @@ def separate(
     components, count = ndimage.label(mask)
     distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask).astype(np.float32), SMOOTHING_UM / mpp)
     radius = max(round(PEAK_RADIUS_UM / mpp), 1)
-    peaks = mask & (ndimage.maximum_filter(distance, footprint=_disk(radius)) == distance)
+    peaks = mask & (ndimage.maximum_filter(distance, size=2 * radius + 1) == distance)
     # A component whose peak lies in the shade of a larger neighbour's is one nucleus.
     has_peak = np.bincount(components[peaks], minlength=count + 1) > 0
     peaks |= mask & ~has_peak[components]
@@ -61,8 +61,3 @@ def _small_objects(mask: NDArray[np.bool_], area_px: float) -> NDArray[np.bool_]
     small = np.bincount(components.reshape(-1)) < area_px
     small[0] = False
     return np.asarray(small[components])
-
-
-def _disk(radius: int) -> NDArray[np.bool_]:
-    rows, cols = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    return np.asarray(rows**2 + cols**2 <= radius**2)

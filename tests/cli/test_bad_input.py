@@ -31,6 +31,7 @@ def one_line(text: str, *, starts: str = "error: ") -> str:
     errors = [line for line in text.splitlines() if line.startswith(starts)]
     assert len(errors) == 1, text
     assert text.splitlines()[-1] == errors[0]
+    assert not any("tifffile" in line or "Warning" in line for line in text.splitlines())
     assert "Traceback" not in text
     return errors[0]
 
@@ -42,6 +43,10 @@ def truncated(path: Path) -> None:
 
 def not_an_image(path: Path) -> None:
     path.write_text("just text")
+
+
+def tiff_without_pages(path: Path) -> None:
+    path.write_bytes(b"II*\0" + bytes(4))
 
 
 def floats_beyond_one(path: Path) -> None:
@@ -64,9 +69,10 @@ def empty(path: Path) -> None:
     ("make", "name", "reason"),
     [
         (truncated, "a.tif", "a.tif: "),
-        (not_an_image, "a.tif", "a.tif: not a TIFF file"),
+        (not_an_image, "a.tif", "a.tif: not an image, or damaged"),
+        (tiff_without_pages, "a.tif", "a.tif: it holds no image, or is damaged"),
         (not_an_image, "a.png", "a.png: not an image, or damaged"),
-        (not_an_image, "a.xyz", "a.xyz: not a TIFF file"),
+        (not_an_image, "a.xyz", "a.xyz: not an image, or damaged"),
         (empty, "a.tif", "a.tif: "),
         (empty, "a.jpg", "a.jpg: not an image, or damaged"),
         (floats_beyond_one, "a.tif", "samples are not within 0..1"),
@@ -95,6 +101,15 @@ def rgba(path: Path) -> None:
     Image.fromarray(np.dstack([PICTURE, PICTURE[..., 0]])).save(path)
 
 
+def wrong_suffix(path: Path) -> None:
+    Image.fromarray(PICTURE[..., 1]).save(path, format="PNG")
+
+
+def two_pages(path: Path) -> None:
+    tifffile.imwrite(path, PICTURE, photometric="rgb")
+    tifffile.imwrite(path, PICTURE[:40], photometric="rgb", append=True)
+
+
 def palette(path: Path) -> None:
     Image.fromarray(PICTURE).convert("P").save(path)
 
@@ -111,6 +126,8 @@ def floats(path: Path) -> None:
     ("make", "name", "said"),
     [
         (grey, "a.png", "a.png: grey taken as equal red, green and blue"),
+        (wrong_suffix, "a.tif", "a.tif: grey taken as equal red, green and blue"),
+        (two_pages, "a.tif", "a.tif: the first of several images taken"),
         (rgba, "a.png", "a.png: transparency laid over white"),
         (palette, "a.png", "a.png: palette looked up"),
         (sixteen_bits, "a.tif", "a.tif: uint16 of range 0..65535 scaled to 8 bits"),

@@ -177,7 +177,13 @@ def test_an_image_too_large_for_memory_is_refused(weights: Path, tmp_path: Path)
         compressionargs={"level": 1},
     )
     result = predict(config(path, output=tmp_path / "m.png", weights=weights))
-    assert "20000x20000 pixels would take about 22 GiB" in str(result.failures[0][1])
+    assert "20000x20000 pixels, 400 megapixels as the model sees them, would take about 22 GiB" in str(
+        result.failures[0][1]
+    )
+    Image.fromarray(np.zeros((1, 10**6, 3), dtype=np.uint8)).save(tmp_path / "long.png")
+    result = predict(config(tmp_path / "long.png", output=tmp_path / "m.png", weights=weights))
+    assert "1000000x1 pixels, 256 megapixels" in str(result.failures[0][1])
+    assert not (tmp_path / "m.png").exists()
 
 
 def test_tiles_stitched_give_back_a_network_that_sees_one_pixel(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:

@@ -3,9 +3,11 @@
 import functools
 import inspect
 import json
+import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass
@@ -247,8 +249,13 @@ def _output_console() -> Console:
 
 @contextmanager
 def _failing_in_one_line(console: Console, debug: bool) -> Iterator[None]:
+    """End the command with one line and an exit code; what libraries warn of or log is shown with --debug only."""
     try:
-        yield
+        with warnings.catch_warnings():
+            if not debug:
+                warnings.simplefilter("ignore")
+                logging.disable()
+            yield
     except KeyboardInterrupt:
         console.print("stopped")
         raise typer.Exit(130) from None
@@ -262,6 +269,8 @@ def _failing_in_one_line(console: Console, debug: bool) -> Iterator[None]:
         reason = str(error) or "out of memory"
         console.print(f"error: {' '.join(reason.split())}", style="red")
         raise typer.Exit(error.exit_code if isinstance(error, MonusegError) else MonusegError.exit_code) from None
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def table(*columns: str) -> Table:

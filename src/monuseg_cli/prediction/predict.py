@@ -1,5 +1,6 @@
 """Images -> nuclei, each image from file to file."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from monuseg_cli.models.devices import Device, pick_device, place
 from monuseg_cli.models.weights import Card, load_model
 from monuseg_cli.nuclei import separate
 from monuseg_cli.outlines import draw_outlines
-from monuseg_cli.prediction.engine import count_tiles, predict_probability
+from monuseg_cli.prediction.engine import TILE_PX, count_tiles, predict_probability
 from monuseg_cli.prediction.slide import MAX_MPP, MIN_MPP, Slide
 from monuseg_cli.prediction.writers import write_mask_png, write_picture, write_tiff
 from monuseg_cli.progress import SILENT, Progress
@@ -147,7 +148,7 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     MissingError
         If a path does not exist.
     InputError
-        If a folder holds no image.
+        If a folder holds no image, or a path is neither file nor folder.
     """
     images: list[Path] = []
     for path in paths:
@@ -157,8 +158,11 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
                 message = f"no image in the folder {path} (looked for {', '.join(sorted(SUFFIXES))})"
                 raise InputError(message)
             images += inside
-        elif path.exists():
+        elif path.is_file():
             images.append(path)
+        elif path.exists():
+            message = f"{path} is neither a file nor a folder"
+            raise InputError(message)
         else:
             message = f"no image {path}"
             raise MissingError(message)
@@ -231,7 +235,9 @@ def _predict_one(
         mpp = _scale(slide, config, card, progress)
         if slide.note:
             progress.info(f"{image.name}: {slide.note}")
-        pixels, shape = _read_at_scale(slide, (mpp or card.mpp) / card.mpp)
+        scale = (mpp or card.mpp) / card.mpp
+        _require_fits(slide, scale)
+        pixels, shape = _read_at_scale(slide, scale)
         with progress.task(image.name, count_tiles(pixels.shape[:2]), "tiles") as task:
             probability = predict_probability(pixels, model, card, device, task)[0]
         del pixels
@@ -257,19 +263,25 @@ def _predict_one(
 
 
 def _scale(slide: Slide, config: PredictConfig, card: Card, progress: Progress) -> float | None:
-    if slide.shape[0] * slide.shape[1] > MAX_PIXELS:
-        needed = slide.shape[0] * slide.shape[1] * _BYTES_PER_PIXEL / 2**30
-        message = (
-            f"{slide.path}: {slide.shape[1]}x{slide.shape[0]} pixels would take about {needed:.0f} GiB of memory; "
-            f"images up to {MAX_PIXELS // 10**6} megapixels are read, so cut out a part"
-        )
-        raise InputError(message)
     mpp = config.mpp or slide.mpp
     if mpp is None:
         progress.info(
             f"{slide.path.name} states no credible scale: taken as {card.mpp} um/px, the model's; --mpp sets another"
         )
     return mpp
+
+
+def _require_fits(slide: Slide, scale: float) -> None:
+    """Refuse an image that is too large for memory, at its own size or at the model's, padded to a whole tile."""
+    pixels = max(math.prod(max(round(side * factor), TILE_PX) for side in slide.shape) for factor in (1.0, scale))
+    if pixels > MAX_PIXELS:
+        height, width = slide.shape
+        message = (
+            f"{slide.path}: {width}x{height} pixels, {pixels / 1e6:.0f} megapixels as the model sees them, would take "
+            f"about {pixels * _BYTES_PER_PIXEL / 2**30:.0f} GiB of memory; up to {MAX_PIXELS / 1e6:.0f} megapixels "
+            "are read, so cut out a part"
+        )
+        raise InputError(message)
 
 
 def _read_at_scale(slide: Slide, scale: float) -> tuple[NDArray[np.uint8], tuple[int, int]]:

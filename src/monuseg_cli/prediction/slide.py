@@ -11,14 +11,14 @@ import numpy as np
 import tifffile
 import zarr
 from numpy.typing import NDArray
-from PIL import Image
 
 from monuseg_cli.images import (
-    PLAIN_SUFFIXES,
     conversion_of_page,
+    decode_plain,
     decoding,
+    is_tiff,
+    open_plain,
     open_tiff,
-    read_image,
     require_whole,
 )
 
@@ -79,15 +79,15 @@ class Slide:
         self.mpp: float | None
         self.levels: tuple[Level, ...]
         with decoding(path):
-            if path.suffix.lower() in PLAIN_SUFFIXES:
-                self._open_plain()
-            else:
+            if is_tiff(path):
                 self._open_tiff()
+            else:
+                self._open_plain()
 
     def _open_plain(self) -> None:
-        pixels, self.note = read_image(self.path)
-        with Image.open(self.path) as image:
+        with open_plain(self.path) as image:
             dpi = float(image.info.get("dpi", (0, 0))[0])
+            pixels, self.note = decode_plain(image)
         self.mpp = credible_mpp(25400 / dpi) if dpi > 0 and round(dpi) not in _SCREEN_DPI else None
         self.levels = (Level((pixels.shape[0], pixels.shape[1]), 1.0),)
         self._read = [lambda window: pixels[window]]
@@ -98,7 +98,9 @@ class Slide:
         try:
             page = tiff.pages.first
             conversion = conversion_of_page(page)
-            self._convert, self.note = conversion.apply, conversion.note()
+            self._convert = conversion.apply
+            notes = [conversion.note(), "the first of several images taken" if _has_other_images(tiff, page) else None]
+            self.note = ", ".join(note for note in notes if note) or None
             self.mpp = _stated_mpp(tiff, page)
             pages = [page, *_coarser_pages(tiff, page)]
             self.levels = tuple(
@@ -150,6 +152,11 @@ class Slide:
         """
         with decoding(self.path):
             return self._convert(self._read[level]((slice(row, row + height), slice(col, col + width))))
+
+
+def _has_other_images(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> bool:
+    """Tell whether there are images beside `page` and its pyramid; an SVS's label, macro and thumbnail do not count."""
+    return not tiff.is_svs and (len(tiff.series) > 1 or tiff.series[0].shape != page.shape)
 
 
 def _coarser_pages(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> list[tifffile.TiffPage]:
