@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from monuseg_cli.atomic import write_bytes, write_json, writing, writing_folder
+from monuseg_cli.atomic import require_writable, write_bytes, write_json, writing, writing_folder
 from monuseg_cli.errors import OutputError
 
 
@@ -47,6 +47,18 @@ def test_a_folder_replaces_the_old_one_only_when_it_is_filled(tmp_path: Path) ->
 def test_a_full_disk_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write .*a\.png: the disk is full"), writing(tmp_path / "a.png"):
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_folder_further_up_that_cannot_be_written(tmp_path: Path) -> None:
+    closed = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "a"))
+    with pytest.raises(OutputError, match="permission denied"), writing(tmp_path / "a" / "b" / "c.png"):
+        raise closed
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "a" / "b.png", tmp_path / "file" / "b.png"):
+        with pytest.raises(OutputError, match="it is not a folder"):
+            require_writable(path)
+    require_writable(tmp_path / "new" / "b.png")
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_error_about_another_file_passes_unchanged(tmp_path: Path) -> None:

@@ -109,10 +109,18 @@ def test_a_palette_is_looked_up(tmp_path: Path) -> None:
         (PICTURE.repeat(2, axis=-1), {"photometric": "minisblack", "planarconfig": "contig"}, "6 channels"),
         (PICTURE.transpose(2, 0, 1), {"photometric": "rgb", "planarconfig": "separate"}, "its axes are SYX"),
         (PICTURE.repeat(2, axis=-1)[..., :4], {"photometric": "separated"}, "its colours are SEPARATED"),
+        (PICTURE, {"photometric": "ycbcr"}, "its colours are YCBCR"),
+        (
+            PICTURE.repeat(2, axis=-1)[..., :4],
+            {"photometric": "rgb", "extrasamples": ["assocalpha"]},
+            "multiplied with",
+        ),
+        (PICTURE.repeat(2, axis=-1)[..., :4], {"photometric": "minisblack", "planarconfig": "contig"}, "4 channels"),
+        (PICTURE, {"photometric": "rgb", "extratags": [(274, 3, 1, 6, True)]}, "turned or mirrored"),
     ],
 )
 def test_pixels_without_a_clear_meaning_are_refused(
-    tmp_path: Path, pixels: NDArray[np.generic], options: dict[str, str], reason: str
+    tmp_path: Path, pixels: NDArray[np.generic], options: dict[str, object], reason: str
 ) -> None:
     with pytest.raises(InputError, match=rf"a\.tif: .*{reason}"):
         read_image(tiff(tmp_path / "a.tif", pixels, **options))

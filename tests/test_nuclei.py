@@ -39,6 +39,12 @@ def test_small_ones_are_dropped_small_holes_filled_and_large_ones_kept_open() ->
     assert not separate(probability, threshold=0.5, min_area_um2=2, mpp=0.25)[65:75, 65:75].any()
 
 
+def test_a_gap_at_the_border_is_no_hole() -> None:
+    probability = np.ones((40, 40), dtype=np.float32)
+    probability[:5, :5] = 0
+    assert not separate(probability, threshold=0.5, min_area_um2=8, mpp=0.25)[:5, :5].any()
+
+
 def test_the_smallest_area_is_in_square_micrometres() -> None:
     probability = probability_of((60, 60, 6, 6))  # 113 pixels: 7 um2 at 0.25, 28 um2 at 0.5
     assert separate(probability, threshold=0.5, min_area_um2=8, mpp=0.25).max() == 0

@@ -49,6 +49,9 @@ def test_a_folder_here_that_happens_to_have_the_name_is_no_run(monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     (tmp_path / "unet").mkdir()
     assert home.find_run("unet") == home.runs / "unet"
+    monkeypatch.chdir(home.runs)
+    make_run(home, "unet-2")
+    assert home.find_run("unet") == home.runs / "unet-2"
 
 
 def test_weights_are_found_as_file_and_among_the_models(tmp_path: Path) -> None:

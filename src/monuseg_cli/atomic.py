@@ -1,7 +1,7 @@
 """Files and folders that appear under their name only when they are whole.
 
 Everything is written beside its destination under a hidden name that ends in ``.part`` (before the suffix) and
-then moved by `os.replace`, so that a crash at any moment leaves either the old content or the new.
+then moved by `os.replace`, so that a process that dies at any moment leaves the old content or the new, never a part.
 """
 
 import errno
@@ -42,10 +42,12 @@ def _told_as_output_error(path: Path) -> Iterator[None]:
     except OutputError:
         raise
     except OSError as error:
-        about_other_file = error.filename is not None and not str(error.filename).startswith(str(path.parent))
-        if error.errno not in _REASONS or about_other_file:
-            raise
-        message = f"cannot write {path}: {_REASONS[error.errno]}"
+        if error.filename is not None:
+            named = Path(os.fsdecode(error.filename))
+            if not named.is_relative_to(path.parent) and not path.is_relative_to(named):
+                raise
+        reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
+        message = f"cannot write {path}: {reason}"
         raise OutputError(message) from error
 
 
@@ -85,9 +87,11 @@ def writing(path: Path) -> Iterator[Path]:
 def writing_folder(path: Path) -> Iterator[Path]:
     """Give a fresh folder beside `path` to fill, and put it in the place of `path` when the body ends.
 
-    A folder that stood there is removed first. `path` must not hold anything that this call did not make.
+    A folder that stood there is moved aside first and removed after: a crash between leaves no folder of that name,
+    never a half-filled one.
     """
     part = _part_name(path)
+    old = part.with_suffix(".old")
     with _told_as_output_error(path):
         make_folder(path.parent)
         try:
@@ -95,10 +99,26 @@ def writing_folder(path: Path) -> Iterator[Path]:
             part.mkdir()
             yield part
             if path.exists():
-                shutil.rmtree(path)
+                path.replace(old)
             part.replace(path)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def require_writable(path: Path) -> None:
+    """Check, before long work, that a file could be made at `path`; nothing is made.
+
+    Raises
+    ------
+    OutputError
+        If a part of the path is not a folder, or its last folder that exists cannot be written to.
+    """
+    ancestor = next(folder for folder in path.absolute().parents if folder.exists())
+    if not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
+        reason = "permission denied, or a read-only file system" if ancestor.is_dir() else "it is not a folder"
+        message = f"cannot write {path}: {ancestor}: {reason}"
+        raise OutputError(message)
 
 
 def make_folder(path: Path) -> None:

@@ -16,6 +16,20 @@ from monuseg_cli.errors import InputError, MissingError, MonusegError
 SUFFIXES = frozenset({".tif", ".tiff", ".svs", ".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 """By these the images in a folder are told from other files; what an image is, its first bytes tell."""
 
+# What tifffile, imagecodecs, Pillow and numpy raise for damaged or hostile files: imagecodecs' errors are
+# RuntimeErrors, tifffile's ValueErrors, Pillow's for broken PNG chunks SyntaxErrors, absurd sizes MemoryErrors.
+_DECODING_ERRORS = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    SyntaxError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
+    struct.error,
+)
+
 _PLAIN_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 
 
@@ -119,6 +133,16 @@ def _to_uint8(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
     return np.rint(values * 255).astype(np.uint8)
 
 
+_DECODE_TO_RGB = (
+    tifffile.COMPRESSION.JPEG,
+    tifffile.COMPRESSION.JPEG2000,
+    tifffile.COMPRESSION.APERIO_JP2000_YCBC,
+    tifffile.COMPRESSION.APERIO_JP2000_RGB,
+    tifffile.COMPRESSION.JPEG_2000_LOSSY,
+)
+_ONE_SAMPLE = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.PALETTE)
+
+
 def conversion_of_page(page: tifffile.TiffPage | tifffile.TiffFrame) -> Conversion:
     """Tell how the pixels of a TIFF page, as tifffile decodes them, become 8-bit RGB.
 
@@ -129,16 +153,18 @@ def conversion_of_page(page: tifffile.TiffPage | tifffile.TiffFrame) -> Conversi
     """
     page = page.aspage()
     photometric = tifffile.PHOTOMETRIC(page.photometric)
-    known = {
-        tifffile.PHOTOMETRIC.RGB,
-        tifffile.PHOTOMETRIC.YCBCR,  # decoded to RGB by the JPEG and JPEG 2000 codecs
-        tifffile.PHOTOMETRIC.MINISBLACK,
-        tifffile.PHOTOMETRIC.MINISWHITE,
-        tifffile.PHOTOMETRIC.PALETTE,
-    }
+    is_rgb = photometric == tifffile.PHOTOMETRIC.RGB
+    # The JPEG and JPEG 2000 codecs decode it to RGB; other compressions leave it as it is.
+    is_decoded = photometric == tifffile.PHOTOMETRIC.YCBCR and page.compression in _DECODE_TO_RGB
     problem = None
-    if photometric not in known:
+    if not (is_rgb or is_decoded or photometric in _ONE_SAMPLE):
         problem = f"its colours are {photometric.name}, which is not supported; save it as 8-bit RGB"
+    elif photometric in _ONE_SAMPLE and page.samplesperpixel > 2:
+        problem = f"it has {page.samplesperpixel} channels that are not said to be colours; save it as 8-bit RGB"
+    elif (orientation := page.tags.valueof("Orientation", 1)) != 1:
+        problem = f"it is stored turned or mirrored (orientation {orientation}); save it upright"
+    elif tifffile.EXTRASAMPLE.ASSOCALPHA in page.extrasamples:
+        problem = "its colours are multiplied with its transparency; save it without transparency"
     elif page.axes not in ("YX", "YXS"):
         problem = f"its axes are {page.axes}; only whole images of contiguous samples (YX or YXS) are supported"
     if problem:
@@ -177,8 +203,7 @@ def decoding(path: Path) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         message = f"{path}: more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels; save it as a tiled TIFF"
         raise InputError(message) from error
-    # imagecodecs' errors are RuntimeErrors, tifffile's are ValueErrors, Pillow's for broken PNG chunks SyntaxErrors.
-    except (OSError, ValueError, RuntimeError, SyntaxError, LookupError, struct.error, TypeError) as error:
+    except _DECODING_ERRORS as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         message = f"{path}: {reason}"
         raise InputError(message) from error
@@ -266,6 +291,9 @@ def decode_plain(image: Image.Image) -> tuple[NDArray[np.uint8], str | None]:
         "YCbCr": None,
         "RGB": None,
     }
+    is_deep = any("16" in str(tile[3]) for tile in getattr(image, "tile", ())) and image.mode.startswith("RGB")
+    if is_deep:  # Pillow keeps the upper eight bits
+        notes["RGB"] = "uint16 of range 0..65535 scaled to 8 bits"
     upright = ImageOps.exif_transpose(image)
     if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
         pixels = np.asarray(upright.convert("RGBA"))

@@ -9,7 +9,7 @@ SMOOTHING_UM = 0.5
 """Standard deviation of the Gaussian that smooths the distance transform, so that ragged outlines do not split."""
 
 PEAK_RADIUS_UM = 2.5
-"""Two nuclei that touch are told apart where their centres are farther apart than this, along rows or columns."""
+"""A peak of the smoothed distance counts where no higher one lies within this, along rows and columns."""
 
 
 def separate(
@@ -38,7 +38,7 @@ def separate(
     """
     min_area_px = min_area_um2 / mpp**2
     mask = probability >= threshold
-    mask |= _small_objects(~mask, min_area_px)
+    mask |= _small_holes(mask, min_area_px)
     components, count = ndimage.label(mask)
     distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask).astype(np.float32), SMOOTHING_UM / mpp)
     radius = max(round(PEAK_RADIUS_UM / mpp), 1)
@@ -55,9 +55,11 @@ def separate(
     return np.asarray(number[labels], dtype=np.int32)
 
 
-def _small_objects(mask: NDArray[np.bool_], area_px: float) -> NDArray[np.bool_]:
-    """Mark the connected parts of `mask` that have fewer pixels than `area_px`."""
-    components, _ = ndimage.label(mask)
-    small = np.bincount(components.reshape(-1)) < area_px
+def _small_holes(mask: NDArray[np.bool_], area_px: float) -> NDArray[np.bool_]:
+    """Mark the holes in `mask`, which do not reach the image's border, of fewer pixels than `area_px`."""
+    background, _ = ndimage.label(~mask)
+    small = np.bincount(background.reshape(-1)) < area_px
     small[0] = False
-    return np.asarray(small[components])
+    for edge in (background[0], background[-1], background[:, 0], background[:, -1]):
+        small[edge] = False
+    return np.asarray(small[background])

@@ -13,6 +13,7 @@ from monuseg_cli.errors import InputError, MissingError
 HOME_VARIABLE = "MONUSEG_HOME"
 BEST_WEIGHTS = "best.safetensors"
 LAST_WEIGHTS = "last.safetensors"
+WEIGHTS_SUFFIX = ".safetensors"
 RECIPE_FILE = "recipe.toml"
 
 _NAME = re.compile(r"[\w][\w.-]*")
@@ -73,9 +74,7 @@ class Home:
         OutputError
             If the folder cannot be made.
         """
-        if not _NAME.fullmatch(name):
-            message = f"{name!r} is no name for a run: use letters, digits, dots, dashes and underscores"
-            raise InputError(message)
+        require_run_name(name)
         taken = self.numbered_runs(name)
         number = int(taken[-1].name.removeprefix(name)[1:] or 1) + 1 if taken else 1
         while True:
@@ -97,9 +96,8 @@ class Home:
         MissingError
             If there is none; the message lists the runs that exist.
         """
-        path = Path(name).expanduser()
-        if (path / RECIPE_FILE).is_file():
-            return path
+        if _is_path(name) and (Path(name).expanduser() / RECIPE_FILE).is_file():
+            return Path(name).expanduser()
         if found := self.numbered_runs(name):
             return found[-1]
         runs = sorted(folder.name for folder in self.runs.iterdir()) if self.runs.is_dir() else []
@@ -117,9 +115,9 @@ class Home:
             If nothing of that name exists, or a run has no weights yet.
         """
         path = Path(name).expanduser()
-        if path.is_file():
+        if _is_path(name) and path.is_file():
             return path
-        if path.suffix == ".safetensors":
+        if path.suffix == WEIGHTS_SUFFIX:
             message = f"no weights file {path}"
             raise MissingError(message)
         model = self.models / f"{name}.safetensors"
@@ -130,3 +128,21 @@ class Home:
             message = f"run {weights.parent} has no weights yet; train it further with --resume {name}"
             raise MissingError(message)
         return weights
+
+
+def require_run_name(name: str) -> None:
+    """Check that `name` can be the name of a run.
+
+    Raises
+    ------
+    InputError
+        If it is not a plain name of letters, digits, dots, dashes and underscores.
+    """
+    if not _NAME.fullmatch(name):
+        message = f"{name!r} is no name for a run: use letters, digits, dots, dashes and underscores"
+        raise InputError(message)
+
+
+def _is_path(name: str) -> bool:
+    """Tell a path from the bare name of a run, which means the same in whatever folder it is typed."""
+    return len(Path(name).parts) > 1 or Path(name).suffix == WEIGHTS_SUFFIX or not _NAME.fullmatch(name)

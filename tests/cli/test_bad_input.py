@@ -300,7 +300,7 @@ def test_a_folder_that_cannot_be_written(
     if what == "file system":
         closed: Path = request.getfixturevalue("small_disk")
         subprocess.run(["mount", "-o", "remount,ro", str(closed)], check=True)
-        reason = "the file system is read-only"
+        reason = "read-only file system"
     elif os.geteuid() == 0:
         pytest.skip("root may write into every folder")
     else:

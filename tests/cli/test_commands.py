@@ -55,11 +55,18 @@ def test_six_commands_from_archives_to_a_mask(monuseg: Monuseg, archives: tuple[
         ("predict", tmp_path / "slide.png", "-o", tmp_path / "mask.png", "--model", "unet-se"),
     )
     predict = "predict IMAGE -o mask.png --model unet-se"
-    following = ("masks", "patches", "train --arch unet-se", "evaluate unet-se", predict, None)
+    following = (
+        "masks",
+        "patches",
+        "train --arch unet-se --patch-px 64 --stride-px 32",
+        "evaluate unet-se",
+        predict,
+        None,
+    )
     for words, then in zip(steps, following, strict=True):
         result = monuseg(*words, "--home", home)
         assert result.exit_code == 0, result.stderr
-        assert (f"Next: monuseg {then} --home {home}" in result.stdout) == (then is not None)
+        assert (f"Next: monuseg {then} --home '{home}'" in result.stdout) == (then is not None)
     with Image.open(tmp_path / "mask.png") as mask:
         assert set(np.unique(np.asarray(mask))) <= {0, 255}
     assert "Model: " in result.stdout

@@ -74,12 +74,14 @@ BOMB = (
         (aperio_xml([TRIANGLE]).replace('X="2.000"', 'X="two"'), "not a number"),
         (aperio_xml([TRIANGLE]).replace('X="2.000"', ""), "region 1 has no 'X'"),
         ('<Annotations><Vertex X="1" Y="1"/><Region/></Annotations>', "before the first region"),
+        ('<?xml version="1.0" encoding="foo"?><Annotations/>', "a.xml: "),
+        ('<?xml version="1.0" encoding="shift_jis"?><Annotations/>', "a.xml: "),
         (BOMB.encode("utf-16"), "document type declarations are refused"),
     ],
 )
 def test_what_cannot_be_used_is_one_quick_error(tmp_path: Path, content: str | bytes, reason: str) -> None:
     began = time.perf_counter()
-    with pytest.raises(InputError, match=f"a.xml: .*{reason}") as caught:
+    with pytest.raises(InputError, match=rf"a\.xml: .*{reason.removeprefix('a.xml: ')}") as caught:
         read_annotation(xml(tmp_path, content))
     assert "\n" not in str(caught.value)
     assert time.perf_counter() - began < 1

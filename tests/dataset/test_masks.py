@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -149,6 +150,20 @@ def test_what_is_there_is_not_made_again_until_its_annotation_changes(data_home:
     content["rule"] = "last drawn wins"
     manifest.write_text(json.dumps(content))
     assert build_masks(config).made == 51
+
+
+def test_a_preview_of_an_older_annotation_is_not_taken_for_a_new_one(data_home: Home) -> None:
+    dataset = Dataset.load(data_home.dataset)
+    build_masks(MasksConfig(dataset.root, preview=True))
+    case = dataset.cases[0]
+    preview = data_home.dataset / "masks" / "preview" / f"{case.case_id}.png"
+    before = preview.read_bytes()
+    dataset.annotation_path(case).write_text("<Annotations/>")
+    changed = dataclasses.replace(case, annotation_sha256="new")
+    dataclasses.replace(dataset, cases=(changed, *dataset.cases[1:])).save()
+    assert build_masks(MasksConfig(dataset.root)).made == 1
+    assert build_masks(MasksConfig(dataset.root, preview=True)).made == 1
+    assert preview.read_bytes() != before
 
 
 class Listener:

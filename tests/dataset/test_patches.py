@@ -85,6 +85,13 @@ def test_bad_settings_and_missing_masks_are_said(data_home: Home) -> None:
     assert not (data_home.dataset / "patches").exists() or not list((data_home.dataset / "patches").iterdir())
 
 
+def test_a_store_without_its_arrays_is_made_again(trained_home: Home) -> None:
+    folder = build_patches(config(trained_home)).folder
+    (folder / "images.npy").unlink()
+    assert build_patches(config(trained_home)).made
+    assert not build_patches(config(trained_home)).made
+
+
 def test_a_damaged_store_is_no_store(trained_home: Home) -> None:
     folder = build_patches(config(trained_home)).folder
     (folder / "images.npy").write_bytes(b"half")

@@ -21,7 +21,7 @@ def config(home: Home, **knobs: object) -> EvaluateConfig:
 def test_validation_cases_on_the_screen_and_on_disk(trained_home: Home) -> None:
     result = evaluate(config(trained_home))
     assert [image.case_id for image in result.images] == sorted(result.card.val_cases)
-    assert result.folder == trained_home.runs / "unet-se" / "evaluation" / "val"
+    assert result.folder == trained_home.runs / "unet-se" / "evaluation" / "best-val"
     assert result.mean.f1 == fmean(image.scores.f1 for image in result.images) > 0.5
     assert result.organs["breast"][0] == 2
     with (result.folder / "scores.csv").open() as file:

@@ -101,9 +101,15 @@ def test_weights_without_a_card(weights: Path) -> None:
         ({"architecture": "resnet"}, "unknown architecture 'resnet'; choose from"),
         ({"options": {"height": 2}}, "has no option 'height'"),
         ({"schema": 2}, "has schema 2, this version reads 1"),
+        ({"options": {"width": "wide", "depth": 2}}, "w.safetensors: "),
+        ({"options": {"width": -1, "depth": 2}}, "w.safetensors: "),
+        ({"in_channels": "3"}, "the card's in_channels cannot be '3'"),
+        ({"architecture": ["unet"]}, "the card's architecture cannot be"),
+        ({"mean": [0.5]}, "mpp, mean, std, threshold"),
+        ({"min_area_um2": float("nan")}, "min_area_um2 or channels cannot be used"),
         ({"colour": "red"}, "the field 'colour'"),
-        ({"mpp": 0}, "mpp, std or threshold cannot be used"),
-        ({"threshold": float("nan")}, "mpp, std or threshold cannot be used"),
+        ({"mpp": 0}, "mpp, mean, std, threshold"),
+        ({"threshold": float("nan")}, "mpp, mean, std, threshold"),
     ],
 )
 def test_a_card_that_does_not_fit(weights: Path, changes: dict[str, object], reason: str) -> None:

@@ -109,6 +109,7 @@ def test_one_failure_does_not_stop_the_others(weights: Path, picture: Path, tmp_
     (folder / "b.png").write_bytes(picture.read_bytes())
     (folder / "a.png").write_bytes(b"no image")
     (folder / "notes.txt").write_text("not taken")
+    (folder / "._b.png").write_bytes(b"litter of another system")
     result = predict(config(folder, output=tmp_path / "out", weights=weights))
     assert [one.output.name for one in result.predictions] == ["b.png"]
     assert [(path.name, type(error)) for path, error in result.failures] == [("a.png", InputError)]

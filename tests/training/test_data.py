@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -29,6 +31,12 @@ def test_every_patch_once_and_a_last_batch_that_cannot_be_trained_on_dropped(sto
     indices = np.arange(RECIPE.batch_size + 1)
     assert [len(images) for images, _ in TrainBatches(store, indices, RECIPE, 1).epoch(1)] == [8, 1]
     assert [len(images) for images, _ in TrainBatches(store, indices, RECIPE, 2).epoch(1)] == [8]
+
+
+def test_a_store_goes_to_another_process_by_its_folder(store: PatchStore) -> None:
+    sent = pickle.dumps(store)
+    assert len(sent) < 1000
+    np.testing.assert_array_equal(pickle.loads(sent).images, store.images)
 
 
 def test_validation_is_the_store_as_it_is(store: PatchStore) -> None:

@@ -30,6 +30,11 @@ def test_train_and_validation_share_no_case() -> None:
         ({"epochs": 0}, "--epochs must be at least 1"),
         ({"arch": "deeplabv3", "batch_size": 1}, "--batch-size must be at least 2 for deeplabv3"),
         ({"learning_rate": 0.0}, "--learning-rate must be above 0"),
+        ({"learning_rate": float("inf")}, "--learning-rate must be above 0"),
+        ({"epochs": 2.5}, "--epochs cannot be 2.5"),
+        ({"options": 3}, "--options cannot be 3"),
+        ({"pretrained": "no"}, "--pretrained cannot be 'no'"),
+        ({"seed": True}, "--seed cannot be True"),
         ({"learning_rate": float("nan")}, "--learning-rate must be above 0"),
     ],
 )

@@ -146,9 +146,14 @@ def test_resuming_what_is_not_there_damaged_or_of_other_data(trained_home: Home)
     (run / "state.pt").write_bytes(b"PK damaged")
     with pytest.raises(InputError, match=r"state.pt is damaged"):
         train(config(trained_home, resume=run))
-    (run / "state.pt").unlink()
-    with pytest.raises(MissingError, match=r"has no state\.pt to go on from"):
-        train(config(trained_home, resume=run))
+
+
+def test_a_run_killed_in_its_first_epoch_begins_again(trained_home: Home) -> None:
+    whole = trained_home.find_run("unet-se")
+    killed = trained_home.make_run("killed")
+    RECIPE.save(killed / "recipe.toml")
+    train(config(trained_home, resume=killed))
+    assert sha256(killed / "last.safetensors") == sha256(whole / "last.safetensors")
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_epoch(
@@ -165,6 +170,23 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_epoch(
         train(config(trained_home, name="nan"))
     card = read_card(trained_home.runs / "nan" / "last.safetensors")
     assert card.epoch == 1
+
+
+def test_weights_that_are_no_numbers_are_not_kept(trained_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    validate = module._validate
+
+    def spoiled(running: module._Running) -> dict[str, float]:
+        if len(running.records) == 1:
+            for weight in running.model.parameters():
+                weight.data.fill_(torch.nan)
+        return validate(running)
+
+    monkeypatch.setattr(module, "_validate", spoiled)
+    with pytest.raises(
+        TrainingError, match=r"the loss is nan in the validation of epoch 2: .* keeps 1 finished epochs"
+    ):
+        train(config(trained_home, name="nan"))
+    assert read_card(trained_home.runs / "nan" / "last.safetensors").epoch == 1
 
 
 def test_what_is_missing_is_made_and_said(data_home: Home) -> None:

@@ -5,6 +5,7 @@ import inspect
 import json
 import logging
 import os
+import shlex
 import sys
 import time
 import warnings
@@ -165,7 +166,7 @@ class Session:
 
     def command(self, words: str) -> str:
         """Give a monuseg command as the user would type it here."""
-        home = f" --home {self.home_option}" if self.home_option else ""
+        home = f" --home {shlex.quote(str(self.home_option))}" if self.home_option else ""
         return f"monuseg {words}{home}"
 
 

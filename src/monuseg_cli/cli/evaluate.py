@@ -1,5 +1,6 @@
 """``monuseg evaluate``."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,7 +9,7 @@ import typer
 from monuseg_cli.cli.console import Session, command, table
 from monuseg_cli.models.devices import Device
 
-_SHOWN = ("loss", "accuracy", "dice", "f1", "iou", "precision", "recall", "aji", "pq")
+_SHOWN = ("loss", "accuracy", "soft_dice", "f1", "iou", "precision", "recall", "aji", "pq")
 
 
 @command(example="monuseg evaluate unet-se --split val --overlays")
@@ -26,7 +27,8 @@ def evaluate(
         bool, typer.Option("--overlays", help="Also write images with outlines: reference yellow, prediction green.")
     ] = False,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder.", show_default="evaluation/SPLIT beside the weights")
+        Path | None,
+        typer.Option("-o", "--output", help="Folder.", show_default="beside the weights"),
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
 ) -> None:
@@ -37,7 +39,7 @@ def evaluate(
     weights = session.home.find_weights(model)
     config = EvaluateConfig(session.home, weights, split, include_train, overlays, output, device)
     result = run(config, session.progress)
-    rows = table("", "organ", *_SHOWN)
+    rows = table("", "organ", *(name.replace("_", " ") for name in _SHOWN))
     rows.columns[1].justify = "left"
 
     def add(label: str, organ: str, scores: object) -> None:
@@ -55,5 +57,5 @@ def evaluate(
         *marked,
         f"Model: {weights} ({result.card.architecture}, epoch {result.card.epoch})",
         f"Scores: {result.folder / 'scores.csv'} and scores.json",
-        then=f"predict IMAGE -o mask.png --model {model}",
+        then=f"predict IMAGE -o mask.png --model {shlex.quote(model)}",
     )

@@ -33,9 +33,15 @@ def patches(
     result = build_patches(config, session.progress)
     state = "cut now" if result.made else "there already"
     per_case = result.patches // result.cases
+    settings: dict[str, tuple[object, object]] = {
+        "--patch-px": (size, _DEFAULT.size_px),
+        "--stride-px": (stride, _DEFAULT.stride_px),
+        "--edge": (edge, _DEFAULT.edge),
+    }
+    other = "".join(f" {option} {value}" for option, (value, default) in settings.items() if value != default)
     session.show(
         result,
         f"Patches: {result.folder}, {result.patches} of {size}x{size} px from {result.cases} cases "
         f"({per_case} each, {state})",
-        then="train --arch unet-se",
+        then=f"train --arch unet-se{other}",
     )

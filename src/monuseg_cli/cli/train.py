@@ -1,11 +1,13 @@
 """``monuseg train``."""
 
+import shlex
 from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from monuseg_cli.cli.console import Session, command
+from monuseg_cli.errors import InputError
 from monuseg_cli.models.devices import Device
 from monuseg_cli.paths import RECIPE_FILE
 from monuseg_cli.tiling import Edge
@@ -47,6 +49,9 @@ def train(
     from monuseg_cli.training.train import train as run
 
     knobs = {knob: value for knob, value in context.params.items() if knob in Recipe.__dataclass_fields__}
+    if resume and name:
+        message = "--resume goes on with a run under its own name; leave out --name"
+        raise InputError(message)
     run_to_resume = session.home.find_run(resume) if resume else None
     if run_to_resume:
         typed = {knob: value for knob, value in knobs.items() if _was_typed(context, knob)}
@@ -55,7 +60,7 @@ def train(
         recipe = Recipe(**knobs)
     result = run(TrainConfig(session.home, recipe, name, run_to_resume, device), session.progress)
     scores = "  ".join(f"{score} {value:.4f}" for score, value in result.scores.items())
-    name = session.home.name_of(result.run)
+    name = shlex.quote(session.home.name_of(result.run))
     session.show(
         result,
         f"Run: {result.run}, {result.epochs} of {recipe.epochs} epochs",

@@ -100,6 +100,10 @@ class _Reader:
         except expat.ExpatError as error:
             what = "empty" if self.path.stat().st_size == 0 else f"not well-formed XML, or cut off ({error})"
             self.refuse(what)
+        except InputError:
+            raise
+        except (LookupError, ValueError, OSError) as error:  # an encoding that is unknown, a folder, no permission
+            self.refuse(str(error))
 
 
 def _positive(text: str | None) -> float | None:

@@ -1,14 +1,15 @@
 """Official archives, from the network or a local disk -> images and annotations, each checked."""
 
 import hashlib
+import lzma
 import re
-import shutil
 import stat
 import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from monuseg_cli.atomic import make_folder, writing_folder
 from monuseg_cli.dataset.annotations import read_mpp
@@ -21,6 +22,8 @@ from monuseg_cli.progress import SILENT, Progress
 MAX_ENTRY_BYTES = 64 << 20
 """An entry that unpacks to more is refused; the largest official one has 5 MB."""
 
+# What zipfile and the decompressors behind it raise for damaged archives.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, UnicodeError)
 _TIMEOUT_S = 60
 _CHUNK_BYTES = 1 << 20
 
@@ -173,10 +176,12 @@ def _add_archive(config: DownloadConfig, dataset: Dataset, path: Path, progress:
                 return split, dataset
             with writing_folder(config.dataset / split) as folder:
                 cases = _unpack(path, archive, pairs, folder, progress)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except _DAMAGED as error:
         message = f"{path} is damaged or no zip archive ({error})"
         raise InputError(message) from error
     source = SourceArchive(split, path.name, sha256, verified)
+    if Dataset.manifest_path(config.dataset).is_file():
+        dataset = Dataset.load(config.dataset)  # another process may have added a split meanwhile
     dataset = replace(
         dataset,
         archives=(*(other for other in dataset.archives if other.split != split), source),
@@ -284,7 +289,7 @@ def _unpack(
                     case_id=pair.case_id,
                     organ=entry.organ,
                     split=entry.split,
-                    mpp=read_mpp(folder / annotation),
+                    mpp=_read_mpp(path, pair.annotation, folder / annotation),
                     image=(Path(entry.split) / image).as_posix(),
                     annotation=(Path(entry.split) / annotation).as_posix(),
                     image_sha256=image_sha256,
@@ -295,8 +300,25 @@ def _unpack(
     return cases
 
 
+def _read_mpp(path: Path, entry: zipfile.ZipInfo, extracted: Path) -> float | None:
+    try:
+        return read_mpp(extracted)
+    except InputError as error:
+        reason = str(error).removeprefix(f"{extracted}: ")
+        message = f"{path}: {entry.filename}: {reason}"
+        raise InputError(message) from error
+
+
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> str:
     """Unpack one entry, whose checksum zipfile verifies, and hash what was written."""
-    with archive.open(entry) as source, target.open("wb") as file:
-        shutil.copyfileobj(source, file)
+    with target.open("wb") as file, archive.open(entry) as source:
+        while chunk := _read_chunk(source):
+            file.write(chunk)
     return _sha256_of_file(target)
+
+
+def _read_chunk(source: IO[bytes]) -> bytes:
+    try:
+        return source.read(_CHUNK_BYTES)
+    except OSError as error:  # bz2's word for damage; of the disk's faults none can come from here
+        raise zipfile.BadZipFile(str(error)) from error

@@ -45,6 +45,7 @@ class CaseMasks:
     """
 
     case_id: str
+    image_sha256: str
     annotation_sha256: str
     regions: int
     nuclei: int
@@ -94,9 +95,9 @@ def rasterise(polygons: Sequence[NDArray[np.float64]], shape: tuple[int, int]) -
     """Fill polygons into a label image.
 
     A pixel (r, c) belongs to a polygon when its centre (r + 0.5, c + 0.5) does: by the non-zero winding rule, so that
-    an outline that crosses itself has no holes, and half-open on edges (top and left in, bottom and right out), so
-    that polygons that share an edge share no pixel. Where polygons overlap the smaller one, by pixels before
-    overlaps, lies on top; of equal ones the later. A polygon that covers no pixel's centre gets the one pixel that its
+    an outline that runs over its own beginning has no hole there, and half-open on edges (top and left in, bottom and
+    right out), so that polygons that share an edge share no pixel. Where polygons overlap the smaller one, by pixels
+    before overlaps, lies on top; of equal ones the later. A polygon that covers no pixel's centre gets the one pixel that its
     mean vertex lies in. What lies outside the image is clipped.
 
     Parameters
@@ -207,17 +208,17 @@ def build_masks(config: MasksConfig, progress: Progress = SILENT) -> MasksResult
     splits = config.splits or tuple(split for split in SPLITS if dataset.archive_of(split))
     cases = dataset.of_split(*splits)
     known = load_case_masks(config.dataset)
-    made = 0
+    made: dict[str, CaseMasks] = {}
     with progress.task("masks", len(cases), "cases") as task:
         for case in cases:
             if not _is_current(dataset, case, known.get(case.case_id), config.preview):
-                known[case.case_id] = _build_case(dataset, case, config.preview)
-                made += 1
+                made[case.case_id] = _build_case(dataset, case, config.preview)
             task.advance()
     if made:
+        known = load_case_masks(config.dataset) | made  # another process may have added cases meanwhile
         content = {"rule": RULE, "cases": [asdict(known[case_id]) for case_id in sorted(known)]}
         write_json(masks_folder(config.dataset) / "manifest.json", content)
-    result = MasksResult(masks_folder(config.dataset), tuple(known[case.case_id] for case in cases), made)
+    result = MasksResult(masks_folder(config.dataset), tuple(known[case.case_id] for case in cases), len(made))
     if made:
         _warn_of_losses(result, progress)
     return result
@@ -246,7 +247,8 @@ def _outputs(dataset: Path, case: Case) -> tuple[Path, Path, Path]:
 
 def _is_current(dataset: Dataset, case: Case, made: CaseMasks | None, preview: bool) -> bool:
     wanted = _outputs(dataset.root, case)[: 3 if preview else 2]
-    same_source = made is not None and made.annotation_sha256 == case.annotation_sha256
+    sources = (case.image_sha256, case.annotation_sha256)
+    same_source = made is not None and (made.image_sha256, made.annotation_sha256) == sources
     return same_source and all(path.is_file() for path in wanted)
 
 
@@ -264,10 +266,13 @@ def _build_case(dataset: Dataset, case: Case, preview: bool) -> CaseMasks:
     if preview:
         pixels, _ = read_image(image_path)
         write_bytes(preview_file, imagecodecs.png_encode(draw_outlines(pixels, raster.labels), level=1))
+    else:
+        preview_file.unlink(missing_ok=True)  # one of an older annotation must not be taken for this one's
     inside = int((raster.areas_px > 0).sum())
     visible = int((np.bincount(raster.labels.reshape(-1))[1:] > 0).sum())
     return CaseMasks(
         case_id=case.case_id,
+        image_sha256=case.image_sha256,
         annotation_sha256=case.annotation_sha256,
         regions=len(annotation.polygons) + annotation.degenerate,
         nuclei=visible,

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +15,7 @@ from monuseg_cli.atomic import write_json, writing_folder
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels, require_masks
-from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.errors import InputError, MissingError, MonusegError
 from monuseg_cli.images import read_image
 from monuseg_cli.progress import SILENT, Progress
 from monuseg_cli.tiling import Edge, grid
@@ -73,6 +73,10 @@ class PatchStore:
             message = f"the patches in {folder} are not whole; remove the folder and run: monuseg patches"
             raise InputError(message)
         return cls(folder, images, labels, case_ids, origins.reshape(-1, 2))
+
+    def __reduce__(self) -> tuple[Callable[[Path], "PatchStore"], tuple[Path]]:
+        """Send the folder, not the arrays, to a worker process."""
+        return PatchStore.load, (self.folder,)
 
     def of_cases(self, case_ids: Iterable[str]) -> NDArray[np.intp]:
         """List the indices of all patches of these cases, ascending.
@@ -156,6 +160,10 @@ def _is_current(folder: Path, settings: dict[str, object]) -> bool:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         del manifest["patches"]
     except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+        return False
+    try:
+        PatchStore.load(folder)
+    except MonusegError:
         return False
     # Pairs of PNG beside the arrays do no harm to who did not ask for them.
     if manifest.get("format") == "png":

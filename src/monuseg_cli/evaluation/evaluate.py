@@ -46,7 +46,7 @@ class EvaluateConfig:
     overlays : bool
         Also write each image with the reference's outlines (yellow) and the prediction's (green).
     output : Path, optional
-        Folder for the results. None: ``evaluation/SPLIT`` beside the weights.
+        Folder for the results. None: ``evaluation/WEIGHTS-SPLIT`` beside the weights.
     device : {"auto", "cpu", "cuda", "mps"}
         Where to compute.
     """
@@ -114,7 +114,7 @@ def evaluate(config: EvaluateConfig, progress: Progress = SILENT) -> EvaluateRes
     cases = _choose_cases(config, dataset, card)
     splits: dict[Split, None] = {case.split: None for case in cases}
     prepare_masks(MasksConfig(dataset.root, tuple(splits)), progress)
-    folder = config.output or config.weights.parent / "evaluation" / config.split
+    folder = config.output or config.weights.parent / "evaluation" / f"{config.weights.stem}-{config.split}"
     images = []
     with progress.task(f"evaluate on {config.split}", len(cases), "images") as task:
         for case in cases:

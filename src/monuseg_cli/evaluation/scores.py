@@ -21,8 +21,8 @@ class Scores:
         Mean binary cross-entropy of the probabilities.
     accuracy : float
         Share of pixels that are right.
-    dice : float
-        Soft Dice: of the probabilities, smooth 1.
+    soft_dice : float
+        Dice of the probabilities, smooth 1.
     f1, iou, precision, recall : float
         Of the mask, pixel by pixel; F1 is the hard Dice.
     aji : float
@@ -33,7 +33,7 @@ class Scores:
 
     loss: float
     accuracy: float
-    dice: float
+    soft_dice: float
     f1: float
     iou: float
     precision: float
@@ -83,7 +83,7 @@ def score_image(reference: NDArray[np.int32], probability: NDArray[np.float32], 
     return Scores(
         loss=cross_entropy(truth, probability),
         accuracy=counts.accuracy,
-        dice=soft_dice(truth, probability),
+        soft_dice=soft_dice(truth, probability),
         f1=counts.f1,
         iou=counts.iou,
         precision=counts.precision,

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 _CARD_KEY = "monuseg_card"
+_JSON_KINDS: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "tuple": (list,),
+    "Mapping": (dict,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,7 @@ class Card:
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     threshold: float = 0.5
     min_area_um2: float = 8.0
-    schema: int = field(default=SCHEMA)
+    schema: int = SCHEMA
 
     @classmethod
     def from_json(cls, text: str) -> Card:
@@ -105,16 +113,24 @@ class Card:
         if content.get("schema") != SCHEMA:
             message = f"the card has schema {content.get('schema')}, this version reads {SCHEMA}"
             raise ValueError(message)
-        names = {known.name for known in fields(cls)}
-        if strange := sorted(content.keys() ^ names):
+        known = {part.name: part for part in fields(cls)}
+        required = {name for name, part in known.items() if part.default is MISSING}
+        if strange := sorted((required - content.keys()) | (content.keys() - known.keys())):
             message = f"the card lacks, or should not have, the field {strange[0]!r}"
             raise ValueError(message)
-        for name in ("classes", "mean", "std", "train_cases", "val_cases"):
-            content[name] = tuple(content[name])
-        card = cls(**content)
-        numbers = (card.mpp, *card.std, 1 - card.threshold, card.threshold)
-        if not all(isinstance(number, int | float) and 0 < number < math.inf for number in numbers):
-            message = "the card's mpp, std or threshold cannot be used"
+        for name, value in content.items():
+            kinds = _JSON_KINDS[str(known[name].type).split("[")[0]]
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                message = f"the card's {name} cannot be {value!r}"
+                raise ValueError(message)
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+        }
+        card = cls(**values)
+        positive = (card.mpp, *card.std, 1 - card.threshold, card.threshold, card.in_channels, card.out_channels)
+        lengths = {len(card.mean), len(card.std), card.in_channels}
+        if not all(0 < number < math.inf for number in positive) or not card.min_area_um2 >= 0 or len(lengths) > 1:
+            message = "the card's mpp, mean, std, threshold, min_area_um2 or channels cannot be used"
             raise ValueError(message)
         return card
 
@@ -184,7 +200,7 @@ def load_model(path: Path) -> tuple[nn.Module, Card]:
         model = registry.create(
             card.architecture, in_channels=card.in_channels, out_channels=card.out_channels, **card.options
         )
-    except InputError as error:
+    except (InputError, TypeError, ValueError, RuntimeError) as error:  # options of a wrong kind or size
         message = f"{path}: {error}"
         raise InputError(message) from error
     state = load_file(path)

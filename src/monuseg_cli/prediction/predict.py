@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from monuseg_cli.atomic import make_folder
+from monuseg_cli.atomic import require_writable
 from monuseg_cli.errors import InputError, MissingError, MonusegError
 from monuseg_cli.images import SUFFIXES
 from monuseg_cli.models.devices import Device, pick_device, place
@@ -153,7 +153,7 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     images: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+            inside = sorted(file for file in path.iterdir() if _is_image(file))
             if not inside:
                 message = f"no image in the folder {path} (looked for {', '.join(sorted(SUFFIXES))})"
                 raise InputError(message)
@@ -167,6 +167,11 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
             message = f"no image {path}"
             raise MissingError(message)
     return images
+
+
+def _is_image(file: Path) -> bool:
+    """Tell images in a folder from other files; hidden ones are litter, or half-written."""
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
 def plan_outputs(images: Sequence[Path], config: PredictConfig) -> list[tuple[Path, Path | None]]:
@@ -230,7 +235,7 @@ def _predict_one(
     began = time.perf_counter()
     for path in (output, overlay):
         if path is not None:
-            make_folder(path.parent)
+            require_writable(path)
     with Slide(image) as slide:
         mpp = _scale(slide, config, card, progress)
         if slide.note:

@@ -23,10 +23,9 @@ from monuseg_cli.images import (
 )
 
 MIN_MPP, MAX_MPP = 0.05, 5.0
-"""A stated scale outside of this is taken for not stated: no microscope image of nuclei has it."""
+"""A stated scale outside of this is taken for not stated: 72 or 96 dots an inch, say, are 353 and 265 um/px."""
 
 _UM_PER_UNIT = {"nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4}
-_SCREEN_DPI = (72, 96)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ class Slide:
         with open_plain(self.path) as image:
             dpi = float(image.info.get("dpi", (0, 0))[0])
             pixels, self.note = decode_plain(image)
-        self.mpp = credible_mpp(25400 / dpi) if dpi > 0 and round(dpi) not in _SCREEN_DPI else None
+        self.mpp = credible_mpp(25400 / dpi) if dpi > 0 else None
         self.levels = (Level((pixels.shape[0], pixels.shape[1]), 1.0),)
         self._read = [lambda window: pixels[window]]
 
@@ -193,6 +192,4 @@ def _stated_mpp(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> float | Non
         return credible_mpp(float(size[1]) * factor) if size and factor else None
     um = {2: 25400.0, 3: 10000.0}.get(int(page.resolutionunit))
     per_unit = page.get_resolution()[0] if um else 0
-    if um is None or per_unit <= 0 or (um == 25400.0 and round(per_unit) in _SCREEN_DPI):
-        return None
-    return credible_mpp(um / per_unit)
+    return credible_mpp(um / per_unit) if um and per_unit > 0 else None

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from monuseg_cli.atomic import write_bytes
-from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.errors import InputError
 
 STATE_FILE = "state.pt"
 
@@ -47,17 +47,12 @@ class Checkpoint:
 
         Raises
         ------
-        MissingError
-            If there is none, so that there is nothing to go on from.
         InputError
-            If it is damaged, or holds anything but tensors and plain values.
+            If there is none, it is damaged, or holds anything but tensors and plain values.
         """
         path = run / STATE_FILE
         try:
             return cls(**torch.load(path, map_location="cpu", weights_only=True))
-        except FileNotFoundError as error:
-            message = f"{run} has no {STATE_FILE} to go on from: no epoch of it was finished"
-            raise MissingError(message) from error
-        except (RuntimeError, pickle.UnpicklingError, EOFError, TypeError, ValueError) as error:
+        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, TypeError, ValueError) as error:
             message = f"{path} is damaged or no state of a run; train anew"
             raise InputError(message) from error

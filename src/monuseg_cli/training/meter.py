@@ -7,29 +7,29 @@ from monuseg_cli.metrics.pixel import PixelCounts
 
 
 class Meter:
-    """Adds up batches on the device where they are, and brings the sums over once, at the end."""
+    """Sums each batch on the device where it is, and adds up the sums in double precision."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self) -> None:
         # loss x patches, patches, true positives, predicted, positive, pixels, sum of p * t, sum of p
-        self._sums = torch.zeros(8, dtype=torch.float64, device=device)
+        self._sums = torch.zeros(8, dtype=torch.float64)
 
     @torch.no_grad()
     def add(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
         """Add a batch: its mean loss, raw logits and targets (N, C, H, W)."""
         predicted = logits >= 0
         probabilities = logits.sigmoid()
-        self._sums += torch.stack(
-            [
-                loss.double() * len(logits),
-                torch.tensor(float(len(logits)), dtype=torch.float64, device=logits.device),
-                (predicted * targets).sum(dtype=torch.float64),
-                predicted.sum(dtype=torch.float64),
-                targets.sum(dtype=torch.float64),
-                torch.tensor(float(targets.numel()), dtype=torch.float64, device=logits.device),
-                (probabilities * targets).sum(dtype=torch.float64),
-                probabilities.sum(dtype=torch.float64),
-            ]
-        )
+        patches, pixels = torch.tensor([len(logits), targets.numel()], dtype=torch.float32, device=logits.device)
+        sums = [
+            loss * patches,
+            patches,
+            (predicted * targets).sum(),
+            predicted.sum(dtype=torch.float32),
+            targets.sum(),
+            pixels,
+            (probabilities * targets).sum(),
+            probabilities.sum(),
+        ]
+        self._sums += torch.stack(sums).cpu()  # mps has no float64
 
     def scores(self) -> dict[str, float]:
         """Give loss (mean over patches), accuracy and F1 (hard at 0.5) and soft Dice (both pooled over all pixels)."""

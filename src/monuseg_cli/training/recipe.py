@@ -1,6 +1,7 @@
 """Every knob of a training, in one frozen dataclass."""
 
 import dataclasses
+import math
 import tomllib
 import types
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from monuseg_cli.tiling import Edge
 Loss = Literal["bce", "bce+dice"]
 Augment = Literal["none", "flips", "flips+colour"]
 Schedule = Literal["constant", "cosine"]
+
+_KINDS: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (int, float), "Mapping": (Mapping,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,12 @@ class Recipe:
         InputError
             If one cannot be used; the message names the option of the command line.
         """
+        for knob in dataclasses.fields(self):
+            value = getattr(self, knob.name)
+            kinds = _KINDS.get(_kind(knob), (str,))
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                message = f"--{knob.name.replace('_', '-')} cannot be {value!r}"
+                raise InputError(message)
         architecture = registry.get(self.arch)
         choices = {"edge": Edge, "loss": Loss, "augment": Augment, "schedule": Schedule}
         for name, literal in choices.items():
@@ -103,8 +112,8 @@ class Recipe:
             if getattr(self, name) < value:
                 message = f"--{name.replace('_', '-')} must be at least {value} for {self.arch}"
                 raise InputError(message)
-        if not self.learning_rate > 0 or not self.weight_decay >= 0:
-            message = "--learning-rate must be above 0 and --weight-decay not below"
+        if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
+            message = "--learning-rate must be above 0, --weight-decay not below, and both finite"
             raise InputError(message)
         if not self.train_cases():
             message = "no case is left to train on"
@@ -150,3 +159,8 @@ class Recipe:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
             message = f"{path} is no recipe ({error})"
             raise InputError(message) from error
+
+
+def _kind(knob: "dataclasses.Field[Any]") -> str:
+    """Name the type of a knob, without its parameters; a choice of words is named ``"Literal"``."""
+    return str(getattr(knob.type, "__name__", knob.type))

@@ -22,9 +22,9 @@ from monuseg_cli.models import registry
 from monuseg_cli.models.devices import Device, pick_device, place
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.weights import Card, save_weights
-from monuseg_cli.paths import BEST_WEIGHTS, LAST_WEIGHTS, RECIPE_FILE, Home
+from monuseg_cli.paths import BEST_WEIGHTS, LAST_WEIGHTS, RECIPE_FILE, Home, require_run_name
 from monuseg_cli.progress import SILENT, Progress, Task
-from monuseg_cli.training.checkpoint import Checkpoint
+from monuseg_cli.training.checkpoint import STATE_FILE, Checkpoint
 from monuseg_cli.training.data import TrainBatches, validation_batches
 from monuseg_cli.training.history import EpochRecord, draw_curves, read_history, write_history
 from monuseg_cli.training.losses import compute_loss
@@ -50,7 +50,7 @@ class TrainConfig:
     recipe : Recipe
         How to train. With `resume` it must be the one that the run was begun with.
     name : str, optional
-        Name of the new run; None: the architecture's.
+        Name of the new run; None: the architecture's. A resumed run keeps its own.
     resume : Path, optional
         Folder of a run to go on with, instead of a new one.
     device : {"auto", "cpu", "cuda", "mps"}
@@ -155,6 +155,7 @@ class _Running:
 
 def _set_up(config: TrainConfig, progress: Progress) -> _Running:
     recipe = config.recipe
+    require_run_name(config.name or recipe.arch)
     if config.resume:
         _require_same_recipe(config.resume, recipe)
     device = pick_device(config.device)
@@ -169,9 +170,11 @@ def _set_up(config: TrainConfig, progress: Progress) -> _Running:
         raise InputError(message)
     torch.manual_seed(recipe.seed)
     options: dict[str, Any] = dict(recipe.options)
-    model = registry.create(recipe.arch, pretrained=recipe.pretrained, **options)
+    model = registry.create(recipe.arch, pretrained=recipe.pretrained and not config.resume, **options)
     place(model, device)
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    validation = validation_batches(store, store.of_cases(recipe.val_cases()), recipe.batch_size)
+    card = _card(recipe, source)
     records = _restore(config.resume, model, optimizer, source) if config.resume else []
     return _Running(
         run=config.resume or _new_run(config),
@@ -180,8 +183,8 @@ def _set_up(config: TrainConfig, progress: Progress) -> _Running:
         model=model,
         optimizer=optimizer,
         training=training,
-        validation=validation_batches(store, store.of_cases(recipe.val_cases()), recipe.batch_size),
-        card=_card(recipe, source),
+        validation=validation,
+        card=card,
         records=records,
     )
 
@@ -231,7 +234,12 @@ def _card(recipe: Recipe, source: SourceArchive) -> Card:
 
 
 def _restore(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, source: SourceArchive) -> list[EpochRecord]:
-    """Bring model and optimizer to the state after the last finished epoch, and give the history up to it."""
+    """Bring model and optimizer to the state after the last finished epoch, and give the history up to it.
+
+    A run that was killed in its first epoch has no state, and begins again: all it depends on is its recipe.
+    """
+    if not (run / STATE_FILE).exists():
+        return []
     checkpoint = Checkpoint.load(run)
     if checkpoint.data_sha256 != source.sha256:
         message = f"{run} was begun on other data (archive {checkpoint.data_sha256[:12]}, here {source.sha256[:12]})"
@@ -251,31 +259,37 @@ def _run_epoch(running: _Running, epoch: int, task: Task) -> EpochRecord:
     recipe, batches = running.recipe, len(running.training)
     # Every epoch has random numbers of its own, so that a resumed run draws those of an uninterrupted one.
     torch.manual_seed(int(np.random.default_rng([recipe.seed, epoch]).integers(1 << 62)))
-    meter = Meter(running.device)
+    meter = Meter()
     began = time.perf_counter()
     seen = 0
     running.model.train()
     for step, (images, targets) in enumerate(running.training.epoch(epoch)):
         rate = learning_rate(recipe, (epoch - 1) * batches + step, recipe.epochs * batches)
         loss = _step(running, images, targets.to(running.device), rate, meter)
-        if not math.isfinite(loss):
-            message = (
-                f"the loss is {loss} in epoch {epoch}, batch {step + 1} of {batches}: {running.run} keeps "
-                f"{epoch - 1} finished epochs; try a lower --learning-rate"
-            )
-            raise TrainingError(message)
+        _require_finite(running, loss, f"epoch {epoch}, batch {step + 1} of {batches}")
         seen += len(images)
         task.advance(len(images))
         task.status(f"epoch {epoch}/{recipe.epochs}  loss {loss:.4f}{_last_dice(running.records)}")
     seconds = time.perf_counter() - began
+    validation = _validate(running)
+    _require_finite(running, validation["loss"], f"the validation of epoch {epoch}")
     return EpochRecord(
         epoch=epoch,
         learning_rate=rate,
         seconds=seconds,
         patches_per_second=seen / seconds,
         **meter.scores(),
-        **{f"val_{name}": score for name, score in _validate(running).items()},
+        **{f"val_{name}": score for name, score in validation.items()},
     )
+
+
+def _require_finite(running: _Running, loss: float, where: str) -> None:
+    if not math.isfinite(loss):
+        message = (
+            f"the loss is {loss} in {where}: {running.run} keeps {len(running.records)} finished epochs; "
+            "try a lower --learning-rate"
+        )
+        raise TrainingError(message)
 
 
 def _step(running: _Running, images: Tensor, targets: Tensor, rate: float, meter: Meter) -> float:
@@ -306,7 +320,7 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
 @torch.no_grad()
 def _validate(running: _Running) -> dict[str, float]:
-    meter = Meter(running.device)
+    meter = Meter()
     running.model.eval()
     for images, targets in running.validation:
         targets = targets.to(running.device)
