@@ -150,6 +150,8 @@ def test_what_is_there_is_not_made_again_until_its_annotation_changes(data_home:
     content["rule"] = "last drawn wins"
     manifest.write_text(json.dumps(content))
     assert build_masks(config).made == 51
+    manifest.write_text("{ damaged")
+    assert build_masks(config).made == 51
 
 
 def test_a_preview_of_an_older_annotation_is_not_taken_for_a_new_one(data_home: Home) -> None:

@@ -15,7 +15,7 @@ from monuseg_cli.dataset.annotations import read_annotation
 from monuseg_cli.dataset.catalog import SPLITS
 from monuseg_cli.dataset.config import MasksConfig
 from monuseg_cli.dataset.manifest import Case, Dataset
-from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.errors import MissingError
 from monuseg_cli.images import decoding, open_tiff, read_image
 from monuseg_cli.outlines import draw_outlines
 from monuseg_cli.progress import SILENT, Progress
@@ -97,8 +97,8 @@ def rasterise(polygons: Sequence[NDArray[np.float64]], shape: tuple[int, int]) -
     A pixel (r, c) belongs to a polygon when its centre (r + 0.5, c + 0.5) does: by the non-zero winding rule, so that
     an outline that runs over its own beginning has no hole there, and half-open on edges (top and left in, bottom and
     right out), so that polygons that share an edge share no pixel. Where polygons overlap the smaller one, by pixels
-    before overlaps, lies on top; of equal ones the later. A polygon that covers no pixel's centre gets the one pixel that its
-    mean vertex lies in. What lies outside the image is clipped.
+    before overlaps, lies on top; of equal ones the later. A polygon that covers no pixel's centre gets the one pixel
+    that its mean vertex lies in. What lies outside the image is clipped.
 
     Parameters
     ----------
@@ -225,18 +225,17 @@ def build_masks(config: MasksConfig, progress: Progress = SILENT) -> MasksResult
 
 
 def load_case_masks(dataset: Path) -> dict[str, CaseMasks]:
-    """Read what masks exist, by case id; empty where there are none or they were made by another rule."""
-    path = masks_folder(dataset) / "manifest.json"
+    """Read what masks exist, by case id; empty where there is no manifest, or none that this version would write.
+
+    Masks can be made anew at any time, so a manifest that is damaged or of another rule is no error.
+    """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads((masks_folder(dataset) / "manifest.json").read_text(encoding="utf-8"))
         if content["rule"] != RULE:
             return {}
         return {case["case_id"]: CaseMasks(**case) for case in content["cases"]}
-    except FileNotFoundError:
+    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
         return {}
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        message = f"{path} is damaged; remove the folder {path.parent} and run: monuseg masks"
-        raise InputError(message) from error
 
 
 def _outputs(dataset: Path, case: Case) -> tuple[Path, Path, Path]:
