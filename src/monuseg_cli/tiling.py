@@ -14,7 +14,7 @@ def starts(length: int, size: int, stride: int, edge: Edge = "shift") -> list[in
         Pixels of the axis, of a window, and from one window to the next; all at least 1.
     edge : {"shift", "drop"}
         What happens where the last regular window does not end at the edge: ``"shift"`` adds one that is moved
-        back to the edge, so that every pixel is covered; ``"drop"`` leaves the rest uncovered.
+        back to the edge, so that every pixel is covered where `stride` <= `size`; ``"drop"`` leaves the rest uncovered.
 
     Returns
     -------
