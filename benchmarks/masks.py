@@ -33,7 +33,7 @@ def plain(dataset: Dataset) -> None:
             vertices = [(float(vertex.attrib["Y"]), float(vertex.attrib["X"])) for vertex in region.iter("Vertex")]
             if len(vertices) >= 3:
                 rows, cols = np.array(vertices).T
-                rows, cols = polygon(rows, cols, labels.shape)  # type: ignore[no-untyped-call]
+                rows, cols = polygon(rows, cols, labels.shape)  # type: ignore[no-untyped-call] # scikit-image has no types
                 labels[rows, cols] = number
 
 

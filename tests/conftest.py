@@ -15,7 +15,8 @@ from monuseg_cli.dataset.download import download
 from monuseg_cli.dataset.prepare import prepare_patches
 from monuseg_cli.paths import Home
 from monuseg_cli.training.recipe import Recipe
-from monuseg_cli.training.train import TrainConfig, train
+from monuseg_cli.training.running import TrainConfig
+from monuseg_cli.training.train import train
 from tissue import write_archive
 
 SIZE = 96

@@ -4,7 +4,7 @@ import pytest
 
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.training.recipe import Recipe
-from monuseg_cli.training.train import learning_rate
+from monuseg_cli.training.schedule import learning_rate
 
 
 def test_a_recipe_comes_back_from_its_file(tmp_path: Path) -> None:

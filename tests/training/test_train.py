@@ -20,7 +20,8 @@ from monuseg_cli.paths import Home
 from monuseg_cli.progress import SILENT_TASK, Task
 from monuseg_cli.training import train as module
 from monuseg_cli.training.losses import compute_loss
-from monuseg_cli.training.train import TrainConfig, train
+from monuseg_cli.training.running import Running, TrainConfig
+from monuseg_cli.training.train import train
 
 
 def config(home: Home, **knobs: object) -> TrainConfig:
@@ -175,7 +176,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_epoch(
 def test_weights_that_are_no_numbers_are_not_kept(trained_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     validate = module._validate
 
-    def spoiled(running: module._Running) -> dict[str, float]:
+    def spoiled(running: Running) -> dict[str, float]:
         if len(running.records) == 1:
             for weight in running.model.parameters():
                 weight.data.fill_(torch.nan)

@@ -233,7 +233,7 @@ def command(example: str) -> Callable[[Callable[..., None]], Callable[..., None]
         ]
         own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
         signature = inspect.Signature([*own, *common])
-        run.__signature__ = signature  # type: ignore[attr-defined]
+        run.__signature__ = signature  # type: ignore[attr-defined] # functions have it all the same
         run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
         run.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nExample: {example}"
         return run

@@ -45,7 +45,7 @@ def train(
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
 ) -> None:
     """Train a model on the patches; masks and patches that are missing are made first."""
-    from monuseg_cli.training.train import TrainConfig
+    from monuseg_cli.training.running import TrainConfig
     from monuseg_cli.training.train import train as run
 
     knobs = {knob: value for knob, value in context.params.items() if knob in Recipe.__dataclass_fields__}
