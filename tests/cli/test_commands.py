@@ -18,7 +18,7 @@ from monuseg_cli.paths import Home
 from monuseg_cli.training.recipe import Recipe
 from tissue import draw_tissue
 
-COMMANDS = ("download", "masks", "patches", "train", "evaluate", "predict", "models")
+COMMANDS = ("download", "masks", "patches", "train", "runs", "evaluate", "predict", "models")
 
 
 def flat(text: str) -> str:
@@ -134,6 +134,41 @@ def test_resuming_from_the_command_line(monuseg: Monuseg, trained_home: Home) ->
     other = monuseg("train", *options, "--epochs", 5)
     assert other.exit_code == 3
     assert "was begun with epochs 2, not 5" in other.stderr
+
+
+def test_a_recipe_is_fed_back_and_typed_knobs_win(monuseg: Monuseg, trained_home: Home, tmp_path: Path) -> None:
+    saved = trained_home.runs / "unet-se" / "recipe.toml"
+    home = ("--home", trained_home.root, "--device", "cpu")
+    again = monuseg("train", "--recipe", saved, *home)
+    assert again.exit_code == 0, again.stderr
+    first, second = (trained_home.runs / run / "last.safetensors" for run in ("unet-se", "unet-se-2"))
+    assert first.read_bytes() == second.read_bytes()
+    other = monuseg("train", "--recipe", saved, "--epochs", 1, "--name", "short", *home)
+    assert "1 of 1 epochs" in other.stdout
+    assert Recipe.load(trained_home.runs / "short" / "recipe.toml").options == Recipe.load(saved).options
+    assert monuseg("train", "--recipe", tmp_path / "gone.toml", *home).exit_code == 4
+    assert monuseg("train", "--recipe", saved, "--resume", "unet-se", *home).exit_code == 3
+
+
+def test_runs_side_by_side(monuseg: Monuseg, trained_home: Home, tmp_path: Path) -> None:
+    home = ("--home", trained_home.root)
+    assert monuseg("train", *QUICK, "--name", "other", *home).exit_code == 0
+    (trained_home.runs / "begun").mkdir()
+    Recipe().save(trained_home.runs / "begun" / "recipe.toml")
+    listed = monuseg("runs", *home)
+    assert re.search(r"unet-se +unet-se +2/2 +[12] +\d\.\d{4}", listed.stdout)
+    assert re.search(r"begun +unet-se +0/40 +- +- ", listed.stdout)
+    drawn = monuseg("runs", "unet-se", "other", "--curves", tmp_path / "both.png", *home)
+    assert drawn.exit_code == 0, drawn.stderr
+    assert "begun " not in drawn.stdout.split("\n", 1)[1]
+    with Image.open(tmp_path / "both.png") as picture:
+        assert picture.size == (1000, 700)
+    runs = json.loads(monuseg("runs", "--json", *home).stdout)["runs"]
+    assert [run["epochs"] for run in runs] == [2, 1, 0]
+    assert monuseg("runs", "begun", "--curves", tmp_path / "none.png", *home).exit_code == 3
+    assert monuseg("runs", "unet-se", "--curves", tmp_path / "none.jpg", *home).exit_code == 3
+    assert not (tmp_path / "none.png").exists()
+    assert "No runs in" in monuseg("runs", "--home", tmp_path).stdout
 
 
 def start_training(home: Home, *words: str) -> subprocess.Popen[str]:

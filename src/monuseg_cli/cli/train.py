@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +29,9 @@ def train(
     fold: Annotated[int, typer.Option(help="Which of the five folds to validate on.")] = _DEFAULT.fold,
     name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="the architecture")] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with this run.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="TOML", help="Take every knob that is not typed from this file.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Patches a step.")] = _DEFAULT.batch_size,
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate of AdamW.")] = _DEFAULT.learning_rate,
     weight_decay: Annotated[float, typer.Option(help="Weight decay of AdamW.")] = _DEFAULT.weight_decay,
@@ -48,22 +52,20 @@ def train(
     from monuseg_cli.training.running import TrainConfig
     from monuseg_cli.training.train import train as run
 
-    knobs = {knob: value for knob, value in context.params.items() if knob in Recipe.__dataclass_fields__}
-    if resume and name:
-        message = "--resume goes on with a run under its own name; leave out --name"
+    if resume and (name or recipe):
+        message = "--resume goes on with a run under its own name and recipe; leave out --name and --recipe"
         raise InputError(message)
     run_to_resume = session.home.find_run(resume) if resume else None
-    if run_to_resume:
-        typed = {knob: value for knob, value in knobs.items() if _was_typed(context, knob)}
-        recipe = replace(Recipe.load(run_to_resume / RECIPE_FILE), **typed)
-    else:
-        recipe = Recipe(**knobs)
-    result = run(TrainConfig(session.home, recipe, name, run_to_resume, device), session.progress)
+    source = run_to_resume / RECIPE_FILE if run_to_resume else recipe
+    knobs = {knob: value for knob, value in context.params.items() if knob in Recipe.__dataclass_fields__}
+    typed = {knob: value for knob, value in knobs.items() if _was_typed(context, knob)}
+    chosen = replace(Recipe.load(source) if source else _DEFAULT, **typed)
+    result = run(TrainConfig(session.home, chosen, name, run_to_resume, device), session.progress)
     scores = "  ".join(f"{score} {value:.4f}" for score, value in result.scores.items())
     name = shlex.quote(session.home.name_of(result.run))
     session.show(
         result,
-        f"Run: {result.run}, {result.epochs} of {recipe.epochs} epochs",
+        f"Run: {result.run}, {result.epochs} of {chosen.epochs} epochs",
         f"Best: epoch {result.best_epoch}, validation {scores}",
         then=f"train --resume {name}" if result.interrupted else f"evaluate {name}",
     )

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -11,6 +11,11 @@ from monuseg_cli.errors import InputError
 
 HISTORY_FILE = "history.csv"
 CURVES_FILE = "curves.png"
+
+_PANELS = {"loss": "Loss", "accuracy": "Accuracy", "dice": "Soft Dice", "f1": "F1"}
+
+# Okabe and Ito's colours, which the colour-blind can tell apart.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +75,47 @@ def read_history(run: Path) -> list[EpochRecord]:
         raise InputError(message) from error
 
 
+def best_epoch(records: Sequence[EpochRecord]) -> EpochRecord:
+    """Give the epoch of highest validation F1, of equal ones the first."""
+    return max(records, key=lambda record: record.val_f1)
+
+
 def draw_curves(run: Path, records: Sequence[EpochRecord]) -> None:
-    """Draw loss, accuracy, Dice and F1 over the epochs, train and validation, to ``curves.png``."""
+    """Draw loss, accuracy, Dice and F1 over the epochs, train and validation, to the run's ``curves.png``."""
+    epochs = [record.epoch for record in records]
+    lines = {
+        name: {
+            "train": (epochs, [getattr(record, name) for record in records]),
+            "validation": (epochs, [getattr(record, f"val_{name}") for record in records]),
+        }
+        for name in _PANELS
+    }
+    _draw(run / CURVES_FILE, lines)
+
+
+def draw_comparison(picture: Path, histories: Mapping[str, Sequence[EpochRecord]]) -> None:
+    """Draw the validation loss, accuracy, Dice and F1 of several runs, by name, into one PNG."""
+    lines = {
+        name: {
+            run: ([record.epoch for record in records], [getattr(record, f"val_{name}") for record in records])
+            for run, records in histories.items()
+        }
+        for name in _PANELS
+    }
+    _draw(picture, lines)
+
+
+def _draw(picture: Path, panels: Mapping[str, Mapping[str, tuple[list[int], list[float]]]]) -> None:
+    """Draw, for every panel, each line by its label over the epochs."""
     from matplotlib.figure import Figure  # half a second to import, and no screen is needed
 
-    epochs = [record.epoch for record in records]
     figure = Figure(figsize=(10, 7), layout="constrained")
-    panels = figure.subplots(2, 2).ravel()
-    titles = {"loss": "Loss", "accuracy": "Accuracy", "dice": "Soft Dice", "f1": "F1"}
-    for panel, (name, title) in zip(panels, titles.items(), strict=True):
-        panel.plot(epochs, [getattr(record, name) for record in records], label="train", color="#0072b2")
-        panel.plot(epochs, [getattr(record, f"val_{name}") for record in records], label="validation", color="#d55e00")
-        panel.set(title=title, xlabel="epoch")
-        panel.grid(alpha=0.3)
-        panel.legend()
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=100)
-    write_bytes(run / CURVES_FILE, picture.getvalue())
+    for axes, (name, lines) in zip(figure.subplots(2, 2).ravel(), panels.items(), strict=True):
+        for index, (label, (epochs, values)) in enumerate(lines.items()):
+            axes.plot(epochs, values, label=label, color=_COLOURS[index % len(_COLOURS)])
+        axes.set(title=_PANELS[name], xlabel="epoch")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    write_bytes(picture, content.getvalue())

@@ -22,7 +22,7 @@ from monuseg_cli.paths import BEST_WEIGHTS, LAST_WEIGHTS, RECIPE_FILE, Home, req
 from monuseg_cli.progress import Progress
 from monuseg_cli.training.checkpoint import STATE_FILE, Checkpoint
 from monuseg_cli.training.data import TrainBatches, validation_batches
-from monuseg_cli.training.history import EpochRecord, draw_curves, read_history, write_history
+from monuseg_cli.training.history import EpochRecord, best_epoch, draw_curves, read_history, write_history
 from monuseg_cli.training.recipe import Recipe
 
 TRAIN_MPP = 0.25
@@ -202,8 +202,3 @@ def keep_epoch(running: Running, newest: EpochRecord) -> None:
     draw_curves(run, records)
     Checkpoint(newest.epoch, state, running.optimizer.state_dict(), card.data_sha256).save(run)
     running.records.append(newest)
-
-
-def best_epoch(records: list[EpochRecord]) -> EpochRecord:
-    """Give the epoch of highest validation F1, of equal ones the first."""
-    return max(records, key=lambda record: record.val_f1)

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from monuseg_cli.errors import TrainingError
 from monuseg_cli.progress import SILENT, Progress, Task
-from monuseg_cli.training.history import EpochRecord
+from monuseg_cli.training.history import EpochRecord, best_epoch
 from monuseg_cli.training.losses import compute_loss
 from monuseg_cli.training.meter import Meter
-from monuseg_cli.training.running import Running, TrainConfig, best_epoch, keep_epoch, set_up
+from monuseg_cli.training.running import Running, TrainConfig, keep_epoch, set_up
 from monuseg_cli.training.schedule import learning_rate
 
 

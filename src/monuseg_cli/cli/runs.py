@@ -1,0 +1,36 @@
+"""``monuseg runs``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monuseg_cli.cli.console import Session, command, table
+
+
+@command(example="monuseg runs unet-se unet --curves compared.png")
+def runs(
+    session: Session,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[RUN...]", help="Only these; else all.")] = None,
+    curves: Annotated[
+        Path | None, typer.Option(help="Draw the validation curves of these runs into one picture (.png).")
+    ] = None,
+) -> None:
+    """List the training runs, oldest first, with their best validation scores."""
+    from monuseg_cli.training.runs import compare_runs, list_runs
+
+    wanted = [session.home.find_run(name) for name in names or ()]
+    summaries = [summary for summary in list_runs(session.home) if not wanted or summary.run in wanted]
+    if curves:
+        compare_runs(wanted or [summary.run for summary in summaries], curves)
+    rows = table("run", "architecture", "epochs", "best", "val loss", "val soft Dice", "val F1", "fold", "begun")
+    for summary in summaries:
+        scores = [f"{summary.scores[name]:.4f}" if summary.scores else "-" for name in ("loss", "dice", "f1")]
+        epochs = f"{summary.epochs}/{summary.recipe.epochs}"
+        best, fold, begun = summary.best_epoch or "-", summary.recipe.fold, f"{summary.begun:%Y-%m-%d %H:%M}"
+        rows.add_row(summary.run.name, summary.recipe.arch, epochs, str(best), *scores, str(fold), begun)
+    drawn = [f"Curves: {curves}"] if curves else []
+    if summaries:
+        session.show({"runs": summaries}, rows, *drawn)
+    else:
+        session.show({"runs": []}, f"No runs in {session.home.runs}.", then="train --arch unet-se")

@@ -1,0 +1,85 @@
+"""The runs of a home, side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from monuseg_cli.errors import InputError
+from monuseg_cli.paths import RECIPE_FILE, Home
+from monuseg_cli.training.history import best_epoch, draw_comparison, read_history
+from monuseg_cli.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run in one line.
+
+    Parameters
+    ----------
+    run : Path
+        Its folder.
+    recipe : Recipe
+        How it is trained.
+    epochs : int
+        Epochs finished.
+    best_epoch : int or None
+        The epoch of highest validation F1; None where none is finished.
+    scores : dict of str to float
+        Validation loss, accuracy, soft Dice and F1 of that epoch; empty where none is finished.
+    begun : datetime
+        When it was begun, in local time.
+    """
+
+    run: Path
+    recipe: Recipe
+    epochs: int
+    best_epoch: int | None
+    scores: dict[str, float]
+    begun: datetime
+
+
+def list_runs(home: Home) -> tuple[RunSummary, ...]:
+    """Summarise every run in `home`, the oldest first.
+
+    Raises
+    ------
+    InputError
+        If a run's recipe or history is damaged.
+    """
+    folders = [path.parent for path in home.runs.glob(f"*/{RECIPE_FILE}")]
+    return tuple(sorted(map(_summarise, folders), key=lambda summary: (summary.begun, summary.run.name)))
+
+
+def compare_runs(runs: Sequence[Path], picture: Path) -> None:
+    """Draw the validation curves of several runs into one picture, a PNG.
+
+    Raises
+    ------
+    InputError
+        If a run has no finished epoch, or the picture's name does not end in .png.
+    OutputError
+        If the picture cannot be written.
+    """
+    if picture.suffix.lower() != ".png":
+        message = f"cannot write {picture}: the name must end in .png"
+        raise InputError(message)
+    histories = {run.name: read_history(run) for run in runs}
+    for name, records in histories.items():
+        if not records:
+            message = f"run {name} has no finished epoch, so no curves"
+            raise InputError(message)
+    draw_comparison(picture, histories)
+
+
+def _summarise(run: Path) -> RunSummary:
+    records = read_history(run)
+    best = best_epoch(records) if records else None
+    return RunSummary(
+        run=run,
+        recipe=Recipe.load(run / RECIPE_FILE),
+        epochs=len(records),
+        best_epoch=best.epoch if best else None,
+        scores=best.validation_scores() if best else {},
+        begun=datetime.fromtimestamp((run / RECIPE_FILE).stat().st_mtime),
+    )
