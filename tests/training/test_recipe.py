@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from monuseg_cli.errors import InputError, MissingError
-from monuseg_cli.training.recipe import Recipe
-from monuseg_cli.training.schedule import learning_rate
+from monuseg_cli.training.recipe import BUILT_IN, Recipe, find_recipe
+from monuseg_cli.training.schedule import is_over, learning_rate
 
 
 def test_a_recipe_comes_back_from_its_file(tmp_path: Path) -> None:
@@ -55,9 +55,41 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
 
 def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
     recipe = Recipe(learning_rate=1.0)
-    rates = [learning_rate(recipe, step, 100) for step in range(100)]
+    rates = [learning_rate(recipe, step, 100, []) for step in range(100)]
     assert rates[0] == pytest.approx(1 / 6)
     assert max(rates) == rates[5] == 1
     assert rates[5:] == sorted(rates[5:], reverse=True)
     assert rates[-1] < 0.001
-    assert learning_rate(Recipe(schedule="constant", learning_rate=0.3), 99, 100) == 0.3
+    assert learning_rate(Recipe(schedule="constant", learning_rate=0.3), 99, 100, []) == 0.3
+
+
+def test_a_plateau_takes_a_tenth_and_begins_to_count_anew() -> None:
+    recipe = Recipe(schedule="plateau", learning_rate=1e-3, plateau_patience=2)
+
+    def rate(*losses: float) -> float:
+        return learning_rate(recipe, 0, 1, losses)
+
+    assert rate() == rate(1.0) == rate(1.0, 0.9, 0.95) == rate(1.0, 0.9, 0.95, 0.8) == 1e-3
+    assert rate(1.0, 1.1, 0.99995) == pytest.approx(1e-4)  # a gain below 1e-4 is none
+    assert rate(1.0, 1.1, 1.1, 1.1) == pytest.approx(1e-4)
+    assert rate(1.0, 1.1, 1.1, 1.1, 1.1) == pytest.approx(1e-5)
+    assert rate(*[1.0] * 30) == 1e-6
+
+
+def test_early_stopping_counts_from_the_best_epoch() -> None:
+    recipe = Recipe(early_stopping=2)
+    assert not is_over(recipe, [])
+    assert not is_over(recipe, [1.0, 0.5, 0.6])
+    assert is_over(recipe, [1.0, 0.5, 0.6, 0.7])
+    assert not is_over(recipe, [1.0, 0.5, 0.6, 0.4])
+    assert not is_over(Recipe(), [1.0] * 100)
+
+
+def test_built_in_recipes_are_found_by_name_and_others_by_file(tmp_path: Path) -> None:
+    assert find_recipe("default") == Recipe()
+    baseline = find_recipe("baseline")
+    assert (baseline.stride_px, baseline.edge, baseline.batch_size, baseline.loss) == (128, "drop", 16, "bce")
+    baseline.save(tmp_path / "mine.toml")
+    assert find_recipe(str(tmp_path / "mine.toml")) == baseline == BUILT_IN["baseline"]
+    with pytest.raises(MissingError, match="no recipe named 'best'; name a file, or one of: default, baseline"):
+        find_recipe("best")

@@ -197,6 +197,18 @@ def test_what_is_missing_is_made_and_said(data_home: Home) -> None:
     assert progress.lines[1].startswith("cut 148 missing patches into ")
 
 
+def test_a_run_that_gains_nothing_stops_early_and_resumes_to_the_same(trained_home: Home) -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=20, learning_rate=0.5, schedule="plateau", early_stopping=1)
+    progress = StopAt(10**6)
+    result = train(config(trained_home, recipe=recipe, name="still"), progress)
+    assert 1 < result.epochs < 20
+    assert not result.interrupted
+    assert progress.lines[-1] == "stopped early: 1 epochs did not lower the validation loss"
+    weights = sha256(result.run / "last.safetensors")
+    assert train(config(trained_home, recipe=recipe, resume=result.run)).epochs == result.epochs
+    assert sha256(result.run / "last.safetensors") == weights
+
+
 def test_no_data_at_all(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="get it with: monuseg download"):
         train(config(Home(tmp_path)))

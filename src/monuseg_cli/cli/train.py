@@ -2,7 +2,6 @@
 
 import shlex
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,9 +11,9 @@ from monuseg_cli.errors import InputError
 from monuseg_cli.models.devices import Device
 from monuseg_cli.paths import RECIPE_FILE
 from monuseg_cli.tiling import Edge
-from monuseg_cli.training.recipe import Augment, Loss, Recipe, Schedule
+from monuseg_cli.training.recipe import BUILT_IN, Augment, Loss, Recipe, Schedule, find_recipe
 
-_DEFAULT = Recipe()
+_DEFAULT = BUILT_IN["default"]
 
 
 @command(example="monuseg train --arch unet-se --epochs 40")
@@ -30,12 +29,18 @@ def train(
     name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="the architecture")] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with this run.")] = None,
     recipe: Annotated[
-        Path | None, typer.Option(metavar="TOML", help="Take every knob that is not typed from this file.")
-    ] = None,
+        str, typer.Option(metavar="NAME|TOML", help="default, baseline or a file: every knob that is not typed.")
+    ] = "default",
     batch_size: Annotated[int, typer.Option(help="Patches a step.")] = _DEFAULT.batch_size,
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate of AdamW.")] = _DEFAULT.learning_rate,
     weight_decay: Annotated[float, typer.Option(help="Weight decay of AdamW.")] = _DEFAULT.weight_decay,
     schedule: Annotated[Schedule, typer.Option(help="Course of the learning rate.")] = _DEFAULT.schedule,
+    plateau_patience: Annotated[
+        int, typer.Option(help="Epochs without a gain before a tenth of the rate (schedule plateau).")
+    ] = _DEFAULT.plateau_patience,
+    early_stopping: Annotated[
+        int, typer.Option(help="Stop after so many epochs without a gain; 0: never.")
+    ] = _DEFAULT.early_stopping,
     loss: Annotated[Loss, typer.Option(help="What is minimised.")] = _DEFAULT.loss,
     augment: Annotated[Augment, typer.Option(help="How patches are varied.")] = _DEFAULT.augment,
     patch_px: Annotated[int, typer.Option("--patch-px", help="Side of a patch.")] = _DEFAULT.patch_px,
@@ -52,14 +57,13 @@ def train(
     from monuseg_cli.training.running import TrainConfig
     from monuseg_cli.training.train import train as run
 
-    if resume and (name or recipe):
+    if resume and (name or _was_typed(context, "recipe")):
         message = "--resume goes on with a run under its own name and recipe; leave out --name and --recipe"
         raise InputError(message)
     run_to_resume = session.home.find_run(resume) if resume else None
-    source = run_to_resume / RECIPE_FILE if run_to_resume else recipe
     knobs = {knob: value for knob, value in context.params.items() if knob in Recipe.__dataclass_fields__}
     typed = {knob: value for knob, value in knobs.items() if _was_typed(context, knob)}
-    chosen = replace(Recipe.load(source) if source else _DEFAULT, **typed)
+    chosen = replace(Recipe.load(run_to_resume / RECIPE_FILE) if run_to_resume else find_recipe(recipe), **typed)
     result = run(TrainConfig(session.home, chosen, name, run_to_resume, device), session.progress)
     scores = "  ".join(f"{score} {value:.4f}" for score, value in result.scores.items())
     name = shlex.quote(session.home.name_of(result.run))

@@ -112,7 +112,7 @@ def _draw(picture: Path, panels: Mapping[str, Mapping[str, tuple[list[int], list
     figure = Figure(figsize=(10, 7), layout="constrained")
     for axes, (name, lines) in zip(figure.subplots(2, 2).ravel(), panels.items(), strict=True):
         for index, (label, (epochs, values)) in enumerate(lines.items()):
-            axes.plot(epochs, values, label=label, color=_COLOURS[index % len(_COLOURS)])
+            axes.plot(epochs, values, label=label, marker=".", color=_COLOURS[index % len(_COLOURS)])
         axes.set(title=_PANELS[name], xlabel="epoch")
         axes.grid(alpha=0.3)
         axes.legend()

@@ -76,6 +76,11 @@ class Running:
         """Patches of an epoch."""
         return self.training.patches
 
+    @property
+    def val_losses(self) -> list[float]:
+        """Validation losses of the epochs that are finished."""
+        return [record.val_loss for record in self.records]
+
     def to_network(self, images: Tensor) -> Tensor:
         """Bring images (N, 3, P, P), within 0..1, to the device, normalised as the card says."""
         images = images.to(self.device, memory_format=torch.channels_last)

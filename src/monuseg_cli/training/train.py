@@ -16,7 +16,7 @@ from monuseg_cli.training.history import EpochRecord, best_epoch
 from monuseg_cli.training.losses import compute_loss
 from monuseg_cli.training.meter import Meter
 from monuseg_cli.training.running import Running, TrainConfig, keep_epoch, set_up
-from monuseg_cli.training.schedule import learning_rate
+from monuseg_cli.training.schedule import is_over, learning_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,9 @@ def train(config: TrainConfig, progress: Progress = SILENT) -> TrainResult:
         with progress.task(running.run.name, recipe.epochs * running.patches, "patches") as task:
             task.advance(len(records) * running.patches)
             for epoch in range(len(records) + 1, recipe.epochs + 1):
+                if is_over(recipe, running.val_losses):
+                    progress.info(f"stopped early: {recipe.early_stopping} epochs did not lower the validation loss")
+                    break
                 record = _run_epoch(running, epoch, task)
                 keep_epoch(running, record)
                 progress.info(_epoch_line(record, recipe.epochs))
@@ -93,7 +96,7 @@ def _run_epoch(running: Running, epoch: int, task: Task) -> EpochRecord:
     seen = 0
     running.model.train()
     for step, (images, targets) in enumerate(running.training.epoch(epoch)):
-        rate = learning_rate(recipe, (epoch - 1) * batches + step, recipe.epochs * batches)
+        rate = learning_rate(recipe, (epoch - 1) * batches + step, recipe.epochs * batches, running.val_losses)
         loss = _step(running, images, targets.to(running.device), rate, meter)
         _require_finite(running, loss, f"epoch {epoch}, batch {step + 1} of {batches}")
         seen += len(images)
