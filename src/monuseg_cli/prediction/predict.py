@@ -199,6 +199,9 @@ def plan_outputs(images: Sequence[Path], config: PredictConfig) -> list[tuple[Pa
 
 
 def _place(pattern: str, image: Path, suffixes: tuple[str, ...]) -> Path:
+    if not pattern or set(pattern.replace("{stem}", "")) & set("{}"):
+        message = f"{pattern!r} is no name to write to; the one pattern is {{stem}}, as in out/{{stem}}.png"
+        raise InputError(message)
     path = Path(pattern)
     if path.is_dir() or pattern.endswith(("/", "\\")) or not path.suffix:
         return path / f"{image.stem}{suffixes[0]}"
@@ -215,10 +218,10 @@ def _check_numbers(config: PredictConfig) -> None:
         message = f"--mpp must lie within {MIN_MPP} and {MAX_MPP}, not be {config.mpp}"
         raise InputError(message)
     if config.threshold is not None and not 0 < config.threshold < 1:
-        message = f"--threshold must lie between 0 and 1, not be {config.threshold}"
+        message = f"--threshold must be above 0 and below 1, not {config.threshold}"
         raise InputError(message)
-    if config.min_area_um2 is not None and not config.min_area_um2 >= 0:
-        message = f"--min-area-um2 must be at least 0, not {config.min_area_um2}"
+    if config.min_area_um2 is not None and not 0 <= config.min_area_um2 < math.inf:
+        message = f"--min-area-um2 must be a finite number of at least 0, not {config.min_area_um2}"
         raise InputError(message)
 
 
