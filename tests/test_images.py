@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from tissue import draw_tissue
 PICTURE, _ = draw_tissue(48, seed=1)
 
 
-def tiff(path: Path, pixels: NDArray[np.generic], **options: object) -> Path:
-    tifffile.imwrite(path, pixels, metadata=None, **options)  # type: ignore[arg-type] # a test's short hand
+def tiff(path: Path, pixels: NDArray[np.generic], **options: Any) -> Path:
+    tifffile.imwrite(path, pixels, metadata=None, **options)
     return path
 
 

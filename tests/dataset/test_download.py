@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import pytest
@@ -24,8 +25,8 @@ VIRUS_PAGE = b"<!DOCTYPE html><title>Google Drive - Virus scan warning</title>"
 QUOTA_PAGE = b"<html><title>Google Drive - Quota exceeded</title>Too many users have viewed or downloaded this file"
 
 
-def local(home: Path, *archives: Path, **knobs: object) -> DownloadConfig:
-    return DownloadConfig(home, archives=archives, **{"allow_unverified": True, **knobs})  # type: ignore[arg-type]
+def local(home: Path, *archives: Path, **knobs: Any) -> DownloadConfig:
+    return DownloadConfig(home, archives=archives, **{"allow_unverified": True, **knobs})
 
 
 def files_below(folder: Path) -> set[str]:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from monuseg_cli.images import read_image
 from monuseg_cli.paths import Home
 
 
-def config(home: Home, **knobs: object) -> PatchesConfig:
-    return PatchesConfig(home.dataset, **{"size_px": 40, "stride_px": 28, **knobs})  # type: ignore[arg-type]
+def config(home: Home, **knobs: Any) -> PatchesConfig:
+    return PatchesConfig(home.dataset, **{"size_px": 40, "stride_px": 28, **knobs})
 
 
 def test_patches_are_windows_of_their_case(trained_home: Home) -> None:

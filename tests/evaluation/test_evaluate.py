@@ -2,6 +2,7 @@ import csv
 import json
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from monuseg_cli.evaluation.scores import score_image
 from monuseg_cli.paths import Home
 
 
-def config(home: Home, **knobs: object) -> EvaluateConfig:
-    return EvaluateConfig(home, home.find_weights("unet-se"), device="cpu", **knobs)  # type: ignore[arg-type]
+def config(home: Home, **knobs: Any) -> EvaluateConfig:
+    return EvaluateConfig(home, home.find_weights("unet-se"), device="cpu", **knobs)
 
 
 def test_validation_cases_on_the_screen_and_on_disk(trained_home: Home) -> None:

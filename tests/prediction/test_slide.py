@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from tissue import draw_tissue
 PICTURE, _ = draw_tissue(200, seed=3)
 
 
-def pyramid(path: Path, **options: object) -> Path:
+def pyramid(path: Path, **options: Any) -> Path:
     with tifffile.TiffWriter(path) as tiff:
-        tiff.write(PICTURE, tile=(64, 64), subifds=2, metadata=None, **options)  # type: ignore[arg-type] # short hand
+        tiff.write(PICTURE, tile=(64, 64), subifds=2, metadata=None, **options)
         for factor in (2, 4):
             tiff.write(PICTURE[::factor, ::factor], tile=(64, 64), subfiletype=1, metadata=None)
     return path
@@ -62,9 +63,9 @@ OME = (
         ({"description": OME.format('PhysicalSizeX="50" PhysicalSizeXUnit="µm"').encode()}, None),
     ],
 )
-def test_the_scale_is_read_where_it_is_credible(tmp_path: Path, options: dict[str, object], mpp: float | None) -> None:
+def test_the_scale_is_read_where_it_is_credible(tmp_path: Path, options: dict[str, Any], mpp: float | None) -> None:
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, PICTURE, tile=(64, 64), metadata=None, **options)  # type: ignore[arg-type] # short hand
+    tifffile.imwrite(path, PICTURE, tile=(64, 64), metadata=None, **options)
     with Slide(path) as slide:
         assert slide.mpp == (None if mpp is None else pytest.approx(mpp))
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,8 +25,8 @@ from monuseg_cli.training.running import Running, TrainConfig
 from monuseg_cli.training.train import train
 
 
-def config(home: Home, **knobs: object) -> TrainConfig:
-    return TrainConfig(home, **{"recipe": RECIPE, "device": "cpu", **knobs})  # type: ignore[arg-type]
+def config(home: Home, **knobs: Any) -> TrainConfig:
+    return TrainConfig(home, **{"recipe": RECIPE, "device": "cpu", **knobs})
 
 
 def sha256(path: Path) -> str:
