@@ -22,10 +22,23 @@ from tissue import write_archive
 SIZE = 96
 """Side of the generated images."""
 
-RECIPE = Recipe(epochs=2, patch_px=64, stride_px=32, options={"width": 8, "depth": 2})
+RECIPE = Recipe(
+    options={"width": 8, "depth": 2},
+    dropout=0.05,
+    patch_px=64,
+    stride_px=32,
+    crop_px=48,
+    crops_per_patch=1,
+    epochs=2,
+    learning_rate=5e-3,
+    averaging=0.5,
+)
 """A recipe that is through in seconds."""
 
-QUICK = ("--epochs", "1", "--patch-px", "64", "--stride-px", "32", "--device", "cpu")
+PATCHES = ("--patch-px", "64", "--stride-px", "32", "--crop-px", "48", "--crops-per-patch", "1")
+"""Options of ``monuseg train`` that cut small patches."""
+
+QUICK = ("--epochs", "1", *PATCHES, "--device", "cpu")
 """Options of ``monuseg train`` that go through one epoch in seconds."""
 
 Monuseg = Callable[..., Result]

@@ -1,35 +1,46 @@
 """Probability maps -> label image: the post-processing, and nothing else."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
 SMOOTHING_UM = 0.5
-"""Standard deviation of the Gaussian that smooths the distance transform, so that ragged outlines do not split."""
+"""Standard deviation of the Gaussian that smooths the relief, so that ragged outlines do not split."""
 
 PEAK_RADIUS_UM = 2.5
-"""A peak of the smoothed distance counts where no higher one lies within this, along rows and columns."""
+"""A peak of the smoothed relief counts where no higher one lies within this, along rows and columns."""
+
+
+_BOUNDARY_THRESHOLD = 0.5
+_JUMP = 0.05
 
 
 def separate(
-    probability: NDArray[np.float32], *, threshold: float, min_area_um2: float, mpp: float
+    maps: NDArray[np.float32], classes: Sequence[str], *, threshold: float, min_area_um2: float, mpp: float
 ) -> NDArray[np.int32]:
-    """Turn a probability map into one label per nucleus.
+    """Turn a network's maps into one label per nucleus.
 
     Pixels at or above the threshold are foreground, in which holes smaller than the smallest nucleus are filled.
-    Nuclei that touch are separated by a watershed on the smoothed distance to the background, from its peaks.
+    Nuclei that touch are separated by a watershed on a smoothed relief, from its peaks. The relief is high in the
+    middle of nuclei: a predicted distance map where there is one; else the distance to the background, and to
+    predicted boundaries, or to where the predicted place in the nucleus jumps back.
 
     Parameters
     ----------
-    probability : ndarray of shape (H, W), float32
-        Probability that a pixel belongs to a nucleus.
+    maps : ndarray of shape (C, H, W), float32
+        Within 0..1.
+    classes : sequence of str
+        What each map is: first ``"nucleus"``, the probability that a pixel belongs to one; then ``"boundary"``,
+        ``"distance"``, or ``"horizontal"`` and ``"vertical"``, as `monuseg_cli.training.targets` defines them.
     threshold : float
         Within 0..1.
     min_area_um2 : float
         Smaller nuclei are dropped, in square micrometres.
     mpp : float
-        Micrometres per pixel of the map.
+        Micrometres per pixel of the maps.
 
     Returns
     -------
@@ -37,22 +48,40 @@ def separate(
         Labels 1..N without gaps; 0 background.
     """
     min_area_px = min_area_um2 / mpp**2
-    mask = probability >= threshold
+    mask = maps[0] >= threshold
     mask |= _small_holes(mask, min_area_px)
     components, count = ndimage.label(mask)
-    distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask).astype(np.float32), SMOOTHING_UM / mpp)
+    relief = ndimage.gaussian_filter(_relief(mask, dict(zip(classes, maps, strict=True))), SMOOTHING_UM / mpp)
     radius = max(round(PEAK_RADIUS_UM / mpp), 1)
-    peaks = mask & (ndimage.maximum_filter(distance, size=2 * radius + 1) == distance)
+    peaks = mask & (ndimage.maximum_filter(relief, size=2 * radius + 1) == relief)
     # A component whose peak lies in the shade of a larger neighbour's is one nucleus.
     has_peak = np.bincount(components[peaks], minlength=count + 1) > 0
     peaks |= mask & ~has_peak[components]
     markers, _ = ndimage.label(peaks, structure=np.ones((3, 3)))
-    labels = watershed(-distance, markers, mask=mask)  # type: ignore[no-untyped-call] # scikit-image has no types
+    labels = watershed(-relief, markers, mask=mask)  # type: ignore[no-untyped-call] # scikit-image has no types
     areas = np.bincount(labels.reshape(-1))
     kept = areas >= min_area_px
     kept[0] = False
     number = np.cumsum(kept).astype(np.int32) * kept
     return np.asarray(number[labels], dtype=np.int32)
+
+
+def _relief(mask: NDArray[np.bool_], maps: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Give a map that is high in the middle of nuclei and low where they touch; (H, W)."""
+    if "distance" in maps:
+        return maps["distance"]
+    inside = mask
+    if "boundary" in maps:
+        inside = mask & (maps["boundary"] < _BOUNDARY_THRESHOLD)
+    if "horizontal" in maps:
+        # Within a nucleus the place rises from 0 to 1; it falls where the next one begins.
+        jump = np.minimum(_slope(maps["horizontal"], axis=1), _slope(maps["vertical"], axis=0)) < -_JUMP
+        inside = mask & ~jump
+    return np.asarray(ndimage.distance_transform_edt(inside), dtype=np.float32)
+
+
+def _slope(place: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    return np.asarray(ndimage.gaussian_filter1d(place, 1.0, axis=axis, order=1), dtype=np.float32)
 
 
 def _small_holes(mask: NDArray[np.bool_], area_px: float) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import QUICK, Monuseg
+from conftest import PATCHES, QUICK, Monuseg
 from monuseg_cli.cli.app import app
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.paths import Home
@@ -36,7 +36,7 @@ def test_every_help_has_an_example_and_the_common_options(monuseg: Monuseg, name
 
 def test_help_shows_the_defaults_of_the_dataclasses(monuseg: Monuseg) -> None:
     train = flat(monuseg("train", "--help").stdout)
-    for value in (Recipe().arch, Recipe().epochs, Recipe().learning_rate, Recipe().augment):
+    for value in (Recipe().arch, Recipe().epochs, Recipe().learning_rate, Recipe().second_target):
         assert f"[default: {value}]" in train
     patches = flat(monuseg("patches", "--help").stdout)
     assert f"[default: {PatchesConfig(Path()).stride_px}]" in patches
@@ -58,7 +58,7 @@ def test_six_commands_from_archives_to_a_mask(monuseg: Monuseg, archives: tuple[
     following = (
         "masks",
         "patches",
-        "train --arch unet-se --patch-px 64 --stride-px 32",
+        "train --arch unet-se --patch-px 64 --stride-px 32 --crop-px 64",
         "evaluate unet-se",
         predict,
         None,
@@ -188,7 +188,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
-LONG = ("--epochs", "200", "--patch-px", "64", "--stride-px", "32", "--name", "long")
+LONG = ("--epochs", "200", *PATCHES, "--name", "long")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")

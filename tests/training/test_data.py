@@ -1,4 +1,6 @@
+import dataclasses
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -7,10 +9,10 @@ import torch
 from conftest import RECIPE
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.dataset.patches import PatchStore
+from monuseg_cli.errors import InputError
 from monuseg_cli.paths import Home
-from monuseg_cli.training.augment import vary
-from monuseg_cli.training.data import TrainBatches, validation_batches
-from monuseg_cli.training.recipe import Augment
+from monuseg_cli.training.data import CropDataset, TrainBatches, validation_batches
+from monuseg_cli.training.recipe import Recipe
 
 
 @pytest.fixture
@@ -18,19 +20,55 @@ def store(trained_home: Home) -> PatchStore:
     return PatchStore.load(PatchesConfig(trained_home.dataset, RECIPE.patch_px, RECIPE.stride_px).folder)
 
 
+def plain(**knobs: object) -> Recipe:
+    """Take each patch as it is."""
+    knobs = {"crop_px": 64, "flips": False, "warp": 0.0, "stain": 0.0, "second_target": "none", **knobs}
+    return dataclasses.replace(RECIPE, **knobs)  # type: ignore[arg-type] # checked there
+
+
 def test_batches_are_the_same_for_the_same_epoch_and_others_for_another(store: PatchStore) -> None:
     indices = np.arange(10)
-    first = [images for images, _ in TrainBatches(store, indices, RECIPE, 1).epoch(1)]
-    again = [images for images, _ in TrainBatches(store, indices, RECIPE, 1).epoch(1)]
-    other = [images for images, _ in TrainBatches(store, indices, RECIPE, 1).epoch(2)]
+    first = [images for images, _ in TrainBatches(store, indices, RECIPE).epoch(1)]
+    again = [images for images, _ in TrainBatches(store, indices, RECIPE).epoch(1)]
+    other = [images for images, _ in TrainBatches(store, indices, RECIPE).epoch(2)]
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0])
 
 
 def test_every_patch_once_and_a_last_batch_that_cannot_be_trained_on_dropped(store: PatchStore) -> None:
-    indices = np.arange(RECIPE.batch_size + 1)
-    assert [len(images) for images, _ in TrainBatches(store, indices, RECIPE, 1).epoch(1)] == [8, 1]
-    assert [len(images) for images, _ in TrainBatches(store, indices, RECIPE, 2).epoch(1)] == [8]
+    indices = np.arange(9)
+    assert [len(images) for images, _ in TrainBatches(store, indices, RECIPE).epoch(1)] == [8, 1]
+    deeplab = dataclasses.replace(RECIPE, arch="deeplabv3", options={})
+    assert [len(images) for images, _ in TrainBatches(store, indices, deeplab).epoch(1)] == [8]
+    with pytest.raises(InputError, match="1 crops are too few for a batch of 2, which deeplabv3 needs"):
+        TrainBatches(store, indices[:1], deeplab)
+
+
+def test_several_crops_of_a_patch_are_different_ones(store: PatchStore) -> None:
+    recipe = plain(crop_px=32, crops_per_patch=3)
+    dataset = CropDataset(store, np.array([5]), recipe)
+    crops = [dataset[position][0] for position in range(len(dataset))]
+    assert len(crops) == 3
+    assert all(crop.shape == (3, 32, 32) for crop in crops)
+    assert not torch.equal(crops[0], crops[1])
+    windows = np.lib.stride_tricks.sliding_window_view(store.images[5], (32, 32), axis=(0, 1))
+    wanted = (crops[0] * 255).round().byte().numpy()
+    assert (windows == wanted).all(axis=(2, 3, 4)).any()
+
+
+@pytest.mark.parametrize("left", [0, 1, 5])
+def test_the_processes_batches_are_together_one_larger_batch(store: PatchStore, left: int) -> None:
+    indices = np.arange(16 + left)
+    alone = plain(batch_size=8)
+    one = [images for images, _ in TrainBatches(store, indices, alone).epoch(3)]
+    shares = [
+        [images for images, _ in TrainBatches(store, indices, plain(batch_size=4), rank, 2).epoch(3)]
+        for rank in range(2)
+    ]
+    together = [torch.cat(batches) for batches in zip(*shares, strict=True)]
+    assert sum(map(len, together)) == len(indices) // 2 * 2
+    for mine, theirs in zip(one, together, strict=False):
+        assert torch.equal(mine[: len(theirs)], theirs)
 
 
 def test_a_store_goes_to_another_process_by_its_folder(store: PatchStore) -> None:
@@ -39,23 +77,27 @@ def test_a_store_goes_to_another_process_by_its_folder(store: PatchStore) -> Non
     np.testing.assert_array_equal(pickle.loads(sent).images, store.images)
 
 
-def test_validation_is_the_store_as_it_is(store: PatchStore) -> None:
-    images, masks = next(iter(validation_batches(store, np.array([3, 7]), 2)))
-    assert (images.shape, masks.shape) == ((2, 3, 64, 64), (2, 1, 64, 64))
-    np.testing.assert_array_equal((images[1] * 255).round().byte().permute(1, 2, 0), store.images[7])
-    np.testing.assert_array_equal(masks[0, 0], store.labels[3] > 0)
+def test_validation_is_the_store_as_it_is_window_by_window(store: PatchStore) -> None:
+    images, targets = next(iter(validation_batches(store, np.array([3, 7]), plain(crop_px=32, batch_size=8))))
+    assert (images.shape, targets.shape) == ((8, 3, 32, 32), (8, 1, 32, 32))
+    np.testing.assert_array_equal((images[7] * 255).round().byte().permute(1, 2, 0), store.images[7][32:, 32:])
+    np.testing.assert_array_equal(targets[1, 0], store.labels[3][:32, 32:] > 0)
+    shares = [validation_batches(store, np.arange(5), plain(), rank, 2) for rank in range(2)]
+    assert sum(len(images) for share in shares for images, _ in share) == 5
 
 
-@pytest.mark.parametrize("augment", ["flips", "flips+colour"])
-def test_image_and_mask_are_turned_together(augment: Augment) -> None:
-    random = np.random.default_rng(0)
-    mask = random.random((16, 16)) > 0.5
-    image = np.repeat(mask[..., None], 3, axis=-1).astype(np.uint8) * 200
-    seen = set()
-    for seed in range(40):
-        varied, target = vary(image, mask, augment, np.random.default_rng(seed))
-        assert varied.dtype == target.dtype == np.float32
-        assert 0 <= varied.min() <= varied.max() <= 1
-        np.testing.assert_array_equal(varied.mean(axis=-1) > 0.35, target > 0)
-        seen.add(target.tobytes())
-    assert len(seen) == 8
+def test_what_fails_while_crops_are_made_is_raised_where_they_are_used(store: PatchStore) -> None:
+    threads = threading.active_count()
+    batches = TrainBatches(store, np.array([0, 1, 10**6]), plain(batch_size=1))
+    with pytest.raises(IndexError):
+        list(batches.epoch(1))
+    assert threading.active_count() == threads
+
+
+def test_leaving_an_epoch_early_ends_its_thread(store: PatchStore) -> None:
+    threads = threading.active_count()
+    epoch = TrainBatches(store, np.arange(40), plain(batch_size=1)).epoch(1)
+    next(epoch)
+    assert threading.active_count() == threads + 1
+    del epoch
+    assert threading.active_count() == threads

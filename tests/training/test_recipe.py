@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.training.recipe import BUILT_IN, Recipe, find_recipe
@@ -8,7 +9,7 @@ from monuseg_cli.training.schedule import is_over, learning_rate
 
 
 def test_a_recipe_comes_back_from_its_file(tmp_path: Path) -> None:
-    recipe = Recipe(arch="segnet", options={"width": 8}, fold=3, learning_rate=0.5, augment="none", train_set=37)
+    recipe = Recipe(arch="segnet", options={"width": 8}, fold=3, learning_rate=0.5, flips=False, train_set=37)
     recipe.save(tmp_path / "recipe.toml")
     assert Recipe.load(tmp_path / "recipe.toml") == recipe
 
@@ -26,7 +27,15 @@ def test_train_and_validation_share_no_case() -> None:
         ({"arch": "vgg"}, "unknown architecture 'vgg'; choose from"),
         ({"fold": 6}, "--fold takes 1 to 5"),
         ({"train_set": 31}, "--train-set takes 30 or 37"),
-        ({"loss": "hinge"}, "--loss takes bce or bce.dice, not 'hinge'"),
+        ({"loss": "hinge"}, "--loss takes bce or bce.dice or .* not 'hinge'"),
+        ({"second_target": "none "}, "--second-target takes none or boundary or distance or hv, not 'none '"),
+        ({"amp": "fp8"}, "--amp takes none or bf16 or fp16, not 'fp8'"),
+        ({"averaging": 1.0}, "--averaging must lie within 0 and 1, not be 1.0"),
+        ({"warp": 1.5}, "--warp must lie within 0 and 1, not be 1.5"),
+        ({"dropout": float("nan")}, "--dropout must lie within 0 and 1, not be nan"),
+        ({"elastic_px": float("inf")}, "--elastic-px must be at least 0 for unet-se, and finite"),
+        ({"crop_px": 600}, "--crop-px 600 does not fit into --patch-px 512"),
+        ({"init": "x", "arch": "deeplabv3", "pretrained": True}, "--init and --pretrained both say where to start"),
         ({"epochs": 0}, "--epochs must be at least 1"),
         ({"arch": "deeplabv3", "batch_size": 1}, "--batch-size must be at least 2 for deeplabv3"),
         ({"learning_rate": 0.0}, "--learning-rate must be above 0"),
@@ -61,6 +70,17 @@ def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
     assert rates[5:] == sorted(rates[5:], reverse=True)
     assert rates[-1] < 0.001
     assert learning_rate(Recipe(schedule="constant", learning_rate=0.3), 99, 100, []) == 0.3
+
+
+def test_one_cycle_is_that_of_torch() -> None:
+    recipe = Recipe(learning_rate=1.0, schedule="one-cycle")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=1001, final_div_factor=1e9)
+    for step in range(1000):
+        ours = learning_rate(recipe, step, 1000, [])
+        assert ours == pytest.approx(theirs.get_last_lr()[0], abs=0.01)
+        optimizer.step()
+        theirs.step()
 
 
 def test_a_plateau_takes_a_tenth_and_begins_to_count_anew() -> None:

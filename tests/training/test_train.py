@@ -2,6 +2,9 @@ import csv
 import dataclasses
 import hashlib
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from conftest import RECIPE
+from conftest import PATCHES, RECIPE
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.errors import InputError, MissingError, TrainingError
 from monuseg_cli.models import registry
@@ -163,8 +166,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_epoch(
 ) -> None:
     steps = iter(range(1000))
 
-    def fails_in_the_second_epoch(logits: torch.Tensor, targets: torch.Tensor, loss: str) -> torch.Tensor:
-        value = compute_loss(logits, targets, loss)  # type: ignore[arg-type] # passed on
+    def fails_in_the_second_epoch(logits: torch.Tensor, *others: Any) -> torch.Tensor:
+        value = compute_loss(logits, *others)
         return value * torch.nan if logits.requires_grad and next(steps) == 13 else value
 
     monkeypatch.setattr(module, "compute_loss", fails_in_the_second_epoch)
@@ -179,7 +182,7 @@ def test_weights_that_are_no_numbers_are_not_kept(trained_home: Home, monkeypatc
 
     def spoiled(running: Running) -> dict[str, float]:
         if len(running.records) == 1:
-            for weight in running.model.parameters():
+            for weight in running.result.parameters():
                 weight.data.fill_(torch.nan)
         return validate(running)
 
@@ -223,18 +226,55 @@ def test_a_model_learns_two_patches_by_heart() -> None:
     targets = (images[:, :1] > 0.6).float()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
     for _ in range(150):
-        loss = compute_loss(model(images), targets, "bce+dice")
+        loss = compute_loss(model(images), targets, "bce+dice", "none")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch's
         optimizer.step()
     assert loss.item() < 0.1
 
 
-def test_losses_by_hand() -> None:
-    logits = torch.zeros(1, 1, 1, 2)
-    targets = torch.tensor([[[[1.0, 0.0]]]])
-    assert compute_loss(logits, targets, "bce").item() == pytest.approx(0.693147, abs=1e-6)
-    assert compute_loss(logits, targets, "bce+dice").item() == pytest.approx(0.693147 + 1 - (1 + 1) / (1 + 1 + 1))
+def test_half_precision_on_a_cpu_is_near_the_full_one_and_resumes(trained_home: Home) -> None:
+    full = train(config(trained_home, recipe=RECIPE)).scores
+    recipe = dataclasses.replace(RECIPE, amp="bf16")
+    half = train(config(trained_home, recipe=recipe, name="half"))
+    assert half.scores["loss"] == pytest.approx(full["loss"], rel=0.1)
+    stopped = train(config(trained_home, recipe=recipe, name="cut"), StopAt(24 * 4 + 8)).run
+    train(config(trained_home, recipe=recipe, resume=stopped))
+    assert sha256(stopped / "last.safetensors") == sha256(half.run / "last.safetensors")
+    with pytest.raises(InputError, match="--amp fp16 does not work on cpu"):
+        train(config(trained_home, recipe=dataclasses.replace(RECIPE, amp="fp16")))
+
+
+OUT_OF_MEMORY = """
+import resource, sys
+import torch
+from monuseg_cli.cli.app import main
+now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (now + 400_000_000,) * 2)
+main()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux' limits")
+def test_out_of_memory_proposes_a_smaller_batch(trained_home: Home) -> None:
+    words = ("train", *PATCHES, "--batch-size", 96, "--device", "cpu", "--home", trained_home.root)
+    command = [sys.executable, "-c", OUT_OF_MEMORY, *map(str, words)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 9
+    assert result.stderr.splitlines()[-1] == "error: out of memory on cpu with --batch-size 96: try --batch-size 48"
+
+
+def test_a_termination_signal_keeps_what_was_learnt(trained_home: Home) -> None:
+    class Terminate(StopAt):
+        def advance(self, steps: int = 1) -> None:
+            self.left -= steps
+            if self.left < 0:
+                signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    result = train(config(trained_home, name="job"), Terminate(24 * 4 + 8))
+    assert (result.epochs, result.interrupted) == (1, True)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_run_copied_elsewhere_can_be_resumed(trained_home: Home, tmp_path: Path) -> None:

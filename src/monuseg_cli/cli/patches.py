@@ -9,11 +9,13 @@ from monuseg_cli.cli.console import Session, command
 from monuseg_cli.dataset.catalog import Split
 from monuseg_cli.dataset.config import PatchesConfig, PatchFormat
 from monuseg_cli.tiling import Edge
+from monuseg_cli.training.recipe import BUILT_IN
 
 _DEFAULT = PatchesConfig(dataset=Path())
+_CROP_PX = BUILT_IN["default"].crop_px
 
 
-@command(example="monuseg patches --size 256 --stride 248")
+@command(example="monuseg patches --size 512 --stride 488")
 def patches(
     session: Session,
     size: Annotated[int, typer.Option(help="Side of a patch in pixels.")] = _DEFAULT.size_px,
@@ -37,6 +39,7 @@ def patches(
         "--patch-px": (size, _DEFAULT.size_px),
         "--stride-px": (stride, _DEFAULT.stride_px),
         "--edge": (edge, _DEFAULT.edge),
+        "--crop-px": (min(_CROP_PX, size), _CROP_PX),
     }
     other = "".join(f" {option} {value}" for option, (value, default) in settings.items() if value != default)
     session.show(

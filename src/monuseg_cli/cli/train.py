@@ -11,9 +11,15 @@ from monuseg_cli.errors import InputError
 from monuseg_cli.models.devices import Device
 from monuseg_cli.paths import RECIPE_FILE
 from monuseg_cli.tiling import Edge
-from monuseg_cli.training.recipe import BUILT_IN, Augment, Loss, Recipe, Schedule, find_recipe
+from monuseg_cli.training.recipe import BUILT_IN, Amp, Loss, Recipe, Schedule, SecondTarget, find_recipe
 
 _DEFAULT = BUILT_IN["default"]
+
+
+_DATA = "Data and crops"
+_MODEL = "Model"
+_VARIATION = "Variation of crops"
+_COURSE = "Course of the training"
 
 
 @command(example="monuseg train --arch unet-se --epochs 40")
@@ -21,50 +27,104 @@ def train(
     session: Session,
     context: typer.Context,
     arch: Annotated[str, typer.Option(help="Architecture; monuseg models lists them.")] = _DEFAULT.arch,
-    epochs: Annotated[int, typer.Option(help="Times that every patch is seen.")] = _DEFAULT.epochs,
-    train_set: Annotated[
-        int, typer.Option(help="30: the challenge's cases; 37: with the bonus cases.")
-    ] = _DEFAULT.train_set,
-    fold: Annotated[int, typer.Option(help="Which of the five folds to validate on.")] = _DEFAULT.fold,
-    name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="the architecture")] = None,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with this run.")] = None,
     recipe: Annotated[
         str, typer.Option(metavar="NAME|TOML", help="default, baseline or a file: every knob that is not typed.")
     ] = "default",
-    batch_size: Annotated[int, typer.Option(help="Patches a step.")] = _DEFAULT.batch_size,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate of AdamW.")] = _DEFAULT.learning_rate,
-    weight_decay: Annotated[float, typer.Option(help="Weight decay of AdamW.")] = _DEFAULT.weight_decay,
-    schedule: Annotated[Schedule, typer.Option(help="Course of the learning rate.")] = _DEFAULT.schedule,
+    epochs: Annotated[int, typer.Option(help="Times that every patch is seen.")] = _DEFAULT.epochs,
+    batch_size: Annotated[int, typer.Option(help="Crops a step, of each process.")] = _DEFAULT.batch_size,
+    name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="the architecture")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with this run.")] = None,
+    init: Annotated[str, typer.Option(metavar="RUN|WEIGHTS", help="Start from these weights.")] = _DEFAULT.init,
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
+    amp: Annotated[Amp, typer.Option(help="Mixed precision: bf16 on CUDA and CPU, fp16 on CUDA.")] = _DEFAULT.amp,
+    seed: Annotated[int, typer.Option(help="Of all random numbers.")] = _DEFAULT.seed,
+    workers: Annotated[int, typer.Option(help="Processes that prepare crops; 0: a thread does.")] = _DEFAULT.workers,
+    train_set: Annotated[
+        int, typer.Option(help="30: the challenge's cases; 37: with the bonus cases.", rich_help_panel=_DATA)
+    ] = _DEFAULT.train_set,
+    fold: Annotated[
+        int, typer.Option(help="Which of the five folds to validate on.", rich_help_panel=_DATA)
+    ] = _DEFAULT.fold,
+    patch_px: Annotated[int, typer.Option(help="Side of a patch.", rich_help_panel=_DATA)] = _DEFAULT.patch_px,
+    stride_px: Annotated[int, typer.Option(help="Step between patches.", rich_help_panel=_DATA)] = _DEFAULT.stride_px,
+    edge: Annotated[Edge, typer.Option(help="Patches at an image's edge.", rich_help_panel=_DATA)] = _DEFAULT.edge,
+    crop_px: Annotated[
+        int, typer.Option(help="Side of the crops that the network sees.", rich_help_panel=_DATA)
+    ] = _DEFAULT.crop_px,
+    crops_per_patch: Annotated[
+        int, typer.Option(help="Crops of each patch in an epoch.", rich_help_panel=_DATA)
+    ] = _DEFAULT.crops_per_patch,
+    second_target: Annotated[
+        SecondTarget, typer.Option(help="What is learnt to separate nuclei that touch.", rich_help_panel=_MODEL)
+    ] = _DEFAULT.second_target,
+    dropout: Annotated[
+        float, typer.Option(help="Share of values dropped, in the U-Nets.", rich_help_panel=_MODEL)
+    ] = _DEFAULT.dropout,
+    pretrained: Annotated[
+        bool,
+        typer.Option(
+            "--pretrained",
+            help="Start from ImageNet weights (DeepLabV3 only; needs the network).",
+            rich_help_panel=_MODEL,
+        ),
+    ] = _DEFAULT.pretrained,
+    flips: Annotated[
+        bool, typer.Option(help="Flip, and turn by right angles.", rich_help_panel=_VARIATION)
+    ] = _DEFAULT.flips,
+    warp: Annotated[
+        float, typer.Option(help="Share of crops scaled, turned freely and bent.", rich_help_panel=_VARIATION)
+    ] = _DEFAULT.warp,
+    scale: Annotated[
+        float, typer.Option(help="Warped crops: scaled by up to 1 + this.", rich_help_panel=_VARIATION)
+    ] = _DEFAULT.scale,
+    rotation_deg: Annotated[
+        float, typer.Option(help="Warped crops: turned by up to this.", rich_help_panel=_VARIATION)
+    ] = _DEFAULT.rotation_deg,
+    elastic_px: Annotated[
+        float, typer.Option(help="Warped crops: bent by this standard deviation.", rich_help_panel=_VARIATION)
+    ] = _DEFAULT.elastic_px,
+    stain: Annotated[
+        float, typer.Option(help="Haematoxylin and eosin scaled by up to 1 + this.", rich_help_panel=_VARIATION)
+    ] = _DEFAULT.stain,
+    loss: Annotated[Loss, typer.Option(help="What is minimised.", rich_help_panel=_COURSE)] = _DEFAULT.loss,
+    learning_rate: Annotated[
+        float, typer.Option(help="Peak learning rate of AdamW.", rich_help_panel=_COURSE)
+    ] = _DEFAULT.learning_rate,
+    weight_decay: Annotated[
+        float, typer.Option(help="Weight decay of AdamW.", rich_help_panel=_COURSE)
+    ] = _DEFAULT.weight_decay,
+    schedule: Annotated[
+        Schedule, typer.Option(help="Course of the learning rate.", rich_help_panel=_COURSE)
+    ] = _DEFAULT.schedule,
     plateau_patience: Annotated[
-        int, typer.Option(help="Epochs without a gain before a tenth of the rate (schedule plateau).")
+        int,
+        typer.Option(
+            help="Epochs without a gain before a tenth of the rate (schedule plateau).", rich_help_panel=_COURSE
+        ),
     ] = _DEFAULT.plateau_patience,
     early_stopping: Annotated[
-        int, typer.Option(help="Stop after so many epochs without a gain; 0: never.")
+        int, typer.Option(help="Stop after so many epochs without a gain; 0: never.", rich_help_panel=_COURSE)
     ] = _DEFAULT.early_stopping,
-    loss: Annotated[Loss, typer.Option(help="What is minimised.")] = _DEFAULT.loss,
-    augment: Annotated[Augment, typer.Option(help="How patches are varied.")] = _DEFAULT.augment,
-    patch_px: Annotated[int, typer.Option("--patch-px", help="Side of a patch.")] = _DEFAULT.patch_px,
-    stride_px: Annotated[int, typer.Option("--stride-px", help="Step between patches.")] = _DEFAULT.stride_px,
-    edge: Annotated[Edge, typer.Option(help="Patches at an image's edge.")] = _DEFAULT.edge,
-    pretrained: Annotated[
-        bool, typer.Option("--pretrained", help="Start from ImageNet weights (DeepLabV3 only; needs the network).")
-    ] = _DEFAULT.pretrained,
-    seed: Annotated[int, typer.Option(help="Of all random numbers.")] = _DEFAULT.seed,
-    workers: Annotated[int, typer.Option(help="Processes that prepare patches.")] = _DEFAULT.workers,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
+    averaging: Annotated[
+        float, typer.Option(help="Decay of the moving average of the weights; 0: none.", rich_help_panel=_COURSE)
+    ] = _DEFAULT.averaging,
 ) -> None:
     """Train a model on the patches; masks and patches that are missing are made first."""
+    from monuseg_cli.training.distributed import is_first, told_by_the_first
     from monuseg_cli.training.running import TrainConfig
     from monuseg_cli.training.train import train as run
 
-    if resume and (name or _was_typed(context, "recipe")):
-        message = "--resume goes on with a run under its own name and recipe; leave out --name and --recipe"
-        raise InputError(message)
-    run_to_resume = session.home.find_run(resume) if resume else None
-    knobs = {knob: value for knob, value in context.params.items() if knob in Recipe.__dataclass_fields__}
-    typed = {knob: value for knob, value in knobs.items() if _was_typed(context, knob)}
-    chosen = replace(Recipe.load(run_to_resume / RECIPE_FILE) if run_to_resume else find_recipe(recipe), **typed)
+    with told_by_the_first():
+        if resume and (name or _was_typed(context, "recipe")):
+            message = "--resume goes on with a run under its own name and recipe; leave out --name and --recipe"
+            raise InputError(message)
+        run_to_resume = session.home.find_run(resume) if resume else None
+        knobs = {knob: value for knob, value in context.params.items() if knob in Recipe.__dataclass_fields__}
+        typed = {knob: value for knob, value in knobs.items() if _was_typed(context, knob)}
+        chosen = replace(Recipe.load(run_to_resume / RECIPE_FILE) if run_to_resume else find_recipe(recipe), **typed)
     result = run(TrainConfig(session.home, chosen, name, run_to_resume, device), session.progress)
+    if not is_first():
+        return
     scores = "  ".join(f"{score} {value:.4f}" for score, value in result.scores.items())
     name = shlex.quote(session.home.name_of(result.run))
     session.show(

@@ -75,8 +75,8 @@ class PatchesConfig:
     dataset : Path
         Folder of the data set.
     size_px, stride_px : int
-        Side of a patch, and the step from one to the next. 1000 = 256 + 3 * 248: with the defaults 16 patches cover
-        every pixel of an image of 1000x1000.
+        Side of a patch, and the step from one to the next. 1000 = 512 + 488: with the defaults 4 patches cover
+        every pixel of an image of 1000x1000, and training crops what it needs out of them.
     edge : {"shift", "drop"}
         Where the regular steps do not end at the image's edge: move a last patch back to it, or leave the rest out.
     split : {"train", "test"}
@@ -86,8 +86,8 @@ class PatchesConfig:
     """
 
     dataset: Path
-    size_px: int = 256
-    stride_px: int = 248
+    size_px: int = 512
+    stride_px: int = 488
     edge: Edge = "shift"
     split: Split = "train"
     format: PatchFormat = "npy"

@@ -158,10 +158,10 @@ def _evaluate_case(
 ) -> ImageScores:
     pixels, _ = read_image(dataset.image_path(case))
     reference = read_labels(labels_path(dataset.root, case.case_id))
-    probability = predict_probability(pixels, model, card, device)[0]
-    labels = separate(probability, threshold=card.threshold, min_area_um2=card.min_area_um2, mpp=card.mpp)
+    maps = predict_probability(pixels, model, card, device)
+    labels = separate(maps, card.classes, threshold=card.threshold, min_area_um2=card.min_area_um2, mpp=card.mpp)
     if overlays is not None:
         both = draw_outlines(draw_outlines(pixels, reference, YELLOW), labels, GREEN)
         write_picture(overlays / "overlays" / f"{case.case_id}.png", both)
-    scores = score_image(reference, probability, labels)
+    scores = score_image(reference, maps[0], labels)
     return ImageScores(case.case_id, case.organ, case.case_id in card.train_cases, scores)

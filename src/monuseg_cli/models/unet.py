@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from monuseg_cli.models.blocks import SqueezeExcitation, conv_bn_relu, pad_to_multiple
+from monuseg_cli.models.blocks import Dropout, SqueezeExcitation, conv_bn_relu, pad_to_multiple
 
 
 def _level(in_channels: int, out_channels: int, convolutions: int, squeeze_excitation: bool) -> nn.Sequential:
@@ -59,7 +59,7 @@ class UNet(nn.Module):
             _level(2 * after, after, convolutions, squeeze_excitation) for after in reversed(widths[:-1])
         )
         self.pool = nn.MaxPool2d(2)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = nn.Conv2d(width, out_channels, kernel_size=1)
         self.multiple = 1 << depth
 

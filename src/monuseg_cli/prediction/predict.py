@@ -247,10 +247,11 @@ def _predict_one(
         _require_fits(slide, scale)
         pixels, shape = _read_at_scale(slide, scale)
         with progress.task(image.name, count_tiles(pixels.shape[:2]), "tiles") as task:
-            probability = predict_probability(pixels, model, card, device, task)[0]
+            maps = predict_probability(pixels, model, card, device, task)
         del pixels
         labels = separate(
-            _resize_map(probability, shape),
+            _resize_maps(maps, shape),
+            card.classes,
             threshold=config.threshold or card.threshold,
             min_area_um2=card.min_area_um2 if config.min_area_um2 is None else config.min_area_um2,
             mpp=mpp or card.mpp,
@@ -304,11 +305,12 @@ def _read_at_scale(slide: Slide, scale: float) -> tuple[NDArray[np.uint8], tuple
     return pixels, slide.shape
 
 
-def _resize_map(probability: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    if probability.shape == shape:
-        return probability
-    picture = Image.fromarray(probability)  # 32-bit floating point, Pillow's mode F
-    return np.asarray(picture.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
+def _resize_maps(maps: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    if maps.shape[1:] == shape:
+        return maps
+    pictures = [Image.fromarray(plane) for plane in maps]  # 32-bit floating point, Pillow's mode F
+    size = (shape[1], shape[0])
+    return np.stack([np.asarray(picture.resize(size, Image.Resampling.BILINEAR)) for picture in pictures])
 
 
 def _write(path: Path, labels: NDArray[np.int32], as_labels: bool, mpp: float | None) -> None:

@@ -24,8 +24,10 @@ class Checkpoint:
     ----------
     epoch : int
         Number of epochs that are finished.
-    model, optimizer : dict
-        Their state dicts.
+    model, optimizer, scaler : dict
+        Their state dicts; the scaler's, of mixed precision in fp16, is empty without.
+    averaged : dict
+        State dict of the moving average of the weights; empty where the recipe asks for none.
     data_sha256 : str
         Hash of the archive that was trained on.
     """
@@ -33,6 +35,8 @@ class Checkpoint:
     epoch: int
     model: dict[str, Any]
     optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    averaged: dict[str, Any]
     data_sha256: str
 
     def save(self, run: Path) -> None:

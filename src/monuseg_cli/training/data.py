@@ -1,5 +1,7 @@
 """Patch store -> batches, the same for the same seed and epoch wherever they are made."""
 
+import queue
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,12 +11,20 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from monuseg_cli.dataset.patches import PatchStore
+from monuseg_cli.errors import InputError
+from monuseg_cli.models import registry
+from monuseg_cli.tiling import grid
 from monuseg_cli.training.augment import vary
-from monuseg_cli.training.recipe import Augment, Recipe
+from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.targets import make_targets
+
+Batch = tuple[Tensor, Tensor]
+
+_AHEAD = 2
 
 
-class PatchDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Patches of a store, varied by random numbers that depend on seed, epoch and patch alone.
+class CropDataset(Dataset[Batch]):
+    """Crops of a store's patches, varied by random numbers that depend on seed, epoch, patch and crop alone.
 
     Parameters
     ----------
@@ -22,47 +32,87 @@ class PatchDataset(Dataset[tuple[Tensor, Tensor]]):
         Where patches come from.
     indices : ndarray of shape (N,), intp
         Which of the store's patches.
-    augment : {"none", "flips", "flips+colour"}
-        See `Recipe`.
-    seed : int
-        See `Recipe`.
+    recipe : Recipe
+        How they are cropped and varied, and what the network is to say.
     """
 
-    def __init__(self, store: PatchStore, indices: NDArray[np.intp], augment: Augment, seed: int) -> None:
+    def __init__(self, store: PatchStore, indices: NDArray[np.intp], recipe: Recipe) -> None:
         self.store = store
         self.indices = indices
-        self.augment: Augment = augment
-        self.seed = seed
+        self.recipe = recipe
         self.epoch = 0
 
     def __len__(self) -> int:
-        """Count the patches."""
-        return len(self.indices)
+        """Count the crops of an epoch."""
+        return len(self.indices) * self.recipe.crops_per_patch
 
-    def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
-        """Give the image (3, P, P) and the mask (1, P, P) of one patch, float32."""
-        index = self.indices[position]
-        random = np.random.default_rng([self.seed, self.epoch, int(index)])
-        image, mask = vary(self.store.images[index], self.store.labels[index] > 0, self.augment, random)
-        return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask)[None]
+    def __getitem__(self, position: int) -> Batch:
+        """Give the image (3, P, P) and the targets (C, P, P) of one crop, float32."""
+        recipe = self.recipe
+        patch, crop = divmod(position, recipe.crops_per_patch)
+        index = self.indices[patch]
+        random = np.random.default_rng([recipe.seed, self.epoch, int(index), crop])
+        image, labels = vary(self.store.images[index], self.store.labels[index], recipe, random)
+        return _to_tensors(image, labels, recipe)
+
+
+class WindowDataset(Dataset[Batch]):
+    """A grid of windows over a store's patches, unvaried and in the store's order."""
+
+    def __init__(self, store: PatchStore, indices: NDArray[np.intp], recipe: Recipe) -> None:
+        self.store = store
+        self.recipe = recipe
+        corners = grid((recipe.patch_px, recipe.patch_px), recipe.crop_px, recipe.crop_px)
+        self.windows = [(int(index), row, col) for index in indices for row, col in corners]
+
+    def __len__(self) -> int:
+        """Count the windows."""
+        return len(self.windows)
+
+    def __getitem__(self, position: int) -> Batch:
+        """Give the image (3, P, P) and the targets (C, P, P) of one window, float32."""
+        index, row, col = self.windows[position]
+        window = np.s_[index, row : row + self.recipe.crop_px, col : col + self.recipe.crop_px]
+        image: NDArray[np.float32] = self.store.images[window].astype(np.float32) / np.float32(255)
+        return _to_tensors(image, self.store.labels[window], self.recipe)
+
+
+def _to_tensors(image: NDArray[np.float32], labels: NDArray[np.int32], recipe: Recipe) -> Batch:
+    targets = make_targets(labels, recipe.second_target)
+    return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(targets)
 
 
 class EpochSampler(Sampler[int]):
-    """The order of an epoch, which depends on seed and epoch alone."""
+    """The order of an epoch, which depends on seed and epoch alone; of which each process takes its share.
 
-    def __init__(self, size: int, seed: int) -> None:
-        self.size = size
-        self.seed = seed
+    Parameters
+    ----------
+    size : int
+        Crops of an epoch.
+    batch_size : int
+        Of each process.
+    seed : int
+        See `Recipe`.
+    rank, ranks : int
+        Number of this process, from 0, and of all.
+    """
+
+    def __init__(self, size: int, batch_size: int, seed: int, rank: int, ranks: int) -> None:
+        self.batch_size, self.seed, self.rank, self.ranks = batch_size, seed, rank, ranks
+        self.size = size - size % ranks  # all processes must take the same number of steps, on as many crops
+        self.all = size
         self.epoch = 0
 
     def __len__(self) -> int:
-        """Count the patches of an epoch."""
-        return self.size
+        """Count the crops of an epoch that are this process' own."""
+        return self.size // self.ranks
 
     def __iter__(self) -> Iterator[int]:
-        """Go through all positions in the epoch's order."""
-        random = np.random.default_rng([self.seed, self.epoch])
-        return iter(random.permutation(self.size).tolist())
+        """Go through this process' positions: together, the processes' batches are a single process' larger ones."""
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.all)[: self.size]
+        for first in range(0, self.size, self.batch_size * self.ranks):
+            together = order[first : first + self.batch_size * self.ranks]
+            yield from np.split(together, self.ranks)[self.rank].tolist()
 
 
 class TrainBatches:
@@ -75,40 +125,89 @@ class TrainBatches:
     indices : ndarray of shape (N,), intp
         The train patches.
     recipe : Recipe
-        Batch size, augmentation, seed and workers.
-    min_batch : int
-        A last batch smaller than this is dropped, since the architecture cannot be trained on it.
+        Crops, batch size, seed and workers.
+    rank, ranks : int
+        Number of this process, from 0, and of all.
+
+    Raises
+    ------
+    InputError
+        If there are too few crops for a batch that the architecture can be trained on.
     """
 
-    def __init__(self, store: PatchStore, indices: NDArray[np.intp], recipe: Recipe, min_batch: int) -> None:
-        self._patches = PatchDataset(store, indices, recipe.augment, recipe.seed)
-        self._sampler = EpochSampler(len(indices), recipe.seed)
+    def __init__(
+        self, store: PatchStore, indices: NDArray[np.intp], recipe: Recipe, rank: int = 0, ranks: int = 1
+    ) -> None:
+        self._crops = CropDataset(store, indices, recipe)
+        self._sampler = EpochSampler(len(self._crops), recipe.batch_size, recipe.seed, rank, ranks)
+        self._workers = recipe.workers
+        min_batch = registry.get(recipe.arch).min_train_batch
         self._loader = DataLoader(
-            self._patches,
+            self._crops,
             batch_size=recipe.batch_size,
             sampler=self._sampler,
             num_workers=recipe.workers,
-            drop_last=0 < len(indices) % recipe.batch_size < min_batch,
+            drop_last=0 < len(self._sampler) % recipe.batch_size < min_batch,
             multiprocessing_context="spawn" if recipe.workers else None,
         )
+        if not len(self._loader):
+            message = (
+                f"{len(self._crops)} crops are too few for a batch of {max(min_batch, 1)}, which {recipe.arch} needs"
+            )
+            raise InputError(message)
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
         return len(self._loader)
 
     @property
-    def patches(self) -> int:
-        """Count the patches of an epoch."""
-        return len(self._sampler)
+    def crops(self) -> int:
+        """Count the crops of an epoch, over all processes."""
+        return self._sampler.size
 
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give the batches of epoch `number`: images (N, 3, P, P) and masks (N, 1, P, P)."""
-        self._patches.epoch = self._sampler.epoch = number
-        return iter(self._loader)
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Give the batches of epoch `number`: images (N, 3, P, P) and targets (N, C, P, P)."""
+        self._crops.epoch = self._sampler.epoch = number
+        return iter(self._loader) if self._workers else _ahead(iter(self._loader))
 
 
 def validation_batches(
-    store: PatchStore, indices: NDArray[np.intp], batch_size: int
-) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Give the batches to validate on, unvaried and in the store's order."""
-    return DataLoader(PatchDataset(store, indices, "none", seed=0), batch_size=batch_size)
+    store: PatchStore, indices: NDArray[np.intp], recipe: Recipe, rank: int = 0, ranks: int = 1
+) -> DataLoader[Batch]:
+    """Give the batches to validate on: of all windows the share of this process."""
+    return DataLoader(WindowDataset(store, indices[rank::ranks], recipe), batch_size=recipe.batch_size)
+
+
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Make batches in a thread, a few ahead of the one in use; what fails there is raised here."""
+    made: queue.Queue[Batch | BaseException | None] = queue.Queue(_AHEAD)
+    stopped = threading.Event()
+
+    def put(item: Batch | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                made.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+    def make() -> None:
+        try:
+            for batch in batches:
+                put(batch)
+                if stopped.is_set():
+                    return
+            put(None)
+        except BaseException as error:  # raised again by whom it concerns
+            put(error)
+
+    thread = threading.Thread(target=make, name="crops", daemon=True)
+    thread.start()
+    try:
+        while (item := made.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()

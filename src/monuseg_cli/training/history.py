@@ -22,14 +22,16 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
 class EpochRecord:
     """One epoch: one line of ``history.csv``.
 
-    Losses are the recipe's, means over patches. Accuracy and F1 are hard at 0.5, Dice is soft; all three are pooled
-    over the pixels of all patches of the epoch. Train scores are taken while the weights change.
+    `data_wait` is the share of `seconds` in which the training waited for crops. Losses are the recipe's, means over
+    crops. Accuracy and F1 are hard at 0.5, Dice is soft; all three are pooled
+    over the pixels of all crops of the epoch. Train scores are taken while the weights change.
     """
 
     epoch: int
     learning_rate: float
     seconds: float
     patches_per_second: float
+    data_wait: float
     loss: float
     accuracy: float
     dice: float

@@ -4,24 +4,26 @@ import torch
 from torch import Tensor
 
 from monuseg_cli.metrics.pixel import PixelCounts
+from monuseg_cli.training.distributed import World
 
 
 class Meter:
     """Sums each batch on the device where it is, and adds up the sums in double precision."""
 
     def __init__(self) -> None:
-        # loss x patches, patches, true positives, predicted, positive, pixels, sum of p * t, sum of p
+        # loss x crops, crops, true positives, predicted, positive, pixels, sum of p * t, sum of p
         self._sums = torch.zeros(8, dtype=torch.float64)
 
     @torch.no_grad()
     def add(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
-        """Add a batch: its mean loss, raw logits and targets (N, C, H, W)."""
+        """Add a batch: its mean loss, raw logits and targets (N, C, H, W), of which the nuclei's channel is scored."""
+        logits, targets = logits[:, :1], targets[:, :1]
         predicted = logits >= 0
         probabilities = logits.sigmoid()
-        patches, pixels = torch.tensor([len(logits), targets.numel()], dtype=torch.float32, device=logits.device)
+        crops, pixels = torch.tensor([len(logits), targets.numel()], dtype=torch.float32, device=logits.device)
         sums = [
-            loss * patches,
-            patches,
+            loss * crops,
+            crops,
             (predicted * targets).sum(),
             predicted.sum(dtype=torch.float32),
             targets.sum(),
@@ -31,9 +33,12 @@ class Meter:
         ]
         self._sums += torch.stack(sums).cpu()  # mps has no float64
 
-    def scores(self) -> dict[str, float]:
-        """Give loss (mean over patches), accuracy and F1 (hard at 0.5) and soft Dice (both pooled over all pixels)."""
-        loss, patches, tp, predicted, positive, pixels, overlap, probability = self._sums.tolist()
+    def scores(self, world: World) -> dict[str, float]:
+        """Give loss (mean over crops), accuracy and F1 (hard at 0.5) and soft Dice (both pooled over all pixels).
+
+        All are over the batches of all processes of `world`.
+        """
+        loss, crops, tp, predicted, positive, pixels, overlap, probability = world.sum(self._sums).tolist()
         counts = PixelCounts(
             tp=int(tp),
             fp=int(predicted - tp),
@@ -41,7 +46,7 @@ class Meter:
             tn=int(pixels - predicted - positive + tp),
         )
         return {
-            "loss": loss / patches,
+            "loss": loss / crops,
             "accuracy": counts.accuracy,
             "dice": (2 * overlap + 1) / (probability + positive + 1),
             "f1": counts.f1,

@@ -17,9 +17,10 @@ from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models import registry
 from monuseg_cli.tiling import Edge
 
-Loss = Literal["bce", "bce+dice"]
-Augment = Literal["none", "flips", "flips+colour"]
-Schedule = Literal["constant", "cosine", "plateau"]
+Loss = Literal["bce", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"]
+SecondTarget = Literal["none", "boundary", "distance", "hv"]
+Schedule = Literal["constant", "cosine", "one-cycle", "plateau"]
+Amp = Literal["none", "bf16", "fp16"]
 
 _KINDS: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (int, float), "Mapping": (Mapping,)}
 
@@ -34,47 +35,82 @@ class Recipe:
         Architecture, a name in the registry.
     options : mapping
         Options of the architecture that differ from its defaults.
+    dropout : float
+        Share of values dropped in training, for architectures that have an option ``dropout``: the U-Nets, behind every
+        pooling and every concatenation.
     pretrained : bool
         Start from torchvision's ImageNet weights of the backbone, for architectures that have one.
+    init : str
+        Start from these weights, a run's name or a file; empty: from random ones. Only the last layer may differ in its
+        channels, of which those of the same class are taken over.
     train_set : int
         30 (the challenge's train set) or 37 (with the 7 bonus cases).
     fold : int
         Which of the five folds is left out of the train set to validate on.
     patch_px, stride_px, edge
         How patches are cut; see `PatchesConfig`.
+    crop_px : int
+        Side of what the network sees: random crops of the train patches, a grid of windows over the validation ones.
+    crops_per_patch : int
+        Crops that are taken of every train patch in an epoch.
+    second_target : {"none", "boundary", "distance", "hv"}
+        What the network learns beside the nuclei themselves, to separate those that touch: their boundaries, the
+        distance from them, or the horizontal and vertical place in the nucleus.
+    loss : {"bce", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"}
+        What is minimised for the nuclei: binary cross-entropy, 1 - soft Dice over the batch, focal loss and Lovász
+        hinge, or the sum of two.
     epochs : int
         How many times every train patch is seen.
     batch_size : int
-        Patches a step.
+        Crops a step; in a distributed training, of each process.
     learning_rate : float
         Peak learning rate of AdamW.
     weight_decay : float
         Of AdamW.
-    schedule : {"constant", "cosine", "plateau"}
+    schedule : {"constant", "cosine", "one-cycle", "plateau"}
         ``"cosine"``: a linear rise over the first twentieth of all steps, then half a cosine down to 0.
+        ``"one-cycle"``: half a cosine up from a 25th over three tenths of all steps, then half a cosine down to 0.
         ``"plateau"``: a tenth, down to 1e-6, whenever `plateau_patience` epochs have not lowered the validation loss.
     plateau_patience : int
         See `schedule`.
     early_stopping : int
         Stop when that many epochs have not lowered the validation loss; 0: never.
-    loss : {"bce", "bce+dice"}
-        Mean binary cross-entropy, to which 1 - soft Dice over the batch can be added.
-    augment : {"none", "flips", "flips+colour"}
-        Right angles and flips; then also a random gain and offset for each colour channel.
+    averaging : float
+        Decay of the exponential moving average of the weights, which is what is validated and kept; 0: no averaging.
+    flips : bool
+        Whether crops are flipped and turned by right angles.
+    warp : float
+        Share of crops that are scaled, turned freely and bent.
+    scale : float
+        Warped crops are scaled by up to 1 + `scale`, or down to its inverse.
+    rotation_deg : float
+        Warped crops are turned by up to this, either way.
+    elastic_px : float
+        Warped crops are bent: points 32 px apart are moved by this standard deviation.
+    stain : float
+        Haematoxylin and eosin are scaled by up to 1 ± `stain` in optical density, and their hues varied; 0: not at all.
+    amp : {"none", "bf16", "fp16"}
+        Automatic mixed precision: what can be is computed in 16 bits. fp16 needs CUDA.
     seed : int
-        Of the weights' initial values, the order and augmentation of patches, and dropout.
+        Of the weights' initial values, the order and variation of crops, and dropout.
     workers : int
-        Processes that prepare patches beside the training one; 0 prepares them in it.
+        Processes that prepare crops; 0 prepares them in a thread beside the training.
     """
 
     arch: str = "unet-se"
-    options: Mapping[str, bool | int | float] = field(default_factory=lambda: types.MappingProxyType({}))
+    options: Mapping[str, bool | int | float] = field(default_factory=dict)
+    dropout: float = 0.0
     pretrained: bool = False
+    init: str = ""
     train_set: int = 30
     fold: int = 1
-    patch_px: int = 256
-    stride_px: int = 248
+    patch_px: int = 512
+    stride_px: int = 488
     edge: Edge = "shift"
+    crop_px: int = 256
+    crops_per_patch: int = 4
+    second_target: SecondTarget = "boundary"
+    loss: Loss = "bce+dice"
     epochs: int = 40
     batch_size: int = 8
     learning_rate: float = 2e-3
@@ -82,8 +118,14 @@ class Recipe:
     schedule: Schedule = "cosine"
     plateau_patience: int = 6
     early_stopping: int = 0
-    loss: Loss = "bce+dice"
-    augment: Augment = "flips+colour"
+    averaging: float = 0.99
+    flips: bool = True
+    warp: float = 0.5
+    scale: float = 0.25
+    rotation_deg: float = 45.0
+    elastic_px: float = 2.0
+    stain: float = 0.3
+    amp: Amp = "none"
     seed: int = 0
     workers: int = 0
 
@@ -99,30 +141,53 @@ class Recipe:
             value = getattr(self, knob.name)
             kinds = _KINDS.get(_kind(knob), (str,))
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                message = f"--{knob.name.replace('_', '-')} cannot be {value!r}"
+                message = f"{_option(knob.name)} cannot be {value!r}"
                 raise InputError(message)
         architecture = registry.get(self.arch)
-        choices = {"edge": Edge, "loss": Loss, "augment": Augment, "schedule": Schedule}
+        choices = {
+            "edge": Edge,
+            "second_target": SecondTarget,
+            "loss": Loss,
+            "schedule": Schedule,
+            "amp": Amp,
+        }
         for name, literal in choices.items():
             if getattr(self, name) not in get_args(literal):
-                message = f"--{name} takes {' or '.join(get_args(literal))}, not {getattr(self, name)!r}"
+                message = f"{_option(name)} takes {' or '.join(get_args(literal))}, not {getattr(self, name)!r}"
                 raise InputError(message)
         least = {
             "patch_px": 1,
             "stride_px": 1,
+            "crop_px": 1,
+            "crops_per_patch": 1,
             "epochs": 1,
             "batch_size": architecture.min_train_batch,
             "plateau_patience": 1,
             "early_stopping": 0,
+            "scale": 0,
+            "rotation_deg": 0,
+            "elastic_px": 0,
+            "stain": 0,
+            "weight_decay": 0,
             "seed": 0,
             "workers": 0,
         }
         for name, value in least.items():
-            if getattr(self, name) < value:
-                message = f"--{name.replace('_', '-')} must be at least {value} for {self.arch}"
+            if not value <= getattr(self, name) < math.inf:
+                message = f"{_option(name)} must be at least {value} for {self.arch}, and finite"
                 raise InputError(message)
-        if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
-            message = "--learning-rate must be above 0, --weight-decay not below, and both finite"
+        for name, most in {"dropout": 1, "averaging": 1, "warp": math.nextafter(1, 2)}.items():
+            if not 0 <= getattr(self, name) < most:
+                message = f"{_option(name)} must lie within 0 and 1, not be {getattr(self, name)}"
+                raise InputError(message)
+        if not 0 < self.learning_rate < math.inf:
+            message = "--learning-rate must be above 0, and finite"
+            raise InputError(message)
+        if self.crop_px > self.patch_px:
+            message = f"--crop-px {self.crop_px} does not fit into --patch-px {self.patch_px}"
+            raise InputError(message)
+        if self.init and self.pretrained:
+            message = "--init and --pretrained both say where to start; leave one out"
             raise InputError(message)
         if not self.train_cases():
             message = "no case is left to train on"
@@ -140,6 +205,12 @@ class Recipe:
         """Give every knob with its value, in plain types."""
         values = {knob.name: getattr(self, knob.name) for knob in dataclasses.fields(self)}
         return {**values, "options": dict(self.options)}
+
+    def model_options(self) -> dict[str, bool | int | float]:
+        """Give every option that the architecture is built with."""
+        defaults = registry.get(self.arch).options
+        dropout = {"dropout": self.dropout} if "dropout" in defaults else {}
+        return {**defaults, **dropout, **self.options}
 
     def save(self, path: Path) -> None:
         """Write the recipe as TOML, whole or not at all."""
@@ -170,6 +241,10 @@ class Recipe:
             raise InputError(message) from error
 
 
+def _option(knob: str) -> str:
+    return f"--{knob.replace('_', '-')}"
+
+
 def _kind(knob: "dataclasses.Field[Any]") -> str:
     """Name the type of a knob, without its parameters; a choice of words is named ``"Literal"``."""
     return str(getattr(knob.type, "__name__", knob.type))
@@ -181,16 +256,23 @@ BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
         # The notebooks': Adam, binary cross-entropy, no augmentation, the last rows and columns never seen. The one
         # deviation is what this toolkit always does: validation is by case.
         "baseline": Recipe(
+            dropout=0.05,
+            patch_px=256,
             stride_px=128,
             edge="drop",
+            crops_per_patch=1,
+            second_target="none",
+            loss="bce",
             epochs=100,
             batch_size=16,
             learning_rate=1e-3,
             weight_decay=0.0,
             schedule="plateau",
             early_stopping=20,
-            loss="bce",
-            augment="none",
+            averaging=0.0,
+            flips=False,
+            warp=0.0,
+            stain=0.0,
         ),
     }
 )

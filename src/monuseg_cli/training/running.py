@@ -6,28 +6,35 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from monuseg_cli import __version__
 from monuseg_cli.dataset.catalog import ATTRIBUTION, LICENCE
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.dataset.manifest import Dataset, SourceArchive
+from monuseg_cli.dataset.patches import PatchStore
 from monuseg_cli.dataset.prepare import prepare_patches
 from monuseg_cli.errors import InputError
 from monuseg_cli.models import registry
-from monuseg_cli.models.devices import Device, pick_device, place
+from monuseg_cli.models.devices import Device, place
 from monuseg_cli.models.normalise import normalise
-from monuseg_cli.models.weights import Card, save_weights
+from monuseg_cli.models.weights import Card, read_card, save_weights
 from monuseg_cli.paths import BEST_WEIGHTS, LAST_WEIGHTS, RECIPE_FILE, Home, require_run_name
 from monuseg_cli.progress import Progress
+from monuseg_cli.training.average import average_of
 from monuseg_cli.training.checkpoint import STATE_FILE, Checkpoint
-from monuseg_cli.training.data import TrainBatches, validation_batches
+from monuseg_cli.training.data import Batch, TrainBatches, validation_batches
+from monuseg_cli.training.distributed import World
 from monuseg_cli.training.history import EpochRecord, best_epoch, draw_curves, read_history, write_history
+from monuseg_cli.training.initial import require_unseen, take_over
 from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.targets import CLASSES
 
 TRAIN_MPP = 0.25
 """Micrometres per pixel of the 40x images; MoNuSeg's 40x cases state 0.2456 to 0.2527."""
 
+_AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -59,35 +66,45 @@ class TrainConfig:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Everything that the loop holds in its hands."""
+    """Everything that the loop holds in its hands.
+
+    `model` is what is trained, `network` the same as the loop calls it: shared between processes where there are
+    several. `averaged` is the moving average of the weights, where the recipe asks for one.
+    """
 
     run: Path
     recipe: Recipe
-    device: torch.device
+    world: World
     model: nn.Module
+    network: nn.Module
+    averaged: AveragedModel | None
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
     training: TrainBatches
-    validation: DataLoader[tuple[Tensor, Tensor]]
+    validation: DataLoader[Batch]
     card: Card
     records: list[EpochRecord]
 
     @property
-    def patches(self) -> int:
-        """Patches of an epoch."""
-        return self.training.patches
+    def result(self) -> nn.Module:
+        """The model that is validated and kept."""
+        return self.averaged.module if self.averaged else self.model
 
     @property
     def val_losses(self) -> list[float]:
         """Validation losses of the epochs that are finished."""
         return [record.val_loss for record in self.records]
 
-    def to_network(self, images: Tensor) -> Tensor:
-        """Bring images (N, 3, P, P), within 0..1, to the device, normalised as the card says."""
-        images = images.to(self.device, memory_format=torch.channels_last)
-        return normalise(images, self.card)
+    def logits(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Call a network on images (N, 3, P, P), within 0..1; gives logits (N, C, P, P) in float32."""
+        device = self.world.device
+        pixels = normalise(images.to(device, memory_format=torch.channels_last), self.card)
+        with torch.autocast(device.type, _AMP_TYPES.get(self.recipe.amp), enabled=self.recipe.amp != "none"):
+            logits: Tensor = network(pixels)
+        return logits.float()
 
 
-def set_up(config: TrainConfig, progress: Progress) -> Running:
+def set_up(config: TrainConfig, world: World, progress: Progress) -> Running:
     """Bring together data, model and optimizer; of a new run, or of one to resume after its last finished epoch.
 
     Raises
@@ -97,37 +114,55 @@ def set_up(config: TrainConfig, progress: Progress) -> Running:
     """
     recipe = config.recipe
     require_run_name(config.name or recipe.arch)
+    _require_precision(recipe, world)
     if config.resume:
         _require_same_recipe(config.resume, recipe)
-    device = pick_device(config.device)
-    source = _require_data(config.home, recipe)
-    store = prepare_patches(
-        PatchesConfig(config.home.dataset, recipe.patch_px, recipe.stride_px, recipe.edge), progress
-    )
-    min_batch = registry.get(recipe.arch).min_train_batch
-    training = TrainBatches(store, store.of_cases(recipe.train_cases()), recipe, min_batch)
-    if not len(training):
-        message = f"{training.patches} patches are too few for a batch of {min_batch}, which {recipe.arch} needs"
-        raise InputError(message)
+    elif recipe.init:
+        recipe = replace(recipe, init=str(config.home.find_weights(recipe.init).absolute()))
+    if recipe.init:
+        require_unseen(recipe, read_card(Path(recipe.init)), Path(recipe.init))
+    source, store = world.once(lambda: _prepare(config.home, recipe, progress))
+    training = TrainBatches(store, store.of_cases(recipe.train_cases()), recipe, world.rank, world.ranks)
+    validation = validation_batches(store, store.of_cases(recipe.val_cases()), recipe, world.rank, world.ranks)
     torch.manual_seed(recipe.seed)
-    options: dict[str, Any] = dict(recipe.options)
-    model = registry.create(recipe.arch, pretrained=recipe.pretrained and not config.resume, **options)
-    place(model, device)
-    optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
-    validation = validation_batches(store, store.of_cases(recipe.val_cases()), recipe.batch_size)
-    card = _card(recipe, source)
-    records = _restore(config.resume, model, optimizer, source) if config.resume else []
+    state = _state(config.resume, source) if config.resume else None
+    model, card = _build(recipe, source, begins=state is None)
+    place(model, world.device)
+    averaged = average_of(model, recipe.averaging) if recipe.averaging else None
+    fused = world.device.type in ("cpu", "cuda")
+    optimizer = torch.optim.AdamW(
+        model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused
+    )
+    scaler = torch.amp.GradScaler(world.device.type, enabled=recipe.amp == "fp16")
+    records: list[EpochRecord] = []
+    if config.resume and state:
+        records = _finished_epochs(config.resume, state)
+        model.load_state_dict(state.model)
+        optimizer.load_state_dict(state.optimizer)
+        scaler.load_state_dict(state.scaler)
+        if averaged:
+            averaged.load_state_dict(state.averaged)
     return Running(
-        run=config.resume or _new_run(config),
+        run=config.resume or world.once(lambda: _new_run(config, recipe)),
         recipe=recipe,
-        device=device,
+        world=world,
         model=model,
+        network=world.share(model),
+        averaged=averaged,
         optimizer=optimizer,
+        scaler=scaler,
         training=training,
         validation=validation,
         card=card,
         records=records,
     )
+
+
+def _require_precision(recipe: Recipe, world: World) -> None:
+    supported = {"cuda": ("none", "bf16", "fp16"), "cpu": ("none", "bf16")}.get(world.device.type, ("none",))
+    if recipe.amp not in supported:
+        message = f"--amp {recipe.amp} does not work on {world.device.type}, which takes: {', '.join(supported)}"
+        raise InputError(message)
 
 
 def _require_same_recipe(run: Path, recipe: Recipe) -> None:
@@ -138,26 +173,33 @@ def _require_same_recipe(run: Path, recipe: Recipe) -> None:
         raise InputError(message)
 
 
-def _require_data(home: Home, recipe: Recipe) -> SourceArchive:
+def _prepare(home: Home, recipe: Recipe, progress: Progress) -> tuple[SourceArchive, PatchStore]:
+    """Find the data, and make the masks and patches that are missing."""
     dataset = Dataset.load(home.dataset)
     dataset.of_split("train")
     dataset.select(recipe.train_cases() + recipe.val_cases())
     source = dataset.archive_of("train")
     assert source is not None
-    return source
+    config = PatchesConfig(home.dataset, recipe.patch_px, recipe.stride_px, recipe.edge)
+    return source, prepare_patches(config, progress)
 
 
-def _new_run(config: TrainConfig) -> Path:
-    run = config.home.make_run(config.name or config.recipe.arch)
-    config.recipe.save(run / RECIPE_FILE)
+def _new_run(config: TrainConfig, recipe: Recipe) -> Path:
+    run = config.home.make_run(config.name or recipe.arch)
+    recipe.save(run / RECIPE_FILE)
     return run
 
 
-def _card(recipe: Recipe, source: SourceArchive) -> Card:
-    architecture = registry.get(recipe.arch)
+def _build(recipe: Recipe, source: SourceArchive, begins: bool) -> tuple[nn.Module, Card]:
+    """Build the model and its card; one that begins takes its first weights from where the recipe says."""
+    options: dict[str, Any] = recipe.model_options()
+    classes = CLASSES[recipe.second_target]
+    model = registry.create(recipe.arch, out_channels=len(classes), pretrained=recipe.pretrained and begins, **options)
     card = Card(
         architecture=recipe.arch,
-        options={**architecture.options, **recipe.options},
+        options=options,
+        out_channels=len(classes),
+        classes=classes,
         mpp=TRAIN_MPP,
         licence=LICENCE,
         attribution=ATTRIBUTION,
@@ -171,39 +213,57 @@ def _card(recipe: Recipe, source: SourceArchive) -> Card:
         recipe=recipe.to_dict(),
         version=__version__,
     )
-    return replace(card, mean=_IMAGENET_MEAN, std=_IMAGENET_STD) if recipe.pretrained else card
+    if recipe.pretrained:
+        card = replace(card, mean=_IMAGENET_MEAN, std=_IMAGENET_STD)
+    if recipe.init:
+        weights = Path(recipe.init)
+        first = take_over(model, recipe, weights) if begins else read_card(weights)
+        seen = tuple(sorted({*card.train_cases, *first.train_cases}))
+        card = replace(card, mean=first.mean, std=first.std, train_cases=seen)
+    return model, card
 
 
-def _restore(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, source: SourceArchive) -> list[EpochRecord]:
-    """Bring model and optimizer to the state after the last finished epoch, and give the history up to it.
-
-    A run that was killed in its first epoch has no state, and begins again: all it depends on is its recipe.
-    """
+def _state(run: Path, source: SourceArchive) -> Checkpoint | None:
+    """Read the state of a run; None where it was killed in its first epoch: all it depends on then is its recipe."""
     if not (run / STATE_FILE).exists():
-        return []
-    checkpoint = Checkpoint.load(run)
-    if checkpoint.data_sha256 != source.sha256:
-        message = f"{run} was begun on other data (archive {checkpoint.data_sha256[:12]}, here {source.sha256[:12]})"
+        return None
+    state = Checkpoint.load(run)
+    if state.data_sha256 != source.sha256:
+        message = f"{run} was begun on other data (archive {state.data_sha256[:12]}, here {source.sha256[:12]})"
         raise InputError(message)
-    # The state is written last: where the history is one epoch ahead, that epoch is run again.
-    records = read_history(run)[: checkpoint.epoch]
-    if len(records) < checkpoint.epoch:
-        message = f"{run} has a history of {len(records)} epochs and a state after {checkpoint.epoch}; train anew"
+    return state
+
+
+def _finished_epochs(run: Path, state: Checkpoint) -> list[EpochRecord]:
+    """Read the history up to the state, which is written last: where the history is ahead, its epoch is run again."""
+    records = read_history(run)[: state.epoch]
+    if len(records) < state.epoch:
+        message = f"{run} has a history of {len(records)} epochs and a state after {state.epoch}; train anew"
         raise InputError(message)
-    model.load_state_dict(checkpoint.model)
-    optimizer.load_state_dict(checkpoint.optimizer)
     return records
 
 
 def keep_epoch(running: Running, newest: EpochRecord) -> None:
-    """Write weights, history, curves and, last, the state after the newest epoch."""
+    """Write weights, history, curves and, last, the state after the newest epoch; the first process does."""
+    if running.world.is_first:
+        _write_epoch(running, newest)
+    running.records.append(newest)
+
+
+def _write_epoch(running: Running, newest: EpochRecord) -> None:
     run, records = running.run, [*running.records, newest]
     card = replace(running.card, epoch=newest.epoch, scores=newest.validation_scores())
-    state = running.model.state_dict()
-    save_weights(run / LAST_WEIGHTS, state, card)
+    weights = running.result.state_dict()
+    save_weights(run / LAST_WEIGHTS, weights, card)
     if best_epoch(records) is newest:
-        save_weights(run / BEST_WEIGHTS, state, card)
+        save_weights(run / BEST_WEIGHTS, weights, card)
     write_history(run, records)
     draw_curves(run, records)
-    Checkpoint(newest.epoch, state, running.optimizer.state_dict(), card.data_sha256).save(run)
-    running.records.append(newest)
+    Checkpoint(
+        epoch=newest.epoch,
+        model=running.model.state_dict(),
+        optimizer=running.optimizer.state_dict(),
+        scaler=running.scaler.state_dict(),
+        averaged=running.averaged.state_dict() if running.averaged else {},
+        data_sha256=card.data_sha256,
+    ).save(run)

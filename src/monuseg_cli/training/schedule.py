@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from monuseg_cli.training.recipe import Recipe
 
 _WARMUP_SHARE = 0.05
+# Of Smith and Topin, "Super-Convergence", 2018, as torch's OneCycleLR sets them.
+_RISE_SHARE = 0.3
+_FIRST_RATE = 1 / 25
 _PLATEAU_FACTOR = 0.1
 _PLATEAU_FLOOR = 1e-6
 _PLATEAU_MIN_DELTA = 1e-4  # Keras' default
@@ -25,13 +28,19 @@ def learning_rate(recipe: Recipe, step: int, steps: int, val_losses: Sequence[fl
     """
     if recipe.schedule == "plateau":
         return _plateau_rate(recipe, val_losses)
-    warmup = _WARMUP_SHARE * steps
     if recipe.schedule == "constant":
         return recipe.learning_rate
-    if step < warmup:
-        return recipe.learning_rate * (step + 1) / (math.floor(warmup) + 1)
-    progress = (step - warmup) / (steps - warmup)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    rise = steps * (_RISE_SHARE if recipe.schedule == "one-cycle" else _WARMUP_SHARE)
+    if step >= rise:
+        return recipe.learning_rate * _half_cosine((step - rise) / (steps - rise))
+    if recipe.schedule == "one-cycle":
+        return recipe.learning_rate * (1 - (1 - _FIRST_RATE) * _half_cosine(step / rise))
+    return recipe.learning_rate * (step + 1) / (math.floor(rise) + 1)
+
+
+def _half_cosine(progress: float) -> float:
+    """Fall from 1 to 0 as `progress` goes from 0 to 1."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def _plateau_rate(recipe: Recipe, val_losses: Sequence[float]) -> float:

@@ -2,7 +2,11 @@
 
 import math
 import shutil
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +15,9 @@ import torch
 from torch import Tensor
 
 from monuseg_cli.errors import TrainingError
+from monuseg_cli.models.memory import keep_freed_memory
 from monuseg_cli.progress import SILENT, Progress, Task
+from monuseg_cli.training.distributed import World, joined
 from monuseg_cli.training.history import EpochRecord, best_epoch
 from monuseg_cli.training.losses import compute_loss
 from monuseg_cli.training.meter import Meter
@@ -48,8 +54,9 @@ def train(config: TrainConfig, progress: Progress = SILENT) -> TrainResult:
     """Train a model; masks and patches that are missing are made first.
 
     The run's folder holds ``recipe.toml``, ``history.csv``, ``curves.png``, ``best.safetensors``,
-    ``last.safetensors`` and ``state.pt``, each written anew after every epoch. An interrupt (Ctrl-C) ends the training;
-    the epochs that are finished are kept.
+    ``last.safetensors`` and ``state.pt``, each written anew after every epoch. An interrupt (Ctrl-C or SIGTERM) ends
+    the training; the epochs that are finished are kept. Under torchrun it is one training over all processes, of which
+    the first writes and reports.
 
     Raises
     ------
@@ -58,49 +65,92 @@ def train(config: TrainConfig, progress: Progress = SILENT) -> TrainResult:
     InputError
         If the recipe is not the resumed run's, or its data are others.
     TrainingError
-        If the loss stops being a finite number; the last finished epoch is kept.
+        If the loss stops being a finite number, memory does not suffice, or, in a distributed training, another process
+        ends; the finished epochs are kept.
+    ContaminationError
+        If the weights to begin with were trained on a case of the validation fold.
     OutputError
         If the run's folder cannot be written.
     """
-    running = set_up(config, progress)
-    recipe, records = running.recipe, running.records
-    progress.info(f"{recipe.arch} on {running.device}, {len(recipe.train_cases())} train cases: {running.run}")
+    keep_freed_memory()
+    with joined(config.device) as world, _ended_by_sigterm():
+        return _train(config, world, progress if world.is_first else SILENT)
+
+
+def _train(config: TrainConfig, world: World, progress: Progress) -> TrainResult:
+    running = set_up(config, world, progress)
+    recipe, records, crops = running.recipe, running.records, running.training.crops
+    processes = f" in {world.ranks} processes" if world.ranks > 1 else ""
+    progress.info(f"{recipe.arch} on {world.device}{processes}, {len(recipe.train_cases())} train cases: {running.run}")
     interrupted = False
     try:
-        with progress.task(running.run.name, recipe.epochs * running.patches, "patches") as task:
-            task.advance(len(records) * running.patches)
+        with progress.task(running.run.name, recipe.epochs * crops, "patches") as task:
+            task.advance(len(records) * crops)
             for epoch in range(len(records) + 1, recipe.epochs + 1):
                 if is_over(recipe, running.val_losses):
                     progress.info(f"stopped early: {recipe.early_stopping} epochs did not lower the validation loss")
                     break
-                record = _run_epoch(running, epoch, task)
+                with _fitting_in_memory(running):
+                    record = _run_epoch(running, epoch, task)
                 keep_epoch(running, record)
                 progress.info(_epoch_line(record, recipe.epochs))
     except KeyboardInterrupt:
-        if not records:
+        if not records and world.is_first:
             shutil.rmtree(running.run)
             progress.warn("stopped before the first epoch was finished: nothing was learnt, and no run is kept")
+        if not records or world.ranks > 1:
             raise
         interrupted = True
     best = best_epoch(records)
     return TrainResult(running.run, len(records), best.epoch, best.validation_scores(), interrupted)
 
 
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Take the signal by which schedulers end a job as Ctrl-C; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _fitting_in_memory(running: Running) -> Iterator[None]:
+    """Turn the ways in which torch runs out of memory into one line that says what to try."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError, as is the CPU's
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "can't allocate memory" not in str(error):
+            raise
+        batch = running.recipe.batch_size
+        smaller = f"--batch-size {batch // 2}" if batch > 1 else "--crop-px 128"
+        message = f"out of memory on {running.world.device} with --batch-size {batch}: try {smaller}"
+        raise TrainingError(message) from error
+
+
 def _run_epoch(running: Running, epoch: int, task: Task) -> EpochRecord:
-    """Go through all train patches once, then validate."""
-    recipe, batches = running.recipe, len(running.training)
+    """Go through the crops of an epoch, then validate."""
+    recipe, world, batches = running.recipe, running.world, len(running.training)
     # Every epoch has random numbers of its own, so that a resumed run draws those of an uninterrupted one.
-    torch.manual_seed(int(np.random.default_rng([recipe.seed, epoch]).integers(1 << 62)))
+    torch.manual_seed(int(np.random.default_rng([recipe.seed, epoch, world.rank]).integers(1 << 62)))
     meter = Meter()
     began = time.perf_counter()
-    seen = 0
-    running.model.train()
-    for step, (images, targets) in enumerate(running.training.epoch(epoch)):
+    seen, waited = 0, 0.0
+    running.network.train()
+    training = iter(running.training.epoch(epoch))
+    for step in range(batches):
+        asked = time.perf_counter()
+        images, targets = next(training)
+        waited += time.perf_counter() - asked
         rate = learning_rate(recipe, (epoch - 1) * batches + step, recipe.epochs * batches, running.val_losses)
-        loss = _step(running, images, targets.to(running.device), rate, meter)
+        loss = _step(running, images, targets.to(world.device), rate, meter)
         _require_finite(running, loss, f"epoch {epoch}, batch {step + 1} of {batches}")
-        seen += len(images)
-        task.advance(len(images))
+        seen += len(images) * world.ranks
+        task.advance(len(images) * world.ranks)
         task.status(f"epoch {epoch}/{recipe.epochs}  loss {loss:.4f}{_last_dice(running.records)}")
     seconds = time.perf_counter() - began
     validation = _validate(running)
@@ -110,7 +160,8 @@ def _run_epoch(running: Running, epoch: int, task: Task) -> EpochRecord:
         learning_rate=rate,
         seconds=seconds,
         patches_per_second=seen / seconds,
-        **meter.scores(),
+        data_wait=waited / seconds,
+        **meter.scores(world),
         **{f"val_{name}": score for name, score in validation.items()},
     )
 
@@ -125,16 +176,22 @@ def _require_finite(running: Running, loss: float, where: str) -> None:
 
 
 def _step(running: Running, images: Tensor, targets: Tensor, rate: float, meter: Meter) -> float:
-    """Take one step; images (N, 3, P, P), targets (N, 1, P, P). Gives the loss, with no step taken if not finite."""
+    """Take one step; images (N, 3, P, P), targets (N, C, P, P).
+
+    Gives the loss over all processes; no step is taken if that is not finite.
+    """
     for group in running.optimizer.param_groups:
         group["lr"] = rate
-    logits = running.model(running.to_network(images))
-    loss = compute_loss(logits, targets, running.recipe.loss)
-    value = loss.item()
+    logits = running.logits(running.network, images)
+    loss = compute_loss(logits, targets, running.recipe.loss, running.recipe.second_target)
+    value = running.world.sum(loss.detach()).item() / running.world.ranks
     if math.isfinite(value):
         running.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
-        running.optimizer.step()
+        running.scaler.scale(loss).backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+        running.scaler.step(running.optimizer)
+        running.scaler.update()
+        if running.averaged:
+            running.averaged.update_parameters(running.model)
         meter.add(loss.detach(), logits.detach(), targets)
     return value
 
@@ -142,12 +199,12 @@ def _step(running: Running, images: Tensor, targets: Tensor, rate: float, meter:
 @torch.no_grad()
 def _validate(running: Running) -> dict[str, float]:
     meter = Meter()
-    running.model.eval()
+    model = running.result.eval()
     for images, targets in running.validation:
-        targets = targets.to(running.device)
-        logits = running.model(running.to_network(images))
-        meter.add(compute_loss(logits, targets, running.recipe.loss), logits, targets)
-    return meter.scores()
+        targets = targets.to(running.world.device)
+        logits = running.logits(model, images)
+        meter.add(compute_loss(logits, targets, running.recipe.loss, running.recipe.second_target), logits, targets)
+    return meter.scores(running.world)
 
 
 def _last_dice(records: list[EpochRecord]) -> str:

@@ -1,0 +1,33 @@
+"""A moving average of the weights, which generalises better than the last of them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+
+def average_of(model: nn.Module, decay: float) -> AveragedModel:
+    """Begin an exponential moving average of a model's weights and of its norms' statistics.
+
+    The decay of the n-th step is (1 + n) / (10 + n) until that reaches `decay`, so that the random beginning is soon
+    forgotten (as TensorFlow's ExponentialMovingAverage counts).
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Is copied.
+    decay : float
+        Within 0 and 1.
+    """
+
+    @torch.no_grad()
+    def update(averages: Sequence[Tensor], values: Sequence[Tensor], steps: Tensor | int) -> None:
+        keep = min(decay, (1 + int(steps)) / (10 + int(steps)))
+        for average, value in zip(averages, values, strict=True):
+            if average.is_floating_point():
+                average.lerp_(value, 1 - keep)
+            else:
+                average.copy_(value)
+
+    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)

@@ -1,0 +1,108 @@
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from monuseg_cli.training.augment import vary, vary_stain
+from monuseg_cli.training.recipe import Recipe
+from tissue import draw_tissue
+
+STILL = Recipe(crop_px=64, flips=False, warp=0.0, scale=0.0, rotation_deg=0.0, elastic_px=0.0, stain=0.0)
+
+
+def replace(**knobs: float) -> Recipe:
+    return dataclasses.replace(STILL, **knobs)  # type: ignore[arg-type] # checked there
+
+
+@pytest.fixture
+def patch() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """A picture that is bright where a nucleus is."""
+    labels = np.zeros((96, 96), dtype=np.int32)
+    rows, cols = np.indices(labels.shape)
+    for number, (row, col) in enumerate([(20, 30), (50, 60), (75, 25), (40, 10), (80, 80)], start=1):
+        labels[(rows - row) ** 2 + (cols - col) ** 2 < 100] = number
+    return np.repeat((labels > 0)[..., None] * 200, 3, axis=-1).astype(np.uint8), labels
+
+
+def test_without_variation_the_patch_comes_as_it_is(patch: tuple[NDArray[np.uint8], NDArray[np.int32]]) -> None:
+    image, labels = vary(*patch, replace(crop_px=96), np.random.default_rng(0))
+    np.testing.assert_array_equal((image * 255).round(), patch[0])
+    np.testing.assert_array_equal(labels, patch[1])
+
+
+def test_a_warp_that_changes_nothing_is_a_plain_crop(patch: tuple[NDArray[np.uint8], NDArray[np.int32]]) -> None:
+    image, labels = vary(*patch, replace(crop_px=96, warp=1.0), np.random.default_rng(0))
+    np.testing.assert_allclose(image * 255, patch[0], atol=1)
+    np.testing.assert_array_equal(labels, patch[1])
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"flips": True},
+        {"warp": 1.0, "flips": True},
+        {"warp": 1.0, "scale": 0.5},
+        {"warp": 1.0, "rotation_deg": 180.0},
+        {"warp": 1.0, "elastic_px": 3.0},
+        {"warp": 1.0, "scale": 0.25, "rotation_deg": 45.0, "elastic_px": 2.0, "flips": True},
+    ],
+)
+def test_image_and_labels_move_together(
+    knobs: dict[str, float], patch: tuple[NDArray[np.uint8], NDArray[np.int32]]
+) -> None:
+    seen = set()
+    for seed in range(12):
+        image, labels = vary(*patch, replace(**knobs), np.random.default_rng(seed))
+        assert (image.shape, labels.shape) == ((64, 64, 3), (64, 64))
+        assert (str(image.dtype), str(labels.dtype)) == ("float32", "int32")
+        assert 0 <= image.min() <= image.max() <= 1
+        # The picture is bilinear and the labels are nearest: half-way values may fall to either side.
+        assert ((image[..., 0] > 100 / 255) != (labels > 0)).mean() < 0.01
+        seen.add(labels.tobytes())
+    assert len(seen) > 8
+
+
+def test_a_scale_is_a_scale(patch: tuple[NDArray[np.uint8], NDArray[np.int32]]) -> None:
+    areas = []
+    for seed in range(60):
+        _, labels = vary(*patch, replace(warp=1.0, scale=0.5, crop_px=48), np.random.default_rng(seed))
+        whole = np.bincount(labels[1:-1, 1:-1].reshape(-1), minlength=6)
+        edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+        areas += [
+            whole[number] / np.count_nonzero(patch[1] == number)
+            for number in range(1, 6)
+            if whole[number] and number not in edge
+        ]
+    assert 1 / 1.5**2 * 0.9 < min(areas) < 0.6
+    assert 1.7 < max(areas) < 1.5**2 * 1.1
+
+
+def test_stain_varies_colour_and_leaves_glass_bright() -> None:
+    picture, _ = draw_tissue(64, seed=3)
+    same = vary_stain(picture, 0.0, np.random.default_rng(0))
+    np.testing.assert_allclose(same * 255, picture, atol=0.01)
+    varied = [vary_stain(picture, 0.3, np.random.default_rng(seed)) for seed in range(20)]
+    means = np.array([image.mean(axis=(0, 1)) for image in varied])
+    assert (means.std(axis=0) > 0.01).all()
+    assert np.abs(means - picture.mean(axis=(0, 1)) / 255).max() < 0.25
+    glass = np.full((8, 8, 3), 255, dtype=np.uint8)
+    assert min(vary_stain(glass, 0.3, np.random.default_rng(seed)).min() for seed in range(20)) > 0.9
+
+
+def test_a_stronger_stain_is_darker_where_there_is_stain() -> None:
+    """Haematoxylin and eosin at twice the amount have twice the optical density."""
+
+    class Fixed:
+        def uniform(self, low: float, high: float, size: Any) -> Any:
+            del low
+            return np.full(size, high) if size == (3, 1) else np.zeros(size)
+
+        def normal(self, size: Any) -> Any:
+            return np.zeros(size)
+
+    picture = np.full((4, 4, 3), (180, 120, 200), dtype=np.uint8)
+    varied = vary_stain(picture, 1.0, Fixed())  # type: ignore[arg-type] # stands in for a generator
+    density = -np.log((picture[0, 0] + 1.0) / 256)
+    np.testing.assert_allclose(varied[0, 0] * 255, np.exp(-2 * density) * 256 - 1, atol=0.01)

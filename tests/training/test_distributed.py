@@ -1,0 +1,87 @@
+"""Trainings of two real processes, started by torchrun as a user would."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from conftest import PATCHES
+from monuseg_cli.paths import Home
+from monuseg_cli.training.history import read_history
+
+TESTS = Path(__file__).parents[1]
+# A loss, and variation, that do not depend on how a batch is shared.
+COMPARABLE = (*PATCHES, "--arch", "unet-still", "--loss", "bce", "--second-target", "none", "--device", "cpu")
+
+
+def start(home: Home, *words: object, ranks: int) -> subprocess.Popen[str]:
+    torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}") if ranks > 1 else ()
+    command = [sys.executable, *torchrun, "-m", "training.still", "train", *words, "--home", home.root]
+    return subprocess.Popen(
+        [str(word) for word in command],
+        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_two_processes_at_batch_4_are_one_at_batch_8(trained_home: Home) -> None:
+    alone = start(trained_home, *COMPARABLE, "--epochs", 2, "--batch-size", 8, "--name", "one", ranks=1)
+    shared = start(trained_home, *COMPARABLE, "--epochs", 2, "--batch-size", 4, "--name", "two", ranks=2)
+    for process in (alone, shared):
+        out, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        assert out.count("Best: epoch") == 1  # one process prints
+    one, two = (load_file(trained_home.runs / name / "last.safetensors") for name in ("one", "two"))
+    for name, weights in one.items():
+        torch.testing.assert_close(two[name], weights, rtol=1e-3, atol=1e-5)
+    for mine, theirs in zip(*(read_history(trained_home.runs / name) for name in ("one", "two")), strict=True):
+        for score in ("loss", "accuracy", "dice", "f1", "val_loss", "val_accuracy", "val_dice", "val_f1"):
+            assert getattr(theirs, score) == pytest.approx(getattr(mine, score), abs=1e-4)
+
+
+def test_a_process_that_dies_ends_the_run_with_one_line_and_it_can_be_resumed(trained_home: Home) -> None:
+    run = trained_home.runs / "long"
+    process = start(trained_home, *COMPARABLE, "--epochs", 500, "--name", "long", ranks=2)
+    deadline = time.monotonic() + 60
+    while not (run / "state.pt").exists():
+        assert time.monotonic() < deadline, "no epoch was finished"
+        time.sleep(0.1)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ranks = {environment(child).get("RANK"): int(child) for child in children}
+    os.kill(ranks["1"], signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    lines = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, errors
+    assert lines[0].startswith("error: the training was stopped, or one of its processes died; the finished epochs")
+    finished = len(read_history(run))
+    assert finished >= 1
+    again = start(trained_home, "--resume", "long", "--device", "cpu", ranks=2)
+    while len(read_history(run)) <= finished:
+        assert again.poll() is None, again.communicate()[1]
+        time.sleep(0.1)
+    again.terminate()
+    again.communicate(timeout=60)
+
+
+def environment(process: str) -> dict[str, str]:
+    entries = Path(f"/proc/{process}/environ").read_bytes().decode().split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
+def test_what_all_processes_find_wrong_is_said_once(trained_home: Home) -> None:
+    process = start(trained_home, "--resume", "gone", ranks=2)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert errors.count("error: no run named 'gone'") == 1
+    process = start(trained_home, *COMPARABLE, "--amp", "fp16", ranks=2)
+    _, errors = process.communicate(timeout=60)
+    assert errors.count("error: --amp fp16 does not work on cpu, which takes: none, bf16") == 1
