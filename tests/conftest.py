@@ -14,6 +14,7 @@ from monuseg_cli.dataset.config import DownloadConfig, PatchesConfig
 from monuseg_cli.dataset.download import download
 from monuseg_cli.dataset.prepare import prepare_patches
 from monuseg_cli.paths import Home
+from monuseg_cli.progress import Silent
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.running import TrainConfig
 from monuseg_cli.training.train import train
@@ -42,6 +43,19 @@ QUICK = ("--epochs", "1", *PATCHES, "--device", "cpu")
 """Options of ``monuseg train`` that go through one epoch in seconds."""
 
 Monuseg = Callable[..., Result]
+
+
+class Told(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, message: str) -> None:
+        self.lines.append(message)
+
+    def warn(self, message: str) -> None:
+        self.lines.append(message)
 
 
 @pytest.fixture(scope="session", autouse=True)

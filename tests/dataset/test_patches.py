@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import SIZE
+from conftest import SIZE, Told
 from monuseg_cli.dataset.config import MasksConfig, PatchesConfig
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
@@ -71,8 +72,30 @@ def test_a_store_is_made_again_only_when_a_mask_changes(trained_home: Home) -> N
     xml.write_text("<Annotations/>")
     labels_path(dataset.root, case.case_id).unlink()
     build_masks(MasksConfig(dataset.root))
-    assert build_patches(config(trained_home)).made
+    told = Told()
+    assert build_patches(config(trained_home), told).made
+    folder = config(trained_home).folder
+    assert told.lines == [f"the patches in {folder} were made from other images or masks: they are cut anew"]
     assert not build_patches(config(trained_home)).made
+
+
+def test_a_store_made_with_other_settings_is_named_as_such(trained_home: Home) -> None:
+    wanted, other = config(trained_home), config(trained_home, stride_px=16)
+    build_patches(other)
+    shutil.move(other.folder, wanted.folder)
+    told = Told()
+    assert build_patches(wanted, told).made
+    assert told.lines == [f"the patches in {wanted.folder} were made with stride_px 16, not 28: they are cut anew"]
+
+
+def test_a_patch_read_is_the_patch_mapped(trained_home: Home) -> None:
+    store = PatchStore.load(build_patches(config(trained_home)).folder)
+    for index in (0, 5, len(store.case_ids) - 1):
+        image, labels = store.read(index)
+        np.testing.assert_array_equal(image, store.images[index])
+        np.testing.assert_array_equal(labels, store.labels[index])
+    with pytest.raises(IndexError):
+        store.read(len(store.case_ids))
 
 
 def test_bad_settings_and_missing_masks_are_said(data_home: Home) -> None:

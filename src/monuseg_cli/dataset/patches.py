@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import imagecodecs
 import numpy as np
@@ -78,6 +78,24 @@ class PatchStore:
         """Send the folder, not the arrays, to a worker process."""
         return PatchStore.load, (self.folder,)
 
+    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """Read one patch: image (P, P, 3) and labels (P, P).
+
+        It is read from the files, not through the map, whose pages would count as this process' memory, and the more of
+        them the larger the store.
+        """
+        image, labels = (
+            self._read(name, array, index) for name, array in (("images", self.images), ("labels", self.labels))
+        )
+        return image, labels
+
+    def _read(self, name: str, array: NDArray[Any], index: int) -> NDArray[Any]:
+        assert isinstance(array, np.memmap)
+        patch = array[index]  # raises IndexError; nothing of it is read
+        offset = array.offset + index * patch.nbytes
+        pixels = np.fromfile(self.folder / f"{name}.npy", array.dtype, patch.size, offset=offset)
+        return pixels.reshape(patch.shape)
+
     def of_cases(self, case_ids: Iterable[str]) -> NDArray[np.intp]:
         """List the indices of all patches of these cases, ascending.
 
@@ -127,7 +145,7 @@ def build_patches(config: PatchesConfig, progress: Progress = SILENT) -> Patches
     cases = dataset.of_split(config.split)
     require_masks(config.dataset, [case.case_id for case in cases])
     settings = _settings(config, dataset, cases)
-    made = not _is_current(config.folder, settings)
+    made = not _is_current(config.folder, settings, progress)
     if made:
         with writing_folder(config.folder) as folder:
             patches = _cut(config, dataset, cases, folder, progress)
@@ -155,7 +173,8 @@ def _settings(config: PatchesConfig, dataset: Dataset, cases: Sequence[Case]) ->
     return {"schema": SCHEMA, **wanted, "sources": sources}
 
 
-def _is_current(folder: Path, settings: dict[str, object]) -> bool:
+def _is_current(folder: Path, settings: dict[str, object], progress: Progress) -> bool:
+    """Tell whether the store was made by these settings; say so where it was made by others."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         del manifest["patches"]
@@ -168,7 +187,14 @@ def _is_current(folder: Path, settings: dict[str, object]) -> bool:
     # Pairs of PNG beside the arrays do no harm to who did not ask for them.
     if manifest.get("format") == "png":
         settings = {**settings, "format": "png"}
-    return bool(manifest == settings)
+    differences = [
+        "from other images or masks" if name == "sources" else f"with {name} {manifest.get(name)}, not {wanted}"
+        for name, wanted in settings.items()
+        if manifest.get(name) != wanted
+    ]
+    if differences:
+        progress.info(f"the patches in {folder} were made {', '.join(differences)}: they are cut anew")
+    return not differences
 
 
 def _cut(

@@ -50,9 +50,9 @@ class CropDataset(Dataset[Batch]):
         """Give the image (3, P, P) and the targets (C, P, P) of one crop, float32."""
         recipe = self.recipe
         patch, crop = divmod(position, recipe.crops_per_patch)
-        index = self.indices[patch]
-        random = np.random.default_rng([recipe.seed, self.epoch, int(index), crop])
-        image, labels = vary(self.store.images[index], self.store.labels[index], recipe, random)
+        index = int(self.indices[patch])
+        random = np.random.default_rng([recipe.seed, self.epoch, index, crop])
+        image, labels = vary(*self.store.read(index), recipe, random)
         return _to_tensors(image, labels, recipe)
 
 
@@ -72,9 +72,9 @@ class WindowDataset(Dataset[Batch]):
     def __getitem__(self, position: int) -> Batch:
         """Give the image (3, P, P) and the targets (C, P, P) of one window, float32."""
         index, row, col = self.windows[position]
-        window = np.s_[index, row : row + self.recipe.crop_px, col : col + self.recipe.crop_px]
-        image: NDArray[np.float32] = self.store.images[window].astype(np.float32) / np.float32(255)
-        return _to_tensors(image, self.store.labels[window], self.recipe)
+        image, labels = self.store.read(index)
+        window = np.s_[row : row + self.recipe.crop_px, col : col + self.recipe.crop_px]
+        return _to_tensors(image[window].astype(np.float32) / np.float32(255), labels[window], self.recipe)
 
 
 def _to_tensors(image: NDArray[np.float32], labels: NDArray[np.int32], recipe: Recipe) -> Batch:

@@ -1,0 +1,273 @@
+"""Measure how well a training uses the machine.
+
+usage: python benchmarks/training.py rate HOME [ROUNDS]
+       python benchmarks/training.py memory HOME
+       python benchmarks/training.py flops [ARCH ...]
+
+HOME is a folder that `monuseg download --home HOME` filled. Nothing else should run on the machine meanwhile.
+
+rate
+    Patches a second of `monuseg train --arch unet-se --batch-size 16` with the default recipe, an epoch of it, against a
+    plain PyTorch loop over the same model, loss and optimizer: PNG patches read by a Dataset, varied by the same
+    functions in two worker processes, channels-last. In turns. Also: the share of the time waited for crops.
+memory
+    Peak memory of `monuseg train --arch unet-se --epochs 1`, all processes summed, for 24 train cases (of 30), 31 (of
+    37) and a store in which every patch of the 37 is there four times.
+flops
+    FLOPs that each architecture's training step needs a second, over the machine's float32 rate in a matrix product of
+    2048 cubed, and where the time goes. A step is forward, backward (counted as twice forward) and the optimizer.
+"""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import torch
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
+
+from monuseg_cli.dataset.config import PatchesConfig
+from monuseg_cli.dataset.patches import PatchStore
+from monuseg_cli.dataset.prepare import prepare_patches
+from monuseg_cli.models import registry
+from monuseg_cli.models.devices import place
+from monuseg_cli.models.memory import keep_freed_memory
+from monuseg_cli.paths import Home
+from monuseg_cli.training.augment import vary
+from monuseg_cli.training.history import read_history
+from monuseg_cli.training.losses import compute_loss
+from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.targets import CLASSES, make_targets
+
+THREADS = 2
+BATCHES = {"unet": 8, "unet-se": 16, "segnet": 8, "deeplabv3": 4, "deeplabv3-mobilenet": 16}
+
+
+class PngPatches(Dataset[tuple[Tensor, Tensor]]):
+    """What one writes first: a folder of pictures, read one by one."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        self.images = sorted(folder.glob("*_image.png"))
+        self.recipe = recipe
+
+    def __len__(self) -> int:
+        """Count the crops."""
+        return len(self.images) * self.recipe.crops_per_patch
+
+    def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
+        """Read a pair of pictures and crop it."""
+        path = self.images[position // self.recipe.crops_per_patch]
+        image = imagecodecs.png_decode(path.read_bytes())
+        labels = imagecodecs.png_decode(path.with_name(path.name.replace("_image", "_labels")).read_bytes())
+        image, labels = vary(image, labels.astype(np.int32), self.recipe, np.random.default_rng())
+        targets = make_targets(labels, self.recipe.second_target)
+        return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(targets)
+
+
+def write_pngs(store: PatchStore, recipe: Recipe, folder: Path) -> None:
+    """Write the train patches as pairs of pictures."""
+    for index in store.of_cases(recipe.train_cases()):
+        image, labels = store.read(int(index))
+        (folder / f"{index:05d}_image.png").write_bytes(imagecodecs.png_encode(image))
+        (folder / f"{index:05d}_labels.png").write_bytes(imagecodecs.png_encode(labels.astype(np.uint16)))
+
+
+def plain_epoch(folder: Path, recipe: Recipe) -> float:
+    """Train for an epoch in a plain loop; gives patches a second, the start of the workers left out."""
+    model = _model(recipe.arch, recipe)
+    optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate)
+    loader = DataLoader(PngPatches(folder, recipe), recipe.batch_size, shuffle=True, num_workers=2)
+    seen, began = 0, 0.0
+    for images, targets in loader:
+        if not began:
+            began = time.perf_counter()
+        else:
+            seen += len(images)
+        images = images.to(memory_format=torch.channels_last)
+        loss = compute_loss(model(images), targets, recipe.loss, recipe.second_target)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call] # torch's
+        optimizer.step()
+    return (seen + recipe.batch_size) / (time.perf_counter() - began)
+
+
+def _model(arch: str, recipe: Recipe) -> torch.nn.Module:
+    architecture = registry.get(arch)
+    dropout = {"dropout": recipe.dropout} if "dropout" in architecture.options else {}
+    model = registry.create(arch, out_channels=len(CLASSES[recipe.second_target]), **dropout)  # type: ignore[arg-type]
+    place(model, torch.device("cpu"))
+    return model.train()
+
+
+def train_once(home: Home, name: str, *words: object) -> Path:
+    """Run the command, and give the run's folder."""
+    command = _train_command(home, name, *words)
+    subprocess.run(command, check=True, capture_output=True, env=_environment())
+    return home.runs / name
+
+
+def _train_command(home: Home, name: str, *words: object) -> list[str]:
+    shutil.rmtree(home.runs / name, ignore_errors=True)
+    options = ("--arch", "unet-se", "--epochs", 1, "--device", "cpu", "--name", name, "--home", home.root)
+    return [sys.executable, "-m", "monuseg_cli", "train", *map(str, options), *map(str, words)]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
+
+
+def rate(home: Home, rounds: int) -> None:
+    """Take turns, so that the ratio holds when the machine's speed drifts."""
+    recipe = Recipe(batch_size=16)
+    store = prepare_patches(PatchesConfig(home.dataset, recipe.patch_px, recipe.stride_px))
+    ratios = []
+    with tempfile.TemporaryDirectory() as folder:
+        write_pngs(store, recipe, Path(folder))
+        for _ in range(rounds):
+            # A process of its own, as the command is: what one of them does to memory must not help the other.
+            command = [sys.executable, __file__, "plain", folder]
+            plain = float(subprocess.run(command, check=True, capture_output=True, env=_environment()).stdout)
+            record = read_history(train_once(home, "benchmark-rate", "--batch-size", 16))[0]
+            ratios.append(record.patches_per_second / plain)
+            print(
+                f"plain {plain:5.2f}   monuseg train {record.patches_per_second:5.2f} patches/s   "
+                f"ratio {ratios[-1]:.2f}   waited for crops {record.data_wait:.1%}"
+            )
+    print(f"median ratio {statistics.median(ratios):.2f} (bar: 1.15; wait: 5 %)")
+
+
+def memory(home: Home) -> None:
+    """Run one epoch for each size of the train set, and watch the whole tree of processes."""
+    peaks = {}
+    with tempfile.TemporaryDirectory() as folder:
+        larger = Home(Path(folder))
+        shutil.copytree(home.dataset, larger.dataset)
+        _quadruple(PatchesConfig(larger.dataset).folder)
+        for name, words, where in (
+            ("24 of 30 cases", ("--train-set", 30), home),
+            ("31 of 37 cases", ("--train-set", 37), home),
+            ("31 of 37 cases, four times", ("--train-set", 37), larger),
+        ):
+            peaks[name] = _peak_memory(_train_command(where, "benchmark-memory", *words))
+            print(f"{name:30s} {peaks[name] / 2**30:.2f} GiB", flush=True)
+    print(f"largest over smallest {max(peaks.values()) / min(peaks.values()):.3f}")
+
+
+def _quadruple(folder: Path) -> None:
+    """Write every patch of a store four times."""
+    for name in ("images", "labels"):
+        array = np.load(folder / f"{name}.npy")
+        np.save(folder / f"{name}.npy", np.concatenate([array] * 4))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["patches"] *= 4
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def _peak_memory(command: list[str]) -> int:
+    """Give the largest sum, over a process and its descendants, of resident memory in bytes."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environment())
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, sum(map(_resident, _tree(process.pid))))
+        time.sleep(0.02)
+    if process.returncode:
+        sys.exit(f"{command} failed")
+    return peak
+
+
+def _tree(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [pid, *(one for child in children for one in _tree(int(child)))]
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def flops(names: list[str]) -> None:
+    """Print, for every architecture, a line for the table and a short profile."""
+    keep_freed_memory()
+    for name in names:
+        _measure_step(name, BATCHES[name])
+
+
+def _measure_step(name: str, batch: int) -> None:
+    recipe = Recipe()
+    model = _model(name, recipe)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    images = torch.rand(batch, 3, 256, 256).to(memory_format=torch.channels_last)
+    targets = (torch.rand(batch, len(CLASSES[recipe.second_target]), 256, 256) > 0.7).float()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(images[:2])
+    forward = counter.get_total_flops() / 2
+
+    def step() -> None:
+        loss = compute_loss(model(images), targets, recipe.loss, recipe.second_target)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call] # torch's
+        optimizer.step()
+
+    step()
+    seconds, rates = [], []
+    for _ in range(5):
+        rates.append(_matmul_rate())
+        began = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - began)
+    patches = batch / statistics.median(seconds)
+    machine = statistics.median(rates)
+    print(
+        f"{name:20s} batch {batch:2d}   {forward / 1e9:6.2f} GFLOP forward   {patches:6.2f} patches/s   "
+        f"{3 * forward * patches / 1e9:6.1f} of {machine / 1e9:.1f} GFLOP/s = {3 * forward * patches / machine:.2f}"
+    )
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        step()
+    events = sorted(profiler.key_averages(), key=lambda event: -event.self_cpu_time_total)
+    total = sum(event.self_cpu_time_total for event in events)
+    for event in events[:6]:
+        print(f"    {event.self_cpu_time_total / total:5.1%}  {event.key}")
+
+
+def _matmul_rate() -> float:
+    one, other = torch.rand(2, 2048, 2048)
+    one @ other
+    began = time.perf_counter()
+    for _ in range(3):
+        one @ other
+    return 3 * 2 * 2048**3 / (time.perf_counter() - began)
+
+
+def main() -> None:
+    """Do what the command line says."""
+    torch.set_num_threads(THREADS)
+    match sys.argv[1:]:
+        case ["rate", home, *rounds]:
+            rate(Home(Path(home)), int(rounds[0]) if rounds else 3)
+        case ["plain", folder]:
+            print(plain_epoch(Path(folder), Recipe(batch_size=16)))
+        case ["memory", home]:
+            memory(Home(Path(home)))
+        case ["flops", *names]:
+            flops(names or list(BATCHES))
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
