@@ -7,8 +7,8 @@ usage: python benchmarks/training.py rate HOME [ROUNDS]
 HOME is a folder that `monuseg download --home HOME` filled. Nothing else should run on the machine meanwhile.
 
 rate
-    Patches a second of `monuseg train --arch unet-se --batch-size 16` with the default recipe, an epoch of it, against a
-    plain PyTorch loop over the same model, loss and optimizer: PNG patches read by a Dataset, varied by the same
+    Patches a second of an epoch of `monuseg train --arch unet-se --batch-size 16` (default recipe) against a plain
+    PyTorch loop over the same model, loss and optimizer: PNG patches read by a Dataset, varied by the same
     functions in two worker processes, channels-last. In turns. Also: the share of the time waited for crops.
 memory
     Peak memory of `monuseg train --arch unet-se --epochs 1`, all processes summed, for 24 train cases (of 30), 31 (of
