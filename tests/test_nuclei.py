@@ -1,8 +1,11 @@
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from monuseg_cli.dataset.masks import rasterise
 from monuseg_cli.nuclei import separate
+from monuseg_cli.training.recipe import SecondTarget
+from monuseg_cli.training.targets import CLASSES, make_targets
 from tissue import ellipse
 
 NUCLEUS = ("nucleus",)
@@ -66,3 +69,16 @@ def test_one_pixel() -> None:
     for value in (0, 1):
         pixel = np.full((1, 1), value, dtype=np.float32)
         assert separate(pixel[None], NUCLEUS, threshold=0.5, min_area_um2=0, mpp=0.25).tolist() == [[value]]
+
+
+@pytest.mark.parametrize("second", ["boundary", "distance", "hv"])
+def test_a_second_target_parts_what_the_outline_does_not_show(second: SecondTarget) -> None:
+    labels = np.zeros((96, 96), dtype=np.int32)
+    labels[30:60, 20:44], labels[30:60, 44:70], labels[60:80, 30:60] = 1, 2, 3
+    maps = make_targets(labels, second)
+    assert separate(maps[:1], NUCLEUS, threshold=0.5, min_area_um2=8, mpp=0.25).max() < 3
+    found = separate(maps, CLASSES[second], threshold=0.5, min_area_um2=8, mpp=0.25)
+    assert found.max() == 3
+    for number in (1, 2, 3):
+        of_one = np.bincount(found[labels == number])
+        assert of_one.max() > 0.9 * of_one.sum()

@@ -1,10 +1,11 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 
 from monuseg_cli.errors import InputError, MissingError
-from monuseg_cli.training.recipe import BUILT_IN, Recipe, find_recipe
+from monuseg_cli.training.recipe import BUILT_IN, Recipe, describe, find_recipe
 from monuseg_cli.training.schedule import is_over, learning_rate
 
 
@@ -113,3 +114,12 @@ def test_built_in_recipes_are_found_by_name_and_others_by_file(tmp_path: Path) -
     assert find_recipe(str(tmp_path / "mine.toml")) == baseline == BUILT_IN["baseline"]
     with pytest.raises(MissingError, match="no recipe named 'best'; name a file, or one of: default, baseline"):
         find_recipe("best")
+
+
+def test_a_recipe_is_described_by_what_it_differs_in() -> None:
+    assert describe(Recipe(arch="segnet", fold=3, epochs=7)) == "default"
+    assert describe(Recipe(second_target="hv", stain=0.0)) == "default, second_target hv, stain 0.0"
+    baseline = BUILT_IN["baseline"]
+    assert describe(dataclasses.replace(baseline, loss="focal")) == "baseline, loss focal"
+    many = dataclasses.replace(baseline, loss="focal", stain=0.1, warp=0.5, flips=True)
+    assert describe(many) == "baseline, loss focal, flips True, 2 more"

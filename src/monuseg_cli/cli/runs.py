@@ -17,18 +17,22 @@ def runs(
     ] = None,
 ) -> None:
     """List the training runs, oldest first, with their best validation scores."""
+    from monuseg_cli.training.recipe import describe
     from monuseg_cli.training.runs import compare_runs, list_runs
 
     wanted = [session.home.find_run(name) for name in names or ()]
     summaries = [summary for summary in list_runs(session.home) if not wanted or summary.run in wanted]
     if curves:
         compare_runs(wanted or [summary.run for summary in summaries], curves)
-    rows = table("run", "architecture", "epochs", "best", "val loss", "val soft Dice", "val F1", "fold", "begun")
+    rows = table(
+        "run", "architecture", "recipe", "fold", "epochs", "best", "val loss", "val soft Dice", "val F1", "begun"
+    )
     for summary in summaries:
         scores = [f"{summary.scores[name]:.4f}" if summary.scores else "-" for name in ("loss", "dice", "f1")]
         epochs = f"{summary.epochs}/{summary.recipe.epochs}"
         best, fold, begun = summary.best_epoch or "-", summary.recipe.fold, f"{summary.begun:%Y-%m-%d %H:%M}"
-        rows.add_row(summary.run.name, summary.recipe.arch, epochs, str(best), *scores, str(fold), begun)
+        what = (summary.run.name, summary.recipe.arch, describe(summary.recipe), str(fold))
+        rows.add_row(*what, epochs, str(best), *scores, begun)
     drawn = [f"Curves: {curves}"] if curves else []
     if summaries:
         session.show({"runs": summaries}, rows, *drawn)

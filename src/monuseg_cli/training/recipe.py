@@ -279,6 +279,30 @@ BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
 """The recipes that have a name."""
 
 
+_BESIDES = ("arch", "options", "fold", "train_set", "epochs", "seed", "workers")
+_MOST_NAMED = 2
+
+
+def describe(recipe: Recipe) -> str:
+    """Name the built-in recipe that this one is nearest to, and in which knobs it differs.
+
+    Architecture, data, epochs, seed and workers are no part of it.
+    """
+
+    def differences(name: str) -> list[str]:
+        theirs = BUILT_IN[name].to_dict()
+        return [
+            f"{knob} {value}"
+            for knob, value in recipe.to_dict().items()
+            if knob not in _BESIDES and theirs[knob] != value
+        ]
+
+    nearest = min(BUILT_IN, key=lambda name: len(differences(name)))
+    changes = differences(nearest)
+    more = f"{len(changes) - _MOST_NAMED} more" if len(changes) > _MOST_NAMED else ""
+    return ", ".join([nearest, *changes[:_MOST_NAMED], *([more] if more else [])])
+
+
 def find_recipe(name: str) -> Recipe:
     """Give a built-in recipe by its name, or read one from a TOML file.
 
