@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from typer.testing import CliRunner, Result
 
 from monuseg_cli.cli.app import app
@@ -41,6 +42,10 @@ PATCHES = ("--patch-px", "64", "--stride-px", "32", "--crop-px", "48", "--crops-
 
 QUICK = ("--epochs", "1", *PATCHES, "--device", "cpu")
 """Options of ``monuseg train`` that go through one epoch in seconds."""
+
+# Machines that are busy with something else are slow, not wrong.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 Monuseg = Callable[..., Result]
 

@@ -88,6 +88,12 @@ class Home:
         newest = self.numbered_runs(run.name)[-1:]
         return run.name if newest == [run] else str(run)
 
+    def name_of_weights(self, weights: Path) -> str:
+        """Give the shortest name that `find_weights` takes for a weights file: of a run, of a model, or its path."""
+        if weights.name == BEST_WEIGHTS and weights.parent.parent == self.runs:
+            return self.name_of(weights.parent)
+        return weights.stem if weights.parent == self.models else str(weights)
+
     def find_run(self, name: str) -> Path:
         """Find the run that `name` means: a run's folder, or the newest run of a bare name.
 

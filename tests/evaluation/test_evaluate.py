@@ -9,34 +9,54 @@ import pytest
 from PIL import Image
 
 from conftest import SIZE
-from monuseg_cli.errors import ContaminationError, InputError
-from monuseg_cli.evaluation.evaluate import EvaluateConfig, evaluate
-from monuseg_cli.evaluation.scores import score_image
+from monuseg_cli.dataset.manifest import Dataset
+from monuseg_cli.dataset.masks import labels_path, read_labels
+from monuseg_cli.errors import ContaminationError, InputError, MissingError
+from monuseg_cli.evaluation.cases import CaseChoice
+from monuseg_cli.evaluation.evaluate import EvaluateConfig, Evaluation, evaluate, evaluate_as_notebook
+from monuseg_cli.images import read_image
+from monuseg_cli.models.devices import pick_device
+from monuseg_cli.models.weights import load_model
 from monuseg_cli.paths import Home
 
 
-def config(home: Home, **knobs: Any) -> EvaluateConfig:
-    return EvaluateConfig(home, home.find_weights("unet-se"), device="cpu", **knobs)
+def config(home: Home, *names: str, choice: CaseChoice | None = None, **knobs: Any) -> EvaluateConfig:
+    weights = tuple(home.find_weights(name) for name in names or ("unet-se",))
+    return EvaluateConfig(home, weights, choice or CaseChoice(), device="cpu", **knobs)
+
+
+def one(home: Home, **knobs: Any) -> Evaluation:
+    (evaluation,) = evaluate(config(home, **knobs)).evaluations
+    return evaluation
 
 
 def test_validation_cases_on_the_screen_and_on_disk(trained_home: Home) -> None:
-    result = evaluate(config(trained_home))
+    result = one(trained_home)
+    assert result.card is not None
     assert [image.case_id for image in result.images] == sorted(result.card.val_cases)
     assert result.folder == trained_home.runs / "unet-se" / "evaluation" / "best-val"
-    assert result.mean.f1 == fmean(image.scores.f1 for image in result.images) > 0.5
-    assert result.organs["breast"][0] == 2
+    summary = result.summary
+    assert summary.mean.f1 == fmean(image.scores.f1 for image in result.images) > 0.5
+    assert summary.low.f1 is not None
+    assert summary.low.f1 < summary.mean.f1 < summary.high.f1
+    assert summary.pooled.f1 != summary.mean.f1
+    assert result.organs["breast"].images == 2
     with (result.folder / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["aggregation"] for row in rows].count("image") == 6
-    assert rows[-1]["aggregation"] == "mean over images"
-    assert float(rows[-1]["aji"]) == result.mean.aji
+    assert rows[-1]["aggregation"] == "pooled over images"
+    assert float(rows[-4]["aji"]) == summary.mean.aji
     content = json.loads((result.folder / "scores.json").read_text())
-    assert content["mean"]["pq"] == result.mean.pq
+    assert content["summary"]["mean"]["pq"] == summary.mean.pq
     assert content["card"]["licence"] == "CC BY-NC-SA 4.0"
+    markdown = (result.folder / "scores.md").read_text().splitlines()
+    assert markdown[0].startswith("| case | organ | loss | accuracy | soft Dice | F1 |")
+    assert f"| {summary.pooled.f1:.4f} |" in markdown[-1]
+    assert set(result.seconds) == {"read", "network", "separate", "score"}
 
 
 def test_test_cases_and_overlays(trained_home: Home, tmp_path: Path) -> None:
-    result = evaluate(config(trained_home, split="test", overlays=True, output=tmp_path / "out"))
+    result = one(trained_home, choice=CaseChoice("test"), overlays=True, output=tmp_path / "out")
     assert len(result.images) == 14
     assert {image.organ for image in result.images} >= {"lung", "brain"}
     pictures = list((tmp_path / "out" / "overlays").iterdir())
@@ -50,32 +70,100 @@ def test_test_cases_and_overlays(trained_home: Home, tmp_path: Path) -> None:
 
 def test_train_cases_are_refused_unless_asked_for_and_then_marked(trained_home: Home) -> None:
     with pytest.raises(ContaminationError, match=r"was trained on 24 of these 24 cases .*--include-train"):
-        evaluate(config(trained_home, split="train"))
+        one(trained_home, choice=CaseChoice("train"))
     assert not (trained_home.runs / "unet-se" / "evaluation").exists()
-    result = evaluate(config(trained_home, split="train", include_train=True))
+    result = one(trained_home, choice=CaseChoice("train"), include_train=True)
     assert all(image.trained_on for image in result.images)
-    assert not any(image.trained_on for image in evaluate(config(trained_home)).images)
+    assert result.folder is not None
+    assert r" \* |" in (result.folder / "scores.md").read_text()
+    assert not any(image.trained_on for image in one(trained_home).images)
 
 
-def test_scores_of_one_image() -> None:
-    reference = np.zeros((4, 8), dtype=np.int32)
-    reference[:, 1:3], reference[:, 5:7] = 1, 2
-    probability = np.where(reference > 0, 0.9, 0.1).astype(np.float32)
-    perfect = score_image(reference, probability, reference * 3)
-    assert (perfect.f1, perfect.iou, perfect.aji, perfect.pq, perfect.accuracy) == (1, 1, 1, 1, 1)
-    assert perfect.loss == pytest.approx(-np.log(0.9), rel=1e-5)
-    half = score_image(reference, probability, np.where(reference == 1, 1, 0).astype(np.int32))
-    assert (half.recall, half.precision, half.aji) == (0.5, 1.0, 0.5)
-    assert half.pq == pytest.approx(2 / 3)
+def test_ways_to_name_cases(trained_home: Home) -> None:
+    home = trained_home
+
+    def cases(choice: CaseChoice) -> list[str]:
+        return [image.case_id for image in one(home, choice=choice, include_train=True).images]
+
+    assert cases(CaseChoice(fold=1)) == cases(CaseChoice("val"))
+    assert len(cases(CaseChoice(kumar="same-organ"))) == 8
+    assert len(cases(CaseChoice(kumar="other-organ"))) == 6
+    assert len(cases(CaseChoice(kumar="train"))) == 16
+    assert cases(CaseChoice(cases=("A7-A13E", "TCGA-E2-A14V-01Z-00-DX1"))) == [
+        "TCGA-A7-A13E-01Z-00-DX1",
+        "TCGA-E2-A14V-01Z-00-DX1",
+    ]
+    with pytest.raises(ContaminationError, match="was trained on 6 of these 8 cases"):
+        one(home, choice=CaseChoice(kumar="same-organ"))
+    with pytest.raises(InputError, match=r"'A7-A13' is part of 2 case ids: TCGA-A7-A13E"):
+        cases(CaseChoice(cases=("A7-A13",)))
+    with pytest.raises(MissingError, match="no case 'nobody'"):
+        cases(CaseChoice(cases=("nobody",)))
+    with pytest.raises(InputError, match="each name the cases; give one of them"):
+        CaseChoice("val", fold=2)
 
 
-def test_a_split_without_cases(trained_home: Home, tmp_path: Path) -> None:
-    import dataclasses
+def test_models_are_compared_image_by_image(trained_home: Home, tmp_path: Path) -> None:
+    trained_home.models.mkdir()
+    (trained_home.models / "same.safetensors").write_bytes(trained_home.find_weights("unet-se").read_bytes())
+    last = str(trained_home.runs / "unet-se" / "last.safetensors")
+    result = evaluate(config(trained_home, "unet-se", "same", last, output=tmp_path / "out"))
+    assert [evaluation.name for evaluation in result.evaluations] == ["unet-se", "same", last]
+    same, other = result.differences
+    assert (same.name, same.mean.f1, same.low.f1, same.high.f1) == ("same", 0, 0, 0)
+    first, _, third = result.evaluations
+    assert other.mean.aji == pytest.approx(third.summary.mean.aji - first.summary.mean.aji)
+    folders = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert folders == ["models-same", "unet-se-best", "unet-se-last"]
+    tuned = trained_home.runs / "unet-se" / "best.safetensors"
+    assert first.weights == tuned
 
-    from monuseg_cli.models.weights import load_model, save_weights
 
-    model, card = load_model(trained_home.find_weights("unet-se"))
+def test_weights_that_cannot_be_used(trained_home: Home, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
-    save_weights(path, model.state_dict(), dataclasses.replace(card, val_cases=()))
-    with pytest.raises(InputError, match="has no val cases"):
-        evaluate(EvaluateConfig(trained_home, path))
+    path.write_bytes(b"not weights")
+    with pytest.raises(InputError, match="no whole safetensors file"):
+        evaluate(EvaluateConfig(trained_home, (path,)))
+    with pytest.raises(InputError, match="no model to evaluate"):
+        evaluate(EvaluateConfig(trained_home, ()))
+
+
+def test_the_notebooks_protocol_by_its_definition(trained_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written anew from its definition, at a tenth of its sizes."""
+    from monuseg_cli.evaluation import notebook
+
+    size, stride, batch = 32, 16, 8
+    for name, value in (("WINDOW_PX", size), ("STRIDE_PX", stride), ("BATCH", batch)):
+        monkeypatch.setattr(notebook, name, value)
+    (result,) = evaluate_as_notebook(config(trained_home)).evaluations
+    model, card = load_model(result.weights)
+    dataset = Dataset.load(trained_home.dataset)
+    windows, truths = [], []
+    for case in dataset.select(card.val_cases):
+        image, _ = read_image(dataset.image_path(case))
+        labels = read_labels(labels_path(dataset.root, case.case_id))
+        for row in range(0, SIZE - size + 1, stride):
+            for col in range(0, SIZE - size + 1, stride):
+                windows.append(image[row : row + size, col : col + size])
+                truths.append(labels[row : row + size, col : col + size] > 0)
+    import torch
+
+    with torch.no_grad():
+        pixels = torch.from_numpy(np.stack(windows)).permute(0, 3, 1, 2).float() / 255
+        found = model.to(pick_device("cpu"))(pixels).sigmoid()[:, 0].double().numpy()
+    truth = np.stack(truths)
+    hard = found >= 0.5
+    f1 = [
+        2
+        * (hard[i : i + batch] & truth[i : i + batch]).sum()
+        / (hard[i : i + batch].sum() + truth[i : i + batch].sum())
+        * len(truth[i : i + batch])
+        for i in range(0, len(truth), batch)
+    ]
+    dice = [(2 * (p * t).sum() + 1) / (p.sum() + t.sum() + 1) for p, t in zip(found, truth, strict=True)]
+    scores = result.scores
+    assert scores.windows == len(truth) == 6 * 25
+    assert scores.f1 == pytest.approx(sum(f1) / len(truth), abs=1e-4)
+    assert scores.soft_dice == pytest.approx(np.mean(dice), abs=1e-4)
+    assert scores.accuracy == pytest.approx((hard == truth).mean(), abs=1e-4)
+    assert scores.loss == pytest.approx(-np.log(np.where(truth, found, 1 - found).clip(1e-7)).mean(), abs=1e-3)

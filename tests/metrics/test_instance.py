@@ -1,3 +1,5 @@
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from monuseg_cli.metrics.instance import aji, find_overlaps, panoptic_quality
+from metrics import slow
+from monuseg_cli.metrics.instance import aji, aji_plus, detections, find_overlaps, panoptic_quality
 
 Labels = NDArray[np.int32]
 
@@ -16,12 +19,21 @@ def row(*labels: int) -> Labels:
 
 def scores(reference: Labels, prediction: Labels) -> tuple[float, float]:
     overlaps = find_overlaps(reference, prediction)
-    return aji(overlaps), panoptic_quality(overlaps).pq
+    return aji(overlaps).index, panoptic_quality(overlaps).pq
 
 
-def test_the_official_aji_of_the_disputed_row() -> None:
-    # A predicted nucleus may serve two true ones: (2 + 2) / (6 + 6). One-to-one it would be 1/5.
-    assert aji(find_overlaps(row(1, 1, 1, 1, 2, 2, 2, 2), row(0, 0, 1, 1, 1, 1, 0, 0))) == pytest.approx(1 / 3)
+def test_the_disputed_row() -> None:
+    """A predicted nucleus may serve two true ones: (2 + 2) / (6 + 6); but one in a one-to-one matching."""
+    overlaps = find_overlaps(row(1, 1, 1, 1, 2, 2, 2, 2), row(0, 0, 1, 1, 1, 1, 0, 0))
+    assert aji(overlaps).index == 4 / 12
+    assert aji_plus(overlaps).index == 2 / 10
+
+
+def test_average_precision_by_hand() -> None:
+    """One match of IoU 3/4 and one miss: 1/2 at the thresholds below 3/4, of nine, and 0 from there on."""
+    overlaps = find_overlaps(row(1, 1, 1, 1, 2, 0), row(7, 7, 7, 0, 0, 0))
+    assert detections(overlaps).average_precision == pytest.approx(5 * (1 / 2) / 9)
+    assert detections(find_overlaps(row(0), row(0))).average_precision == 1.0
 
 
 def test_perfect_is_exactly_one_whatever_the_labels() -> None:
@@ -41,14 +53,14 @@ def test_an_iou_of_exactly_one_half_is_no_match() -> None:
 
 def test_merged_and_split() -> None:
     merged = find_overlaps(row(1, 1, 1, 2, 0), row(1, 1, 1, 1, 0))
-    assert aji(merged) == pytest.approx((3 + 1) / (4 + 4))
+    assert aji(merged).index == pytest.approx((3 + 1) / (4 + 4))
     assert panoptic_quality(merged).pq == pytest.approx((3 / 4) * (2 / 3))
     split = find_overlaps(row(1, 1, 1, 1, 0), row(1, 1, 1, 2, 0))
-    assert aji(split) == pytest.approx(3 / (4 + 1))
+    assert aji(split).index == pytest.approx(3 / (4 + 1))
 
 
 def test_of_equal_candidates_the_lowest_label_is_taken() -> None:
-    assert aji(find_overlaps(row(1, 1, 1, 1), row(5, 5, 2, 2))) == pytest.approx(2 / (4 + 2))
+    assert aji(find_overlaps(row(1, 1, 1, 1), row(5, 5, 2, 2))).index == pytest.approx(2 / (4 + 2))
 
 
 def test_shapes_and_negative_labels_are_refused() -> None:
@@ -58,34 +70,46 @@ def test_shapes_and_negative_labels_are_refused() -> None:
         find_overlaps(row(-1, 2), row(1, 2))
 
 
-def slow_aji(reference: Labels, prediction: Labels) -> float:
-    """Kumar et al. 2017, algorithm 1, as it is written there."""
-    used: set[int] = set()
-    above = below = 0
-    predicted = [int(label) for label in np.unique(prediction) if label]
-    for label in (int(label) for label in np.unique(reference) if label):
-        nucleus = reference == label
-        candidates = [other for other in predicted if (nucleus & (prediction == other)).any()]
-        if not candidates:
-            below += int(nucleus.sum())
-            continue
-        jaccard = [
-            (nucleus & (prediction == other)).sum() / (nucleus | (prediction == other)).sum() for other in candidates
-        ]
-        best = candidates[int(np.argmax(jaccard))]
-        above += int((nucleus & (prediction == best)).sum())
-        below += int((nucleus | (prediction == best)).sum())
-        used.add(best)
-    below += sum(int((prediction == other).sum()) for other in predicted if other not in used)
-    return above / below if below else 1.0
-
-
 label_images = arrays(np.int32, (5, 6), elements=st.sampled_from([0, 1, 2, 5, 9]))
 
 
 @given(label_images, label_images)
 def test_aji_equals_the_algorithm_as_written(reference: Labels, prediction: Labels) -> None:
-    assert aji(find_overlaps(reference, prediction)) == pytest.approx(slow_aji(reference, prediction), abs=1e-12)
+    wanted = slow.aji(reference, prediction, slow.iou_table(reference, prediction))
+    assert aji(find_overlaps(reference, prediction)).index == pytest.approx(wanted, abs=1e-12)
+
+
+def test_scores_of_200_pairs_equal_those_written_from_the_papers() -> None:
+    for seed in range(200):
+        reference, prediction = slow.random_pair(np.random.default_rng(seed))
+        overlaps = find_overlaps(reference, prediction)
+        quality = panoptic_quality(overlaps)
+        ours = slow.SlowScores(
+            aji=aji(overlaps).index,
+            aji_plus=aji_plus(overlaps).index,
+            pq=quality.pq,
+            dq=quality.dq,
+            ap=detections(overlaps).average_precision,
+        )
+        assert astuple(ours) == pytest.approx(astuple(slow.score(reference, prediction)), abs=1e-12), seed
+
+
+def test_pooling_adds_up_what_two_images_count() -> None:
+    random = np.random.default_rng(5)
+    pairs = [slow.random_pair(random) for _ in range(2)]
+    height = max(reference.shape[0] for reference, _ in pairs)
+
+    def beside(images: list[Labels]) -> Labels:
+        shifted = [np.where(image, image + 1000 * number, 0) for number, image in enumerate(images)]
+        return np.hstack([np.pad(image, ((0, height - len(image)), (0, 1))) for image in shifted]).astype(np.int32)
+
+    together = find_overlaps(beside([one for one, _ in pairs]), beside([other for _, other in pairs]))
+    apart = [find_overlaps(*pair) for pair in pairs]
+    for count in (aji, aji_plus, detections):
+        assert count(apart[0]) + count(apart[1]) == count(together)  # type: ignore[operator] # of one kind
+    pooled, whole = panoptic_quality(apart[0]) + panoptic_quality(apart[1]), panoptic_quality(together)
+    assert (pooled.tp, pooled.fp, pooled.fn) == (whole.tp, whole.fp, whole.fn)
+    assert pooled.iou_sum == pytest.approx(whole.iou_sum)
 
 
 @given(label_images, label_images)

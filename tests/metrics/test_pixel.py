@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from monuseg_cli.metrics.pixel import PixelCounts, count_pixels, cross_entropy, soft_dice
+from monuseg_cli.metrics.pixel import PixelCounts, SoftCounts, count_pixels, count_soft
 
 TRUTH = np.array([[True, True, False, False]])
 
@@ -18,7 +18,7 @@ def test_counts_and_ratios_by_hand() -> None:
 def test_perfect_is_exactly_one() -> None:
     counts = count_pixels(TRUTH, TRUTH)
     assert (counts.accuracy, counts.precision, counts.recall, counts.f1, counts.iou) == (1, 1, 1, 1, 1)
-    assert soft_dice(TRUTH, TRUTH.astype(np.float32)) == 1
+    assert count_soft(TRUTH, TRUTH.astype(np.float32)).dice() == 1
 
 
 def test_empty_against_empty_is_one_and_against_something_zero() -> None:
@@ -35,16 +35,26 @@ def test_counts_add_up() -> None:
 
 def test_soft_dice_by_hand() -> None:
     probability = np.array([[0.8, 0.6, 0.4, 0.2]], dtype=np.float64)
-    assert soft_dice(TRUTH, probability) == pytest.approx((2 * 1.4 + 1) / (2.0 + 2 + 1))
+    assert count_soft(TRUTH, probability).dice() == pytest.approx((2 * 1.4 + 1) / (2.0 + 2 + 1))
 
 
 def test_cross_entropy_by_hand_and_at_certainty() -> None:
-    assert cross_entropy(TRUTH, np.full((1, 4), 0.5)) == pytest.approx(math.log(2))
-    wrong = cross_entropy(TRUTH, (~TRUTH).astype(np.float64))
+    assert count_soft(TRUTH, np.full((1, 4), 0.5)).cross_entropy == pytest.approx(math.log(2))
+    wrong = count_soft(TRUTH, (~TRUTH).astype(np.float64)).cross_entropy
     assert wrong == pytest.approx(-math.log(1e-7), rel=1e-6)
-    assert math.isnan(cross_entropy(np.zeros((0, 0), dtype=bool), np.zeros((0, 0))))
+    assert math.isnan(count_soft(np.zeros((0, 0), dtype=bool), np.zeros((0, 0))).cross_entropy)
 
 
 def test_different_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"shape \(1, 4\)"):
         count_pixels(TRUTH, TRUTH.T)
+    with pytest.raises(ValueError, match=r"shape \(1, 4\)"):
+        count_soft(TRUTH, np.zeros((4, 1)))
+
+
+def test_soft_counts_add_up() -> None:
+    probability = np.array([[0.8, 0.6, 0.4, 0.2]], dtype=np.float64)
+    both = count_soft(np.hstack([TRUTH, TRUTH]), np.hstack([probability, probability]))
+    one = count_soft(TRUTH, probability)
+    assert (one + one).dice() == pytest.approx(both.dice())
+    assert (one + SoftCounts()).cross_entropy == both.cross_entropy

@@ -1,61 +1,183 @@
 """``monuseg evaluate``."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from monuseg_cli.cli.console import Session, command, table
+from monuseg_cli.dataset.catalog import KumarSplit
+from monuseg_cli.errors import InputError
 from monuseg_cli.models.devices import Device
 
-_SHOWN = ("loss", "accuracy", "soft_dice", "f1", "iou", "precision", "recall", "aji", "pq")
+if TYPE_CHECKING:
+    from monuseg_cli.evaluation.evaluate import EvaluateConfig, EvaluateResult, Evaluation
+
+_CASES = "Cases"
+_FOLDERS = "Other tools' output"
 
 
-@command(example="monuseg evaluate unet-se --split val --overlays")
+@command(example="monuseg evaluate unet-se unet --split val")
 def evaluate(
     session: Session,
-    model: Annotated[str, typer.Argument(metavar="RUN|WEIGHTS", help="A run's name or folder, or a weights file.")],
-    split: Annotated[
-        Literal["val", "test", "train"],
-        typer.Option(help="The model's validation cases, the 14 test cases, or its train cases."),
-    ] = "val",
-    include_train: Annotated[
-        bool, typer.Option("--include-train", help="Also score cases that the model was trained on, marked with *.")
-    ] = False,
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN|WEIGHTS...]", help="Runs or weights files; each is compared with the first."),
+    ] = None,
+    protocol: Annotated[
+        Literal["image", "notebook"],
+        typer.Option(help="Whole images with blended tiles, or the baseline's windows of 256 px, four figures."),
+    ] = "image",
     overlays: Annotated[
         bool, typer.Option("--overlays", help="Also write images with outlines: reference yellow, prediction green.")
     ] = False,
     output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Folder.", show_default="beside the weights"),
+        Path | None, typer.Option("-o", "--output", help="Folder.", show_default="beside the weights")
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
+    split: Annotated[
+        Literal["val", "test", "train"] | None,
+        typer.Option(
+            help="The models' validation cases, the 14 test cases, or their train cases.",
+            show_default="val",
+            rich_help_panel=_CASES,
+        ),
+    ] = None,
+    fold: Annotated[int | None, typer.Option(help="A fold's validation cases.", rich_help_panel=_CASES)] = None,
+    kumar: Annotated[
+        KumarSplit | None, typer.Option(help="A part of the split of Kumar et al. 2017.", rich_help_panel=_CASES)
+    ] = None,
+    cases: Annotated[
+        str | None,
+        typer.Option(metavar="ID,ID...", help="These; a part of an id is enough.", rich_help_panel=_CASES),
+    ] = None,
+    include_train: Annotated[
+        bool,
+        typer.Option(
+            "--include-train",
+            help="Also score cases that a model was trained on, marked with *.",
+            rich_help_panel=_CASES,
+        ),
+    ] = False,
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of masks or label images to score; may be repeated.", rich_help_panel=_FOLDERS),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the true ones: PNG, TIFF, NPY or Aperio XML.", rich_help_panel=_FOLDERS),
+    ] = None,
 ) -> None:
-    """Score a model on whole images: per image, per organ, and the mean over images."""
+    """Score models, or any folder of predictions: per image, per organ, and the mean with its interval."""
+    from monuseg_cli.evaluation.cases import CaseChoice
     from monuseg_cli.evaluation.evaluate import EvaluateConfig
     from monuseg_cli.evaluation.evaluate import evaluate as run
+    from monuseg_cli.evaluation.folders import FoldersConfig, evaluate_folders
 
-    weights = session.home.find_weights(model)
-    config = EvaluateConfig(session.home, weights, split, include_train, overlays, output, device)
-    result = run(config, session.progress)
-    rows = table("", "organ", *(name.replace("_", " ") for name in _SHOWN))
+    if bool(models) == bool(predictions) or bool(predictions) != bool(reference):
+        message = "name one or more models, or give --predictions and --reference"
+        raise InputError(message)
+    if predictions and reference:
+        _show(session, evaluate_folders(FoldersConfig(tuple(predictions), reference, output), session.progress))
+        return
+    choice = CaseChoice(split, fold, kumar, tuple(cases.split(",")) if cases else ())
+    weights = tuple(session.home.find_weights(model) for model in models or ())
+    config = EvaluateConfig(session.home, weights, choice, include_train, overlays, output, device)
+    if protocol == "notebook":
+        _show_notebook(session, config)
+    else:
+        _show(session, run(config, session.progress))
+
+
+def _show(session: Session, result: "EvaluateResult") -> None:
+    if len(result.evaluations) > 1:
+        _show_comparison(session, result)
+        return
+    (evaluation,) = result.evaluations
+    lines: list[str | Table] = [_image_table(evaluation)]
+    if any(image.trained_on for image in evaluation.images):
+        lines.append("* the model was trained on this case")
+    seconds = "  ".join(f"{name} {value:.1f}" for name, value in evaluation.seconds.items())
+    then = None
+    if evaluation.card:
+        lines.append(f"Model: {evaluation.weights} ({evaluation.card.architecture}, epoch {evaluation.card.epoch})")
+        then = f"predict IMAGE -o mask.png --model {shlex.quote(evaluation.name)}"
+    lines.append(f"Seconds: {seconds}")
+    if evaluation.folder:
+        lines.append(f"Scores: {evaluation.folder / 'scores.csv'}, scores.md and scores.json")
+    session.show(result, *lines, then=then)
+
+
+def _image_table(evaluation: "Evaluation") -> Table:
+    from monuseg_cli.evaluation.tables import TITLES, show, shown_scores
+
+    summary = evaluation.summary
+    names = shown_scores(summary.mean)
+    rows = table("", "organ", *(TITLES[name] for name in names))
     rows.columns[1].justify = "left"
 
-    def add(label: str, organ: str, scores: object) -> None:
-        rows.add_row(label, organ, *(f"{getattr(scores, name):.4f}" for name in _SHOWN))
+    def add(label: str, organ: str, scores: object, style: str = "") -> None:
+        rows.add_row(label, organ, *(show(getattr(scores, name)) for name in names), style=style)
 
-    for image in result.images:
+    for image in evaluation.images:
         add(f"{image.case_id}{' *' if image.trained_on else ''}", image.organ, image.scores)
-    for organ, (images, scores) in result.organs.items():
-        add(f"mean of {images}", organ, scores)
-    add(f"mean over {len(result.images)} images", "", result.mean)
-    marked = ["* the model was trained on this case"] if any(image.trained_on for image in result.images) else []
-    session.show(
-        result,
-        rows,
-        *marked,
-        f"Model: {weights} ({result.card.architecture}, epoch {result.card.epoch})",
-        f"Scores: {result.folder / 'scores.csv'} and scores.json",
-        then=f"predict IMAGE -o mask.png --model {shlex.quote(model)}",
+    for organ, of_organ in evaluation.organs.items():
+        add(f"mean of {of_organ.images}", organ, of_organ.mean)
+    add(f"mean over {summary.images} images", "", summary.mean, style="bold")
+    add("  95 % interval, low", "", summary.low)
+    add("  95 % interval, high", "", summary.high)
+    add("pooled", "", summary.pooled)
+    return rows
+
+
+def _show_comparison(session: Session, result: "EvaluateResult") -> None:
+    from monuseg_cli.evaluation.tables import TITLES, is_best, show, shown_scores
+
+    summaries = [evaluation.summary for evaluation in result.evaluations]
+    means = [summary.mean for summary in summaries]
+    first = result.evaluations[0].name
+    rows = table(
+        "mean over images",
+        *(evaluation.name for evaluation in result.evaluations),
+        *(f"{difference.name} less {first}" for difference in result.differences),
     )
+    for name in shown_scores(*means):
+        cells = []
+        for summary in summaries:
+            low, high = (show(getattr(end, name)) for end in (summary.low, summary.high))
+            best = is_best(name, summary.mean, means)
+            mean = f"{show(getattr(summary.mean, name))}{'*' if best else ' '}"
+            cells.append(Text(f"{mean} {low}-{high}", style="bold" if best else ""))
+        for difference in result.differences:
+            mean, low, high = (getattr(part, name) for part in (difference.mean, difference.low, difference.high))
+            cells.append(Text(f"{mean:+.4f} {low:+.4f} to {high:+.4f}"))
+        rows.add_row(TITLES[name], *cells)
+    count = f"{summaries[0].images} images ({result.evaluations[0].cases})"
+    trained = _trained_on([sum(image.trained_on for image in one.images) for one in result.evaluations])
+    notes = f"{count}; intervals of 95 % by a bootstrap over cases; * best{trained}"
+    folders = [f"Scores: {one.folder}" for one in result.evaluations if one.folder]
+    session.show(result, rows, notes, *folders)
+
+
+def _show_notebook(session: Session, config: "EvaluateConfig") -> None:
+    from monuseg_cli.evaluation.evaluate import evaluate_as_notebook
+
+    result = evaluate_as_notebook(config, session.progress)
+    rows = table("windows of 256 px, as the notebooks", "loss", "accuracy", "soft Dice", "F1", "windows", "images")
+    for one in result.evaluations:
+        scores = one.scores
+        figures = [f"{value:.4f}" for value in (scores.loss, scores.accuracy, scores.soft_dice, scores.f1)]
+        label = f"{one.name} on {one.cases}{' *' if one.trained_on else ''}"
+        rows.add_row(label, *figures, str(scores.windows), str(one.images))
+    marked = (
+        ["* the model was trained on some of these cases"] if any(one.trained_on for one in result.evaluations) else []
+    )
+    session.show(result, rows, *marked)
+
+
+def _trained_on(counts: Sequence[int]) -> str:
+    return f"; trained on {', '.join(map(str, counts))} of these cases" if any(counts) else ""

@@ -12,6 +12,7 @@ from typing import Literal
 from monuseg_cli.errors import InputError
 
 Split = Literal["train", "test"]
+KumarSplit = Literal["train", "same-organ", "other-organ"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 
 LICENCE = "CC BY-NC-SA 4.0"
@@ -145,3 +146,31 @@ def validation_fold(fold: int) -> tuple[str, ...]:
         message = f"there is no fold {fold}; --fold takes {FOLDS[0]} to {FOLDS[-1]}"
         raise InputError(message)
     return tuple(entry.case_id for entry in CATALOG.values() if entry.fold == fold)
+
+
+# Kumar et al. 2017, table II: of the organs with six cases each two are the same-organ test set.
+_KUMAR_SAME_ORGAN = (
+    "TCGA-E2-A1B5",
+    "TCGA-E2-A14V",
+    "TCGA-B0-5698",
+    "TCGA-B0-5710",
+    "TCGA-21-5784",
+    "TCGA-21-5786",
+    "TCGA-CH-5767",
+    "TCGA-G9-6362",
+)
+_KUMAR_OTHER_ORGANS = ("bladder", "colon", "stomach")
+
+
+def kumar_split(name: KumarSplit) -> tuple[str, ...]:
+    """List the ids of a part of the split by which Kumar et al. 2017 divided the 30 train cases of today.
+
+    16 cases to train on, 8 to test on of the same organs, and 6 of other organs.
+    """
+    parts: dict[str, list[str]] = {"train": [], "same-organ": [], "other-organ": []}
+    for case_id in train_set(30):
+        if CATALOG[case_id].organ in _KUMAR_OTHER_ORGANS:
+            parts["other-organ"].append(case_id)
+        else:
+            parts["same-organ" if case_id.startswith(_KUMAR_SAME_ORGAN) else "train"].append(case_id)
+    return tuple(parts[name])

@@ -1,32 +1,37 @@
-"""Images and a model -> scores."""
+"""Images and models -> scores."""
 
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from monuseg_cli.atomic import write_json, write_text
-from monuseg_cli.dataset.catalog import Split
+from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
 from monuseg_cli.dataset.config import MasksConfig
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels
 from monuseg_cli.dataset.prepare import prepare_masks
-from monuseg_cli.errors import ContaminationError, InputError
-from monuseg_cli.evaluation.report import scores_csv
-from monuseg_cli.evaluation.scores import ImageScores, Scores, mean_scores, score_image, scores_per_organ
+from monuseg_cli.errors import InputError
+from monuseg_cli.evaluation.cases import CaseChoice, choose_cases
+from monuseg_cli.evaluation.compare import Difference, compare
+from monuseg_cli.evaluation.notebook import NotebookScores, WindowCounts, count_windows, score_windows
+from monuseg_cli.evaluation.scores import ImageScores, Summary, count_image, summarise, summarise_organs
+from monuseg_cli.evaluation.tables import scores_csv, scores_markdown
 from monuseg_cli.images import read_image
 from monuseg_cli.models.devices import Device, pick_device, place
-from monuseg_cli.models.weights import Card, load_model
+from monuseg_cli.models.weights import Card, load_model, read_card
 from monuseg_cli.nuclei import separate
 from monuseg_cli.outlines import GREEN, YELLOW, draw_outlines
 from monuseg_cli.paths import Home
 from monuseg_cli.prediction.engine import predict_probability
 from monuseg_cli.prediction.writers import write_picture
 from monuseg_cli.progress import SILENT, Progress
-
-EvaluationSplit = Literal["val", "test", "train"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +42,24 @@ class EvaluateConfig:
     ----------
     home : Home
         Where the data set is.
-    weights : Path
-        Weights file of the model.
-    split : {"val", "test", "train"}
-        The model's own validation cases, the 14 test cases, or the cases that it was trained on.
+    weights : tuple of Path
+        Weights files of the models; each is compared with the first.
+    choice : CaseChoice
+        The cases.
     include_train : bool
-        Also evaluate on cases that the model was trained on; they are marked.
+        Also evaluate on cases that a model was trained on; they are marked.
     overlays : bool
         Also write each image with the reference's outlines (yellow) and the prediction's (green).
     output : Path, optional
-        Folder for the results. None: ``evaluation/WEIGHTS-SPLIT`` beside the weights.
+        Folder for the results; of several models, for a folder of each. None: ``evaluation/WEIGHTS-CASES`` beside the
+        weights.
     device : {"auto", "cpu", "cuda", "mps"}
         Where to compute.
     """
 
     home: Home
-    weights: Path
-    split: EvaluationSplit = "val"
+    weights: tuple[Path, ...]
+    choice: CaseChoice = field(default_factory=CaseChoice)
     include_train: bool = False
     overlays: bool = False
     output: Path | None = None
@@ -61,34 +67,85 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluateResult:
-    """Scores of every image, over organs and over all, and where they were written.
+class Evaluation:
+    """The scores of one system, and where they were written.
 
     Parameters
     ----------
-    folder : Path
-        Holds ``scores.csv``, ``scores.json`` and, if asked for, ``overlays``.
-    weights : Path
-        Weights file of the model.
-    split : {"val", "test", "train"}
-        What was evaluated on.
-    card : Card
+    name : str
+        What was evaluated: a run's name, or a folder.
+    cases : str
+        On what: ``"val"``, ``"test"``, ``"fold-2"`` ...
+    folder : Path or None
+        Holds ``scores.csv``, ``scores.md``, ``scores.json`` and, if asked for, ``overlays``; None where nothing was
+        written.
+    weights : Path or None
+        Weights file of the model; None for a folder of predictions.
+    card : Card or None
         The model's.
     images : tuple of ImageScores
         In order of case id.
-    organs : dict
-        Organ to number of images and mean over them.
-    mean : Scores
-        Mean over images.
+    organs : dict of str to Summary
+        Over the images of each organ.
+    summary : Summary
+        Over all images.
+    seconds : dict of str to float
+        Where the time went, over all images: ``read``, ``network``, ``separate``, ``score``, ``write``.
     """
 
-    folder: Path
-    weights: Path
-    split: EvaluationSplit
-    card: Card
+    name: str
+    cases: str
+    folder: Path | None
+    weights: Path | None
+    card: Card | None
     images: tuple[ImageScores, ...]
-    organs: dict[str, tuple[int, Scores]]
-    mean: Scores
+    organs: dict[str, Summary]
+    summary: Summary
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateResult:
+    """Evaluations of one or more systems on the same images, and how each differs from the first."""
+
+    evaluations: tuple[Evaluation, ...]
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotebookEvaluation:
+    """A model's scores under the protocol of the baseline's notebooks."""
+
+    name: str
+    cases: str
+    weights: Path
+    card: Card
+    images: int
+    scores: NotebookScores
+    trained_on: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotebookResult:
+    """Evaluations of one or more models under the notebooks' protocol."""
+
+    evaluations: tuple[NotebookEvaluation, ...]
+
+
+class Stopwatch:
+    """Adds up where time goes, by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def on(self, name: str) -> Iterator[None]:
+        """Count the time of the body."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
 
 def evaluate(config: EvaluateConfig, progress: Progress = SILENT) -> EvaluateResult:
@@ -99,69 +156,163 @@ def evaluate(config: EvaluateConfig, progress: Progress = SILENT) -> EvaluateRes
     Raises
     ------
     ContaminationError
-        If the model was trained on one of the cases and `include_train` is not set.
+        If a model was trained on one of the cases and `include_train` is not set.
     MissingError
-        If the data set or the weights are not there.
+        If the data set, a case or the weights are not there.
     InputError
-        If the weights cannot be used, or the split has no case.
+        If the weights cannot be used, or the choice leaves no case, or differs between the models.
     OutputError
         If the results cannot be written.
     """
     device = pick_device(config.device)
-    model, card = load_model(config.weights)
-    place(model, device)
+    dataset, cases = _prepare(config, progress)
+    evaluations = [_evaluate_model(config, weights, dataset, cases, device, progress) for weights in config.weights]
+    return EvaluateResult(tuple(evaluations), compare_all(evaluations))
+
+
+def compare_all(evaluations: Sequence[Evaluation]) -> tuple[Difference, ...]:
+    """Compare every evaluation but the first with the first, image by image."""
+    first, *others = evaluations
+    return tuple(compare(other.name, other.images, first.images) for other in others)
+
+
+def evaluate_as_notebook(config: EvaluateConfig, progress: Progress = SILENT) -> NotebookResult:
+    """Score models window by window, as the baseline's notebooks did; see `monuseg_cli.evaluation.notebook`.
+
+    Nothing is written.
+
+    Raises
+    ------
+    MonusegError
+        As `evaluate` does.
+    """
+    device = pick_device(config.device)
+    dataset, cases = _prepare(config, progress)
+    evaluations = []
+    for weights in config.weights:
+        model, card = load_model(weights)
+        place(model, device)
+        windows: list[WindowCounts] = []
+        with progress.task(config.home.name_of_weights(weights), len(cases), "images") as task:
+            for case in cases:
+                pixels, reference = _read_case(dataset, case)
+                windows += count_windows(pixels, reference, model, card, device)
+                task.advance()
+        evaluations.append(
+            NotebookEvaluation(
+                name=config.home.name_of_weights(weights),
+                cases=config.choice.name,
+                weights=weights,
+                card=card,
+                images=len(cases),
+                scores=score_windows(windows),
+                trained_on=sum(case.case_id in card.train_cases for case in cases),
+            )
+        )
+    return NotebookResult(tuple(evaluations))
+
+
+def _prepare(config: EvaluateConfig, progress: Progress) -> tuple[Dataset, tuple[Case, ...]]:
+    if not config.weights:
+        message = "no model to evaluate"
+        raise InputError(message)
+    cards = {weights: read_card(weights) for weights in config.weights}
     dataset = Dataset.load(config.home.dataset)
-    cases = _choose_cases(config, dataset, card)
-    splits: dict[Split, None] = {case.split: None for case in cases}
-    prepare_masks(MasksConfig(dataset.root, tuple(splits)), progress)
-    folder = config.output or config.weights.parent / "evaluation" / f"{config.weights.stem}-{config.split}"
+    cases = choose_cases(dataset, config.choice, cards, config.include_train)
+    prepare_masks(MasksConfig(dataset.root, tuple({case.split: None for case in cases})), progress)
+    return dataset, cases
+
+
+def _read_case(dataset: Dataset, case: Case) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    pixels, _ = read_image(dataset.image_path(case))
+    return pixels, read_labels(labels_path(dataset.root, case.case_id))
+
+
+def _evaluate_model(
+    config: EvaluateConfig,
+    weights: Path,
+    dataset: Dataset,
+    cases: Sequence[Case],
+    device: torch.device,
+    progress: Progress,
+) -> Evaluation:
+    model, card = load_model(weights)
+    place(model, device)
+    name = config.home.name_of_weights(weights)
+    folder = _folder(config, weights)
+    overlays = folder / "overlays" if config.overlays else None
+    watch = Stopwatch()
     images = []
-    with progress.task(f"evaluate on {config.split}", len(cases), "images") as task:
+    with progress.task(name, len(cases), "images") as task:
         for case in cases:
             task.status(case.case_id)
-            images.append(_evaluate_case(dataset, case, model, card, device, folder if config.overlays else None))
+            images.append(_evaluate_case(dataset, case, model, card, device, overlays, watch))
             task.advance()
-    result = EvaluateResult(
+    return finish(name, config.choice.name, images, watch, folder=folder, weights=weights, card=card)
+
+
+def finish(
+    name: str,
+    cases: str,
+    images: Sequence[ImageScores],
+    watch: Stopwatch,
+    *,
+    folder: Path | None,
+    weights: Path | None = None,
+    card: Card | None = None,
+) -> Evaluation:
+    """Bring the scores of images together, and write them to `folder` if there is one.
+
+    Raises
+    ------
+    OutputError
+        If they cannot be written.
+    """
+    evaluation = Evaluation(
+        name=name,
+        cases=cases,
         folder=folder,
-        weights=config.weights,
-        split=config.split,
+        weights=weights,
         card=card,
         images=tuple(images),
-        organs=scores_per_organ(images),
-        mean=mean_scores(images),
+        organs=summarise_organs(images),
+        summary=summarise(images),
+        seconds=watch.seconds,
     )
-    write_json(folder / "scores.json", asdict(result))
-    write_text(folder / "scores.csv", scores_csv(result.images, result.organs, result.mean))
-    return result
+    if folder is not None:
+        write_json(folder / "scores.json", asdict(evaluation))
+        tables = (evaluation.images, evaluation.organs, evaluation.summary)
+        write_text(folder / "scores.csv", scores_csv(*tables))
+        write_text(folder / "scores.md", scores_markdown(*tables))
+    return evaluation
 
 
-def _choose_cases(config: EvaluateConfig, dataset: Dataset, card: Card) -> tuple[Case, ...]:
-    if config.split == "test":
-        cases = dataset.of_split("test")
-    else:
-        cases = dataset.select(card.val_cases if config.split == "val" else card.train_cases)
-    if not cases:
-        message = f"{config.weights} has no {config.split} cases"
-        raise InputError(message)
-    trained_on = [case.case_id for case in cases if case.case_id in card.train_cases]
-    if trained_on and not config.include_train:
-        message = (
-            f"{config.weights} was trained on {len(trained_on)} of these {len(cases)} cases (the first: "
-            f"{trained_on[0]}), so the scores would flatter it; --include-train scores them all the same, marked"
-        )
-        raise ContaminationError(message)
-    return cases
+def _folder(config: EvaluateConfig, weights: Path) -> Path:
+    if config.output is None:
+        return weights.parent / "evaluation" / f"{weights.stem}-{config.choice.name}"
+    return config.output if len(config.weights) == 1 else config.output / f"{weights.parent.name}-{weights.stem}"
 
 
 def _evaluate_case(
-    dataset: Dataset, case: Case, model: nn.Module, card: Card, device: torch.device, overlays: Path | None
+    dataset: Dataset,
+    case: Case,
+    model: nn.Module,
+    card: Card,
+    device: torch.device,
+    overlays: Path | None,
+    watch: Stopwatch,
 ) -> ImageScores:
-    pixels, _ = read_image(dataset.image_path(case))
-    reference = read_labels(labels_path(dataset.root, case.case_id))
-    maps = predict_probability(pixels, model, card, device)
-    labels = separate(maps, card.classes, threshold=card.threshold, min_area_um2=card.min_area_um2, mpp=card.mpp)
+    with watch.on("read"):
+        pixels, reference = _read_case(dataset, case)
+    with watch.on("network"):
+        maps = predict_probability(pixels, model, card, device)
+    with watch.on("separate"):
+        labels = separate(maps, card.classes, threshold=card.threshold, min_area_um2=card.min_area_um2, mpp=card.mpp)
     if overlays is not None:
-        both = draw_outlines(draw_outlines(pixels, reference, YELLOW), labels, GREEN)
-        write_picture(overlays / "overlays" / f"{case.case_id}.png", both)
-    scores = score_image(reference, maps[0], labels)
-    return ImageScores(case.case_id, case.organ, case.case_id in card.train_cases, scores)
+        with watch.on("write"):
+            both = draw_outlines(draw_outlines(pixels, reference, YELLOW), labels, GREEN)
+            write_picture(overlays / f"{case.case_id}.png", both)
+    with watch.on("score"):
+        counts = count_image(reference, labels, maps[0])
+        organ = "" if case.organ == UNKNOWN_ORGAN else case.organ
+        return ImageScores(case.case_id, organ, case.case_id in card.train_cases, counts, counts.scores())

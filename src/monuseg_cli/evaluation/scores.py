@@ -1,47 +1,115 @@
-"""The scores of one image, and how they are brought together."""
+"""Scores from counts: of one image, pooled over several, and as a mean with its interval."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monuseg_cli.metrics.instance import aji, find_overlaps, panoptic_quality
-from monuseg_cli.metrics.pixel import count_pixels, cross_entropy, soft_dice
+from monuseg_cli.metrics.instance import (
+    Detections,
+    JaccardSums,
+    PanopticQuality,
+    aji,
+    aji_plus,
+    detections,
+    find_overlaps,
+    panoptic_quality,
+)
+from monuseg_cli.metrics.pixel import PixelCounts, SoftCounts, count_pixels, count_soft
+
+RESAMPLES = 10_000
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Every score of a prediction against its reference; also of a mean of several.
+    """Every score of a prediction against its reference, or of a mean of several.
 
     Parameters
     ----------
-    loss : float
-        Mean binary cross-entropy of the probabilities.
+    loss : float or None
+        Mean binary cross-entropy of the probabilities; None where there are none.
     accuracy : float
         Share of pixels that are right.
-    soft_dice : float
-        Dice of the probabilities, smooth 1.
+    soft_dice : float or None
+        Dice of the probabilities, smooth 1; None where there are none.
     f1, iou, precision, recall : float
         Of the mask, pixel by pixel; F1 is the hard Dice.
     aji : float
         Aggregated Jaccard Index, the official one of Kumar et al. 2017.
+    aji_plus : float
+        AJI+, of a one-to-one matching.
     pq, dq, sq : float
-        Panoptic quality and its factors, detection and segmentation quality; match at IoU > 0.5.
+        Panoptic quality and its factors; match at IoU > 0.5. DQ is the F1 of detection.
+    ap : float
+        Average precision of detection over IoU > 0.5 to > 0.9.
     """
 
-    loss: float
+    loss: float | None
     accuracy: float
-    soft_dice: float
+    soft_dice: float | None
     f1: float
     iou: float
     precision: float
     recall: float
     aji: float
+    aji_plus: float
     pq: float
     dq: float
     sq: float
+    ap: float
+
+    @classmethod
+    def of(cls, value: Callable[[str], float | None]) -> "Scores":
+        """Make scores of a function that gives each by its name; None only where a score may be."""
+        return cls(**{score.name: value(score.name) for score in fields(cls)})  # type: ignore[arg-type] # as said
+
+
+SCORE_NAMES: tuple[str, ...] = tuple(score.name for score in fields(Scores))
+LOWER_IS_BETTER = ("loss",)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Everything that is counted in an image; it adds up over images, and every score follows from it."""
+
+    pixels: PixelCounts = field(default_factory=PixelCounts)
+    soft: SoftCounts | None = field(default_factory=SoftCounts)
+    aji: JaccardSums = field(default_factory=JaccardSums)
+    aji_plus: JaccardSums = field(default_factory=JaccardSums)
+    quality: PanopticQuality = field(default_factory=PanopticQuality)
+    detections: Detections = field(default_factory=Detections)
+
+    def __add__(self, other: "Counts") -> "Counts":
+        """Pool two images."""
+        return Counts(
+            pixels=self.pixels + other.pixels,
+            soft=self.soft + other.soft if self.soft and other.soft else None,
+            aji=self.aji + other.aji,
+            aji_plus=self.aji_plus + other.aji_plus,
+            quality=self.quality + other.quality,
+            detections=self.detections + other.detections,
+        )
+
+    def scores(self) -> Scores:
+        """Give every score."""
+        return Scores(
+            loss=self.soft.cross_entropy if self.soft else None,
+            accuracy=self.pixels.accuracy,
+            soft_dice=self.soft.dice() if self.soft else None,
+            f1=self.pixels.f1,
+            iou=self.pixels.iou,
+            precision=self.pixels.precision,
+            recall=self.pixels.recall,
+            aji=self.aji.index,
+            aji_plus=self.aji_plus.index,
+            pq=self.quality.pq,
+            dq=self.quality.dq,
+            sq=self.quality.sq,
+            ap=self.detections.average_precision,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +119,11 @@ class ImageScores:
     Parameters
     ----------
     case_id, organ : str
-        Which case.
+        Which case; the organ is empty where it is not known.
     trained_on : bool
         Whether the model was trained on it, so that its scores say nothing about new images.
+    counts : Counts
+        What they follow from.
     scores : Scores
         Its scores.
     """
@@ -61,55 +131,107 @@ class ImageScores:
     case_id: str
     organ: str
     trained_on: bool
+    counts: Counts
     scores: Scores
 
 
-def score_image(reference: NDArray[np.int32], probability: NDArray[np.float32], labels: NDArray[np.int32]) -> Scores:
-    """Score one image.
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The scores of several images, brought together.
 
     Parameters
     ----------
-    reference : ndarray of shape (H, W), int32
-        True label image.
-    probability : ndarray of shape (H, W), float32
+    images : int
+        How many.
+    mean : Scores
+        Mean over images, each counting the same.
+    low, high : Scores
+        Ends of the 95 % interval of the mean, by a bootstrap over cases.
+    pooled : Scores
+        Of all pixels and nuclei together.
+    """
+
+    images: int
+    mean: Scores
+    low: Scores
+    high: Scores
+    pooled: Scores
+
+
+def count_image(
+    reference: NDArray[np.int32], labels: NDArray[np.int32], probability: NDArray[np.float32] | None = None
+) -> Counts:
+    """Count one image.
+
+    Parameters
+    ----------
+    reference, labels : ndarray of shape (H, W), int32
+        True and predicted label image; the mask that the hard pixel scores are of is where a label is.
+    probability : ndarray of shape (H, W), float32, optional
         Predicted probabilities, for loss and soft Dice.
-    labels : ndarray of shape (H, W), int32
-        Predicted label image; the mask that the hard scores are of is where a label is.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
     """
     truth = reference > 0
-    counts = count_pixels(truth, labels > 0)
     overlaps = find_overlaps(reference, labels)
-    quality = panoptic_quality(overlaps)
-    return Scores(
-        loss=cross_entropy(truth, probability),
-        accuracy=counts.accuracy,
-        soft_dice=soft_dice(truth, probability),
-        f1=counts.f1,
-        iou=counts.iou,
-        precision=counts.precision,
-        recall=counts.recall,
+    return Counts(
+        pixels=count_pixels(truth, labels > 0),
+        soft=None if probability is None else count_soft(truth, probability),
         aji=aji(overlaps),
-        pq=quality.pq,
-        dq=quality.dq,
-        sq=quality.sq,
+        aji_plus=aji_plus(overlaps),
+        quality=panoptic_quality(overlaps),
+        detections=detections(overlaps),
     )
 
 
-def mean_scores(images: Iterable[ImageScores]) -> Scores:
-    """Average every score over images, each image counting the same.
+def summarise(images: Sequence[ImageScores]) -> Summary:
+    """Bring the scores of images together.
 
     Raises
     ------
     ValueError
         If there is no image.
     """
-    all_scores = [image.scores for image in images]
-    return Scores(*(fmean(getattr(scores, name) for scores in all_scores) for name in Scores.__slots__))
+    total = Counts()
+    for image in images:
+        total = total + image.counts
+    ends = {name: bootstrap([getattr(image.scores, name) for image in images]) for name in SCORE_NAMES}
+    return Summary(
+        images=len(images),
+        mean=Scores.of(lambda name: mean([getattr(image.scores, name) for image in images])),
+        low=Scores.of(lambda name: ends[name][0]),
+        high=Scores.of(lambda name: ends[name][1]),
+        pooled=total.scores(),
+    )
 
 
-def scores_per_organ(images: Iterable[ImageScores]) -> dict[str, tuple[int, Scores]]:
-    """Average every score over the images of each organ; gives the number of images, too."""
+def summarise_organs(images: Iterable[ImageScores]) -> dict[str, Summary]:
+    """Bring the scores of each organ's images together; images of unknown organ are left out."""
     of_organ: dict[str, list[ImageScores]] = {}
     for image in images:
-        of_organ.setdefault(image.organ, []).append(image)
-    return {organ: (len(of_organ[organ]), mean_scores(of_organ[organ])) for organ in sorted(of_organ)}
+        if image.organ:
+            of_organ.setdefault(image.organ, []).append(image)
+    return {organ: summarise(of_organ[organ]) for organ in sorted(of_organ)}
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """Average values; None where one of them is None."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None
+
+
+def bootstrap(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Give the 95 % percentile interval of a mean (Efron, 1979), resampling the values 10,000 times, always the same.
+
+    None where a value is None.
+    """
+    known = np.array([value for value in values if value is not None])
+    if len(known) < len(values):
+        return None, None
+    chosen = np.random.default_rng(0).integers(len(known), size=(RESAMPLES, len(known)))
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.percentile(known[chosen].mean(axis=1), [tail, 100 - tail])
+    return float(low), float(high)

@@ -79,39 +79,70 @@ def count_pixels(reference: NDArray[np.bool_], prediction: NDArray[np.bool_]) ->
     return PixelCounts(tp, predicted - tp, positive - tp, reference.size - positive - predicted + tp)
 
 
-def soft_dice(reference: NDArray[np.bool_], probability: NDArray[np.floating], smooth: float = 1.0) -> float:
-    """Compute Dice on probabilities that are not thresholded.
+@dataclass(frozen=True, slots=True)
+class SoftCounts:
+    """Sums over probabilities from which soft Dice and loss follow; they add up over images.
 
-    (2 sum(p r) + smooth) / (sum(p) + sum(r) + smooth), as in the baseline's notebooks with smooth = 1.
+    Parameters
+    ----------
+    overlap : float
+        Sum of p over the pixels of the reference.
+    total : float
+        Sum of p over all pixels, and number of pixels of the reference.
+    entropy : float
+        Sum of the binary cross-entropy, in nats.
+    pixels : int
+        Number of pixels.
+    """
+
+    overlap: float = 0.0
+    total: float = 0.0
+    entropy: float = 0.0
+    pixels: int = 0
+
+    def __add__(self, other: "SoftCounts") -> "SoftCounts":
+        """Pool the pixels of two images."""
+        return SoftCounts(
+            self.overlap + other.overlap,
+            self.total + other.total,
+            self.entropy + other.entropy,
+            self.pixels + other.pixels,
+        )
+
+    def dice(self, smooth: float = 1.0) -> float:
+        """Give Dice on probabilities that are not thresholded.
+
+        (2 sum(p r) + smooth) / (sum(p) + sum(r) + smooth), as in the baseline's notebooks with smooth = 1, which is
+        added above and below so that empty against empty is 1.
+        """
+        below = self.total + smooth
+        return (2 * self.overlap + smooth) / below if below else 1.0
+
+    @property
+    def cross_entropy(self) -> float:
+        """Mean binary cross-entropy in nats a pixel; NaN where there is no pixel."""
+        return self.entropy / self.pixels if self.pixels else math.nan
+
+
+def count_soft(reference: NDArray[np.bool_], probability: NDArray[np.floating]) -> SoftCounts:
+    """Sum up probabilities against a mask, for soft Dice and for the loss.
 
     Parameters
     ----------
     reference : ndarray, bool
     probability : ndarray of the same shape
-        Within 0..1.
-    smooth : float
-        Added above and below, so that empty against empty is 1.
+        Within 0..1; kept within `PROBABILITY_EPSILON` of 0 and 1 for the loss.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
     """
+    if reference.shape != probability.shape:
+        message = f"a reference of shape {reference.shape} and a probability of shape {probability.shape}"
+        raise ValueError(message)
     overlap = float(probability[reference].sum(dtype=np.float64))
     total = float(probability.sum(dtype=np.float64)) + float(np.count_nonzero(reference))
-    return (2 * overlap + smooth) / (total + smooth) if total + smooth else 1.0
-
-
-def cross_entropy(reference: NDArray[np.bool_], probability: NDArray[np.floating]) -> float:
-    """Compute the mean binary cross-entropy, in nats a pixel, of probabilities kept within `PROBABILITY_EPSILON`.
-
-    Parameters
-    ----------
-    reference : ndarray, bool
-    probability : ndarray of the same shape
-        Within 0..1.
-
-    Returns
-    -------
-    float
-        NaN for arrays without a pixel.
-    """
-    if not reference.size:
-        return math.nan
     likelihood = np.where(reference, probability, 1 - probability).astype(np.float64)
-    return float(-np.log(likelihood.clip(PROBABILITY_EPSILON, 1 - PROBABILITY_EPSILON)).mean())
+    entropy = -np.log(likelihood.clip(PROBABILITY_EPSILON, 1 - PROBABILITY_EPSILON)).sum()
+    return SoftCounts(overlap, total, float(entropy), reference.size)

@@ -112,13 +112,13 @@ class Recipe:
     second_target: SecondTarget = "boundary"
     loss: Loss = "bce+dice"
     epochs: int = 40
-    batch_size: int = 8
+    batch_size: int = 4
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     schedule: Schedule = "cosine"
     plateau_patience: int = 6
     early_stopping: int = 0
-    averaging: float = 0.99
+    averaging: float = 0.995
     flips: bool = True
     warp: float = 0.5
     scale: float = 0.25

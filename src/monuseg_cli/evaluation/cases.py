@@ -1,0 +1,129 @@
+"""Which cases are evaluated on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from monuseg_cli.dataset.catalog import KumarSplit, kumar_split, validation_fold
+from monuseg_cli.dataset.manifest import Case, Dataset
+from monuseg_cli.errors import ContaminationError, InputError, MissingError
+from monuseg_cli.models.weights import Card
+
+EvaluationSplit = Literal["val", "test", "train"]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseChoice:
+    """A way to name cases; one of them is given, or none for the models' own validation cases.
+
+    Parameters
+    ----------
+    split : {"val", "test", "train"}, optional
+        The models' own validation cases, the 14 test cases, or the cases that they were trained on.
+    fold : int, optional
+        The validation cases of a fold, 1 to 5.
+    kumar : {"train", "same-organ", "other-organ"}, optional
+        A part of the split of Kumar et al. 2017.
+    cases : tuple of str
+        Case ids, or parts of them that only one has.
+    """
+
+    split: EvaluationSplit | None = None
+    fold: int | None = None
+    kumar: KumarSplit | None = None
+    cases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that at most one way is used.
+
+        Raises
+        ------
+        InputError
+            If several are.
+        """
+        if sum(map(bool, (self.split, self.fold is not None, self.kumar, self.cases))) > 1:
+            message = "--split, --fold, --kumar and --cases each name the cases; give one of them"
+            raise InputError(message)
+
+    @property
+    def name(self) -> str:
+        """A name for files and tables."""
+        if self.fold is not None:
+            return f"fold-{self.fold}"
+        if self.kumar:
+            return f"kumar-{self.kumar}"
+        return "cases" if self.cases else self.split or "val"
+
+
+def choose_cases(
+    dataset: Dataset, choice: CaseChoice, cards: Mapping[Path, Card], include_train: bool
+) -> tuple[Case, ...]:
+    """List the cases that all models are scored on, in order of case id.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Where they are.
+    choice : CaseChoice
+        Which.
+    cards : mapping of Path to Card
+        The models', by weights file.
+    include_train : bool
+        Allow cases that a model was trained on.
+
+    Raises
+    ------
+    MissingError
+        If a case is not there.
+    InputError
+        If no case is left, the models' own cases differ, or part of a case id is not of one case.
+    ContaminationError
+        If a model was trained on one of them, unless `include_train`.
+    """
+    cases = _chosen(dataset, choice, cards)
+    for weights, card in cards.items():
+        seen = [case.case_id for case in cases if case.case_id in card.train_cases]
+        if seen and not include_train:
+            message = (
+                f"{weights} was trained on {len(seen)} of these {len(cases)} cases (the first: {seen[0]}), so the "
+                "scores would flatter it; --include-train scores them all the same, marked"
+            )
+            raise ContaminationError(message)
+    return cases
+
+
+def _chosen(dataset: Dataset, choice: CaseChoice, cards: Mapping[Path, Card]) -> tuple[Case, ...]:
+    if choice.cases:
+        return dataset.select([_find_case(dataset, part) for part in choice.cases])
+    if choice.fold is not None:
+        return dataset.select(validation_fold(choice.fold))
+    if choice.kumar:
+        return dataset.select(kumar_split(choice.kumar))
+    if choice.split == "test":
+        return dataset.of_split("test")
+    own = {weights: card.train_cases if choice.split == "train" else card.val_cases for weights, card in cards.items()}
+    (first, wanted), *others = own.items()
+    for weights, cases in others:
+        if set(cases) != set(wanted):
+            message = (
+                f"{weights} and {first} have other {choice.name} cases; name common ones with --split test, --fold, "
+                "--kumar or --cases"
+            )
+            raise InputError(message)
+    if not wanted:
+        message = f"{first} has no {choice.name} cases"
+        raise InputError(message)
+    return dataset.select(wanted)
+
+
+def _find_case(dataset: Dataset, part: str) -> str:
+    there = [case.case_id for case in dataset.cases]
+    found = [case_id for case_id in there if part in case_id]
+    if part in there or len(found) == 1:
+        return part if part in there else found[0]
+    if not found:
+        message = f"no case {part!r} in {dataset.root}"
+        raise MissingError(message)
+    message = f"{part!r} is part of {len(found)} case ids: {', '.join(found[:3])}{' ...' if len(found) > 3 else ''}"
+    raise InputError(message)

@@ -1,0 +1,116 @@
+"""Scores -> tables in CSV and Markdown."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+
+from monuseg_cli.evaluation.compare import Difference
+from monuseg_cli.evaluation.scores import LOWER_IS_BETTER, SCORE_NAMES, ImageScores, Scores, Summary
+
+TITLES: Mapping[str, str] = {
+    "loss": "loss",
+    "accuracy": "accuracy",
+    "soft_dice": "soft Dice",
+    "f1": "F1",
+    "iou": "IoU",
+    "precision": "precision",
+    "recall": "recall",
+    "aji": "AJI",
+    "aji_plus": "AJI+",
+    "pq": "PQ",
+    "dq": "DQ",
+    "sq": "SQ",
+    "ap": "AP",
+}
+"""How scores are called in tables. F1 is the hard Dice, DQ the F1 of detection."""
+
+
+def scores_csv(images: Iterable[ImageScores], organs: Mapping[str, Summary], summary: Summary) -> str:
+    """Write scores as a table in CSV.
+
+    A line per image, the mean of each organ, then the mean over images, the ends of its 95 % interval, and all images
+    pooled. The column ``aggregation`` says which a line is; ``images`` of how many images it is.
+    """
+    text = io.StringIO()
+    heading = ["aggregation", "case_id", "organ", "images", "trained_on", *SCORE_NAMES]
+    table = csv.DictWriter(text, heading, lineterminator="\n")
+    table.writeheader()
+    for image in images:
+        row = {"case_id": image.case_id, "organ": image.organ, "images": 1, "trained_on": image.trained_on}
+        table.writerow({"aggregation": "image", **row, **asdict(image.scores)})
+    for organ, of_organ in organs.items():
+        row = {"aggregation": "mean over organ", "organ": organ, "images": of_organ.images}
+        table.writerow({**row, **asdict(of_organ.mean)})
+    for aggregation, scores in (
+        ("mean over images", summary.mean),
+        ("mean over images, 95 % low", summary.low),
+        ("mean over images, 95 % high", summary.high),
+        ("pooled over images", summary.pooled),
+    ):
+        table.writerow({"aggregation": aggregation, "images": summary.images, **asdict(scores)})
+    return text.getvalue()
+
+
+def scores_markdown(images: Sequence[ImageScores], organs: Mapping[str, Summary], summary: Summary) -> str:
+    """Write scores as a table in Markdown: images, means of organs, the mean with its interval, and pooled."""
+    names = shown_scores(summary.mean)
+    rows = []
+    for image in images:
+        mark = " \\*" if image.trained_on else ""
+        rows.append([f"{image.case_id}{mark}", image.organ, *_cells(image.scores, names)])
+    rows += [[f"mean of {of.images}", organ, *_cells(of.mean, names)] for organ, of in organs.items()]
+    rows.append([f"**mean over {summary.images} images**", "", *_cells(summary.mean, names)])
+    ends = [f"{show(getattr(summary.low, name))}-{show(getattr(summary.high, name))}" for name in names]
+    rows.append(["95 % interval of the mean", "", *ends])
+    rows.append(["pooled", "", *_cells(summary.pooled, names)])
+    text = _markdown(["case", "organ", *(TITLES[name] for name in names)], rows)
+    trained = any(image.trained_on for image in images)
+    return text + ("\n\\* the model was trained on this case\n" if trained else "")
+
+
+def comparison_markdown(systems: Sequence[tuple[str, Summary]], differences: Sequence[Difference]) -> str:
+    """Write the means of several systems as a table in Markdown, the best in bold; then differences from the first."""
+    names = shown_scores(*(summary.mean for _, summary in systems))
+    rows = []
+    for system, summary in systems:
+        cells = []
+        for name in names:
+            low, high = (show(getattr(end, name)) for end in (summary.low, summary.high))
+            cell = show(getattr(summary.mean, name))
+            best = is_best(name, summary.mean, [other.mean for _, other in systems])
+            cells.append(f"{f'**{cell}**' if best else cell} ({low}-{high})")
+        rows.append([system, *cells])
+    for difference in differences:
+        cells = [
+            f"{getattr(difference.mean, name):+.4f} ({getattr(difference.low, name):+.4f} to "
+            f"{getattr(difference.high, name):+.4f})"
+            for name in names
+        ]
+        rows.append([f"{difference.name} less {systems[0][0]}", *cells])
+    return _markdown(["mean over images (95 % interval)", *(TITLES[name] for name in names)], rows)
+
+
+def shown_scores(*scores: Scores) -> tuple[str, ...]:
+    """List the scores that all have, in their order."""
+    return tuple(name for name in SCORE_NAMES if all(getattr(one, name) is not None for one in scores))
+
+
+def is_best(name: str, scores: Scores, among: Sequence[Scores]) -> bool:
+    """Tell whether a score is the best of several; of equal ones all are."""
+    best = min if name in LOWER_IS_BETTER else max
+    return bool(getattr(scores, name) == best(getattr(other, name) for other in among))
+
+
+def show(value: float | None) -> str:
+    """Write a score with four decimals; a dash where there is none."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _cells(scores: Scores, names: Sequence[str]) -> list[str]:
+    return [show(getattr(scores, name)) for name in names]
+
+
+def _markdown(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

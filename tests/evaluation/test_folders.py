@@ -1,0 +1,124 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+
+from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.evaluation.folders import FoldersConfig, evaluate_folders, read_label_image
+
+LABELS = np.zeros((40, 50), dtype=np.int32)
+LABELS[2:10, 2:10], LABELS[2:10, 10:18], LABELS[20:30, 30:45] = 5, 9, 70000
+XML = """<Annotations MicronsPerPixel="0.25"><Annotation><Regions>{}</Regions></Annotation></Annotations>"""
+REGION = '<Region Id="1"><Vertices>{}</Vertices></Region>'
+BOXES = ((2, 2, 10, 10), (10, 2, 18, 10), (30, 20, 45, 30))
+
+
+def write_png(path: Path, labels: NDArray[np.int32]) -> None:
+    path.with_suffix(".png").write_bytes(imagecodecs.png_encode(labels.astype(np.uint16)))
+
+
+def write_tiff(path: Path, labels: NDArray[np.int32]) -> None:
+    tifffile.imwrite(path.with_suffix(".tif"), labels, compression="zlib")
+
+
+def write_npy(path: Path, labels: NDArray[np.int32]) -> None:
+    np.save(path.with_suffix(".npy"), labels)
+
+
+def write_xml(path: Path, labels: NDArray[np.int32]) -> None:
+    del labels
+    regions = []
+    for left, top, right, bottom in BOXES:
+        corners = ((left, top), (right, top), (right, bottom), (left, bottom))
+        regions.append(REGION.format("".join(f'<Vertex X="{x}" Y="{y}"/>' for x, y in corners)))
+    path.with_suffix(".xml").write_text(XML.format("".join(regions)))
+
+
+@pytest.mark.parametrize("write_reference", [write_png, write_tiff, write_npy, write_xml])
+@pytest.mark.parametrize("write_prediction", [write_png, write_tiff, write_npy])
+def test_a_perfect_prediction_in_any_format_is_perfect(
+    tmp_path: Path,
+    write_prediction: Callable[[Path, NDArray[np.int32]], None],
+    write_reference: Callable[[Path, NDArray[np.int32]], None],
+) -> None:
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "truth").mkdir()
+    small = np.where(LABELS == 70000, 7, LABELS)
+    for name in ("a", "b"):
+        write_prediction(tmp_path / "ours" / name, small)
+        write_reference(tmp_path / "truth" / name, small)
+    result = evaluate_folders(FoldersConfig((tmp_path / "ours",), tmp_path / "truth", tmp_path / "out"))
+    (evaluation,) = result.evaluations
+    mean = evaluation.summary.mean
+    assert (mean.f1, mean.aji, mean.aji_plus, mean.pq, mean.ap, mean.loss) == (1, 1, 1, 1, 1, None)
+    assert [image.case_id for image in evaluation.images] == ["a", "b"]
+    assert (tmp_path / "out" / "scores.md").is_file()
+
+
+def test_a_mask_is_numbered_and_a_label_image_is_not(tmp_path: Path) -> None:
+    write_npy(tmp_path / "mask", (LABELS > 0) * 255)
+    assert len(np.unique(read_label_image(tmp_path / "mask.npy"))) == 3  # two that touch are one
+    write_npy(tmp_path / "labels", LABELS)
+    np.testing.assert_array_equal(read_label_image(tmp_path / "labels.npy"), LABELS)
+    write_npy(tmp_path / "nothing", LABELS * 0)
+    assert not read_label_image(tmp_path / "nothing.npy").any()
+    np.save(tmp_path / "bool.npy", np.ones((3, 3), dtype=bool))
+    assert (read_label_image(tmp_path / "bool.npy") == 1).all()
+
+
+def test_several_folders_are_compared(tmp_path: Path) -> None:
+    for name, labels in (("truth", LABELS), ("good", LABELS), ("bad", np.where(LABELS == 5, 9, LABELS))):
+        (tmp_path / name).mkdir()
+        write_npy(tmp_path / name / "x", labels)
+    config = FoldersConfig((tmp_path / "good", tmp_path / "bad"), tmp_path / "truth", tmp_path / "out")
+    result = evaluate_folders(config)
+    assert result.differences[0].mean.f1 == 0
+    assert result.differences[0].mean.pq < 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["bad", "good"]
+
+
+def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
+    ours, truth = tmp_path / "ours", tmp_path / "truth"
+
+    def score() -> None:
+        evaluate_folders(FoldersConfig((ours,), truth))
+
+    with pytest.raises(MissingError, match=r"no folder .*truth"):
+        score()
+    truth.mkdir()
+    with pytest.raises(InputError, match=r"nothing to score in .*truth"):
+        score()
+    write_npy(truth / "a", LABELS)
+    write_npy(truth / "b", LABELS)
+    ours.mkdir()
+    write_npy(ours / "a", LABELS)
+    with pytest.raises(InputError, match=r"1 predictions are missing in .*ours, the first: b"):
+        score()
+    write_npy(ours / "b", LABELS[:30])
+    with pytest.raises(InputError, match=r"b.npy is 50x30 pixels, its reference .*b.npy 50x40"):
+        score()
+    write_npy(ours / "c", LABELS)
+    with pytest.raises(InputError, match=r"1 predictions in .*ours have no reference in .*truth, the first: c"):
+        score()
+    write_png(ours / "a", LABELS)
+    with pytest.raises(InputError, match="ours has several files named a; keep one of them"):
+        score()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [
+        (np.zeros((4, 4, 3), dtype=np.uint8), "is one plane of integers"),
+        (np.full((4, 4), 0.5), "holds float64 of shape"),
+        (np.full((4, 4), -1), "holds -1 to -1; labels are 0 to"),
+        (np.array([[object()]]), "Object arrays cannot be loaded"),
+    ],
+)
+def test_files_that_hold_no_labels(tmp_path: Path, pixels: NDArray[np.generic], reason: str) -> None:
+    np.save(tmp_path / "x.npy", pixels, allow_pickle=True)
+    with pytest.raises(InputError, match=reason):
+        read_label_image(tmp_path / "x.npy")
