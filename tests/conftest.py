@@ -32,6 +32,7 @@ RECIPE = Recipe(
     crop_px=48,
     crops_per_patch=1,
     epochs=2,
+    batch_size=8,
     learning_rate=5e-3,
     averaging=0.5,
 )

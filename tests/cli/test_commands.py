@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,7 +98,8 @@ def test_json_is_all_that_is_printed(monuseg: Monuseg, trained_home: Home, tmp_p
     Image.fromarray(draw_tissue(64, seed=2)[0]).save(tmp_path / "a.png")
     assert len(content("masks")["cases"]) == 51  # type: ignore[arg-type] # checked by len
     assert content("patches", "--size", 64, "--stride", 32)["patches"] == 148
-    assert content("evaluate", "unet-se")["mean"]["f1"] > 0  # type: ignore[index] # checked by the index
+    evaluations: Any = content("evaluate", "unet-se")["evaluations"]
+    assert evaluations[0]["summary"]["mean"]["f1"] > 0
     assert content("predict", tmp_path / "a.png", "-o", tmp_path / "m.png", "--model", "unet-se")["failures"] == []
     assert set(content("models")) == {"architectures", "weights"}
     assert content("train", *QUICK)["epochs"] == 1
@@ -118,6 +120,29 @@ def test_train_cases_are_marked_in_the_table(monuseg: Monuseg, trained_home: Hom
     marked = monuseg("evaluate", "unet-se", "--split", "train", "--include-train", "--home", trained_home.root)
     assert marked.stdout.count(" *") >= 24
     assert "* the model was trained on this case" in marked.stdout
+
+
+def test_systems_are_compared_and_other_tools_scored(monuseg: Monuseg, trained_home: Home, tmp_path: Path) -> None:
+    home = ("--home", trained_home.root)
+    last = trained_home.runs / "unet-se" / "last.safetensors"
+    compared = monuseg("evaluate", "unet-se", last, "--device", "cpu", *home)
+    assert compared.exit_code == 0, compared.stderr
+    assert re.search(r"AJI +0\.\d{4}. 0\.\d{4}-0\.\d{4} ", compared.stdout)
+    assert "6 images (val); intervals of 95 %" in compared.stdout
+    notebook = monuseg("evaluate", "unet-se", "--protocol", "notebook", "--device", "cpu", *home)
+    assert notebook.exit_code == 3
+    assert "96x96 pixels, smaller than the protocol's windows of 256" in notebook.stderr
+    predicted = tmp_path / "predicted"
+    images = trained_home.dataset / "test" / "images"
+    assert monuseg("predict", images, "-o", predicted, "--model", "unet-se", "--labels", *home).exit_code == 0
+    annotations = trained_home.dataset / "test" / "annotations"
+    scored = monuseg("evaluate", "--predictions", predicted, "--reference", annotations, "-o", tmp_path / "scores")
+    assert scored.exit_code == 0, scored.stderr
+    assert "mean over 14 images" in scored.stdout
+    assert (tmp_path / "scores" / "scores.csv").is_file()
+    nothing = monuseg("evaluate", "--predictions", predicted)
+    assert nothing.exit_code == 3
+    assert "name one or more models, or give --predictions and --reference" in nothing.stderr
 
 
 def test_models_lists_architectures_weights_and_their_licence(monuseg: Monuseg, trained_home: Home) -> None:
@@ -156,8 +181,10 @@ def test_runs_side_by_side(monuseg: Monuseg, trained_home: Home, tmp_path: Path)
     (trained_home.runs / "begun").mkdir()
     Recipe().save(trained_home.runs / "begun" / "recipe.toml")
     listed = monuseg("runs", *home)
-    assert re.search(r"unet-se +unet-se +2/2 +[12] +\d\.\d{4}", listed.stdout)
-    assert re.search(r"begun +unet-se +0/40 +- +- ", listed.stdout)
+    assert re.search(
+        r"unet-se +unet-se +default, dropout 0.05, patch_px 64, \d more +1 +2/2 +[12] +\d\.\d{4}", listed.stdout
+    )
+    assert re.search(r"begun +unet-se +default +1 +0/40 +- +- ", listed.stdout)
     drawn = monuseg("runs", "unet-se", "other", "--curves", tmp_path / "both.png", *home)
     assert drawn.exit_code == 0, drawn.stderr
     assert "begun " not in drawn.stdout.split("\n", 1)[1]

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from monuseg_cli.errors import InputError
 from monuseg_cli.metrics.pixel import PixelCounts, SoftCounts, count_pixels, count_soft
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.weights import Card
@@ -70,8 +71,17 @@ def count_windows(
         The model's.
     device : torch.device
         Where to compute.
+
+    Raises
+    ------
+    InputError
+        If no window fits into the image.
     """
     corners = grid(reference.shape[:2], WINDOW_PX, STRIDE_PX, "drop")
+    if not corners:
+        height, width = reference.shape
+        message = f"an image of {width}x{height} pixels, smaller than the protocol's windows of {WINDOW_PX}"
+        raise InputError(message)
     windows = [np.s_[row : row + WINDOW_PX, col : col + WINDOW_PX] for row, col in corners]
     counted = []
     for window, probability in zip(windows, _run(image, windows, model, card, device), strict=True):
