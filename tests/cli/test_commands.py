@@ -19,7 +19,7 @@ from monuseg_cli.paths import Home
 from monuseg_cli.training.recipe import Recipe
 from tissue import draw_tissue
 
-COMMANDS = ("download", "masks", "patches", "train", "runs", "evaluate", "predict", "models")
+COMMANDS = ("download", "masks", "patches", "train", "runs", "evaluate", "predict", "show", "models")
 
 
 def flat(text: str) -> str:

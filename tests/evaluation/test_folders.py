@@ -7,8 +7,9 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
+from monuseg_cli.dataset.labels import read_label_image
 from monuseg_cli.errors import InputError, MissingError
-from monuseg_cli.evaluation.folders import FoldersConfig, evaluate_folders, read_label_image
+from monuseg_cli.evaluation.folders import FoldersConfig, evaluate_folders
 
 LABELS = np.zeros((40, 50), dtype=np.int32)
 LABELS[2:10, 2:10], LABELS[2:10, 10:18], LABELS[20:30, 30:45] = 5, 9, 70000
@@ -51,7 +52,7 @@ def test_a_perfect_prediction_in_any_format_is_perfect(
     for name in ("a", "b"):
         write_prediction(tmp_path / "ours" / name, small)
         write_reference(tmp_path / "truth" / name, small)
-    result = evaluate_folders(FoldersConfig((tmp_path / "ours",), tmp_path / "truth", tmp_path / "out"))
+    result = evaluate_folders(FoldersConfig((tmp_path / "ours",), tmp_path / "truth", output=tmp_path / "out"))
     (evaluation,) = result.evaluations
     mean = evaluation.summary.mean
     assert (mean.f1, mean.aji, mean.aji_plus, mean.pq, mean.ap, mean.loss) == (1, 1, 1, 1, 1, None)
@@ -74,7 +75,7 @@ def test_several_folders_are_compared(tmp_path: Path) -> None:
     for name, labels in (("truth", LABELS), ("good", LABELS), ("bad", np.where(LABELS == 5, 9, LABELS))):
         (tmp_path / name).mkdir()
         write_npy(tmp_path / name / "x", labels)
-    config = FoldersConfig((tmp_path / "good", tmp_path / "bad"), tmp_path / "truth", tmp_path / "out")
+    config = FoldersConfig((tmp_path / "good", tmp_path / "bad"), tmp_path / "truth", output=tmp_path / "out")
     result = evaluate_folders(config)
     assert result.differences[0].mean.f1 == 0
     assert result.differences[0].mean.pq < 0

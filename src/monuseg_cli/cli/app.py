@@ -12,6 +12,7 @@ from monuseg_cli.cli.models import models
 from monuseg_cli.cli.patches import patches
 from monuseg_cli.cli.predict import predict
 from monuseg_cli.cli.runs import runs
+from monuseg_cli.cli.show import show
 from monuseg_cli.cli.train import train
 
 app = typer.Typer(
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for subcommand in (download, masks, patches, train, runs, evaluate, predict, models):
+for subcommand in (download, masks, patches, train, runs, evaluate, predict, show, models):
     app.command()(subcommand)
 
 

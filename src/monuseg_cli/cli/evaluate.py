@@ -35,6 +35,9 @@ def evaluate(
     overlays: Annotated[
         bool, typer.Option("--overlays", help="Also write images with outlines: reference yellow, prediction green.")
     ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a page to look at: scores, plots, every image and nucleus (.html).")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder.", show_default="beside the weights")
     ] = None,
@@ -67,6 +70,9 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="Folder of masks or label images to score; may be repeated.", rich_help_panel=_FOLDERS),
     ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images themselves, for --report.", rich_help_panel=_FOLDERS)
+    ] = None,
     reference: Annotated[
         Path | None,
         typer.Option(help="Folder of the true ones: PNG, TIFF, NPY or Aperio XML.", rich_help_panel=_FOLDERS),
@@ -82,18 +88,19 @@ def evaluate(
         message = "name one or more models, or give --predictions and --reference"
         raise InputError(message)
     if predictions and reference:
-        _show(session, evaluate_folders(FoldersConfig(tuple(predictions), reference, output), session.progress))
+        folders = FoldersConfig(tuple(predictions), reference, images, output, report)
+        _show(session, evaluate_folders(folders, session.progress), report)
         return
     choice = CaseChoice(split, fold, kumar, tuple(cases.split(",")) if cases else ())
     weights = tuple(session.home.find_weights(model) for model in models or ())
-    config = EvaluateConfig(session.home, weights, choice, include_train, overlays, output, device)
+    config = EvaluateConfig(session.home, weights, choice, include_train, overlays, output, report, device)
     if protocol == "notebook":
         _show_notebook(session, config)
     else:
-        _show(session, run(config, session.progress))
+        _show(session, run(config, session.progress), report)
 
 
-def _show(session: Session, result: "EvaluateResult") -> None:
+def _show(session: Session, result: "EvaluateResult", report: Path | None) -> None:
     if len(result.evaluations) > 1:
         _show_comparison(session, result)
         return
@@ -109,6 +116,8 @@ def _show(session: Session, result: "EvaluateResult") -> None:
     lines.append(f"Seconds: {seconds}")
     if evaluation.folder:
         lines.append(f"Scores: {evaluation.folder / 'scores.csv'}, scores.md and scores.json")
+    if report:
+        lines.append(f"Report: {report}")
     session.show(result, *lines, then=then)
 
 

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from monuseg_cli.atomic import write_json, write_text
+from monuseg_cli import __version__
+from monuseg_cli.atomic import require_writable, write_json, write_text
 from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
 from monuseg_cli.dataset.config import MasksConfig
 from monuseg_cli.dataset.manifest import Case, Dataset
@@ -21,6 +22,7 @@ from monuseg_cli.errors import InputError
 from monuseg_cli.evaluation.cases import CaseChoice, choose_cases
 from monuseg_cli.evaluation.compare import Difference, compare
 from monuseg_cli.evaluation.notebook import NotebookScores, WindowCounts, count_windows, score_windows
+from monuseg_cli.evaluation.page import Page
 from monuseg_cli.evaluation.scores import ImageScores, Summary, count_image, summarise, summarise_organs
 from monuseg_cli.evaluation.tables import scores_csv, scores_markdown
 from monuseg_cli.images import read_image
@@ -53,6 +55,8 @@ class EvaluateConfig:
     output : Path, optional
         Folder for the results; of several models, for a folder of each. None: ``evaluation/WEIGHTS-CASES`` beside the
         weights.
+    report : Path, optional
+        Where to write a page to look at, of one model.
     device : {"auto", "cpu", "cuda", "mps"}
         Where to compute.
     """
@@ -63,6 +67,7 @@ class EvaluateConfig:
     include_train: bool = False
     overlays: bool = False
     output: Path | None = None
+    report: Path | None = None
     device: Device = "auto"
 
 
@@ -90,7 +95,8 @@ class Evaluation:
     summary : Summary
         Over all images.
     seconds : dict of str to float
-        Where the time went, over all images: ``read``, ``network``, ``separate``, ``score``, ``write``.
+        Where the time went, over all images: ``read``, ``network``, ``separate``, ``score``, ``write``,
+        ``report``.
     """
 
     name: str
@@ -165,6 +171,7 @@ def evaluate(config: EvaluateConfig, progress: Progress = SILENT) -> EvaluateRes
         If the results cannot be written.
     """
     device = pick_device(config.device)
+    require_one_for_report(config.report, len(config.weights))
     dataset, cases = _prepare(config, progress)
     evaluations = [_evaluate_model(config, weights, dataset, cases, device, progress) for weights in config.weights]
     return EvaluateResult(tuple(evaluations), compare_all(evaluations))
@@ -241,14 +248,60 @@ def _evaluate_model(
     name = config.home.name_of_weights(weights)
     folder = _folder(config, weights)
     overlays = folder / "overlays" if config.overlays else None
+    page = Page() if config.report else None
     watch = Stopwatch()
     images = []
     with progress.task(name, len(cases), "images") as task:
         for case in cases:
             task.status(case.case_id)
-            images.append(_evaluate_case(dataset, case, model, card, device, overlays, watch))
+            images.append(_evaluate_case(dataset, case, model, card, device, overlays, page, watch))
             task.advance()
-    return finish(name, config.choice.name, images, watch, folder=folder, weights=weights, card=card)
+    evaluation = finish(name, config.choice.name, images, watch, folder=folder, weights=weights, card=card)
+    if page and config.report:
+        write_page(page, config.report, evaluation)
+    return evaluation
+
+
+def require_one_for_report(report: Path | None, systems: int) -> None:
+    """Check, before anything is computed, that a report is of one system and can be written.
+
+    Raises
+    ------
+    InputError
+        If it is of several, or its name does not end in .html.
+    OutputError
+        If it cannot be written.
+    """
+    if report is None:
+        return
+    if systems != 1:
+        message = f"--report shows one system, not {systems}; write one for each"
+        raise InputError(message)
+    if report.suffix.lower() not in (".html", ".htm"):
+        message = f"cannot write {report}: the name must end in .html"
+        raise InputError(message)
+    require_writable(report)
+
+
+def write_page(page: Page, path: Path, evaluation: Evaluation) -> None:
+    """Write the page of an evaluation.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    about = [f"{evaluation.summary.images} images ({evaluation.cases}), whole, tiles blended; monuseg {__version__}"]
+    if evaluation.card:
+        card = evaluation.card
+        about.append(
+            f"{card.architecture}, epoch {card.epoch}, trained on {len(card.train_cases)} cases; {card.licence}"
+        )
+    about.append(
+        "F1 is the hard Dice of pixels; AJI the official one; PQ, DQ (the F1 of detection) and SQ match at IoU > 0.5; "
+        "AP is over IoU > 0.5 to > 0.9; intervals are of the mean, by a bootstrap over cases."
+    )
+    page.write(path, evaluation.name, about, evaluation.images, evaluation.organs, evaluation.summary)
 
 
 def finish(
@@ -300,6 +353,7 @@ def _evaluate_case(
     card: Card,
     device: torch.device,
     overlays: Path | None,
+    page: Page | None,
     watch: Stopwatch,
 ) -> ImageScores:
     with watch.on("read"):
@@ -315,4 +369,8 @@ def _evaluate_case(
     with watch.on("score"):
         counts = count_image(reference, labels, maps[0])
         organ = "" if case.organ == UNKNOWN_ORGAN else case.organ
-        return ImageScores(case.case_id, organ, case.case_id in card.train_cases, counts, counts.scores())
+        scores = ImageScores(case.case_id, organ, case.case_id in card.train_cases, counts, counts.scores())
+    if page:
+        with watch.on("report"):
+            page.add(scores, pixels, reference, labels, maps[0])
+    return scores

@@ -59,8 +59,8 @@ def find_overlaps(reference: NDArray[np.integer], prediction: NDArray[np.integer
     if reference.shape != prediction.shape:
         message = f"a reference of shape {reference.shape} and a prediction of shape {prediction.shape}"
         raise ValueError(message)
-    reference_index, reference_areas = _number(reference)
-    prediction_index, prediction_areas = _number(prediction)
+    reference_index, reference_areas = number_labels(reference)
+    prediction_index, prediction_areas = number_labels(prediction)
     both = (reference_index > 0) & (prediction_index > 0)
     width = len(prediction_areas)
     pairs = (reference_index[both] - 1) * width + prediction_index[both] - 1
@@ -68,8 +68,24 @@ def find_overlaps(reference: NDArray[np.integer], prediction: NDArray[np.integer
     return Overlaps(reference_areas, prediction_areas, distinct // max(width, 1), distinct % max(width, 1), counts)
 
 
-def _number(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Renumber labels to 1..N, ascending, 0 staying 0; and count the pixels of each."""
+def number_labels(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Renumber labels to 1..N, ascending, 0 staying 0; and count the pixels of each.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (H, W), integer
+
+    Returns
+    -------
+    number : ndarray of shape (H * W,), int64
+        Row by row.
+    areas : ndarray of shape (N,), int64
+
+    Raises
+    ------
+    ValueError
+        If a label is negative.
+    """
     if labels.size and labels.min() < 0:
         message = "a label image has negative labels"
         raise ValueError(message)

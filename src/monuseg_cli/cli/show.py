@@ -1,0 +1,26 @@
+"""``monuseg show``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monuseg_cli.cli.console import Session, command
+
+
+@command(example="monuseg show tissue.tif --labels mask.png -o overlay.png")
+def show(
+    session: Session,
+    image: Annotated[Path, typer.Argument(help="The image.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The picture to write (.png).")],
+    labels: Annotated[
+        Path | None, typer.Option(help="Its mask or label image (PNG, TIFF, NPY) or annotation (Aperio XML).")
+    ] = None,
+    width_px: Annotated[int, typer.Option(min=1, help="Width of the outlines.")] = 1,
+) -> None:
+    """Draw the outlines of nuclei on an image."""
+    from monuseg_cli.evaluation.show import ShowConfig, show_image
+
+    result = show_image(ShowConfig(image, output, labels, width_px))
+    said = f", {result.nuclei} nuclei" if labels else ""
+    session.show(result, f"Picture: {result.output}{said}")

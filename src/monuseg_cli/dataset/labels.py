@@ -1,0 +1,80 @@
+"""Masks, label images and annotations as other tools write them -> label images."""
+
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from monuseg_cli.dataset.annotations import read_annotation
+from monuseg_cli.dataset.masks import rasterise
+from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.images import decoding, is_tiff
+
+LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+ANNOTATION_SUFFIX = ".xml"
+
+
+def read_label_image(path: Path) -> NDArray[np.int32]:
+    """Read a mask or a label image from a PNG, TIFF or NPY file.
+
+    Returns
+    -------
+    ndarray of shape (H, W), int32
+        0 is background; the connected components of a mask are numbered.
+
+    Raises
+    ------
+    MissingError
+        If there is no such file.
+    InputError
+        If it cannot be read, is no single plane of whole numbers, or has negative ones.
+    """
+    if not path.is_file():
+        message = f"no file {path}"
+        raise MissingError(message)
+    with decoding(path):
+        if path.suffix.lower() == ".npy":
+            pixels = np.load(path, allow_pickle=False)
+        elif is_tiff(path):
+            pixels = tifffile.imread(path)
+        else:
+            pixels = imagecodecs.png_decode(path.read_bytes())
+    pixels = np.squeeze(pixels)
+    if pixels.ndim != 2 or not (np.issubdtype(pixels.dtype, np.integer) or pixels.dtype == np.bool_):
+        message = f"{path} holds {pixels.dtype} of shape {pixels.shape}; a mask or label image is one plane of integers"
+        raise InputError(message)
+    values = np.unique(pixels)
+    if values.size and (int(values[0]) < 0 or int(values[-1]) >= 2**31):
+        message = f"{path} holds {values[0]} to {values[-1]}; labels are 0 to 2147483647"
+        raise InputError(message)
+    if len(values) <= 2 and (not values.size or values[0] == 0 or len(values) == 1):
+        pixels, _ = ndimage.label(pixels != 0)
+    return np.asarray(pixels, dtype=np.int32)
+
+
+def read_labels_of(path: Path, shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """Read a mask, a label image or an Aperio XML annotation, which has no size of its own, of an image.
+
+    Parameters
+    ----------
+    path : Path
+        File that ends in one of `LABEL_SUFFIXES` or in .xml.
+    shape : tuple of int
+        Height and width of the image, at which an annotation is drawn.
+
+    Returns
+    -------
+    ndarray of shape (H, W), int32
+        Not of `shape` where a file is of another size.
+
+    Raises
+    ------
+    InputError
+        As `read_label_image` does, and if an annotation cannot be read.
+    """
+    if path.suffix.lower() == ANNOTATION_SUFFIX:
+        return rasterise(read_annotation(path).polygons, (shape[0], shape[1])).labels
+    return read_label_image(path)

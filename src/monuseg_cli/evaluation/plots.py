@@ -1,0 +1,110 @@
+"""Scores -> plots, as SVG to stand in a page."""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from monuseg_cli.evaluation.scores import ImageScores, Summary
+from monuseg_cli.evaluation.tables import TITLES
+
+_SCORES = {"f1": "#0072b2", "aji": "#d55e00", "pq": "#009e73"}  # Okabe and Ito's colours
+_SIZE_GROUPS = 10
+
+
+def draw_per_image(images: Sequence[ImageScores]) -> str:
+    """Draw F1, AJI and PQ of every image, in order of AJI."""
+    figure, axes = _begin("Scores of each image")
+    order = sorted(images, key=lambda image: image.scores.aji)
+    for name, colour in _SCORES.items():
+        values = [getattr(image.scores, name) for image in order]
+        axes.plot(values, range(len(order)), "o", color=colour, label=TITLES[name])
+    axes.set_yticks(range(len(order)), [image.case_id for image in order], fontsize=7)
+    axes.set_xlim(0, 1)
+    axes.legend(fontsize=8)
+    return _finish(figure)
+
+
+def draw_organs(organs: Mapping[str, Summary]) -> str:
+    """Draw the means of F1, AJI and PQ over each organ's images."""
+    figure, axes = _begin("Mean over each organ's images")
+    places = np.arange(len(organs))
+    for offset, (name, colour) in zip((-0.26, 0, 0.26), _SCORES.items(), strict=True):
+        means = [getattr(summary.mean, name) for summary in organs.values()]
+        axes.bar(places + offset, means, 0.24, color=colour, label=TITLES[name])
+    names = [f"{organ}\n({summary.images})" for organ, summary in organs.items()]
+    axes.set_xticks(places, names, fontsize=8)
+    axes.set_ylim(0, 1)
+    axes.legend(fontsize=8)
+    return _finish(figure)
+
+
+def draw_precision_recall(histogram: NDArray[np.int64]) -> str:
+    """Draw precision, recall and F1 of pixels over the threshold.
+
+    Parameters
+    ----------
+    histogram : ndarray of shape (2, BINS), int64
+        Pixels of the background and of nuclei, by probability in equal steps from 0 to 1; of all images.
+    """
+    figure, axes = _begin("Pixels of all images, over the threshold")
+    bins = histogram.shape[1]
+    predicted = histogram.sum(axis=0)[::-1].cumsum()[::-1]
+    right = histogram[1][::-1].cumsum()[::-1]
+    thresholds = np.arange(bins) / bins
+    precision, recall = right / np.maximum(predicted, 1), right / max(int(right[0]), 1)
+    f1 = 2 * right / np.maximum(predicted + right[0], 1)
+    for name, values, colour in zip(
+        ("precision", "recall", "F1"), (precision, recall, f1), _SCORES.values(), strict=True
+    ):
+        axes.plot(thresholds[1:], values[1:], color=colour, label=name)
+    axes.set_xlabel("threshold")
+    axes.set_ylim(0, 1)
+    axes.legend(fontsize=8)
+    return _finish(figure)
+
+
+def draw_sizes(areas: NDArray[np.int64], ious: NDArray[np.float64]) -> str:
+    """Draw how well true nuclei are met, by their size: quartiles of the best IoU, in groups of equal number.
+
+    Parameters
+    ----------
+    areas : ndarray of shape (N,), int64
+        Pixels of every true nucleus.
+    ious : ndarray of shape (N,), float64
+        Its highest IoU with a predicted one.
+    """
+    figure, axes = _begin("Size of true nuclei against error")
+    groups = [group for group in np.array_split(np.argsort(areas, kind="stable"), _SIZE_GROUPS) if len(group)]
+    if groups:
+        sizes = [np.median(areas[group]) for group in groups]
+        low, middle, high = (
+            np.array([np.quantile(ious[group], share) for group in groups]) for share in (0.25, 0.5, 0.75)
+        )
+        axes.fill_between(sizes, low, high, color="#0072b2", alpha=0.2, label="quartiles")
+        axes.plot(sizes, middle, "o-", color="#0072b2", label="median of the best IoU")
+        missed = [(ious[group] <= 0.5).mean() for group in groups]
+        axes.plot(sizes, missed, "s--", color="#d55e00", label="share not matched")
+        axes.set_xscale("log")
+        axes.legend(fontsize=8)
+    axes.set_xlabel("area, pixels")
+    axes.set_ylim(0, 1)
+    return _finish(figure)
+
+
+def _begin(title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(5.6, 3.8), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=10)
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def _finish(figure: Figure) -> str:
+    content = io.StringIO()
+    figure.savefig(content, format="svg", metadata={"Date": None})
+    svg = content.getvalue()
+    return svg[svg.index("<svg") :]

@@ -1,0 +1,73 @@
+"""An image with the outlines of its nuclei."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from monuseg_cli.atomic import require_writable
+from monuseg_cli.dataset.labels import read_labels_of
+from monuseg_cli.errors import InputError
+from monuseg_cli.images import read_image
+from monuseg_cli.outlines import draw_outlines
+from monuseg_cli.prediction.writers import write_picture
+
+
+@dataclass(frozen=True, slots=True)
+class ShowConfig:
+    """What `show_image` draws.
+
+    Parameters
+    ----------
+    image : Path
+        The image.
+    output : Path
+        The picture, a PNG.
+    labels : Path, optional
+        A mask, a label image (PNG, TIFF or NPY) or an Aperio XML annotation of it; None: no outlines.
+    width_px : int
+        Width of the outlines.
+    """
+
+    image: Path
+    output: Path
+    labels: Path | None = None
+    width_px: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ShowResult:
+    """The picture, and how many nuclei are outlined on it."""
+
+    output: Path
+    nuclei: int
+
+
+def show_image(config: ShowConfig) -> ShowResult:
+    """Draw the outlines of labels on an image, as all pictures of this toolkit are drawn.
+
+    Raises
+    ------
+    MissingError
+        If a file is not there.
+    InputError
+        If a file cannot be read, the labels are of another size, or the output's name does not end in .png.
+    OutputError
+        If the picture cannot be written.
+    """
+    if config.output.suffix.lower() != ".png":
+        message = f"cannot write {config.output}: the name must end in .png"
+        raise InputError(message)
+    require_writable(config.output)
+    pixels, _ = read_image(config.image)
+    nuclei = 0
+    if config.labels:
+        labels = read_labels_of(config.labels, pixels.shape[:2])
+        if labels.shape != pixels.shape[:2]:
+            (height, width), (rows, cols) = pixels.shape[:2], labels.shape
+            message = f"{config.labels} is {cols}x{rows} pixels, the image {config.image} {width}x{height}"
+            raise InputError(message)
+        pixels = draw_outlines(pixels, labels, width_px=config.width_px)
+        nuclei = int(np.count_nonzero(np.unique(labels)))
+    write_picture(config.output, pixels)
+    return ShowResult(config.output, nuclei)
