@@ -79,7 +79,12 @@ def test_several_folders_are_compared(tmp_path: Path) -> None:
     result = evaluate_folders(config)
     assert result.differences[0].mean.f1 == 0
     assert result.differences[0].mean.pq < 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["bad", "good"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "bad",
+        "comparison.csv",
+        "comparison.md",
+        "good",
+    ]
 
 
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:

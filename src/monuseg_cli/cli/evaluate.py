@@ -89,7 +89,7 @@ def evaluate(
         raise InputError(message)
     if predictions and reference:
         folders = FoldersConfig(tuple(predictions), reference, images, output, report)
-        _show(session, evaluate_folders(folders, session.progress), report)
+        _show(session, evaluate_folders(folders, session.progress), output, report)
         return
     choice = CaseChoice(split, fold, kumar, tuple(cases.split(",")) if cases else ())
     weights = tuple(session.home.find_weights(model) for model in models or ())
@@ -97,12 +97,12 @@ def evaluate(
     if protocol == "notebook":
         _show_notebook(session, config)
     else:
-        _show(session, run(config, session.progress), report)
+        _show(session, run(config, session.progress), output, report)
 
 
-def _show(session: Session, result: "EvaluateResult", report: Path | None) -> None:
+def _show(session: Session, result: "EvaluateResult", output: Path | None, report: Path | None) -> None:
     if len(result.evaluations) > 1:
-        _show_comparison(session, result)
+        _show_comparison(session, result, output)
         return
     (evaluation,) = result.evaluations
     lines: list[str | Table] = [_image_table(evaluation)]
@@ -143,7 +143,7 @@ def _image_table(evaluation: "Evaluation") -> Table:
     return rows
 
 
-def _show_comparison(session: Session, result: "EvaluateResult") -> None:
+def _show_comparison(session: Session, result: "EvaluateResult", output: Path | None) -> None:
     from monuseg_cli.evaluation.tables import TITLES, is_best, show, shown_scores
 
     summaries = [evaluation.summary for evaluation in result.evaluations]
@@ -169,7 +169,8 @@ def _show_comparison(session: Session, result: "EvaluateResult") -> None:
     trained = _trained_on([sum(image.trained_on for image in one.images) for one in result.evaluations])
     notes = f"{count}; intervals of 95 % by a bootstrap over cases; * best{trained}"
     folders = [f"Scores: {one.folder}" for one in result.evaluations if one.folder]
-    session.show(result, rows, notes, *folders)
+    written = [f"Comparison: {output / 'comparison.md'} and comparison.csv"] if output else []
+    session.show(result, rows, notes, *folders, *written)
 
 
 def _show_notebook(session: Session, config: "EvaluateConfig") -> None:

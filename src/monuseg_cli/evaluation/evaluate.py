@@ -24,7 +24,7 @@ from monuseg_cli.evaluation.compare import Difference, compare
 from monuseg_cli.evaluation.notebook import NotebookScores, WindowCounts, count_windows, score_windows
 from monuseg_cli.evaluation.page import Page
 from monuseg_cli.evaluation.scores import ImageScores, Summary, count_image, summarise, summarise_organs
-from monuseg_cli.evaluation.tables import scores_csv, scores_markdown
+from monuseg_cli.evaluation.tables import comparison_csv, comparison_markdown, scores_csv, scores_markdown
 from monuseg_cli.images import read_image
 from monuseg_cli.models.devices import Device, pick_device, place
 from monuseg_cli.models.weights import Card, load_model, read_card
@@ -53,8 +53,8 @@ class EvaluateConfig:
     overlays : bool
         Also write each image with the reference's outlines (yellow) and the prediction's (green).
     output : Path, optional
-        Folder for the results; of several models, for a folder of each. None: ``evaluation/WEIGHTS-CASES`` beside the
-        weights.
+        Folder for the results; of several models, for a folder of each and for ``comparison.csv`` and
+        ``comparison.md``. None: ``evaluation/WEIGHTS-CASES`` beside the weights.
     report : Path, optional
         Where to write a page to look at, of one model.
     device : {"auto", "cpu", "cuda", "mps"}
@@ -174,13 +174,24 @@ def evaluate(config: EvaluateConfig, progress: Progress = SILENT) -> EvaluateRes
     require_one_for_report(config.report, len(config.weights))
     dataset, cases = _prepare(config, progress)
     evaluations = [_evaluate_model(config, weights, dataset, cases, device, progress) for weights in config.weights]
-    return EvaluateResult(tuple(evaluations), compare_all(evaluations))
+    return bring_together(evaluations, config.output)
 
 
-def compare_all(evaluations: Sequence[Evaluation]) -> tuple[Difference, ...]:
-    """Compare every evaluation but the first with the first, image by image."""
+def bring_together(evaluations: Sequence[Evaluation], output: Path | None) -> EvaluateResult:
+    """Compare every evaluation but the first with the first; of several, write the comparison to `output`, if given.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
     first, *others = evaluations
-    return tuple(compare(other.name, other.images, first.images) for other in others)
+    differences = tuple(compare(other.name, other.images, first.images) for other in others)
+    if others and output is not None:
+        systems = [(evaluation.name, evaluation.summary) for evaluation in evaluations]
+        write_text(output / "comparison.csv", comparison_csv(systems, differences))
+        write_text(output / "comparison.md", comparison_markdown(systems, differences))
+    return EvaluateResult(tuple(evaluations), differences)
 
 
 def evaluate_as_notebook(config: EvaluateConfig, progress: Progress = SILENT) -> NotebookResult:

@@ -14,7 +14,7 @@ from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.evaluation.evaluate import (
     EvaluateResult,
     Stopwatch,
-    compare_all,
+    bring_together,
     finish,
     require_one_for_report,
     write_page,
@@ -38,7 +38,7 @@ class FoldersConfig:
     images : Path, optional
         Folder of the images themselves, for the report.
     output : Path, optional
-        Folder for the results; of several systems, for a folder of each.
+        Folder for the results; of several systems, for a folder of each and for their comparison.
     report : Path, optional
         Where to write a page to look at, of one system.
     """
@@ -85,7 +85,7 @@ def evaluate_folders(config: FoldersConfig, progress: Progress = SILENT) -> Eval
         evaluations.append(finish(str(folder), "folder", images, watch, folder=output))
         if page and config.report:
             write_page(page, config.report, evaluations[-1])
-    return EvaluateResult(tuple(evaluations), compare_all(evaluations))
+    return bring_together(evaluations, config.output)
 
 
 def _score(

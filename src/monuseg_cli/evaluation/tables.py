@@ -69,6 +69,33 @@ def scores_markdown(images: Sequence[ImageScores], organs: Mapping[str, Summary]
     return text + ("\n\\* the model was trained on this case\n" if trained else "")
 
 
+def comparison_csv(systems: Sequence[tuple[str, Summary]], differences: Sequence[Difference]) -> str:
+    """Write the means of several systems, and their differences from the first, with intervals, as a table in CSV.
+
+    The column ``figure`` says which a line is.
+    """
+    text = io.StringIO()
+    table = csv.DictWriter(text, ["system", "figure", *SCORE_NAMES], lineterminator="\n")
+    table.writeheader()
+    for system, summary in systems:
+        for figure, scores in (
+            ("mean over images", summary.mean),
+            ("95 % low", summary.low),
+            ("95 % high", summary.high),
+            ("pooled", summary.pooled),
+        ):
+            table.writerow({"system": system, "figure": figure, **asdict(scores)})
+    for difference in differences:
+        less = f"mean less that of {systems[0][0]}"
+        for figure, scores in (
+            (less, difference.mean),
+            (f"{less}, 95 % low", difference.low),
+            (f"{less}, 95 % high", difference.high),
+        ):
+            table.writerow({"system": difference.name, "figure": figure, **asdict(scores)})
+    return text.getvalue()
+
+
 def comparison_markdown(systems: Sequence[tuple[str, Summary]], differences: Sequence[Difference]) -> str:
     """Write the means of several systems as a table in Markdown, the best in bold; then differences from the first."""
     names = shown_scores(*(summary.mean for _, summary in systems))
