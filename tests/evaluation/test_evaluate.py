@@ -13,7 +13,8 @@ from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels
 from monuseg_cli.errors import ContaminationError, InputError, MissingError
 from monuseg_cli.evaluation.cases import CaseChoice
-from monuseg_cli.evaluation.evaluate import EvaluateConfig, Evaluation, evaluate, evaluate_as_notebook
+from monuseg_cli.evaluation.evaluate import EvaluateConfig, evaluate, evaluate_as_notebook
+from monuseg_cli.evaluation.results import Evaluation
 from monuseg_cli.images import read_image
 from monuseg_cli.models.devices import pick_device
 from monuseg_cli.models.weights import load_model

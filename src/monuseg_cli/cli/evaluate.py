@@ -15,7 +15,8 @@ from monuseg_cli.errors import InputError
 from monuseg_cli.models.devices import Device
 
 if TYPE_CHECKING:
-    from monuseg_cli.evaluation.evaluate import EvaluateConfig, EvaluateResult, Evaluation
+    from monuseg_cli.evaluation.evaluate import EvaluateConfig
+    from monuseg_cli.evaluation.results import EvaluateResult, Evaluation
 
 _CASES = "Cases"
 _FOLDERS = "Other tools' output"

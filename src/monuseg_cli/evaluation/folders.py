@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from monuseg_cli.dataset.catalog import CATALOG, UNKNOWN_ORGAN
 from monuseg_cli.dataset.labels import ANNOTATION_SUFFIX, LABEL_SUFFIXES, read_label_image, read_labels_of
 from monuseg_cli.errors import InputError, MissingError
-from monuseg_cli.evaluation.evaluate import (
+from monuseg_cli.evaluation.page import Page
+from monuseg_cli.evaluation.results import (
     EvaluateResult,
     Stopwatch,
     bring_together,
@@ -19,7 +20,6 @@ from monuseg_cli.evaluation.evaluate import (
     require_one_for_report,
     write_page,
 )
-from monuseg_cli.evaluation.page import Page
 from monuseg_cli.evaluation.scores import ImageScores, count_image
 from monuseg_cli.images import SUFFIXES, read_image
 from monuseg_cli.progress import SILENT, Progress

@@ -35,6 +35,30 @@ def blending_window(size: int, overlap: int) -> NDArray[np.float32]:
 
 
 @torch.inference_mode()
+def run_network(tiles: NDArray[np.uint8], model: nn.Module, card: Card, device: torch.device) -> NDArray[np.float32]:
+    """Run the network over tiles of one size, each by itself.
+
+    Parameters
+    ----------
+    tiles : ndarray of shape (N, H, W, 3), uint8
+    model : torch.nn.Module
+        In evaluation mode, on `device`.
+    card : Card
+        The model's.
+    device : torch.device
+        Where to compute.
+
+    Returns
+    -------
+    ndarray of shape (N, C, H, W), float32
+        Within 0..1, a map for each of the card's classes.
+    """
+    # (N, H, W, C) seen as (N, C, H, W) is channels-last already
+    pixels = torch.from_numpy(tiles).to(device).permute(0, 3, 1, 2).float() / 255
+    probabilities: NDArray[np.float32] = model(normalise(pixels, card)).sigmoid().float().cpu().numpy()
+    return probabilities
+
+
 def predict_probability(
     image: NDArray[np.uint8], model: nn.Module, card: Card, device: torch.device, task: Task = SILENT_TASK
 ) -> NDArray[np.float32]:
@@ -68,10 +92,7 @@ def predict_probability(
     for first in range(0, len(corners), _BATCH):
         batch = corners[first : first + _BATCH]
         tiles = np.stack([padded[row : row + TILE_PX, col : col + TILE_PX] for row, col in batch])
-        # (N, H, W, C) seen as (N, C, H, W) is channels-last already
-        pixels = torch.from_numpy(tiles).to(device).permute(0, 3, 1, 2).float() / 255
-        probabilities = model(normalise(pixels, card)).sigmoid().float().cpu().numpy()
-        for (row, col), probability in zip(batch, probabilities, strict=True):
+        for (row, col), probability in zip(batch, run_network(tiles, model, card, device), strict=True):
             total[:, row : row + TILE_PX, col : col + TILE_PX] += probability * window
             weight[row : row + TILE_PX, col : col + TILE_PX] += window
             task.advance()

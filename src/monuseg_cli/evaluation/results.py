@@ -1,0 +1,174 @@
+"""What comes of an evaluation: scores brought together, and written."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from monuseg_cli import __version__
+from monuseg_cli.atomic import require_writable, write_json, write_text
+from monuseg_cli.errors import InputError
+from monuseg_cli.evaluation.compare import Difference, compare
+from monuseg_cli.evaluation.page import Page
+from monuseg_cli.evaluation.scores import ImageScores, Summary, summarise, summarise_organs
+from monuseg_cli.evaluation.tables import comparison_csv, comparison_markdown, scores_csv, scores_markdown
+from monuseg_cli.models.weights import Card
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The scores of one system, and where they were written.
+
+    Parameters
+    ----------
+    name : str
+        What was evaluated: a run's name, or a folder.
+    cases : str
+        On what: ``"val"``, ``"test"``, ``"fold-2"`` ...
+    folder : Path or None
+        Holds ``scores.csv``, ``scores.md``, ``scores.json`` and, if asked for, ``overlays``; None where nothing was
+        written.
+    weights : Path or None
+        Weights file of the model; None for a folder of predictions.
+    card : Card or None
+        The model's.
+    images : tuple of ImageScores
+        In order of case id.
+    organs : dict of str to Summary
+        Over the images of each organ.
+    summary : Summary
+        Over all images.
+    seconds : dict of str to float
+        Where the time went, over all images: ``read``, ``network``, ``separate``, ``score``, ``write``,
+        ``report``.
+    """
+
+    name: str
+    cases: str
+    folder: Path | None
+    weights: Path | None
+    card: Card | None
+    images: tuple[ImageScores, ...]
+    organs: dict[str, Summary]
+    summary: Summary
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateResult:
+    """Evaluations of one or more systems on the same images, and how each differs from the first."""
+
+    evaluations: tuple[Evaluation, ...]
+    differences: tuple[Difference, ...]
+
+
+class Stopwatch:
+    """Adds up where time goes, by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def on(self, name: str) -> Iterator[None]:
+        """Count the time of the body."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+def finish(
+    name: str,
+    cases: str,
+    images: Sequence[ImageScores],
+    watch: Stopwatch,
+    *,
+    folder: Path | None,
+    weights: Path | None = None,
+    card: Card | None = None,
+) -> Evaluation:
+    """Bring the scores of images together, and write them to `folder` if there is one.
+
+    Raises
+    ------
+    OutputError
+        If they cannot be written.
+    """
+    evaluation = Evaluation(
+        name=name,
+        cases=cases,
+        folder=folder,
+        weights=weights,
+        card=card,
+        images=tuple(images),
+        organs=summarise_organs(images),
+        summary=summarise(images),
+        seconds=watch.seconds,
+    )
+    if folder is not None:
+        write_json(folder / "scores.json", asdict(evaluation))
+        tables = (evaluation.images, evaluation.organs, evaluation.summary)
+        write_text(folder / "scores.csv", scores_csv(*tables))
+        write_text(folder / "scores.md", scores_markdown(*tables))
+    return evaluation
+
+
+def bring_together(evaluations: Sequence[Evaluation], output: Path | None) -> EvaluateResult:
+    """Compare every evaluation but the first with the first; of several, write the comparison to `output`, if given.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    first, *others = evaluations
+    differences = tuple(compare(other.name, other.images, first.images) for other in others)
+    if others and output is not None:
+        systems = [(evaluation.name, evaluation.summary) for evaluation in evaluations]
+        write_text(output / "comparison.csv", comparison_csv(systems, differences))
+        write_text(output / "comparison.md", comparison_markdown(systems, differences))
+    return EvaluateResult(tuple(evaluations), differences)
+
+
+def require_one_for_report(report: Path | None, systems: int) -> None:
+    """Check, before anything is computed, that a report is of one system and can be written.
+
+    Raises
+    ------
+    InputError
+        If it is of several, or its name does not end in .html.
+    OutputError
+        If it cannot be written.
+    """
+    if report is None:
+        return
+    if systems != 1:
+        message = f"--report shows one system, not {systems}; write one for each"
+        raise InputError(message)
+    if report.suffix.lower() not in (".html", ".htm"):
+        message = f"cannot write {report}: the name must end in .html"
+        raise InputError(message)
+    require_writable(report)
+
+
+def write_page(page: Page, path: Path, evaluation: Evaluation) -> None:
+    """Write the page of an evaluation.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    about = [f"{evaluation.summary.images} images ({evaluation.cases}), whole, tiles blended; monuseg {__version__}"]
+    if evaluation.card:
+        card = evaluation.card
+        about.append(
+            f"{card.architecture}, epoch {card.epoch}, trained on {len(card.train_cases)} cases; {card.licence}"
+        )
+    about.append(
+        "F1 is the hard Dice of pixels; AJI the official one; PQ, DQ (the F1 of detection) and SQ match at IoU > 0.5; "
+        "AP is over IoU > 0.5 to > 0.9; intervals are of the mean, by a bootstrap over cases."
+    )
+    page.write(path, evaluation.name, about, evaluation.images, evaluation.organs, evaluation.summary)
