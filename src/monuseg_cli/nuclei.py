@@ -73,7 +73,7 @@ def _relief(mask: NDArray[np.bool_], maps: Mapping[str, NDArray[np.float32]]) ->
     inside = mask
     if "boundary" in maps:
         inside = mask & (maps["boundary"] < _BOUNDARY_THRESHOLD)
-    if "horizontal" in maps:
+    if {"horizontal", "vertical"} <= maps.keys():
         # Within a nucleus the place rises from 0 to 1; it falls where the next one begins.
         jump = np.minimum(_slope(maps["horizontal"], axis=1), _slope(maps["vertical"], axis=0)) < -_JUMP
         inside = mask & ~jump

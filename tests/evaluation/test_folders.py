@@ -128,3 +128,53 @@ def test_files_that_hold_no_labels(tmp_path: Path, pixels: NDArray[np.generic], 
     np.save(tmp_path / "x.npy", pixels, allow_pickle=True)
     with pytest.raises(InputError, match=reason):
         read_label_image(tmp_path / "x.npy")
+
+
+def test_results_of_two_folders_of_one_name_do_not_replace_each_other(tmp_path: Path) -> None:
+    for folder in ("a/masks", "b/masks", "truth"):
+        (tmp_path / folder).mkdir(parents=True)
+        write_npy(tmp_path / folder / "x", LABELS)
+    both = (tmp_path / "a" / "masks", tmp_path / "b" / "masks")
+    with pytest.raises(InputError, match="would go to one folder, masks"):
+        evaluate_folders(FoldersConfig(both, tmp_path / "truth", output=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_prediction_of_another_size_than_its_annotation(tmp_path: Path) -> None:
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "truth").mkdir()
+    write_npy(tmp_path / "ours" / "a", LABELS[:20, :20])
+    write_xml(tmp_path / "truth" / "a", LABELS)
+    with pytest.raises(InputError, match=r"a.xml has 1 regions outside of 20x20 pixels, so it is of another image"):
+        evaluate_folders(FoldersConfig((tmp_path / "ours",), tmp_path / "truth"))
+
+
+def test_pictures_for_a_report_must_fit(tmp_path: Path) -> None:
+    for folder in ("ours", "images"):
+        (tmp_path / folder).mkdir()
+    write_npy(tmp_path / "ours" / "$1_$2", LABELS)
+    config = FoldersConfig((tmp_path / "ours",), tmp_path / "ours", tmp_path / "images", report=tmp_path / "r.html")
+    picture = np.zeros((9, 7, 3), dtype=np.uint8)
+    (tmp_path / "images" / "other.png").write_bytes(imagecodecs.png_encode(picture))
+    with pytest.raises(InputError, match=r"1 images are missing in .*images, the first: \$1_\$2"):
+        evaluate_folders(config)
+    (tmp_path / "images" / "$1_$2.png").write_bytes(imagecodecs.png_encode(picture))
+    with pytest.raises(InputError, match="is of another size than its prediction, 50x40 pixels"):
+        evaluate_folders(config)
+    (tmp_path / "images" / "$1_$2.png").write_bytes(imagecodecs.png_encode(np.zeros((40, 50, 3), dtype=np.uint8)))
+    evaluate_folders(config)
+    assert "$1_$2" in (tmp_path / "r.html").read_text()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00\x76\x00{'descr': '|u1', 'fortran"])
+def test_damaged_arrays_are_one_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.npy").write_bytes(content)
+    with pytest.raises(InputError, match=r"x.npy"):
+        read_label_image(tmp_path / "x.npy")
+
+
+def test_a_line_of_pixels_is_an_image(tmp_path: Path) -> None:
+    np.save(tmp_path / "line.npy", np.array([[0, 3, 3, 9]]))
+    assert read_label_image(tmp_path / "line.npy").shape == (1, 4)
+    np.save(tmp_path / "stack.npy", np.array([[[0, 3, 3, 9]]]))
+    assert read_label_image(tmp_path / "stack.npy").shape == (1, 4)

@@ -152,7 +152,7 @@ def test_zooming_and_moving_change_what_is_seen(tab: Tab) -> None:
     ("number", "verdict"),
     [
         (1, "Reference 1: true nucleus, found; best IoU 0.90, 400 px\nPrediction 10: predicted, right; best IoU 0.90"),
-        (2, "Reference 2: true nucleus, missed; best IoU 0.00, 400 px"),
+        (2, "Reference 2: true nucleus, not matched; best IoU 0.00, 400 px"),
         (3, "Reference 3: true nucleus, merged with another; best IoU 0.40, 400 px\nPrediction 34: predicted over"),
         (5, "Reference 5: true nucleus, split; best IoU 0.50, 400 px\nPrediction 51: predicted part of a nucleus"),
     ],
@@ -170,9 +170,9 @@ def test_a_click_says_what_became_of_a_nucleus(tab: Tab, number: int, verdict: s
 def test_the_worst_nuclei_are_one_click_away(tab: Tab) -> None:
     whole = shot(tab)
     first = tab.locator("#worst button").first
-    assert first.inner_text().startswith("Reference 2: true nucleus, missed")
+    assert first.inner_text().startswith("Reference 2: true nucleus, not matched")
     first.click()
-    assert said(tab).startswith("Reference 2: true nucleus, missed")
+    assert said(tab).startswith("Reference 2: true nucleus, not matched")
     assert shot(tab) != whole
     tab.keyboard.press("0")
     tab.keyboard.press("w")

@@ -46,6 +46,7 @@ def test_what_cannot_be_shown(monuseg: Monuseg, image: Path, tmp_path: Path) -> 
             3,
             "small.npy is 9x9 pixels, the image",
         ),
+        ((image, "--labels", image, "-o", image), 3, "would be replaced by the picture"),
     )
     for words, code, reason in cases:
         result = monuseg("show", *words)

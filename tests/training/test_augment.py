@@ -106,3 +106,12 @@ def test_a_stronger_stain_is_darker_where_there_is_stain() -> None:
     varied = vary_stain(picture, 1.0, Fixed())  # type: ignore[arg-type] # stands in for a generator
     density = -np.log((picture[0, 0] + 1.0) / 256)
     np.testing.assert_allclose(varied[0, 0] * 255, np.exp(-2 * density) * 256 - 1, atol=0.01)
+
+
+def test_a_warp_shows_nothing_beyond_the_patch() -> None:
+    image, labels = np.full((64, 64, 3), 200, dtype=np.uint8), np.ones((64, 64), dtype=np.int32)
+    for seed in range(20):
+        recipe = replace(warp=1.0, rotation_deg=180.0, scale=0.5, elastic_px=6.0)
+        varied, moved = vary(image, labels, recipe, np.random.default_rng(seed))
+        np.testing.assert_allclose(varied, 200 / 255, atol=0.005)
+        assert (moved == 1).all()

@@ -64,6 +64,8 @@ def test_a_process_that_dies_ends_the_run_with_one_line_and_it_can_be_resumed(tr
     assert lines[0].startswith("error: the training was stopped, or one of its processes died; the finished epochs")
     finished = len(read_history(run))
     assert finished >= 1
+    alone = start(trained_home, "--resume", "long", "--device", "cpu", ranks=1)
+    assert "was begun with 2 processes, not 1, so its steps would be others" in alone.communicate(timeout=60)[1]
     again = start(trained_home, "--resume", "long", "--device", "cpu", ranks=2)
     while len(read_history(run)) <= finished:
         assert again.poll() is None, again.communicate()[1]

@@ -35,6 +35,8 @@ def test_train_and_validation_share_no_case() -> None:
         ({"warp": 1.5}, "--warp must lie within 0 and 1, not be 1.5"),
         ({"dropout": float("nan")}, "--dropout must lie within 0 and 1, not be nan"),
         ({"elastic_px": float("inf")}, "--elastic-px must be at least 0 for unet-se, and finite"),
+        ({"stain": 1.5}, "--stain must lie within 0 and 1, not be 1.5"),
+        ({"seed": 2**63}, "--seed must be below"),
         ({"crop_px": 600}, "--crop-px 600 does not fit into --patch-px 512"),
         ({"init": "x", "arch": "deeplabv3", "pretrained": True}, "--init and --pretrained both say where to start"),
         ({"epochs": 0}, "--epochs must be at least 1"),

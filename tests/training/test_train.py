@@ -153,6 +153,17 @@ def test_resuming_what_is_not_there_damaged_or_of_other_data(trained_home: Home)
         train(config(trained_home, resume=run))
 
 
+def test_a_run_without_its_state_is_neither_begun_again_nor_removed(trained_home: Home) -> None:
+    run = trained_home.find_run("unet-se")
+    (run / "state.pt").unlink()
+    with pytest.raises(InputError, match=r"has finished epochs and no state.pt to go on from"):
+        train(config(trained_home, resume=run))
+    (run / "history.csv").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        train(config(trained_home, resume=run), StopAt(10))
+    assert (run / "best.safetensors").is_file()
+
+
 def test_a_run_killed_in_its_first_epoch_begins_again(trained_home: Home) -> None:
     whole = trained_home.find_run("unet-se")
     killed = trained_home.make_run("killed")

@@ -1,7 +1,7 @@
 """``monuseg evaluate``."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -88,6 +88,13 @@ def evaluate(
     if bool(models) == bool(predictions) or bool(predictions) != bool(reference):
         message = "name one or more models, or give --predictions and --reference"
         raise InputError(message)
+    of_cases = {"--split": split, "--fold": fold, "--kumar": kumar, "--cases": cases, "--include-train": include_train}
+    if predictions:
+        _require_unused({**of_cases, "--overlays": overlays, "--protocol": protocol != "image"}, "with --predictions")
+    else:
+        _require_unused({"--images": images}, "without --predictions")
+    if protocol == "notebook":
+        _require_unused({"--report": report, "--overlays": overlays, "--output": output}, "with --protocol notebook")
     if predictions and reference:
         folders = FoldersConfig(tuple(predictions), reference, images, output, report)
         _show(session, evaluate_folders(folders, session.progress), output, report)
@@ -99,6 +106,13 @@ def evaluate(
         _show_notebook(session, config)
     else:
         _show(session, run(config, session.progress), output, report)
+
+
+def _require_unused(options: Mapping[str, object], where: str) -> None:
+    for option, value in options.items():
+        if value:
+            message = f"{option} means nothing {where}; leave it out"
+            raise InputError(message)
 
 
 def _show(session: Session, result: "EvaluateResult", output: Path | None, report: Path | None) -> None:
@@ -164,7 +178,7 @@ def _show_comparison(session: Session, result: "EvaluateResult", output: Path | 
             cells.append(Text(f"{mean} {low}-{high}", style="bold" if best else ""))
         for difference in result.differences:
             mean, low, high = (getattr(part, name) for part in (difference.mean, difference.low, difference.high))
-            cells.append(Text(f"{mean:+.4f} {low:+.4f} to {high:+.4f}"))
+            cells.append(Text(f"{show(mean, '+')} {show(low, '+')} to {show(high, '+')}"))
         rows.add_row(TITLES[name], *cells)
     count = f"{summaries[0].images} images ({result.evaluations[0].cases})"
     trained = _trained_on([sum(image.trained_on for image in one.images) for one in result.evaluations])

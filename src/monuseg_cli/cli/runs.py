@@ -21,7 +21,9 @@ def runs(
     from monuseg_cli.training.runs import compare_runs, list_runs
 
     wanted = [session.home.find_run(name) for name in names or ()]
-    summaries = [summary for summary in list_runs(session.home) if not wanted or summary.run in wanted]
+    summaries = [
+        summary for summary in list_runs(session.home, session.progress) if not wanted or summary.run in wanted
+    ]
     if curves:
         compare_runs(wanted or [summary.run for summary in summaries], curves)
     rows = table(

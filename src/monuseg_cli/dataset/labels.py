@@ -1,6 +1,8 @@
 """Masks, label images and annotations as other tools write them -> label images."""
 
+import tokenize
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -37,12 +39,13 @@ def read_label_image(path: Path) -> NDArray[np.int32]:
         raise MissingError(message)
     with decoding(path):
         if path.suffix.lower() == ".npy":
-            pixels = np.load(path, allow_pickle=False)
+            pixels = _read_npy(path)
         elif is_tiff(path):
             pixels = tifffile.imread(path)
         else:
             pixels = imagecodecs.png_decode(path.read_bytes())
-    pixels = np.squeeze(pixels)
+    while pixels.ndim > 2 and 1 in (pixels.shape[0], pixels.shape[-1]):
+        pixels = pixels[0] if pixels.shape[0] == 1 else pixels[..., 0]
     if pixels.ndim != 2 or not (np.issubdtype(pixels.dtype, np.integer) or pixels.dtype == np.bool_):
         message = f"{path} holds {pixels.dtype} of shape {pixels.shape}; a mask or label image is one plane of integers"
         raise InputError(message)
@@ -53,6 +56,15 @@ def read_label_image(path: Path) -> NDArray[np.int32]:
     if len(values) <= 2 and (not values.size or values[0] == 0 or len(values) == 1):
         pixels, _ = ndimage.label(pixels != 0)
     return np.asarray(pixels, dtype=np.int32)
+
+
+def _read_npy(path: Path) -> NDArray[Any]:
+    try:
+        with path.open("rb") as file:
+            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+    except (EOFError, tokenize.TokenError) as error:
+        message = f"damaged ({error})"
+        raise ValueError(message) from error
 
 
 def read_labels_of(path: Path, shape: tuple[int, ...]) -> NDArray[np.int32]:
@@ -73,8 +85,12 @@ def read_labels_of(path: Path, shape: tuple[int, ...]) -> NDArray[np.int32]:
     Raises
     ------
     InputError
-        As `read_label_image` does, and if an annotation cannot be read.
+        As `read_label_image` does, and if an annotation cannot be read, or has regions outside of the image.
     """
     if path.suffix.lower() == ANNOTATION_SUFFIX:
-        return rasterise(read_annotation(path).polygons, (shape[0], shape[1])).labels
+        raster = rasterise(read_annotation(path).polygons, (shape[0], shape[1]))
+        if outside := int((raster.areas_px == 0).sum()):
+            message = f"{path} has {outside} regions outside of {shape[1]}x{shape[0]} pixels, so it is of another image"
+            raise InputError(message)
+        return raster.labels
     return read_label_image(path)

@@ -24,6 +24,7 @@ from monuseg_cli.evaluation.results import (
     Stopwatch,
     bring_together,
     finish,
+    require_apart,
     require_one_for_report,
     write_page,
 )
@@ -112,6 +113,8 @@ def evaluate(config: EvaluateConfig, progress: Progress = SILENT) -> EvaluateRes
     """
     device = pick_device(config.device)
     require_one_for_report(config.report, len(config.weights))
+    if config.output is not None and len(config.weights) > 1:
+        require_apart([_folder(config, weights).name for weights in config.weights])
     dataset, cases = _prepare(config, progress)
     evaluations = [_evaluate_model(config, weights, dataset, cases, device, progress) for weights in config.weights]
     return bring_together(evaluations, config.output)

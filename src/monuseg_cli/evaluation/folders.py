@@ -17,6 +17,7 @@ from monuseg_cli.evaluation.results import (
     Stopwatch,
     bring_together,
     finish,
+    require_apart,
     require_one_for_report,
     write_page,
 )
@@ -61,13 +62,18 @@ def evaluate_folders(config: FoldersConfig, progress: Progress = SILENT) -> Eval
     MissingError
         If a folder does not exist.
     InputError
-        If a prediction is missing, surplus or of another size than its reference, or a file cannot be read.
+        If a prediction or image is missing, surplus or of another size than its reference, or cannot be read.
     OutputError
         If the results cannot be written.
     """
     require_one_for_report(config.report, len(config.predictions))
+    if config.output is not None and len(config.predictions) > 1:
+        require_apart([folder.name for folder in config.predictions])
     references = _files(config.reference, (*LABEL_SUFFIXES, ANNOTATION_SUFFIX))
     pictures = _files(config.images, tuple(SUFFIXES)) if config.images else {}
+    if config.images and (missing := sorted(references.keys() - pictures.keys())):
+        message = f"{len(missing)} images are missing in {config.images}, the first: {missing[0]}"
+        raise InputError(message)
     evaluations = []
     for folder in config.predictions:
         predictions = _files(folder, LABEL_SUFFIXES)
@@ -104,6 +110,9 @@ def _score(
     if page:
         with watch.on("report"):
             pixels = read_image(picture)[0] if picture else None
+            if pixels is not None and pixels.shape[:2] != labels.shape:
+                message = f"the image {picture} is of another size than its prediction, {_size(labels)} pixels"
+                raise InputError(message)
             page.add(scores, pixels, truth, labels, None)
     return scores
 

@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -14,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.atomic import write_text
-from monuseg_cli.evaluation.plots import draw_organs, draw_per_image, draw_precision_recall, draw_sizes
 from monuseg_cli.evaluation.scores import ImageScores, Scores, Summary
 from monuseg_cli.evaluation.tables import TITLES, show, shown_scores
 from monuseg_cli.metrics.faults import find_faults
@@ -25,13 +25,13 @@ from monuseg_cli.outlines import paint_outlines
 _KINDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "truth": {
         "found": ("#0072b2", "true nucleus, found"),
-        "missed": ("#d55e00", "true nucleus, missed"),
+        "missed": ("#d55e00", "true nucleus, not matched"),
         "merged": ("#cc79a7", "true nucleus, merged with another"),
         "split": ("#e69f00", "true nucleus, split"),
     },
     "prediction": {
         "found": ("#56b4e9", "predicted, right"),
-        "false": ("#f0e442", "predicted, nothing there"),
+        "false": ("#f0e442", "predicted, not matched"),
         "merge": ("#882255", "predicted over several nuclei"),
         "part": ("#44aa99", "predicted part of a nucleus"),
     },
@@ -169,6 +169,9 @@ class Page:
         OutputError
             If it cannot be written.
         """
+        # matplotlib takes half a second to import, which who wants no page should not wait for
+        from monuseg_cli.evaluation.plots import draw_organs, draw_per_image, draw_precision_recall, draw_sizes
+
         plots = [draw_per_image(images)]
         if len(organs) > 1:
             plots.append(draw_organs(organs))
@@ -188,9 +191,8 @@ class Page:
             "__DATA__": data.replace("<", "\\u003c"),
         }
         page = resources.files("monuseg_cli.evaluation").joinpath("page.html").read_text(encoding="utf-8")
-        for mark, content in parts.items():
-            page = page.replace(mark, content)
-        write_text(path, page)
+        # In one go, so that a mark within what is put in stays what it is.
+        write_text(path, re.sub("|".join(parts), lambda mark: parts[mark[0]], page))
 
 
 def _side(labels: NDArray[np.int32], kinds: Sequence[str], ious: NDArray[np.float64]) -> _Side:
@@ -238,7 +240,7 @@ def _rgb(colour: str) -> tuple[int, int, int]:
 
 
 def _png(pixels: NDArray[np.uint8]) -> str:
-    return _uri("png", imagecodecs.png_encode(pixels, level=6))
+    return _uri("png", imagecodecs.png_encode(pixels, level=2))
 
 
 def _uri(kind: str, content: bytes | bytearray) -> str:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,7 +23,7 @@ def draw_per_image(images: Sequence[ImageScores]) -> str:
     for name, colour in _SCORES.items():
         values = [getattr(image.scores, name) for image in order]
         axes.plot(values, range(len(order)), "o", color=colour, label=TITLES[name])
-    axes.set_yticks(range(len(order)), [image.case_id for image in order], fontsize=7)
+    axes.set_yticks(range(len(order)), [image.case_id for image in order], fontsize=7, parse_math=False)
     axes.set_xlim(0, 1)
     axes.legend(fontsize=8)
     return _finish(figure)
@@ -36,7 +37,7 @@ def draw_organs(organs: Mapping[str, Summary]) -> str:
         means = [getattr(summary.mean, name) for summary in organs.values()]
         axes.bar(places + offset, means, 0.24, color=colour, label=TITLES[name])
     names = [f"{organ}\n({summary.images})" for organ, summary in organs.items()]
-    axes.set_xticks(places, names, fontsize=8)
+    axes.set_xticks(places, names, fontsize=8, parse_math=False)
     axes.set_ylim(0, 1)
     axes.legend(fontsize=8)
     return _finish(figure)
@@ -105,6 +106,7 @@ def _begin(title: str) -> tuple[Figure, Axes]:
 
 def _finish(figure: Figure) -> str:
     content = io.StringIO()
-    figure.savefig(content, format="svg", metadata={"Date": None})
+    with matplotlib.rc_context({"svg.hashsalt": "monuseg"}):  # the same figure gives the same file
+        figure.savefig(content, format="svg", metadata={"Date": None})
     svg = content.getvalue()
     return svg[svg.index("<svg") :]

@@ -1,6 +1,7 @@
 """What comes of an evaluation: scores brought together, and written."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -126,10 +127,29 @@ def bring_together(evaluations: Sequence[Evaluation], output: Path | None) -> Ev
     first, *others = evaluations
     differences = tuple(compare(other.name, other.images, first.images) for other in others)
     if others and output is not None:
-        systems = [(evaluation.name, evaluation.summary) for evaluation in evaluations]
+        systems = [(_marked(evaluation), evaluation.summary) for evaluation in evaluations]
         write_text(output / "comparison.csv", comparison_csv(systems, differences))
         write_text(output / "comparison.md", comparison_markdown(systems, differences))
     return EvaluateResult(tuple(evaluations), differences)
+
+
+def _marked(evaluation: Evaluation) -> str:
+    trained_on = sum(image.trained_on for image in evaluation.images)
+    return evaluation.name + (f" (trained on {trained_on} of these cases)" if trained_on else "")
+
+
+def require_apart(names: Sequence[str]) -> None:
+    """Check that several systems, whose results go to a folder of this name each, do not replace one another's.
+
+    Raises
+    ------
+    InputError
+        If a name is there twice.
+    """
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        message = f"the results of several systems would go to one folder, {twice[0]}: rename one, or evaluate it apart"
+        raise InputError(message)
 
 
 def require_one_for_report(report: Path | None, systems: int) -> None:
@@ -161,9 +181,10 @@ def write_page(page: Page, path: Path, evaluation: Evaluation) -> None:
     OutputError
         If it cannot be written.
     """
-    about = [f"{evaluation.summary.images} images ({evaluation.cases}), whole, tiles blended; monuseg {__version__}"]
+    about = [f"{evaluation.summary.images} images ({evaluation.cases}); scored by monuseg {__version__}"]
     if evaluation.card:
         card = evaluation.card
+        about.append("predicted on whole images, tiles blended")
         about.append(
             f"{card.architecture}, epoch {card.epoch}, trained on {len(card.train_cases)} cases; {card.licence}"
         )

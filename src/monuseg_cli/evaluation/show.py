@@ -51,12 +51,15 @@ def show_image(config: ShowConfig) -> ShowResult:
     MissingError
         If a file is not there.
     InputError
-        If a file cannot be read, the labels are of another size, or the output's name does not end in .png.
+        If a file cannot be read, the labels are of another size, or the output does not end in .png or is one of them.
     OutputError
         If the picture cannot be written.
     """
     if config.output.suffix.lower() != ".png":
         message = f"cannot write {config.output}: the name must end in .png"
+        raise InputError(message)
+    if config.output.resolve() in {path.resolve() for path in (config.image, config.labels) if path}:
+        message = f"{config.output} is what is to be shown, and would be replaced by the picture"
         raise InputError(message)
     require_writable(config.output)
     pixels, _ = read_image(config.image)

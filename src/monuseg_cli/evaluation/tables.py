@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Literal
 
 from monuseg_cli.evaluation.compare import Difference
 from monuseg_cli.evaluation.scores import LOWER_IS_BETTER, SCORE_NAMES, ImageScores, Scores, Summary
@@ -109,11 +110,10 @@ def comparison_markdown(systems: Sequence[tuple[str, Summary]], differences: Seq
             cells.append(f"{f'**{cell}**' if best else cell} ({low}-{high})")
         rows.append([system, *cells])
     for difference in differences:
-        cells = [
-            f"{getattr(difference.mean, name):+.4f} ({getattr(difference.low, name):+.4f} to "
-            f"{getattr(difference.high, name):+.4f})"
-            for name in names
-        ]
+        cells = []
+        for name in names:
+            mean, low, high = (getattr(part, name) for part in (difference.mean, difference.low, difference.high))
+            cells.append(f"{show(mean, '+')} ({show(low, '+')} to {show(high, '+')})")
         rows.append([f"{difference.name} less {systems[0][0]}", *cells])
     return _markdown(["mean over images (95 % interval)", *(TITLES[name] for name in names)], rows)
 
@@ -129,9 +129,9 @@ def is_best(name: str, scores: Scores, among: Sequence[Scores]) -> bool:
     return bool(getattr(scores, name) == best(getattr(other, name) for other in among))
 
 
-def show(value: float | None) -> str:
-    """Write a score with four decimals; a dash where there is none."""
-    return "-" if value is None else f"{value:.4f}"
+def show(value: float | None, sign: Literal["", "+"] = "") -> str:
+    """Write a score with four decimals, or a difference with its sign; a dash where there is none."""
+    return "-" if value is None else f"{value:{sign}.4f}"
 
 
 def _cells(scores: Scores, names: Sequence[str]) -> list[str]:

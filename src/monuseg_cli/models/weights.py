@@ -132,6 +132,9 @@ class Card:
         if not all(0 < number < math.inf for number in positive) or not card.min_area_um2 >= 0 or len(lengths) > 1:
             message = "the card's mpp, mean, std, threshold, min_area_um2 or channels cannot be used"
             raise ValueError(message)
+        if len(set(card.classes)) != card.out_channels or card.classes[0] != "nucleus":
+            message = f"the card's classes {card.classes} cannot be those of {card.out_channels} channels"
+            raise ValueError(message)
         return card
 
     def to_json(self) -> str:

@@ -15,6 +15,8 @@ _Mesh = list[tuple[tuple[int, ...], tuple[float, ...]]]
 _MESH_PX = 32
 """Side of the mesh's cells, within which a bend is bilinear."""
 
+_INSIDE = 1e-3  # Pillow takes what is read exactly at the far edge for outside, and black
+
 # Optical densities of haematoxylin and eosin in red, green and blue: Ruifrok and Johnston, "Quantification of
 # histochemical staining by color deconvolution", Anal. Quant. Cytol. Histol. 23(4), 2001. The third direction, at right
 # angles to both, takes what neither explains.
@@ -91,7 +93,7 @@ def _warped_crop(
     reach = np.minimum(vertices.max(axis=(0, 1)), len(image) / 2)
     vertices += random.uniform(reach, len(image) - reach)
     vertices += random.normal(0, recipe.elastic_px, vertices.shape)
-    mesh = _mesh(lines.tolist(), vertices.clip(0, len(image)))
+    mesh = _mesh(lines.tolist(), vertices.clip(0, len(image) - _INSIDE))
     warped = _resample(image, size, mesh, Image.Resampling.BILINEAR)
     return warped, _resample(labels, size, mesh, Image.Resampling.NEAREST)
 

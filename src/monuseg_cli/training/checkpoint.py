@@ -28,6 +28,8 @@ class Checkpoint:
         Their state dicts; the scaler's, of mixed precision in fp16, is empty without.
     averaged : dict
         State dict of the moving average of the weights; empty where the recipe asks for none.
+    ranks : int
+        Number of processes that share the training: with another number its steps would be others.
     data_sha256 : str
         Hash of the archive that was trained on.
     """
@@ -37,6 +39,7 @@ class Checkpoint:
     optimizer: dict[str, Any]
     scaler: dict[str, Any]
     averaged: dict[str, Any]
+    ranks: int
     data_sha256: str
 
     def save(self, run: Path) -> None:

@@ -1,8 +1,9 @@
 """Patch store -> batches, the same for the same seed and epoch wherever they are made."""
 
 import queue
+import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from monuseg_cli.errors import InputError
 from monuseg_cli.models import registry
 from monuseg_cli.tiling import grid
 from monuseg_cli.training.augment import vary
+from monuseg_cli.training.chance import derive
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.targets import make_targets
 
@@ -51,7 +53,7 @@ class CropDataset(Dataset[Batch]):
         recipe = self.recipe
         patch, crop = divmod(position, recipe.crops_per_patch)
         index = int(self.indices[patch])
-        random = np.random.default_rng([recipe.seed, self.epoch, index, crop])
+        random = derive("crop", recipe.seed, self.epoch, index, crop)
         image, labels = vary(*self.store.read(index), recipe, random)
         return _to_tensors(image, labels, recipe)
 
@@ -109,7 +111,7 @@ class EpochSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         """Go through this process' positions: together, the processes' batches are a single process' larger ones."""
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.all)[: self.size]
+        order = derive("order", self.seed, self.epoch).permutation(self.all)[: self.size]
         for first in range(0, self.size, self.batch_size * self.ranks):
             together = order[first : first + self.batch_size * self.ranks]
             yield from np.split(together, self.ranks)[self.rank].tolist()
@@ -149,6 +151,7 @@ class TrainBatches:
             num_workers=recipe.workers,
             drop_last=0 < len(self._sampler) % recipe.batch_size < min_batch,
             multiprocessing_context="spawn" if recipe.workers else None,
+            worker_init_fn=_leave_signals_alone,
         )
         if not len(self._loader):
             message = (
@@ -165,10 +168,13 @@ class TrainBatches:
         """Count the crops of an epoch, over all processes."""
         return self._sampler.size
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """Give the batches of epoch `number`: images (N, 3, P, P) and targets (N, C, P, P)."""
+    def epoch(self, number: int) -> Generator[Batch]:
+        """Give the batches of epoch `number`: images (N, 3, P, P) and targets (N, C, P, P).
+
+        Close it where it is left before its end.
+        """
         self._crops.epoch = self._sampler.epoch = number
-        return iter(self._loader) if self._workers else _ahead(iter(self._loader))
+        return (batch for batch in self._loader) if self._workers else _ahead(iter(self._loader))
 
 
 def validation_batches(
@@ -178,7 +184,14 @@ def validation_batches(
     return DataLoader(WindowDataset(store, indices[rank::ranks], recipe), batch_size=recipe.batch_size)
 
 
-def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+def _leave_signals_alone(worker: int) -> None:
+    """Have a worker end when the training does: the signals that stop it reach all of its processes."""
+    del worker
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _ahead(batches: Iterator[Batch]) -> Generator[Batch]:
     """Make batches in a thread, a few ahead of the one in use; what fails there is raised here."""
     made: queue.Queue[Batch | BaseException | None] = queue.Queue(_AHEAD)
     stopped = threading.Event()

@@ -1,6 +1,7 @@
 """One training over several processes, as torchrun starts them."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.rendezvous import rendezvous
 
-from monuseg_cli.errors import MonusegError, TrainingError
+from monuseg_cli.errors import InputError, MonusegError, TrainingError
 from monuseg_cli.models.devices import Device, pick_device
 
 _Result = TypeVar("_Result")
 _CLAIM = "monuseg/error"
+_FAILURES = (MonusegError, OSError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,14 @@ class World:
         """Do something in the first process alone, and give its result, or its error, in all."""
         if self.ranks == 1:
             return task()
-        outcome: list[_Result | MonusegError | None] = [None]
+        outcome: list[_Result | Exception | None] = [None]
         if self.is_first:
             try:
                 outcome = [task()]
-            except MonusegError as error:
+            except _FAILURES as error:
                 outcome = [error]
         distributed.broadcast_object_list(outcome)
-        if isinstance(outcome[0], MonusegError):
+        if isinstance(outcome[0], _FAILURES):
             raise outcome[0]
         return outcome[0]  # type: ignore[return-value] # a task may give None as well
 
@@ -60,6 +62,12 @@ class World:
         total = values.to(self.device, copy=True)
         distributed.all_reduce(total)
         return total.to(values.device)
+
+    def agree(self, module: nn.Module) -> None:
+        """Give a module's buffers, such as the statistics of norms, the first process' values in all."""
+        if self.ranks > 1:
+            for buffer in module.buffers():
+                distributed.broadcast(buffer, 0)
 
     def share(self, model: nn.Module) -> nn.Module:
         """Have the gradients of a model averaged over all processes, and its weights begin as the first one's."""
@@ -88,23 +96,42 @@ def joined(device: Device) -> Iterator[World]:
     if not distributed.is_torchelastic_launched():
         yield World(chosen)
         return
-    if chosen.type == "cuda":
-        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(chosen)
-    store, rank, ranks = next(rendezvous("env://"))
-    backend = "nccl" if chosen.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, store=store, rank=rank, world_size=ranks)
+    with told_by_the_first():
+        chosen = _own_device(chosen)
+    try:
+        store, rank, ranks = next(rendezvous("env://"))
+        backend = "nccl" if chosen.type == "cuda" else "gloo"
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=ranks)
+    except RuntimeError as error:
+        message = f"the processes of the training could not find each other ({error})"
+        raise TrainingError(message) from error
     try:
         yield World(chosen, rank, ranks)
-    except (MonusegError, RuntimeError, KeyboardInterrupt) as error:
-        told = error if isinstance(error, MonusegError) else _of_the_others(error)
+    except (*_FAILURES, RuntimeError, KeyboardInterrupt) as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's, which must not come before what is to be told
+        told = error if isinstance(error, _FAILURES) else _of_the_others(error)
         if told is None:
             raise
         if not _is_first_to_tell(store):
-            raise SystemExit(told.exit_code) from error
+            raise SystemExit(getattr(told, "exit_code", MonusegError.exit_code)) from error
         raise told from error
     finally:
         distributed.destroy_process_group()
+
+
+def _own_device(device: torch.device) -> torch.device:
+    """Give the device that is this process' own."""
+    if device.type == "mps":
+        message = "mps cannot be shared by several processes; use --device cpu, or one process"
+        raise InputError(message)
+    if device.type != "cuda":
+        return device
+    local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if local >= there:
+        message = f"torchrun started more processes here than there are GPUs; use --nproc-per-node={there}"
+        raise InputError(message)
+    torch.cuda.set_device(local)
+    return torch.device("cuda", local)
 
 
 def _of_the_others(error: BaseException) -> TrainingError | None:
@@ -132,10 +159,10 @@ def is_first() -> bool:
 
 @contextmanager
 def told_by_the_first() -> Iterator[None]:
-    """Have an error that all processes meet alike raised in the first of them; the others end with its exit code."""
+    """Have an error that all processes of a machine meet raised in one of them; the others end with its exit code."""
     try:
         yield
     except MonusegError as error:
-        if is_first():
+        if os.environ.get("LOCAL_RANK", "0") == "0" or not distributed.is_torchelastic_launched():
             raise
         raise SystemExit(error.exit_code) from error

@@ -22,6 +22,7 @@ SecondTarget = Literal["none", "boundary", "distance", "hv"]
 Schedule = Literal["constant", "cosine", "one-cycle", "plateau"]
 Amp = Literal["none", "bf16", "fp16"]
 
+_LARGEST_SEED = 2**63
 _KINDS: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (int, float), "Mapping": (Mapping,)}
 
 
@@ -167,7 +168,6 @@ class Recipe:
             "scale": 0,
             "rotation_deg": 0,
             "elastic_px": 0,
-            "stain": 0,
             "weight_decay": 0,
             "seed": 0,
             "workers": 0,
@@ -176,12 +176,16 @@ class Recipe:
             if not value <= getattr(self, name) < math.inf:
                 message = f"{_option(name)} must be at least {value} for {self.arch}, and finite"
                 raise InputError(message)
-        for name, most in {"dropout": 1, "averaging": 1, "warp": math.nextafter(1, 2)}.items():
+        above_one = math.nextafter(1, 2)
+        for name, most in {"dropout": 1, "averaging": 1, "warp": above_one, "stain": above_one}.items():
             if not 0 <= getattr(self, name) < most:
                 message = f"{_option(name)} must lie within 0 and 1, not be {getattr(self, name)}"
                 raise InputError(message)
         if not 0 < self.learning_rate < math.inf:
             message = "--learning-rate must be above 0, and finite"
+            raise InputError(message)
+        if self.seed >= _LARGEST_SEED:
+            message = f"--seed must be below 2**63, not {self.seed}"
             raise InputError(message)
         if self.crop_px > self.patch_px:
             message = f"--crop-px {self.crop_px} does not fit into --patch-px {self.patch_px}"

@@ -119,14 +119,17 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> Running:
         _require_same_recipe(config.resume, recipe)
     elif recipe.init:
         recipe = replace(recipe, init=str(config.home.find_weights(recipe.init).absolute()))
-    if recipe.init:
-        require_unseen(recipe, read_card(Path(recipe.init)), Path(recipe.init))
     source, store = world.once(lambda: _prepare(config.home, recipe, progress))
     training = TrainBatches(store, store.of_cases(recipe.train_cases()), recipe, world.rank, world.ranks)
     validation = validation_batches(store, store.of_cases(recipe.val_cases()), recipe, world.rank, world.ranks)
     torch.manual_seed(recipe.seed)
-    state = _state(config.resume, source) if config.resume else None
+    state = _state(config.resume, source, world.ranks) if config.resume else None
+    if recipe.init and not state:
+        require_unseen(recipe, read_card(Path(recipe.init)), Path(recipe.init))
     model, card = _build(recipe, source, begins=state is None)
+    if config.resume and state:
+        begun = read_card(config.resume / LAST_WEIGHTS)
+        card = replace(card, mean=begun.mean, std=begun.std, train_cases=begun.train_cases)
     place(model, world.device)
     averaged = average_of(model, recipe.averaging) if recipe.averaging else None
     fused = world.device.type in ("cpu", "cuda")
@@ -215,21 +218,26 @@ def _build(recipe: Recipe, source: SourceArchive, begins: bool) -> tuple[nn.Modu
     )
     if recipe.pretrained:
         card = replace(card, mean=_IMAGENET_MEAN, std=_IMAGENET_STD)
-    if recipe.init:
-        weights = Path(recipe.init)
-        first = take_over(model, recipe, weights) if begins else read_card(weights)
+    if recipe.init and begins:
+        first = take_over(model, recipe, Path(recipe.init))
         seen = tuple(sorted({*card.train_cases, *first.train_cases}))
         card = replace(card, mean=first.mean, std=first.std, train_cases=seen)
     return model, card
 
 
-def _state(run: Path, source: SourceArchive) -> Checkpoint | None:
+def _state(run: Path, source: SourceArchive, ranks: int) -> Checkpoint | None:
     """Read the state of a run; None where it was killed in its first epoch: all it depends on then is its recipe."""
     if not (run / STATE_FILE).exists():
+        if len(read_history(run)) > 1:
+            message = f"{run} has finished epochs and no {STATE_FILE} to go on from; train anew, with --init {run.name}"
+            raise InputError(message)
         return None
     state = Checkpoint.load(run)
     if state.data_sha256 != source.sha256:
         message = f"{run} was begun on other data (archive {state.data_sha256[:12]}, here {source.sha256[:12]})"
+        raise InputError(message)
+    if state.ranks != ranks:
+        message = f"{run} was begun with {state.ranks} processes, not {ranks}, so its steps would be others"
         raise InputError(message)
     return state
 
@@ -265,5 +273,6 @@ def _write_epoch(running: Running, newest: EpochRecord) -> None:
         optimizer=running.optimizer.state_dict(),
         scaler=running.scaler.state_dict(),
         averaged=running.averaged.state_dict() if running.averaged else {},
+        ranks=running.world.ranks,
         data_sha256=card.data_sha256,
     ).save(run)

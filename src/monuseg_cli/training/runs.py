@@ -7,6 +7,7 @@ from pathlib import Path
 
 from monuseg_cli.errors import InputError
 from monuseg_cli.paths import RECIPE_FILE, Home
+from monuseg_cli.progress import SILENT, Progress
 from monuseg_cli.training.history import best_epoch, draw_comparison, read_history
 from monuseg_cli.training.recipe import Recipe
 
@@ -39,16 +40,16 @@ class RunSummary:
     begun: datetime
 
 
-def list_runs(home: Home) -> tuple[RunSummary, ...]:
-    """Summarise every run in `home`, the oldest first.
-
-    Raises
-    ------
-    InputError
-        If a run's recipe or history is damaged.
-    """
+def list_runs(home: Home, progress: Progress = SILENT) -> tuple[RunSummary, ...]:
+    """Summarise every run in `home`, the oldest first; one whose recipe or history is damaged is warned of."""
     folders = [path.parent for path in home.runs.glob(f"*/{RECIPE_FILE}")]
-    return tuple(sorted(map(_summarise, folders), key=lambda summary: (summary.begun, summary.run.name)))
+    summaries = []
+    for folder in folders:
+        try:
+            summaries.append(_summarise(folder))
+        except InputError as error:
+            progress.warn(f"run {folder.name} is left out: {error}")
+    return tuple(sorted(summaries, key=lambda summary: (summary.begun, summary.run.name)))
 
 
 def compare_runs(runs: Sequence[Path], picture: Path) -> None:

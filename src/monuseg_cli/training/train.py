@@ -6,17 +6,17 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from monuseg_cli.errors import TrainingError
 from monuseg_cli.models.memory import keep_freed_memory
 from monuseg_cli.progress import SILENT, Progress, Task
+from monuseg_cli.training.chance import derive
 from monuseg_cli.training.distributed import World, joined
 from monuseg_cli.training.history import EpochRecord, best_epoch
 from monuseg_cli.training.losses import compute_loss
@@ -95,7 +95,7 @@ def _train(config: TrainConfig, world: World, progress: Progress) -> TrainResult
                 keep_epoch(running, record)
                 progress.info(_epoch_line(record, recipe.epochs))
     except KeyboardInterrupt:
-        if not records and world.is_first:
+        if not records and config.resume is None and world.ranks == 1:
             shutil.rmtree(running.run)
             progress.warn("stopped before the first epoch was finished: nothing was learnt, and no run is kept")
         if not records or world.ranks > 1:
@@ -136,22 +136,22 @@ def _run_epoch(running: Running, epoch: int, task: Task) -> EpochRecord:
     """Go through the crops of an epoch, then validate."""
     recipe, world, batches = running.recipe, running.world, len(running.training)
     # Every epoch has random numbers of its own, so that a resumed run draws those of an uninterrupted one.
-    torch.manual_seed(int(np.random.default_rng([recipe.seed, epoch, world.rank]).integers(1 << 62)))
+    torch.manual_seed(int(derive("step", recipe.seed, epoch, world.rank).integers(1 << 62)))
     meter = Meter()
     began = time.perf_counter()
     seen, waited = 0, 0.0
     running.network.train()
-    training = iter(running.training.epoch(epoch))
-    for step in range(batches):
-        asked = time.perf_counter()
-        images, targets = next(training)
-        waited += time.perf_counter() - asked
-        rate = learning_rate(recipe, (epoch - 1) * batches + step, recipe.epochs * batches, running.val_losses)
-        loss = _step(running, images, targets.to(world.device), rate, meter)
-        _require_finite(running, loss, f"epoch {epoch}, batch {step + 1} of {batches}")
-        seen += len(images) * world.ranks
-        task.advance(len(images) * world.ranks)
-        task.status(f"epoch {epoch}/{recipe.epochs}  loss {loss:.4f}{_last_dice(running.records)}")
+    with closing(running.training.epoch(epoch)) as training:
+        for step in range(batches):
+            asked = time.perf_counter()
+            images, targets = next(training)
+            waited += time.perf_counter() - asked
+            rate = learning_rate(recipe, (epoch - 1) * batches + step, recipe.epochs * batches, running.val_losses)
+            loss = _step(running, images, targets.to(world.device), rate, meter)
+            _require_finite(running, loss, f"epoch {epoch}, batch {step + 1} of {batches}")
+            seen += len(images) * world.ranks
+            task.advance(len(images) * world.ranks)
+            task.status(f"epoch {epoch}/{recipe.epochs}  loss {loss:.4f}{_last_dice(running.records)}")
     seconds = time.perf_counter() - began
     validation = _validate(running)
     _require_finite(running, validation["loss"], f"the validation of epoch {epoch}")
@@ -200,6 +200,8 @@ def _step(running: Running, images: Tensor, targets: Tensor, rate: float, meter:
 def _validate(running: Running) -> dict[str, float]:
     meter = Meter()
     model = running.result.eval()
+    for module in (running.model, model):
+        running.world.agree(module)  # each process has seen other crops, and its norms other statistics
     for images, targets in running.validation:
         targets = targets.to(running.world.device)
         logits = running.logits(model, images)
