@@ -9,8 +9,8 @@ import imagecodecs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Page as Tab
-from playwright.sync_api import sync_playwright
 
 from monuseg_cli.errors import InputError, OutputError
 from monuseg_cli.evaluation.evaluate import EvaluateConfig, evaluate
@@ -55,24 +55,31 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "report.html"
 
 
-@pytest.fixture(params=[(1100, 900), (390, 800)], ids=["desk", "phone"])
-def tab(request: pytest.FixtureRequest, report: Path) -> Iterator[Tab]:
-    """The report in a browser, which must not report any error."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, or another one."""
     if CHROMIUM is None:
         pytest.skip("no Chromium here")
-    width, height = request.param
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        context = browser.new_context(viewport={"width": width, "height": height}, offline=True)
-        tab = context.new_page()
-        errors: list[str] = []
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        tab.goto(report.as_uri())
-        tab.wait_for_function("labels.truth && labels.prediction && document.getElementById('base').complete")
-        yield tab
-        assert errors == []
+        yield browser
         browser.close()
+
+
+@pytest.fixture(params=[(1100, 900), (390, 800)], ids=["desk", "phone"])
+def tab(request: pytest.FixtureRequest, browser: Browser, report: Path) -> Iterator[Tab]:
+    """The report in a browser without a network, which must not report any error."""
+    width, height = request.param
+    context = browser.new_context(viewport={"width": width, "height": height}, offline=True)
+    tab = context.new_page()
+    errors: list[str] = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    tab.goto(report.as_uri())
+    tab.wait_for_function("labels.truth && labels.prediction && document.getElementById('base').complete")
+    yield tab
+    assert errors == []
+    context.close()
 
 
 def shot(tab: Tab) -> bytes:
