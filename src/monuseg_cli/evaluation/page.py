@@ -198,8 +198,8 @@ class Page:
 def _side(labels: NDArray[np.int32], kinds: Sequence[str], ious: NDArray[np.float64]) -> _Side:
     number, areas = number_labels(labels)
     names = np.zeros(len(areas) + 1, dtype=np.int64)
-    names[number] = labels.reshape(-1)
-    return _Side(number.reshape(labels.shape), kinds, ious, areas, names[1:])
+    names[number] = labels
+    return _Side(number, kinds, ious, areas, names[1:])
 
 
 def _worst(truth: _Side, prediction: _Side) -> list[tuple[str, int]]:

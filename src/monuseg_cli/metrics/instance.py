@@ -8,6 +8,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+_COUNTERS = 4  # a pixel
+_BLOCK = 1 << 17  # pixels
+
 
 @dataclass(frozen=True, slots=True)
 class Overlaps:
@@ -59,13 +62,16 @@ def find_overlaps(reference: NDArray[np.integer], prediction: NDArray[np.integer
     if reference.shape != prediction.shape:
         message = f"a reference of shape {reference.shape} and a prediction of shape {prediction.shape}"
         raise ValueError(message)
-    reference_index, reference_areas = number_labels(reference)
-    prediction_index, prediction_areas = number_labels(prediction)
+    # Along a row most pixels are as the one before: runs of equal pairs are counted, not pixels.
+    starts, lengths = _runs(reference, prediction)
+    reference_index, reference_areas = _number(reference.reshape(-1)[starts], lengths)
+    prediction_index, prediction_areas = _number(prediction.reshape(-1)[starts], lengths)
     both = (reference_index > 0) & (prediction_index > 0)
-    width = len(prediction_areas)
-    pairs = (reference_index[both] - 1) * width + prediction_index[both] - 1
-    distinct, counts = np.unique(pairs, return_counts=True)
-    return Overlaps(reference_areas, prediction_areas, distinct // max(width, 1), distinct % max(width, 1), counts)
+    shape = (len(reference_areas), len(prediction_areas))
+    places = (reference_index[both] - 1, prediction_index[both] - 1)
+    table = coo_array((lengths[both], places), shape=shape).tocsr().tocoo()  # through rows, which adds up equal pairs
+    reference_pair, prediction_pair = (axis.astype(np.intp) for axis in (table.row, table.col))
+    return Overlaps(reference_areas, prediction_areas, reference_pair, prediction_pair, table.data.astype(np.int64))
 
 
 def number_labels(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -77,8 +83,7 @@ def number_labels(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArr
 
     Returns
     -------
-    number : ndarray of shape (H * W,), int64
-        Row by row.
+    number : ndarray of shape (H, W), int64
     areas : ndarray of shape (N,), int64
 
     Raises
@@ -86,20 +91,40 @@ def number_labels(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArr
     ValueError
         If a label is negative.
     """
+    starts, lengths = _runs(labels)
+    index, areas = _number(labels.reshape(-1)[starts], lengths)
+    return np.repeat(index, lengths).reshape(labels.shape), areas
+
+
+def _runs(*images: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cut images of one shape into runs of pixels, row by row, in which none of them changes: starts and lengths."""
+    size = images[0].size
+    flat = [image.reshape(-1) for image in images]
+    found = []
+    for first in range(1, size, _BLOCK):  # small enough for the processor's cache
+        block = slice(first, first + _BLOCK)
+        before = slice(first - 1, min(first + _BLOCK, size) - 1)
+        changes = flat[0][block] != flat[0][before]
+        for labels in flat[1:]:
+            changes |= labels[block] != labels[before]
+        found.append(np.flatnonzero(changes) + first)
+    starts = np.concatenate([np.zeros(min(size, 1), dtype=np.int64), *found])
+    return starts, np.diff(starts, append=size)
+
+
+def _number(labels: NDArray[np.integer], lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Renumber the labels of runs to 1..N, ascending, 0 staying 0; and add up the lengths of each."""
     if labels.size and labels.min() < 0:
         message = "a label image has negative labels"
         raise ValueError(message)
-    flat = labels.reshape(-1)
     # Counting is faster than sorting, as long as the counters fit beside the image.
-    if not flat.size or int(flat.max()) > 4 * flat.size:
-        distinct, index = np.unique(np.append(flat, 0), return_inverse=True)
-        index = index[:-1].astype(np.int64)
-        return index, np.bincount(index, minlength=len(distinct))[1:]
-    areas = np.bincount(flat)
-    areas[0] = 0
-    number = np.cumsum(areas > 0)
-    number[0] = 0
-    return number[flat], areas[areas > 0]
+    if int(labels.max(initial=0)) <= _COUNTERS * lengths.sum():
+        areas = np.bincount(labels, weights=lengths, minlength=1).astype(np.int64)
+        areas[0] = 0
+        return np.cumsum(areas > 0)[labels] * (labels > 0), areas[areas > 0]
+    distinct, index = np.unique(np.append(labels, labels.dtype.type(0)), return_inverse=True)
+    areas = np.bincount(index[:-1], weights=lengths, minlength=len(distinct)).astype(np.int64)
+    return index[:-1].astype(np.int64), areas[1:]
 
 
 @dataclass(frozen=True, slots=True)
