@@ -27,6 +27,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -103,8 +104,8 @@ def plain_epoch(folder: Path, recipe: Recipe) -> float:
 
 def _model(arch: str, recipe: Recipe) -> torch.nn.Module:
     architecture = registry.get(arch)
-    dropout = {"dropout": recipe.dropout} if "dropout" in architecture.options else {}
-    model = registry.create(arch, out_channels=len(CLASSES[recipe.second_target]), **dropout)  # type: ignore[arg-type]
+    dropout: dict[str, Any] = {"dropout": recipe.dropout} if "dropout" in architecture.options else {}
+    model = registry.create(arch, out_channels=len(CLASSES[recipe.second_target]), **dropout)
     place(model, torch.device("cpu"))
     return model.train()
 

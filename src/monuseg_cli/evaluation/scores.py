@@ -66,7 +66,7 @@ class Scores:
     @classmethod
     def of(cls, value: Callable[[str], float | None]) -> "Scores":
         """Make scores of a function that gives each by its name; None only where a score may be."""
-        return cls(**{score.name: value(score.name) for score in fields(cls)})  # type: ignore[arg-type] # as said
+        return cls(**{score.name: value(score.name) for score in fields(cls)})  # type: ignore[arg-type] # one value type for all fields; None comes for loss and soft Dice only
 
 
 SCORE_NAMES: tuple[str, ...] = tuple(score.name for score in fields(Scores))
