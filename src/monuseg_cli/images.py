@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -18,7 +19,7 @@ SUFFIXES = frozenset({".tif", ".tiff", ".svs", ".png", ".jpg", ".jpeg", ".bmp", 
 
 # What tifffile, imagecodecs, Pillow and numpy raise for damaged or hostile files: imagecodecs' errors are
 # RuntimeErrors, tifffile's ValueErrors, Pillow's for broken PNG chunks SyntaxErrors, absurd sizes MemoryErrors.
-_DECODING_ERRORS = (
+DECODING_ERRORS = (
     OSError,
     ValueError,
     RuntimeError,
@@ -42,17 +43,26 @@ class Conversion:
     dtype : numpy dtype
         Of the stored samples.
     samples : int
-        Samples a pixel: 1 (grey or palette), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha).
+        Samples a pixel: 1 (grey or palette), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha, or CMYK).
     palette : ndarray of shape (3, K), uint16, or None
         Colours of a palette image.
     inverted : bool
         True where 0 is white (TIFF's MINISWHITE).
+    cmyk : bool
+        True where the samples are cyan, magenta, yellow and black.
+    premultiplied : bool
+        True where colours are multiplied with their alpha.
+    bits : int
+        Bits that a sample uses, where it is an integer.
     """
 
     dtype: np.dtype[np.generic]
     samples: int = 3
     palette: NDArray[np.uint16] | None = None
     inverted: bool = False
+    cmyk: bool = False
+    premultiplied: bool = False
+    bits: int = 16
 
     def require_clear(self) -> None:
         """Check that the meaning of such pixels is clear.
@@ -78,11 +88,13 @@ class Conversion:
         if self.palette is not None:
             parts.append("palette looked up")
         elif self.dtype != np.uint8:
-            kind = "0..65535" if self.dtype.kind == "u" else "0..1"
+            kind = f"0..{2**self.bits - 1}" if self.dtype.kind == "u" else "0..1"
             parts.append(f"{self.dtype} of range {kind} scaled to 8 bits")
         if self.samples <= 2 and self.palette is None:
             parts.append("grey taken as equal red, green and blue")
-        if self.samples in (2, 4):
+        if self.cmyk:
+            parts.append("CMYK converted to RGB")
+        elif self.samples in (2, 4):
             parts.append("transparency laid over white")
         if self.inverted:
             parts.append("white-is-zero inverted")
@@ -111,21 +123,28 @@ class Conversion:
                 message = "a pixel names a colour that the palette does not have"
                 raise ValueError(message)
             return (self.palette.T[index] >> 8).astype(np.uint8)
-        scaled = _to_uint8(pixels.reshape(*pixels.shape[:2], -1))
+        scaled = _to_uint8(pixels.reshape(*pixels.shape[:2], -1), self.bits)
         colour = scaled[..., : 3 if self.samples >= 3 else 1]
         if self.inverted:
             colour = 255 - colour
-        if self.samples in (2, 4):
+        if self.cmyk:
+            ink, black = 255 - colour.astype(np.uint16), 255 - scaled[..., 3:].astype(np.uint16)
+            colour = ((ink * black + 127) // 255).astype(np.uint8)
+        elif self.samples in (2, 4):
             alpha = scaled[..., -1:].astype(np.uint16)
-            colour = ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+            through = 255 * (255 - alpha)
+            over = 255 * np.minimum(colour, alpha) if self.premultiplied else colour * alpha
+            colour = ((over + through + 127) // 255).astype(np.uint8)
         return np.ascontiguousarray(np.broadcast_to(colour, (*colour.shape[:2], 3)))
 
 
-def _to_uint8(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+def _to_uint8(pixels: NDArray[np.generic], bits: int) -> NDArray[np.uint8]:
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
     if pixels.dtype == np.uint16:
-        return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+        largest = 2**bits - 1
+        scaled = (pixels.astype(np.uint32) * np.uint32(255) + np.uint32(largest // 2)) // np.uint32(largest)
+        return np.asarray(scaled, dtype=np.uint8)
     values = pixels.astype(np.float64)
     if not (values.min(initial=0) >= 0 and values.max(initial=0) <= 1):  # also False for NaN
         message = "its floating-point samples are not within 0..1, so their range is unclear; save it as 8-bit RGB"
@@ -140,6 +159,7 @@ _DECODE_TO_RGB = (
     tifffile.COMPRESSION.APERIO_JP2000_RGB,
     tifffile.COMPRESSION.JPEG_2000_LOSSY,
 )
+_INKS = 4
 _ONE_SAMPLE = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.PALETTE)
 
 
@@ -156,17 +176,14 @@ def conversion_of_page(page: tifffile.TiffPage | tifffile.TiffFrame) -> Conversi
     is_rgb = photometric == tifffile.PHOTOMETRIC.RGB
     # The JPEG and JPEG 2000 codecs decode it to RGB; other compressions leave it as it is.
     is_decoded = photometric == tifffile.PHOTOMETRIC.YCBCR and page.compression in _DECODE_TO_RGB
+    is_cmyk = photometric == tifffile.PHOTOMETRIC.SEPARATED and page.samplesperpixel == _INKS
     problem = None
-    if not (is_rgb or is_decoded or photometric in _ONE_SAMPLE):
+    if not (is_rgb or is_decoded or is_cmyk or photometric in _ONE_SAMPLE):
         problem = f"its colours are {photometric.name}, which is not supported; save it as 8-bit RGB"
     elif photometric in _ONE_SAMPLE and page.samplesperpixel > 2:
         problem = f"it has {page.samplesperpixel} channels that are not said to be colours; save it as 8-bit RGB"
-    elif (orientation := page.tags.valueof("Orientation", 1)) != 1:
-        problem = f"it is stored turned or mirrored (orientation {orientation}); save it upright"
-    elif tifffile.EXTRASAMPLE.ASSOCALPHA in page.extrasamples:
-        problem = "its colours are multiplied with its transparency; save it without transparency"
-    elif page.axes not in ("YX", "YXS"):
-        problem = f"its axes are {page.axes}; only whole images of contiguous samples (YX or YXS) are supported"
+    elif page.axes not in ("YX", "YXS", "SYX"):
+        problem = f"its axes are {page.axes}; only single images (YX, YXS or SYX) are supported"
     if problem:
         raise ValueError(problem)
     conversion = Conversion(
@@ -174,9 +191,51 @@ def conversion_of_page(page: tifffile.TiffPage | tifffile.TiffFrame) -> Conversi
         samples=page.samplesperpixel,
         palette=page.colormap if photometric == tifffile.PHOTOMETRIC.PALETTE else None,
         inverted=photometric == tifffile.PHOTOMETRIC.MINISWHITE,
+        cmyk=is_cmyk,
+        premultiplied=tifffile.EXTRASAMPLE.ASSOCALPHA in page.extrasamples,
+        bits=max(page.bitspersample, 1),
     )
     conversion.require_clear()
     return conversion
+
+
+class Upright:
+    """The pixels of a TIFF page, stored in whatever order, seen upright.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage or tifffile.TiffFrame
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Height and width, upright.
+    """
+
+    def __init__(self, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
+        page = page.aspage()
+        orientation = page.tags.valueof("Orientation", 1)
+        # TIFF 6.0, section 8: orientations 5 to 8 have rows and columns exchanged; then one, both or none are mirrored.
+        self._turned = orientation in (5, 6, 7, 8)
+        self._mirror = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}.get(orientation, ())
+        self._planar = page.axes == "SYX"
+        stored = (page.imagelength, page.imagewidth)
+        self.shape = stored[::-1] if self._turned else stored
+
+    def read(self, stored: Any, window: tuple[slice, slice]) -> NDArray[np.generic]:
+        """Read a window, given by its upright rows and columns, out of an array as stored; (H, W) or (H, W, S)."""
+        sides = list(window)
+        for axis in self._mirror:
+            length = self.shape[axis]
+            sides[axis] = slice(length - sides[axis].stop, length - sides[axis].start)
+        if self._turned:
+            sides.reverse()
+        pixels = np.asarray(stored[:, *sides] if self._planar else stored[tuple(sides)])
+        if self._planar:
+            pixels = np.moveaxis(pixels, 0, -1)
+        if self._turned:
+            pixels = pixels.swapaxes(0, 1)
+        return np.flip(pixels, self._mirror)
 
 
 @contextmanager
@@ -203,7 +262,7 @@ def decoding(path: Path) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         message = f"{path}: more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels; save it as a tiled TIFF"
         raise InputError(message) from error
-    except _DECODING_ERRORS as error:
+    except DECODING_ERRORS as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         message = f"{path}: {reason}"
         raise InputError(message) from error
@@ -279,7 +338,9 @@ def read_image(path: Path) -> tuple[NDArray[np.uint8], str | None]:
         with open_tiff(path) as tiff:
             page = tiff.pages.first
             conversion = conversion_of_page(page)
-            return conversion.apply(page.asarray()), conversion.note()
+            upright = Upright(page)
+            whole = (slice(0, upright.shape[0]), slice(0, upright.shape[1]))
+            return conversion.apply(upright.read(page.asarray(), whole)), conversion.note()
 
 
 def decode_plain(image: Image.Image) -> tuple[NDArray[np.uint8], str | None]:

@@ -1,0 +1,133 @@
+"""Label image -> the polygons that run along its pixels' edges."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_STEPS = np.array([(0, 1), (1, 0), (0, -1), (-1, 0)])
+"""Right, down, left, up; each is a right turn from the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contours:
+    """Closed rings around the pixels of every label.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (R,), int64
+        The label that each ring belongs to, ascending.
+    holes : ndarray of shape (R,), bool
+        Whether a ring runs around a hole in its label.
+    starts : ndarray of shape (R + 1,), intp
+        Where each ring's points begin in `points`, and where the last one's end.
+    points : ndarray of shape (P, 2), int64
+        Row and column of the corners, between pixels: pixel (r, c) covers r..r+1 and c..c+1. The last point of a ring
+        is not its first again.
+    """
+
+    labels: NDArray[np.int64]
+    holes: NDArray[np.bool_]
+    starts: NDArray[np.intp]
+    points: NDArray[np.int64]
+
+    def ring(self, index: int) -> NDArray[np.int64]:
+        """Give the points of one ring, (V, 2)."""
+        return self.points[self.starts[index] : self.starts[index + 1]]
+
+
+def trace(labels: NDArray[np.integer]) -> Contours:
+    """Trace every label's pixels along their edges, all labels at once.
+
+    Filling the rings by the pixel-centre rule gives the label image back. Pixels of a label that touch at a corner only
+    belong to different rings. An outer ring has its pixels on the right hand, seen along its points.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (H, W), integer
+        Label image, 0 background.
+    """
+    label, start, direction = _edges(labels)
+    width = labels.shape[1] + 1
+    key = _key(label, start, direction, width, labels.shape[0] + 1)
+    order = np.argsort(key)
+    label, start, direction, key = label[order], start[order], direction[order], key[order]
+    following = _following(label, start + _STEPS[direction], direction, key, labels.shape)
+    first, position = _rank(following)
+    order = np.lexsort((position, first))
+    label, start, direction, first = label[order], start[order], direction[order], first[order]
+    new_ring = np.diff(first, prepend=-1) != 0
+    number = np.cumsum(new_ring) - 1
+    rings = int(number[-1]) + 1 if len(number) else 0
+    # The last edge of a ring comes before its first.
+    before = np.roll(direction, 1)
+    ends = np.flatnonzero(np.append(new_ring[1:], True)) if rings else np.empty(0, dtype=np.intp)
+    before[new_ring] = direction[ends]
+    corner = before != direction
+    along = start[:, 0] * _STEPS[direction, 1] - start[:, 1] * _STEPS[direction, 0]
+    area = np.bincount(number, weights=along, minlength=rings)  # twice the signed one: each edge with the origin
+    counts = np.bincount(number[corner], minlength=rings)
+    return Contours(
+        labels=label[new_ring].astype(np.int64),
+        holes=area > 0,
+        starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.intp),
+        points=start[corner],
+    )
+
+
+def _edges(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """List the edges between each label's pixels and others: label (N,), first point (N, 2), direction (N,)."""
+    padded = np.pad(labels, 1)
+    height, width = labels.shape
+    found = []
+    # Of a pixel's four edges: where its neighbour is, and where the edge begins.
+    for direction, (neighbour, begin) in enumerate(
+        (((-1, 0), (0, 0)), ((0, 1), (0, 1)), ((1, 0), (1, 1)), ((0, -1), (1, 0)))
+    ):
+        beside = padded[1 + neighbour[0] : 1 + neighbour[0] + height, 1 + neighbour[1] : 1 + neighbour[1] + width]
+        pixels = np.argwhere((labels != 0) & (labels != beside))
+        label = labels[pixels[:, 0], pixels[:, 1]].astype(np.int64)
+        found.append((label, pixels + begin, np.full(len(pixels), direction, dtype=np.int64)))
+    label, start, directions = zip(*found, strict=True)
+    return np.concatenate(label), np.concatenate(start), np.concatenate(directions)
+
+
+def _key(
+    label: NDArray[np.int64], point: NDArray[np.int64], direction: NDArray[np.int64], width: int, height: int
+) -> NDArray[np.int64]:
+    """Give every edge, of a label, first point and direction, a number of its own."""
+    return ((label * height + point[:, 0]) * width + point[:, 1]) * 4 + direction
+
+
+def _following(
+    label: NDArray[np.int64],
+    end: NDArray[np.int64],
+    direction: NDArray[np.int64],
+    key: NDArray[np.int64],
+    shape: tuple[int, ...],
+) -> NDArray[np.intp]:
+    """Find the edge that follows each: to the right where there is one, else straight on, else to the left."""
+    following = np.empty(len(key), dtype=np.intp)
+    for turn in (3, 0, 1):  # the preferred one last
+        wanted = _key(label, end, (direction + turn) % 4, shape[1] + 1, shape[0] + 1)
+        place = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
+        there = key[place] == wanted
+        following[there] = place[there]
+    return following
+
+
+def _rank(following: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Give each edge's ring, by the ring's lowest edge, and its position from there; by doubling the reach."""
+    count = len(following)
+    doublings = max(count, 1).bit_length()
+    first, reach = np.arange(count), following
+    for _ in range(doublings):
+        first = np.minimum(first, first[reach])
+        reach = reach[reach]
+    is_last = following == first
+    reach = np.where(is_last, np.arange(count), following)
+    left = np.where(is_last, 0, 1)
+    for _ in range(doublings):
+        left = left + left[reach]
+        reach = reach[reach]
+    return first, -left
