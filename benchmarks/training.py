@@ -60,14 +60,15 @@ class PngPatches(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.images = sorted(folder.glob("*_image.png"))
         self.recipe = recipe
+        self.crops = len(recipe.train_cases()) * recipe.crops_per_case
 
     def __len__(self) -> int:
         """Count the crops."""
-        return len(self.images) * self.recipe.crops_per_patch
+        return self.crops
 
     def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
         """Read a pair of pictures and crop it."""
-        path = self.images[position // self.recipe.crops_per_patch]
+        path = self.images[position % len(self.images)]
         image = imagecodecs.png_decode(path.read_bytes())
         labels = imagecodecs.png_decode(path.with_name(path.name.replace("_image", "_labels")).read_bytes())
         image, labels = vary(image, labels.astype(np.int32), self.recipe, np.random.default_rng())

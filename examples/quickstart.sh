@@ -18,7 +18,7 @@ if [ $# -eq 2 ]; then
 else
   python tests/tissue.py "$MONUSEG_HOME/generated"
   archives=("$MONUSEG_HOME/generated/"*.zip)
-  training=(--epochs 8 --patch-px 128 --stride-px 128 --crop-px 128 --crops-per-patch 2)
+  training=(--epochs 8 --patch-px 128 --stride-px 128 --crop-px 128 --crops-per-case 8)
 fi
 
 monuseg download --allow-unverified --archive "${archives[0]}" --archive "${archives[1]}"

@@ -30,7 +30,7 @@ RECIPE = Recipe(
     patch_px=64,
     stride_px=32,
     crop_px=48,
-    crops_per_patch=1,
+    crops_per_case=4,
     epochs=2,
     batch_size=8,
     learning_rate=5e-3,
@@ -38,7 +38,7 @@ RECIPE = Recipe(
 )
 """A recipe that is through in seconds."""
 
-PATCHES = ("--patch-px", "64", "--stride-px", "32", "--crop-px", "48", "--crops-per-patch", "1")
+PATCHES = ("--patch-px", "64", "--stride-px", "32", "--crop-px", "48", "--crops-per-case", "4")
 """Options of ``monuseg train`` that cut small patches."""
 
 QUICK = ("--epochs", "1", *PATCHES, "--device", "cpu")

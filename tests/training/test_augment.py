@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monuseg_cli.training.augment import vary, vary_stain
+from monuseg_cli.training.augment import degrade, vary, vary_stain
 from monuseg_cli.training.recipe import Recipe
 from tissue import draw_tissue
 
@@ -115,3 +115,43 @@ def test_a_warp_shows_nothing_beyond_the_patch() -> None:
         varied, moved = vary(image, labels, recipe, np.random.default_rng(seed))
         np.testing.assert_allclose(varied, 200 / 255, atol=0.005)
         assert (moved == 1).all()
+
+
+def test_brightness_scales_all_channels_alike() -> None:
+    picture = np.full((64, 64, 3), (100, 50, 150), dtype=np.uint8)
+    labels = np.zeros((64, 64), dtype=np.int32)
+    seen = [vary(picture, labels, replace(brightness=0.2), np.random.default_rng(seed))[0] for seed in range(20)]
+    factors = np.array([image[0, 0] / (picture[0, 0] / 255) for image in seen])
+    np.testing.assert_allclose(factors, factors[:, :1].repeat(3, axis=1), rtol=1e-5)
+    assert 0.8 <= factors.min() < 0.9
+    assert 1.1 < factors.max() <= 1.2
+
+
+@pytest.mark.parametrize(
+    ("knobs", "changes"),
+    [
+        ({"blur_px": 3.0, "noise": 0.0, "jpeg_quality": 100}, "fewer edges"),
+        ({"blur_px": 0.0, "noise": 0.2, "jpeg_quality": 100}, "more edges"),
+        ({"blur_px": 0.0, "noise": 0.0, "jpeg_quality": 5}, "compressed"),
+    ],
+)
+def test_degraded_images_lose_quality_and_nothing_else(knobs: dict[str, Any], changes: str) -> None:
+    picture = draw_tissue(64, seed=3)[0].astype(np.float32) / np.float32(255)
+    recipe = replace(degrade=1.0, **knobs)
+    worse = [degrade(picture, recipe, np.random.default_rng(seed)) for seed in range(8)]
+    assert all(image.dtype == np.float32 and image.min() >= 0 and image.max() <= 1 for image in worse)
+    assert all(abs(float(image.mean() - picture.mean())) < 0.05 for image in worse)
+    roughness = [float(np.abs(np.diff(image, axis=0)).mean()) for image in (*worse, picture)]
+    errors = [float(np.abs(image - picture).mean()) for image in worse]
+    assert max(errors) > 0.01
+    if changes == "fewer edges":
+        assert min(roughness) < 0.7 * roughness[-1]
+    if changes == "more edges":
+        assert max(roughness) > 1.3 * roughness[-1]
+
+
+def test_a_share_of_images_is_degraded() -> None:
+    picture = draw_tissue(64, seed=3)[0].astype(np.float32) / np.float32(255)
+    recipe = replace(degrade=0.2)
+    same = sum(degrade(picture, recipe, np.random.default_rng(seed)) is picture for seed in range(300))
+    assert same / 300 == pytest.approx(0.8**3, abs=0.08)

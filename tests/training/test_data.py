@@ -35,17 +35,31 @@ def test_batches_are_the_same_for_the_same_epoch_and_others_for_another(store: P
     assert not torch.equal(first[0], other[0])
 
 
-def test_every_patch_once_and_a_last_batch_that_cannot_be_trained_on_dropped(store: PatchStore) -> None:
-    indices = np.arange(9)
-    assert [len(images) for images, _ in TrainBatches(store, indices, RECIPE).epoch(1)] == [8, 1]
-    deeplab = dataclasses.replace(RECIPE, arch="deeplabv3", options={})
+def test_as_many_crops_of_every_case_from_its_patches_in_turn(store: PatchStore) -> None:
+    indices = np.array([0, 1, 2, 3, 4])  # four patches of a case, one of the next
+    dataset = CropDataset(store, indices, plain(crops_per_case=3))
+    seen: list[list[int]] = [[], []]
+    for epoch in range(4):
+        dataset.epoch = epoch
+        crops = [(dataset[position][0] * 255).round().byte().permute(1, 2, 0).numpy() for position in range(6)]
+        for case, patch in enumerate(crops):
+            found = [index for index in indices.tolist() if np.array_equal(store.images[index], patch)]
+            seen[case // 3] += found
+    assert sorted(seen[0]) == sorted([0, 1, 2, 3] * 3)
+    assert seen[1] == [4] * 12
+
+
+def test_a_last_batch_that_cannot_be_trained_on_is_dropped(store: PatchStore) -> None:
+    indices, once = np.arange(36), dataclasses.replace(RECIPE, crops_per_case=1)  # nine cases
+    assert [len(images) for images, _ in TrainBatches(store, indices, once).epoch(1)] == [8, 1]
+    deeplab = dataclasses.replace(once, arch="deeplabv3", options={})
     assert [len(images) for images, _ in TrainBatches(store, indices, deeplab).epoch(1)] == [8]
     with pytest.raises(InputError, match="1 crops are too few for a batch of 2, which deeplabv3 needs"):
         TrainBatches(store, indices[:1], deeplab)
 
 
 def test_several_crops_of_a_patch_are_different_ones(store: PatchStore) -> None:
-    recipe = plain(crop_px=32, crops_per_patch=3)
+    recipe = plain(crop_px=32, crops_per_case=3)
     dataset = CropDataset(store, np.array([5]), recipe)
     crops = [dataset[position][0] for position in range(len(dataset))]
     assert len(crops) == 3
@@ -58,15 +72,16 @@ def test_several_crops_of_a_patch_are_different_ones(store: PatchStore) -> None:
 
 @pytest.mark.parametrize("left", [0, 1, 5])
 def test_the_processes_batches_are_together_one_larger_batch(store: PatchStore, left: int) -> None:
-    indices = np.arange(16 + left)
-    alone = plain(batch_size=8)
+    cases = 16 + left
+    indices = np.arange(4 * cases)
+    alone = plain(batch_size=8, crops_per_case=1)
     one = [images for images, _ in TrainBatches(store, indices, alone).epoch(3)]
     shares = [
-        [images for images, _ in TrainBatches(store, indices, plain(batch_size=4), rank, 2).epoch(3)]
+        [images for images, _ in TrainBatches(store, indices, plain(batch_size=4, crops_per_case=1), rank, 2).epoch(3)]
         for rank in range(2)
     ]
     together = [torch.cat(batches) for batches in zip(*shares, strict=True)]
-    assert sum(map(len, together)) == len(indices) // 2 * 2
+    assert sum(map(len, together)) == cases // 2 * 2
     for mine, theirs in zip(one, together, strict=False):
         assert torch.equal(mine[: len(theirs)], theirs)
 
@@ -88,7 +103,8 @@ def test_validation_is_the_store_as_it_is_window_by_window(store: PatchStore) ->
 
 def test_what_fails_while_crops_are_made_is_raised_where_they_are_used(store: PatchStore) -> None:
     threads = threading.active_count()
-    batches = TrainBatches(store, np.array([0, 1, 10**6]), plain(batch_size=1))
+    cut_off = dataclasses.replace(store, images=store.images[:1])
+    batches = TrainBatches(cut_off, np.array([0, 1]), plain(batch_size=1))
     with pytest.raises(IndexError):
         list(batches.epoch(1))
     assert threading.active_count() == threads

@@ -12,8 +12,16 @@ import torch
 from safetensors.torch import load_file
 
 from conftest import PATCHES
+from monuseg_cli.dataset.config import PatchesConfig
+from monuseg_cli.dataset.patches import PatchStore
+from monuseg_cli.models.weights import load_model
 from monuseg_cli.paths import Home
+from monuseg_cli.training.data import validation_batches
+from monuseg_cli.training.distributed import World
 from monuseg_cli.training.history import read_history
+from monuseg_cli.training.losses import compute_loss
+from monuseg_cli.training.meter import Meter
+from monuseg_cli.training.recipe import Recipe
 
 TESTS = Path(__file__).parents[1]
 # A loss, and variation, that do not depend on how a batch is shared.
@@ -22,7 +30,7 @@ COMPARABLE = (*PATCHES, "--arch", "unet-still", "--loss", "bce", "--second-targe
 
 def start(home: Home, *words: object, ranks: int) -> subprocess.Popen[str]:
     torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}") if ranks > 1 else ()
-    command = [sys.executable, *torchrun, "-m", "training.still", "train", *words, "--home", home.root]
+    command = [sys.executable, *torchrun, "-m", "training.still", *words, "--home", home.root]
     return subprocess.Popen(
         [str(word) for word in command],
         env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
@@ -33,8 +41,8 @@ def start(home: Home, *words: object, ranks: int) -> subprocess.Popen[str]:
 
 
 def test_two_processes_at_batch_4_are_one_at_batch_8(trained_home: Home) -> None:
-    alone = start(trained_home, *COMPARABLE, "--epochs", 2, "--batch-size", 8, "--name", "one", ranks=1)
-    shared = start(trained_home, *COMPARABLE, "--epochs", 2, "--batch-size", 4, "--name", "two", ranks=2)
+    alone = start(trained_home, "train", *COMPARABLE, "--epochs", 2, "--batch-size", 8, "--name", "one", ranks=1)
+    shared = start(trained_home, "train", *COMPARABLE, "--epochs", 2, "--batch-size", 4, "--name", "two", ranks=2)
     for process in (alone, shared):
         out, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
@@ -47,9 +55,28 @@ def test_two_processes_at_batch_4_are_one_at_batch_8(trained_home: Home) -> None
             assert getattr(theirs, score) == pytest.approx(getattr(mine, score), abs=1e-4)
 
 
+def test_all_processes_validate_with_the_norms_that_are_kept(trained_home: Home) -> None:
+    words = ("--arch", "unet-se", "--averaging", 0, "--loss", "bce", "--learning-rate", 0.02, "--device", "cpu")
+    process = start(trained_home, "train", *PATCHES, *words, "--epochs", 1, "--name", "norms", ranks=2)
+    assert process.wait(timeout=120) == 0
+    run = trained_home.runs / "norms"
+    (record,) = read_history(run)
+    recipe = Recipe.load(run / "recipe.toml")
+    store = PatchStore.load(PatchesConfig(trained_home.dataset, recipe.patch_px, recipe.stride_px).folder)
+    model, _ = load_model(run / "last.safetensors")
+    meter = Meter()
+    with torch.inference_mode():
+        for images, targets in validation_batches(store, store.of_cases(recipe.val_cases()), recipe):
+            logits = model(images)
+            meter.add(compute_loss(logits, targets, recipe.loss, recipe.second_target), logits, targets)
+    scores = meter.scores(World(torch.device("cpu")))
+    assert scores["loss"] == pytest.approx(record.val_loss, rel=1e-4)
+    assert scores["dice"] == pytest.approx(record.val_dice, rel=1e-4)
+
+
 def test_a_process_that_dies_ends_the_run_with_one_line_and_it_can_be_resumed(trained_home: Home) -> None:
     run = trained_home.runs / "long"
-    process = start(trained_home, *COMPARABLE, "--epochs", 500, "--name", "long", ranks=2)
+    process = start(trained_home, "train", *COMPARABLE, "--epochs", 500, "--name", "long", ranks=2)
     deadline = time.monotonic() + 60
     while not (run / "state.pt").exists():
         assert time.monotonic() < deadline, "no epoch was finished"
@@ -64,9 +91,9 @@ def test_a_process_that_dies_ends_the_run_with_one_line_and_it_can_be_resumed(tr
     assert lines[0].startswith("error: the training was stopped, or one of its processes died; the finished epochs")
     finished = len(read_history(run))
     assert finished >= 1
-    alone = start(trained_home, "--resume", "long", "--device", "cpu", ranks=1)
+    alone = start(trained_home, "train", "--resume", "long", "--device", "cpu", ranks=1)
     assert "was begun with 2 processes, not 1, so its steps would be others" in alone.communicate(timeout=60)[1]
-    again = start(trained_home, "--resume", "long", "--device", "cpu", ranks=2)
+    again = start(trained_home, "train", "--resume", "long", "--device", "cpu", ranks=2)
     while len(read_history(run)) <= finished:
         assert again.poll() is None, again.communicate()[1]
         time.sleep(0.1)
@@ -80,10 +107,10 @@ def environment(process: str) -> dict[str, str]:
 
 
 def test_what_all_processes_find_wrong_is_said_once(trained_home: Home) -> None:
-    process = start(trained_home, "--resume", "gone", ranks=2)
+    process = start(trained_home, "train", "--resume", "gone", ranks=2)
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
     assert errors.count("error: no run named 'gone'") == 1
-    process = start(trained_home, *COMPARABLE, "--amp", "fp16", ranks=2)
+    process = start(trained_home, "train", *COMPARABLE, "--amp", "fp16", ranks=2)
     _, errors = process.communicate(timeout=60)
     assert errors.count("error: --amp fp16 does not work on cpu, which takes: none, bf16") == 1

@@ -1,10 +1,12 @@
 import csv
 import dataclasses
 import hashlib
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -286,6 +288,24 @@ def test_a_termination_signal_keeps_what_was_learnt(trained_home: Home) -> None:
     result = train(config(trained_home, name="job"), Terminate(24 * 4 + 8))
     assert (result.epochs, result.interrupted) == (1, True)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs process groups")
+def test_ctrl_c_reaches_the_workers_too_and_nothing_but_the_line_is_said(trained_home: Home) -> None:
+    words = ("train", *PATCHES, "--epochs", 500, "--workers", 1, "--name", "group", "--device", "cpu")
+    command = [sys.executable, "-m", "monuseg_cli", *map(str, words), "--home", str(trained_home.root)]
+    process = subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not (trained_home.runs / "group" / "state.pt").exists():
+        assert time.monotonic() < deadline, "no epoch was finished"
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Next: monuseg train --resume group" in out
+    assert all(line.startswith(("unet-se on cpu", "epoch ")) for line in errors.splitlines()), errors
 
 
 def test_a_run_copied_elsewhere_can_be_resumed(trained_home: Home, tmp_path: Path) -> None:

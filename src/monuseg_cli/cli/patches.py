@@ -23,6 +23,7 @@ def patches(
     edge: Annotated[
         Edge, typer.Option(help="Move the last patch back to the image's edge, or leave the rest out.")
     ] = _DEFAULT.edge,
+    rescale: Annotated[bool, typer.Option(help="Resample 20x cases to 0.25 um/px.")] = _DEFAULT.rescale,
     split: Annotated[Split, typer.Option(help="Which cases.")] = _DEFAULT.split,
     format: Annotated[
         PatchFormat, typer.Option(help="png: also write pairs of pictures that a person can open.")
@@ -31,10 +32,10 @@ def patches(
     """Cut images and masks into patches, each of which knows its case."""
     from monuseg_cli.dataset.patches import build_patches
 
-    config = PatchesConfig(session.home.dataset, size, stride, edge, split, format)
+    config = PatchesConfig(session.home.dataset, size, stride, edge, rescale, split, format)
     result = build_patches(config, session.progress)
     state = "cut now" if result.made else "there already"
-    per_case = result.patches // result.cases
+    per_case = f"{result.patches / result.cases:.4g} each"
     settings: dict[str, tuple[object, object]] = {
         "--patch-px": (size, _DEFAULT.size_px),
         "--stride-px": (stride, _DEFAULT.stride_px),
@@ -42,9 +43,11 @@ def patches(
         "--crop-px": (min(_CROP_PX, size), _CROP_PX),
     }
     other = "".join(f" {option} {value}" for option, (value, default) in settings.items() if value != default)
+    if rescale != _DEFAULT.rescale:
+        other += " --rescale" if rescale else " --no-rescale"
     session.show(
         result,
         f"Patches: {result.folder}, {result.patches} of {size}x{size} px from {result.cases} cases "
-        f"({per_case} each, {state})",
+        f"({per_case}, {state})",
         then=f"train --arch unet-se{other}",
     )

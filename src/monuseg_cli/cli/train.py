@@ -30,7 +30,7 @@ def train(
     recipe: Annotated[
         str, typer.Option(metavar="NAME|TOML", help="default, baseline or a file: every knob that is not typed.")
     ] = "default",
-    epochs: Annotated[int, typer.Option(help="Times that every patch is seen.")] = _DEFAULT.epochs,
+    epochs: Annotated[int, typer.Option(help="Times that the crops of every case are seen.")] = _DEFAULT.epochs,
     batch_size: Annotated[int, typer.Option(help="Crops a step, of each process.")] = _DEFAULT.batch_size,
     name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="the architecture")] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with this run.")] = None,
@@ -51,9 +51,12 @@ def train(
     crop_px: Annotated[
         int, typer.Option(help="Side of the crops that the network sees.", rich_help_panel=_DATA)
     ] = _DEFAULT.crop_px,
-    crops_per_patch: Annotated[
-        int, typer.Option(help="Crops of each patch in an epoch.", rich_help_panel=_DATA)
-    ] = _DEFAULT.crops_per_patch,
+    rescale: Annotated[
+        bool, typer.Option(help="Resample 20x cases to 0.25 um/px.", rich_help_panel=_DATA)
+    ] = _DEFAULT.rescale,
+    crops_per_case: Annotated[
+        int, typer.Option(help="Crops of each case in an epoch.", rich_help_panel=_DATA)
+    ] = _DEFAULT.crops_per_case,
     second_target: Annotated[
         SecondTarget, typer.Option(help="What is learnt to separate nuclei that touch.", rich_help_panel=_MODEL)
     ] = _DEFAULT.second_target,
@@ -64,7 +67,7 @@ def train(
         bool,
         typer.Option(
             "--pretrained",
-            help="Start from ImageNet weights (DeepLabV3 only; needs the network).",
+            help="Start from ImageNet weights (unet-efficientnet; DeepLabV3 fetches them).",
             rich_help_panel=_MODEL,
         ),
     ] = _DEFAULT.pretrained,
@@ -86,6 +89,21 @@ def train(
     stain: Annotated[
         float, typer.Option(help="Haematoxylin and eosin scaled by up to 1 + this.", rich_help_panel=_VARIATION)
     ] = _DEFAULT.stain,
+    brightness: Annotated[
+        float, typer.Option(help="Intensities scaled by up to 1 ± this.", rich_help_panel=_VARIATION)
+    ] = _DEFAULT.brightness,
+    degrade: Annotated[
+        float, typer.Option(help="Share of crops blurred, made noisy, compressed.", rich_help_panel=_VARIATION)
+    ] = _DEFAULT.degrade,
+    blur_px: Annotated[
+        float, typer.Option(help="Blur: by up to this standard deviation.", rich_help_panel=_VARIATION)
+    ] = _DEFAULT.blur_px,
+    noise: Annotated[
+        float, typer.Option(help="Noise: of up to this standard deviation, of 0..1.", rich_help_panel=_VARIATION)
+    ] = _DEFAULT.noise,
+    jpeg_quality: Annotated[
+        int, typer.Option(help="Compression: down to this quality.", rich_help_panel=_VARIATION)
+    ] = _DEFAULT.jpeg_quality,
     loss: Annotated[Loss, typer.Option(help="What is minimised.", rich_help_panel=_COURSE)] = _DEFAULT.loss,
     learning_rate: Annotated[
         float, typer.Option(help="Peak learning rate of AdamW.", rich_help_panel=_COURSE)

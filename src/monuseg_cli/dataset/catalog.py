@@ -19,6 +19,8 @@ LICENCE = "CC BY-NC-SA 4.0"
 ATTRIBUTION = "MoNuSeg 2018, Kumar et al., IEEE TMI 36(7), 2017 and 39(5), 2020"
 UNKNOWN_ORGAN = "unknown"
 FOLDS = (1, 2, 3, 4, 5)
+MPP = 0.25
+"""Micrometres per pixel of images captured at 40x; MoNuSeg's state 0.2456 to 0.2527, and its three of 20x 0.5005."""
 
 
 @dataclass(frozen=True, slots=True)

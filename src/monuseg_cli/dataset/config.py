@@ -79,6 +79,8 @@ class PatchesConfig:
         every pixel of an image of 1000x1000, and training crops what it needs out of them.
     edge : {"shift", "drop"}
         Where the regular steps do not end at the image's edge: move a last patch back to it, or leave the rest out.
+    rescale : bool
+        Resample cases that state a scale other than 40x, MoNuSeg's three of 20x, to 0.25 um/px first.
     split : {"train", "test"}
         Which cases are cut.
     format : {"npy", "png"}
@@ -89,10 +91,12 @@ class PatchesConfig:
     size_px: int = 512
     stride_px: int = 488
     edge: Edge = "shift"
+    rescale: bool = False
     split: Split = "train"
     format: PatchFormat = "npy"
 
     @property
     def folder(self) -> Path:
         """The store that these settings make; other settings make another."""
-        return self.dataset / "patches" / f"{self.split}-{self.size_px}-{self.stride_px}-{self.edge}"
+        scale = "-rescaled" if self.rescale else ""
+        return self.dataset / "patches" / f"{self.split}-{self.size_px}-{self.stride_px}-{self.edge}{scale}"

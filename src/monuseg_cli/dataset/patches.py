@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.atomic import write_json, writing_folder
+from monuseg_cli.dataset.catalog import MPP
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels, require_masks
 from monuseg_cli.errors import InputError, MissingError, MonusegError
 from monuseg_cli.images import read_image
 from monuseg_cli.progress import SILENT, Progress
+from monuseg_cli.resampling import resize_image, resize_labels, scaled
 from monuseg_cli.tiling import Edge, grid
 
 SCHEMA = 1
@@ -203,7 +205,7 @@ def _cut(
     """Fill the arrays in `folder`, case by case, and list case, row and column of each patch."""
     size = config.size_px
     patches: list[dict[str, str | int]] = []
-    grids = [grid(_labels_shape(config, case), size, config.stride_px, config.edge) for case in cases]
+    grids = [grid(_shape(config, case), size, config.stride_px, config.edge) for case in cases]
     total = sum(len(corners) for corners in grids)
     # Written front to back: on a full disk this is an error, where a memory map would end the process.
     with (folder / "images.npy").open("wb") as images, (folder / "labels.npy").open("wb") as labels:
@@ -229,12 +231,14 @@ def _write_header(file: BinaryIO, dtype: np.dtype[np.generic], shape: tuple[int,
 
 
 def _read_case(config: PatchesConfig, dataset: Dataset, case: Case) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Read image and label image at the scale that they are cut at."""
     pixels, _ = read_image(dataset.image_path(case))
     label_image = read_labels(labels_path(config.dataset, case.case_id))
     if pixels.shape[:2] != label_image.shape:
         message = f"the mask of {case.case_id} is {label_image.shape}, its image {pixels.shape[:2]}; run: monuseg masks"
         raise InputError(message)
-    return pixels, label_image
+    shape = _shape(config, case)
+    return resize_image(pixels, shape), resize_labels(label_image, shape)
 
 
 def _write_pair(folder: Path, patch: dict[str, str | int], image: NDArray[np.uint8], labels: NDArray[np.int32]) -> None:
@@ -246,8 +250,11 @@ def _write_pair(folder: Path, patch: dict[str, str | int], image: NDArray[np.uin
     (folder / f"{stem}_mask.png").write_bytes(imagecodecs.png_encode(mask))
 
 
-def _labels_shape(config: PatchesConfig, case: Case) -> tuple[int, int]:
+def _shape(config: PatchesConfig, case: Case) -> tuple[int, int]:
+    """Give height and width of a case at the scale that it is cut at."""
     height, width = read_labels(labels_path(config.dataset, case.case_id)).shape
+    if config.rescale and case.mpp:
+        height, width = scaled((height, width), case.mpp / MPP)
     if min(height, width) < config.size_px:
         message = f"the image of {case.case_id} is {height}x{width}, smaller than a patch of --size {config.size_px}"
         raise InputError(message)

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from monuseg_cli.models.weights import Card
+from monuseg_cli.models.card import Card
 
 
 def normalise(images: Tensor, card: Card) -> Tensor:

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
+
+_TORCHVISION: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_EFFICIENTNET_LITE: Normalisation = ((127 / 255,) * 3, (128 / 255,) * 3)
+
+
 @dataclass(frozen=True, slots=True)
 class Architecture:
     """What is known of an architecture without building it.
@@ -30,8 +36,9 @@ class Architecture:
         Every option with its default; the class has none of its own.
     min_train_batch : int
         The smallest batch it can be trained on.
-    pretrainable : bool
-        Whether the class has a method ``load_imagenet_backbone``.
+    imagenet : tuple of (float, float, float), two of them, optional
+        Mean and standard deviation that its ImageNet weights were trained with, of pixels within 0..1; None where there
+        are no such weights. Where there are, the class has a method ``load_imagenet_backbone``.
     """
 
     name: str
@@ -39,7 +46,7 @@ class Architecture:
     summary: str
     options: Mapping[str, bool | int | float] = field(default_factory=lambda: MappingProxyType({}))
     min_train_batch: int = 1
-    pretrainable: bool = False
+    imagenet: Normalisation | None = None
 
 
 class Registry:
@@ -106,13 +113,15 @@ class Registry:
             If the name or an option is unknown, with the choices; or if there are no ImageNet weights to start from.
         DownloadError
             If the ImageNet weights cannot be fetched.
+        MissingError
+            If the package that holds them is not installed.
         """
         architecture = self.get(name)
         if unknown := sorted(options.keys() - architecture.options.keys()):
             choices = ", ".join(architecture.options) or "none"
             message = f"{name} has no option {unknown[0]!r}; its options: {choices}"
             raise InputError(message)
-        if pretrained and not architecture.pretrainable:
+        if pretrained and architecture.imagenet is None:
             message = f"there are no ImageNet weights for {name}; leave out --pretrained"
             raise InputError(message)
         module, _, attribute = architecture.target.partition(":")
@@ -151,6 +160,15 @@ REGISTRY.register(
 )
 REGISTRY.register(
     Architecture(
+        name="unet-efficientnet",
+        target="monuseg_cli.models.efficientnet:EfficientNetUNet",
+        summary="U-Net with EfficientNet-Lite0 as its encoder",
+        options=MappingProxyType({"width": 16}),
+        imagenet=_EFFICIENTNET_LITE,
+    )
+)
+REGISTRY.register(
+    Architecture(
         name="segnet",
         target="monuseg_cli.models.segnet:SegNet",
         summary="SegNet: max-unpooling with the encoder's indices",
@@ -163,7 +181,7 @@ REGISTRY.register(
         target="monuseg_cli.models.deeplabv3:DeepLabV3ResNet50",
         summary="DeepLabV3 with a ResNet-50 (torchvision)",
         min_train_batch=2,  # its image-level pooling feeds batch norm one value a channel and image
-        pretrainable=True,
+        imagenet=_TORCHVISION,
     )
 )
 REGISTRY.register(
@@ -172,6 +190,6 @@ REGISTRY.register(
         target="monuseg_cli.models.deeplabv3:DeepLabV3MobileNet",
         summary="DeepLabV3 with a MobileNetV3-Large (torchvision)",
         min_train_batch=2,
-        pretrainable=True,
+        imagenet=_TORCHVISION,
     )
 )

@@ -2,148 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
 from monuseg_cli.atomic import write_bytes
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models import registry
-from monuseg_cli.paths import BEST_WEIGHTS, Home
+from monuseg_cli.models.card import Card
+from monuseg_cli.paths import BEST_WEIGHTS, DEFAULT_MODEL, SHIPPED, Home
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-SCHEMA = 1
 _CARD_KEY = "monuseg_card"
-_JSON_KINDS: Mapping[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (int, float),
-    "bool": (bool,),
-    "tuple": (list,),
-    "Mapping": (dict,),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """What must be known of weights to use and to judge them; stored as JSON in the file's header.
-
-    Parameters
-    ----------
-    architecture : str
-        Name in the registry.
-    options : mapping
-        Every option that the architecture was built with.
-    in_channels, out_channels : int
-        Channels of the image and of the logits.
-    classes : tuple of str
-        What each channel of the logits means.
-    mean, std : tuple of float
-        The network sees (pixel / 255 - mean) / std, channel by channel.
-    mpp : float
-        Micrometres per pixel of the images it was trained on.
-    threshold : float
-        Probability from which on a pixel belongs to a nucleus.
-    min_area_um2 : float
-        Smaller nuclei are dropped.
-    licence, attribution : str
-        Of the weights, which follow the data's.
-    train_set : int
-        Size of the train set that the cases were taken from, 30 or 37.
-    train_cases, val_cases : tuple of str
-        Ids of the cases that were trained on, and that chose the best epoch.
-    data_sha256 : str
-        Hash of the archive that the cases came from.
-    data_verified : bool
-        Whether that is the published one.
-    epoch : int
-        Number of epochs after which the weights were taken.
-    scores : mapping of str to float
-        Validation scores of these weights, over patches.
-    recipe : mapping
-        The resolved recipe.
-    version : str
-        Version of monuseg that wrote the file.
-    """
-
-    architecture: str
-    options: Mapping[str, Any]
-    mpp: float
-    licence: str
-    attribution: str
-    train_set: int
-    train_cases: tuple[str, ...]
-    val_cases: tuple[str, ...]
-    data_sha256: str
-    data_verified: bool
-    epoch: int
-    scores: Mapping[str, float]
-    recipe: Mapping[str, Any]
-    version: str
-    in_channels: int = 3
-    out_channels: int = 1
-    classes: tuple[str, ...] = ("nucleus",)
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)
-    threshold: float = 0.5
-    min_area_um2: float = 8.0
-    schema: int = SCHEMA
-
-    @classmethod
-    def from_json(cls, text: str) -> Card:
-        """Read a card.
-
-        Raises
-        ------
-        ValueError
-            If it is not JSON, lacks a field, has an unknown one, or a value that cannot be used.
-        """
-        content = json.loads(text)
-        if not isinstance(content, dict):
-            message = "the card is no JSON object"
-            raise ValueError(message)
-        if content.get("schema") != SCHEMA:
-            message = f"the card has schema {content.get('schema')}, this version reads {SCHEMA}"
-            raise ValueError(message)
-        known = {part.name: part for part in fields(cls)}
-        required = {name for name, part in known.items() if part.default is MISSING}
-        if strange := sorted((required - content.keys()) | (content.keys() - known.keys())):
-            message = f"the card lacks, or should not have, the field {strange[0]!r}"
-            raise ValueError(message)
-        for name, value in content.items():
-            kinds = _JSON_KINDS[str(known[name].type).split("[")[0]]
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                message = f"the card's {name} cannot be {value!r}"
-                raise ValueError(message)
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
-        }
-        card = cls(**values)
-        positive = (card.mpp, *card.std, 1 - card.threshold, card.threshold, card.in_channels, card.out_channels)
-        lengths = {len(card.mean), len(card.std), card.in_channels}
-        if not all(0 < number < math.inf for number in positive) or not card.min_area_um2 >= 0 or len(lengths) > 1:
-            message = "the card's mpp, mean, std, threshold, min_area_um2 or channels cannot be used"
-            raise ValueError(message)
-        if len(set(card.classes)) != card.out_channels or card.classes[0] != "nucleus":
-            message = f"the card's classes {card.classes} cannot be those of {card.out_channels} channels"
-            raise ValueError(message)
-        return card
-
-    def to_json(self) -> str:
-        """Write the card as JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False)
 
 
 def save_weights(path: Path, state: Mapping[str, Tensor], card: Card) -> None:
-    """Write weights and card to a safetensors file, whole or not at all.
+    """Write weights and card to a safetensors file, whole or not at all; floating-point numbers of any width.
 
     Raises
     ------
@@ -206,7 +85,7 @@ def load_model(path: Path) -> tuple[nn.Module, Card]:
     except (InputError, TypeError, ValueError, RuntimeError) as error:  # options of a wrong kind or size
         message = f"{path}: {error}"
         raise InputError(message) from error
-    state = load_file(path)
+    state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()}
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -219,14 +98,14 @@ def load_model(path: Path) -> tuple[nn.Module, Card]:
 
 
 def list_weights(home: Home) -> dict[str, Card]:
-    """Read the cards of all runs' best weights and of all models in `home`, by the name they are called by.
+    """Read the cards of the default model, of all models in `home` and of all runs' best weights there, by name.
 
     Files that are no weights are passed over.
     """
     runs = {path.parent.name: path for path in sorted(home.runs.glob(f"*/{BEST_WEIGHTS}"))}
     models = {path.stem: path for path in sorted(home.models.glob("*.safetensors"))}
     cards = {}
-    for name, path in (models | runs).items():
-        with suppress(InputError):
+    for name, path in ({DEFAULT_MODEL: SHIPPED} | models | runs).items():
+        with suppress(InputError, MissingError):
             cards[name] = read_card(path)
     return cards

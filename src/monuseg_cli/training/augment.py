@@ -4,11 +4,14 @@ import math
 from itertools import pairwise
 from typing import Any
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
-from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.stains import OPTICAL_DENSITY, STAINS, unit_rows
+from monuseg_cli.training.recipe import BEST_JPEG_QUALITY, Recipe
 
 _Mesh = list[tuple[tuple[int, ...], tuple[float, ...]]]
 
@@ -17,12 +20,6 @@ _MESH_PX = 32
 
 _INSIDE = 1e-3  # Pillow takes what is read exactly at the far edge for outside, and black
 
-# Optical densities of haematoxylin and eosin in red, green and blue: Ruifrok and Johnston, "Quantification of
-# histochemical staining by color deconvolution", Anal. Quant. Cytol. Histol. 23(4), 2001. The third direction, at right
-# angles to both, takes what neither explains.
-_HAEMATOXYLIN = (0.65, 0.70, 0.29)
-_EOSIN = (0.07, 0.99, 0.11)
-_OPTICAL_DENSITY: NDArray[np.float32] = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)
 _OFFSET_SHARE = 0.15
 _DIRECTION_SHARE = 0.15
 
@@ -51,10 +48,10 @@ def vary(
         image, labels = _warped_crop(image, labels, recipe, random)
     else:
         image, labels = _plain_crop(image, labels, recipe, random)
-    if recipe.stain:
-        return vary_stain(image, recipe.stain, random), labels
-    scaled: NDArray[np.float32] = image.astype(np.float32) / np.float32(255)
-    return scaled, labels
+    varied = vary_stain(image, recipe.stain, random) if recipe.stain else image.astype(np.float32) / np.float32(255)
+    if recipe.brightness:
+        varied = np.minimum(varied * np.float32(1 + recipe.brightness * random.uniform(-1, 1)), 1)
+    return degrade(varied, recipe, random) if recipe.degrade else varied, labels
 
 
 def _plain_crop(
@@ -134,16 +131,41 @@ def vary_stain(image: NDArray[np.uint8], strength: float, random: np.random.Gene
     ndarray of shape (P, P, 3), float32
         Within 0..1.
     """
-    stains = _unit_rows(np.array([_HAEMATOXYLIN, _EOSIN, np.cross(_HAEMATOXYLIN, _EOSIN)]))
     gain = 1 + strength * random.uniform(-1, 1, (3, 1))
     shift = strength * _OFFSET_SHARE * random.uniform(-1, 1, 3)
-    painted = _unit_rows(stains + strength * _DIRECTION_SHARE * random.normal(size=(3, 3)))
-    change = (np.linalg.inv(stains) @ (gain * painted)).astype(np.float32)
-    density = _OPTICAL_DENSITY[image] @ change + (shift @ painted).astype(np.float32)
+    painted = unit_rows(STAINS + strength * _DIRECTION_SHARE * random.normal(size=(3, 3)))
+    change = (np.linalg.inv(STAINS) @ (gain * painted)).astype(np.float32)
+    density = OPTICAL_DENSITY[image] @ change + (shift @ painted).astype(np.float32)
     varied: NDArray[np.float32] = (np.exp(-density) * 256 - 1) / 255
     return np.clip(varied, 0, 1, out=varied)
 
 
-def _unit_rows(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    rows: NDArray[np.float64] = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
-    return rows
+def degrade(image: NDArray[np.float32], recipe: Recipe, random: np.random.Generator) -> NDArray[np.float32]:
+    """Take away some of an image's quality: focus, then noise of the sensor, then JPEG compression.
+
+    Parameters
+    ----------
+    image : ndarray of shape (P, P, 3), float32
+        Within 0..1.
+    recipe : Recipe
+        With the share of images that each of the three happens to, and its largest strength.
+    random : numpy.random.Generator
+        Where the variation comes from.
+
+    Returns
+    -------
+    ndarray of shape (P, P, 3), float32
+        Within 0..1.
+    """
+    blurred, noisy, compressed = random.random(3) < recipe.degrade
+    if blurred:
+        width = random.uniform(0, recipe.blur_px)
+        image = ndimage.gaussian_filter(image, (width, width, 0), mode="nearest", truncate=3)
+    if noisy:
+        noise = random.standard_normal(image.shape, dtype=np.float32)
+        image = np.clip(image + np.float32(random.uniform(0, recipe.noise)) * noise, 0, 1)
+    if compressed:
+        quality = int(random.integers(recipe.jpeg_quality, BEST_JPEG_QUALITY, endpoint=True))
+        encoded = imagecodecs.jpeg8_encode((image * 255).round().astype(np.uint8), level=quality)
+        image = imagecodecs.jpeg8_decode(encoded).astype(np.float32) / np.float32(255)
+    return image

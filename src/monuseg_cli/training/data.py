@@ -1,9 +1,8 @@
 """Patch store -> batches, the same for the same seed and epoch wherever they are made."""
 
-import queue
 import signal
-import threading
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from monuseg_cli.ahead import ahead
 from monuseg_cli.dataset.patches import PatchStore
 from monuseg_cli.errors import InputError
 from monuseg_cli.models import registry
@@ -22,11 +22,9 @@ from monuseg_cli.training.targets import make_targets
 
 Batch = tuple[Tensor, Tensor]
 
-_AHEAD = 2
-
 
 class CropDataset(Dataset[Batch]):
-    """Crops of a store's patches, varied by random numbers that depend on seed, epoch, patch and crop alone.
+    """As many crops of each case, varied by random numbers that depend on seed, epoch, case and crop alone.
 
     Parameters
     ----------
@@ -40,20 +38,24 @@ class CropDataset(Dataset[Batch]):
 
     def __init__(self, store: PatchStore, indices: NDArray[np.intp], recipe: Recipe) -> None:
         self.store = store
-        self.indices = indices
         self.recipe = recipe
         self.epoch = 0
+        of_case: dict[str, list[int]] = {}
+        for index in indices.tolist():
+            of_case.setdefault(store.case_ids[index], []).append(index)
+        self.cases = list(of_case.values())
 
     def __len__(self) -> int:
         """Count the crops of an epoch."""
-        return len(self.indices) * self.recipe.crops_per_patch
+        return len(self.cases) * self.recipe.crops_per_case
 
     def __getitem__(self, position: int) -> Batch:
         """Give the image (3, P, P) and the targets (C, P, P) of one crop, float32."""
         recipe = self.recipe
-        patch, crop = divmod(position, recipe.crops_per_patch)
-        index = int(self.indices[patch])
-        random = derive("crop", recipe.seed, self.epoch, index, crop)
+        case, crop = divmod(position, recipe.crops_per_case)
+        patches = self.cases[case]
+        index = int(patches[(self.epoch * recipe.crops_per_case + crop) % len(patches)])
+        random = derive("crop", recipe.seed, self.epoch, case, crop)
         image, labels = vary(*self.store.read(index), recipe, random)
         return _to_tensors(image, labels, recipe)
 
@@ -174,7 +176,11 @@ class TrainBatches:
         Close it where it is left before its end.
         """
         self._crops.epoch = self._sampler.epoch = number
-        return (batch for batch in self._loader) if self._workers else _ahead(iter(self._loader))
+        if not self._workers:
+            return ahead(iter(self._loader))
+        with _signals_held_back():
+            batches = iter(self._loader)
+        return (batch for batch in batches)
 
 
 def validation_batches(
@@ -184,43 +190,26 @@ def validation_batches(
     return DataLoader(WindowDataset(store, indices[rank::ranks], recipe), batch_size=recipe.batch_size)
 
 
-def _leave_signals_alone(worker: int) -> None:
-    """Have a worker end when the training does: the signals that stop it reach all of its processes."""
-    del worker
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
-def _ahead(batches: Iterator[Batch]) -> Generator[Batch]:
-    """Make batches in a thread, a few ahead of the one in use; what fails there is raised here."""
-    made: queue.Queue[Batch | BaseException | None] = queue.Queue(_AHEAD)
-    stopped = threading.Event()
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Start workers with the signals blocked that stop a training and reach all of its processes: they end with it.
 
-    def put(item: Batch | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                made.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
-
-    def make() -> None:
-        try:
-            for batch in batches:
-                put(batch)
-                if stopped.is_set():
-                    return
-            put(None)
-        except BaseException as error:  # raised again by whom it concerns
-            put(error)
-
-    thread = threading.Thread(target=make, name="crops", daemon=True)
-    thread.start()
+    Where the system cannot (Windows), workers leave these signals alone once they run.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
-        while (item := made.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        yield
     finally:
-        stopped.set()
-        thread.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _leave_signals_alone(worker: int) -> None:
+    del worker
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from monuseg_cli.errors import ContaminationError, InputError
-from monuseg_cli.models.weights import Card, load_model
+from monuseg_cli.models.card import Card
+from monuseg_cli.models.weights import load_model
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.targets import CLASSES
 

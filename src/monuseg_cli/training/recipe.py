@@ -23,6 +23,7 @@ Schedule = Literal["constant", "cosine", "one-cycle", "plateau"]
 Amp = Literal["none", "bf16", "fp16"]
 
 _LARGEST_SEED = 2**63
+BEST_JPEG_QUALITY = 100
 _KINDS: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (int, float), "Mapping": (Mapping,)}
 
 
@@ -40,7 +41,7 @@ class Recipe:
         Share of values dropped in training, for architectures that have an option ``dropout``: the U-Nets, behind every
         pooling and every concatenation.
     pretrained : bool
-        Start from torchvision's ImageNet weights of the backbone, for architectures that have one.
+        Start from ImageNet weights of the backbone, for architectures that have one.
     init : str
         Start from these weights, a run's name or a file; empty: from random ones. Only the last layer may differ in its
         channels, of which those of the same class are taken over.
@@ -48,12 +49,12 @@ class Recipe:
         30 (the challenge's train set) or 37 (with the 7 bonus cases).
     fold : int
         Which of the five folds is left out of the train set to validate on.
-    patch_px, stride_px, edge
+    patch_px, stride_px, edge, rescale
         How patches are cut; see `PatchesConfig`.
     crop_px : int
         Side of what the network sees: random crops of the train patches, a grid of windows over the validation ones.
-    crops_per_patch : int
-        Crops that are taken of every train patch in an epoch.
+    crops_per_case : int
+        Crops that are taken of every train case in an epoch, from its patches in turn.
     second_target : {"none", "boundary", "distance", "hv"}
         What the network learns beside the nuclei themselves, to separate those that touch: their boundaries, the
         distance from them, or the horizontal and vertical place in the nucleus.
@@ -61,7 +62,7 @@ class Recipe:
         What is minimised for the nuclei: binary cross-entropy, 1 - soft Dice over the batch, focal loss and Lovász
         hinge, or the sum of two.
     epochs : int
-        How many times every train patch is seen.
+        How many times the crops of every train case are seen.
     batch_size : int
         Crops a step; in a distributed training, of each process.
     learning_rate : float
@@ -90,6 +91,16 @@ class Recipe:
         Warped crops are bent: points 32 px apart are moved by this standard deviation.
     stain : float
         Haematoxylin and eosin are scaled by up to 1 ± `stain` in optical density, and their hues varied; 0: not at all.
+    brightness : float
+        Intensities are scaled by up to 1 ± `brightness`.
+    degrade : float
+        Share of crops that are blurred, the same share that get noise, and that are compressed; each drawn by itself.
+    blur_px : float
+        Largest standard deviation of the Gaussian that blurs.
+    noise : float
+        Largest standard deviation of the noise, of intensities within 0..1.
+    jpeg_quality : int
+        Lowest quality of the compression.
     amp : {"none", "bf16", "fp16"}
         Automatic mixed precision: what can be is computed in 16 bits. fp16 needs CUDA.
     seed : int
@@ -108,8 +119,9 @@ class Recipe:
     patch_px: int = 512
     stride_px: int = 488
     edge: Edge = "shift"
+    rescale: bool = False
     crop_px: int = 256
-    crops_per_patch: int = 4
+    crops_per_case: int = 16
     second_target: SecondTarget = "boundary"
     loss: Loss = "bce+dice"
     epochs: int = 40
@@ -126,6 +138,11 @@ class Recipe:
     rotation_deg: float = 45.0
     elastic_px: float = 2.0
     stain: float = 0.3
+    brightness: float = 0.0
+    degrade: float = 0.0
+    blur_px: float = 2.0
+    noise: float = 0.05
+    jpeg_quality: int = 30
     amp: Amp = "none"
     seed: int = 0
     workers: int = 0
@@ -160,7 +177,7 @@ class Recipe:
             "patch_px": 1,
             "stride_px": 1,
             "crop_px": 1,
-            "crops_per_patch": 1,
+            "crops_per_case": 1,
             "epochs": 1,
             "batch_size": architecture.min_train_batch,
             "plateau_patience": 1,
@@ -168,6 +185,9 @@ class Recipe:
             "scale": 0,
             "rotation_deg": 0,
             "elastic_px": 0,
+            "blur_px": 0,
+            "noise": 0,
+            "jpeg_quality": 1,
             "weight_decay": 0,
             "seed": 0,
             "workers": 0,
@@ -177,12 +197,16 @@ class Recipe:
                 message = f"{_option(name)} must be at least {value} for {self.arch}, and finite"
                 raise InputError(message)
         above_one = math.nextafter(1, 2)
-        for name, most in {"dropout": 1, "averaging": 1, "warp": above_one, "stain": above_one}.items():
+        shares = {"dropout": 1, "averaging": 1, "brightness": 1, "warp": above_one, "stain": above_one}
+        for name, most in {**shares, "degrade": above_one}.items():
             if not 0 <= getattr(self, name) < most:
                 message = f"{_option(name)} must lie within 0 and 1, not be {getattr(self, name)}"
                 raise InputError(message)
         if not 0 < self.learning_rate < math.inf:
             message = "--learning-rate must be above 0, and finite"
+            raise InputError(message)
+        if self.jpeg_quality > BEST_JPEG_QUALITY:
+            message = f"--jpeg-quality must be at most {BEST_JPEG_QUALITY}, not {self.jpeg_quality}"
             raise InputError(message)
         if self.seed >= _LARGEST_SEED:
             message = f"--seed must be below 2**63, not {self.seed}"
@@ -264,7 +288,7 @@ BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
             patch_px=256,
             stride_px=128,
             edge="drop",
-            crops_per_patch=1,
+            crops_per_case=36,  # every patch once
             second_target="none",
             loss="bce",
             epochs=100,

