@@ -138,6 +138,12 @@ def make_new_folder(path: Path) -> bool:
         return True
 
 
+def remove(path: Path) -> None:
+    """Remove the file `path`, if it is there."""
+    with _told_as_output_error(path):
+        path.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, content: bytes | bytearray) -> None:
     """Write `content` to `path`, whole or not at all."""
     with writing(path) as part:

@@ -167,7 +167,11 @@ def test_what_is_not_there(monuseg: Monuseg, trained_home: Home, tmp_path: Path)
         (("predict", tmp_path / "empty", "--model", "gone.safetensors", *rest), 4, "no weights file"),
         (("evaluate", "nobody", "--home", trained_home.root), 4, "no run named 'nobody'"),
         (("train", "--resume", "nobody", "--home", trained_home.root), 4, "no run named 'nobody'"),
-        (("train", "--arch", "resnet", "--home", trained_home.root), 3, "choose from: unet, unet-se, segnet"),
+        (
+            ("train", "--arch", "resnet", "--home", trained_home.root),
+            3,
+            "choose from: unet, unet-se, unet-efficientnet",
+        ),
         (("download", "--archive", tmp_path / "gone.zip", "--home", tmp_path / "new"), 4, "no archive "),
         (("masks", "--home", tmp_path / "new"), 4, "get it with: monuseg download"),
         (("patches", "--home", tmp_path / "new"), 4, "get it with: monuseg download"),

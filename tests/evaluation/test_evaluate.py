@@ -53,7 +53,7 @@ def test_validation_cases_on_the_screen_and_on_disk(trained_home: Home) -> None:
     markdown = (result.folder / "scores.md").read_text().splitlines()
     assert markdown[0].startswith("| case | organ | loss | accuracy | soft Dice | F1 |")
     assert f"| {summary.pooled.f1:.4f} |" in markdown[-1]
-    assert set(result.seconds) == {"read", "network", "separate", "score"}
+    assert set(result.seconds) == {"read", "predict", "score"}
 
 
 def test_test_cases_and_overlays(trained_home: Home, tmp_path: Path) -> None:

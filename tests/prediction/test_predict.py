@@ -1,4 +1,7 @@
+import csv
 import dataclasses
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +12,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from monuseg_cli.dataset.masks import rasterise
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models.weights import load_model
 from monuseg_cli.paths import Home
-from monuseg_cli.prediction import engine
-from monuseg_cli.prediction.engine import blending_window, count_tiles, predict_probability
-from monuseg_cli.prediction.predict import PredictConfig, find_images, plan_outputs, predict
+from monuseg_cli.prediction import blend
+from monuseg_cli.prediction.blend import blended_rows, ramp
+from monuseg_cli.prediction.cohort import PredictConfig, predict
+from monuseg_cli.prediction.outputs import Wanted, find_images, plan_outputs
+from monuseg_cli.prediction.predict import SlideSettings, predict_array
+from monuseg_cli.prediction.source import ArraySource
+from monuseg_cli.prediction.torch_engine import TorchEngine
+from monuseg_cli.stains import haematoxylin_density
 from tissue import draw_tissue
 
 PICTURE, _ = draw_tissue(150, seed=4)
@@ -34,7 +43,16 @@ def picture(tmp_path: Path) -> Path:
 
 
 def config(*images: Path, output: object, weights: Path = Path("w"), **knobs: Any) -> PredictConfig:
-    return PredictConfig(images, str(output), weights, **knobs)
+    outputs = output if isinstance(output, tuple) else (output,)
+    asked = {name: knobs.pop(name) for name in ("labels", "overlay", "probability", "tissue") if name in knobs}
+    settings = {name: knobs.pop(name) for name in ("mpp", "region") if name in knobs}
+    return PredictConfig(
+        images,
+        Wanted(tuple(map(str, outputs)), **asked),
+        weights,
+        SlideSettings(**settings, tissue_only=False),
+        **knobs,
+    )
 
 
 def read(path: Path) -> NDArray[np.int64]:
@@ -111,15 +129,15 @@ def test_one_failure_does_not_stop_the_others(weights: Path, picture: Path, tmp_
     (folder / "notes.txt").write_text("not taken")
     (folder / "._b.png").write_bytes(b"litter of another system")
     result = predict(config(folder, output=tmp_path / "out", weights=weights))
-    assert [one.output.name for one in result.predictions] == ["b.png"]
+    assert [one.outputs.results[0].name for one in result.predictions] == ["b.png"]
     assert [(path.name, type(error)) for path, error in result.failures] == [("a.png", InputError)]
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b.png", "b.png.monuseg.json"]
 
 
 def test_names_of_outputs(tmp_path: Path) -> None:
     def names(output: str, *images: str, **knobs: Any) -> list[str]:
         paths = [Path(image) for image in images]
-        return [place.as_posix() for place, _ in plan_outputs(paths, config(*paths, output=output, **knobs))]
+        return [plan.results[0].as_posix() for plan in plan_outputs(paths, Wanted((output,), **knobs))]
 
     assert names("mask.png", "a.tif") == ["mask.png"]
     assert names("out/{stem}_mask.tif", "in/a.tif", "in/b.svs") == ["out/a_mask.tif", "out/b_mask.tif"]
@@ -137,7 +155,7 @@ def test_names_of_outputs(tmp_path: Path) -> None:
         (["a.png"], "", {}, "is no name to write to"),
         (["a.png"], "m_{foo}.png", {}, "the one pattern is {stem}"),
         (["a.png"], "m_{stem.png", {}, "the one pattern is {stem}"),
-        (["a.png"], "m.bmp", {}, r"must end in \.png or \.tif or \.tiff"),
+        (["a.png"], "m.bmp", {}, r"must end in \.png or \.tif or \.tiff or \.geojson or \.csv"),
         (["a.png"], "m.png", {"labels": True}, r"needs a name that ends in \.tif"),
         (["a.png"], "m.tif", {"overlay": "o.tif"}, "cannot write"),
         (["a.png"], "m.png", {"overlay": "m.png"}, "more than once"),
@@ -146,7 +164,7 @@ def test_names_of_outputs(tmp_path: Path) -> None:
 def test_outputs_that_cannot_be(images: list[str], output: str, knobs: dict[str, Any], reason: str) -> None:
     paths = [Path(image) for image in images]
     with pytest.raises(InputError, match=reason):
-        plan_outputs(paths, config(*paths, output=output, **knobs))
+        plan_outputs(paths, Wanted((output,), **knobs))
 
 
 def test_numbers_that_cannot_be(weights: Path, picture: Path, tmp_path: Path) -> None:
@@ -167,51 +185,121 @@ def test_images_that_are_not_there(tmp_path: Path) -> None:
         find_images([tmp_path])
 
 
-def test_an_image_too_large_for_memory_is_refused(weights: Path, tmp_path: Path) -> None:
-    path = tmp_path / "large.tif"
-    tile = np.zeros((1024, 1024, 3), dtype=np.uint8)
-    tifffile.imwrite(
-        path,
-        (tile for _ in range(400)),
-        shape=(20000, 20000, 3),
-        dtype=np.uint8,
-        tile=(1024, 1024),
-        photometric="rgb",
-        compression="zlib",
-        compressionargs={"level": 1},
-    )
-    result = predict(config(path, output=tmp_path / "m.png", weights=weights))
-    assert "20000x20000 pixels, 400 megapixels as the model sees them, would take about 22 GiB" in str(
-        result.failures[0][1]
-    )
-    Image.fromarray(np.zeros((1, 10**6, 3), dtype=np.uint8)).save(tmp_path / "long.png")
-    result = predict(config(tmp_path / "long.png", output=tmp_path / "m.png", weights=weights))
-    assert "1000000x1 pixels, 256 megapixels" in str(result.failures[0][1])
-    assert not (tmp_path / "m.png").exists()
-
-
 def test_tiles_stitched_give_back_a_network_that_sees_one_pixel(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     class Brightness(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.logit(x.mean(dim=1, keepdim=True).clamp(0.01, 0.99))
+            return torch.logit(x.mean(dim=1, keepdim=True).clamp(0.01, 0.99)).expand(-1, 2, -1, -1)
 
     _, card = load_model(weights)
-    monkeypatch.setattr(engine, "TILE_PX", 64)
-    monkeypatch.setattr(engine, "OVERLAP_PX", 16)
-    probability = predict_probability(PICTURE, Brightness(), card, CPU)
-    np.testing.assert_allclose(probability[0], PICTURE.mean(axis=-1) / 255, atol=1e-5)
-    assert count_tiles((150, 150)) == 9
+    monkeypatch.setattr(blend, "LARGEST_TILE_PX", 64)
+    monkeypatch.setattr(blend, "OVERLAP_PX", 16)
+    rows = blended_rows(ArraySource(PICTURE), TorchEngine(Brightness(), card, CPU), lambda *_: True)
+    maps, haematoxylin = (np.concatenate(parts, axis=-2) for parts in zip(*rows, strict=True))
+    np.testing.assert_allclose(maps[0], PICTURE.mean(axis=-1) / 255, atol=1e-3)
+    np.testing.assert_allclose(haematoxylin, haematoxylin_density(PICTURE), atol=1e-3)
+    assert len(list(blend.TileGrid((150, 150)))) == 9
 
 
 def test_the_cards_normalisation_reaches_the_network(weights: Path) -> None:
     model, card = load_model(weights)
-    plain = predict_probability(PICTURE, model, card, CPU)
-    other = predict_probability(PICTURE, model, dataclasses.replace(card, mean=(0.5, 0.5, 0.5)), CPU)
+    plain, _ = predict_array(PICTURE, 0.25, TorchEngine(model, card, CPU))
+    shifted = dataclasses.replace(card, mean=(0.5, 0.5, 0.5))
+    other, _ = predict_array(PICTURE, 0.25, TorchEngine(model, shifted, CPU))
     assert np.abs(plain - other).max() > 0.01
 
 
-def test_blending_weights_are_positive_symmetric_and_one_inside() -> None:
-    window = blending_window(8, 3)
-    assert window.min() > 0
-    assert window[3:5, 3:5].min() == 1
-    np.testing.assert_array_equal(window, window[::-1, ::-1])
+def test_overlapping_weights_add_up_to_one() -> None:
+    first, inner, last = ramp(200, True, False), ramp(200, False, False), ramp(200, False, True)
+    assert first[0] == last[-1] == 1
+    for before, after in ((first, inner), (inner, inner), (inner, last)):
+        np.testing.assert_allclose(before[-blend.OVERLAP_PX :] + after[: blend.OVERLAP_PX], 1, rtol=1e-6)
+    assert (ramp(64, True, True) == 1).all()
+
+
+def test_everything_that_is_written_says_the_same(weights: Path, picture: Path, tmp_path: Path) -> None:
+    names = ("m.png", "l.tif", "l.ome.tif", "n.geojson", "n.csv")
+    asked = {"probability": str(tmp_path / "p.tif"), "overlay": str(tmp_path / "o.png"), "labels": True}
+    outputs = tuple(tmp_path / name for name in names)
+    (one,) = predict(config(picture, output=outputs, weights=weights, mpp=0.5, **asked)).predictions
+    labels = read(tmp_path / "l.tif")
+    np.testing.assert_array_equal(read(tmp_path / "l.ome.tif"), labels)
+    np.testing.assert_array_equal(read(tmp_path / "m.png") > 0, labels > 0)
+    with (tmp_path / "n.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["id"]) for row in rows] == list(range(1, one.nuclei + 1))
+    features = json.loads((tmp_path / "n.geojson").read_text(encoding="utf-8"))["features"]
+    assert [feature["properties"]["name"] for feature in features] == [row["id"] for row in rows]
+    np.testing.assert_array_equal(raster_of(features, labels.shape), labels)
+    areas = np.bincount(labels.reshape(-1))[1:] * 0.25
+    np.testing.assert_allclose([float(row["area_um2"]) for row in rows], areas, rtol=0.2)
+    assert sum(areas) == pytest.approx(sum(float(row["area_um2"]) for row in rows), rel=0.06)
+    assert read(tmp_path / "p.tif").shape == (300, 300)  # at the model's 0.25 um/px
+
+
+def raster_of(features: list[dict[str, Any]], shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Fill polygons by the pixel-centre rule."""
+    labels = np.zeros(shape, dtype=np.int64)
+    for feature in features:
+        geometry = feature["geometry"]
+        polygons = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
+        for outer, *holes in polygons:
+            inside, *outside = (
+                rasterise([np.array(ring)[:-1, ::-1]], (shape[0], shape[1])).labels > 0 for ring in (outer, *holes)
+            )
+            for hole in outside:
+                inside &= ~hole
+            labels[inside] = int(feature["properties"]["name"])
+    return labels
+
+
+def test_a_region_is_what_the_whole_slide_has_there(weights: Path, picture: Path, tmp_path: Path) -> None:
+    (one,) = predict(config(picture, output=tmp_path / "r.csv", weights=weights, region=(30, 20, 100, 80))).predictions
+    assert (one.height, one.width) == (80, 100)
+    with (tmp_path / "r.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows
+    assert all(20 <= float(row["row_px"]) <= 100 and 30 <= float(row["col_px"]) <= 130 for row in rows)
+    failed = predict(config(picture, output=tmp_path / "q.csv", weights=weights, region=(100, 0, 100, 80)))
+    assert "--region 100 0 100 80 is not within" in str(failed.failures[0][1])
+
+
+def test_glass_is_left_out(weights: Path, tmp_path: Path) -> None:
+    slide = np.full((1500, 1500, 3), 243, dtype=np.uint8)
+    slide[100:250, 100:250] = PICTURE
+    Image.fromarray(slide).save(tmp_path / "s.png")
+    everything = config(tmp_path / "s.png", output=tmp_path / "all.tif", weights=weights, labels=True)
+    tissue = dataclasses.replace(
+        everything,
+        wanted=Wanted((str(tmp_path / "tissue.tif"),), labels=True, tissue=str(tmp_path / "t.png")),
+        settings=SlideSettings(),
+    )
+    whole, part = predict(everything).predictions[0], predict(tissue).predictions[0]
+    assert whole.tissue_mm2 == pytest.approx(0.375**2)
+    assert 0.0375**2 < part.tissue_mm2 < 4 * 0.0375**2
+    near = np.s_[50:300, 50:300]
+    np.testing.assert_array_equal(read(tmp_path / "tissue.tif")[near] > 0, read(tmp_path / "all.tif")[near] > 0)
+    assert 0 < (read(tmp_path / "t.png") > 0).mean() < 0.1
+
+
+def test_what_is_done_is_not_done_again(weights: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name in "abc":
+        _save(folder / f"{name}.png")
+    asked = config(folder, output=out, weights=weights)
+    parts = [predict(dataclasses.replace(asked, part=part, parts=2)) for part in (1, 2)]
+    assert [[one.outputs.image.name for one in part.predictions] for part in parts] == [["a.png", "c.png"], ["b.png"]]
+    made = (out / "a.png").stat().st_mtime_ns
+    (out / "b.png").unlink()
+    os.utime(folder / "c.png", ns=(1, 1))
+    again = predict(asked)
+    assert [one.outputs.image.name for one in again.predictions] == ["b.png", "c.png"]
+    assert [outputs.image.name for outputs in again.there] == ["a.png"]
+    assert (out / "a.png").stat().st_mtime_ns == made
+    assert len(predict(dataclasses.replace(asked, threshold=0.4)).predictions) == 3
+    last = predict(dataclasses.replace(asked, threshold=0.4, again=True)).predictions
+    assert len(last) == 3
+    with pytest.raises(InputError, match="--part 3 of --num-parts 2"):
+        predict(dataclasses.replace(asked, part=3, parts=2))
+    found = json.loads((out / "a.png.monuseg.json").read_text(encoding="utf-8"))["found"]
+    assert found["nuclei"] == last[0].nuclei > 0

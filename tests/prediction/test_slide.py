@@ -55,7 +55,10 @@ OME = (
         ({"resolution": (1, 1), "resolutionunit": "NONE"}, None),
         ({}, None),
         ({"description": "Aperio Image Library v11\r\n200x200|AppMag = 20|MPP = 0.4990"}, 0.499),
-        ({"description": "Aperio Image Library v11\r\n200x200|AppMag = 20"}, None),
+        ({"description": "Aperio Image Library v11\r\n200x200|AppMag = 20"}, 0.5),
+        ({"description": "Aperio Image Library v11\r\n200x200"}, None),
+        ({"description": "ImageJ=1.53\nunit=micron\n", "resolution": (4, 4), "resolutionunit": "NONE"}, 0.25),
+        ({"description": "ImageJ=1.53\nunit=pixel\n", "resolution": (4, 4), "resolutionunit": "NONE"}, None),
         ({"description": OME.format('PhysicalSizeX="0.227" PhysicalSizeXUnit="µm"').encode()}, 0.227),
         ({"description": OME.format('PhysicalSizeX="227" PhysicalSizeXUnit="nm"').encode()}, 0.227),
         ({"description": OME.format('PhysicalSizeX="0.227"').encode()}, 0.227),
@@ -68,6 +71,26 @@ def test_the_scale_is_read_where_it_is_credible(tmp_path: Path, options: dict[st
     tifffile.imwrite(path, PICTURE, tile=(64, 64), metadata=None, **options)
     with Slide(path) as slide:
         assert slide.mpp == (None if mpp is None else pytest.approx(mpp))
+
+
+def test_where_the_scale_comes_from_is_told(tmp_path: Path) -> None:
+    said = {}
+    stated: dict[str, dict[str, Any]] = {
+        "tags": {"resolution": (40000, 40000), "resolutionunit": "CENTIMETER"},
+        "odd": {"resolution": (72, 72), "resolutionunit": "INCH"},
+        "none": {},
+        "aperio": {"description": "Aperio Image Library v11\r\n200x200|AppMag = 20|MPP = 0.4990"},
+    }
+    for name, options in stated.items():
+        tifffile.imwrite(tmp_path / "a.tif", PICTURE, tile=(64, 64), metadata=None, **options)
+        with Slide(tmp_path / "a.tif") as slide:
+            said[name] = slide.mpp_source
+    assert said == {
+        "tags": "resolution tags",
+        "odd": "not credible: 352.8 um/px by resolution tags",
+        "none": "not stated",
+        "aperio": "Aperio's MPP",
+    }
 
 
 @pytest.mark.parametrize(("dpi", "mpp"), [(72, None), (96, None), (300, None), (101600, 0.25)])
@@ -87,7 +110,7 @@ def test_a_damaged_tile_is_found_when_it_is_read(tmp_path: Path) -> None:
     path.write_bytes(content)
     with Slide(path) as slide:
         slide.read_region(0, 0, 0, 64, 64)
-        with pytest.raises(InputError, match=r"a\.tif: "):
+        with pytest.raises(InputError, match=r"a\.tif: level 0, damaged at row 64, column 64: "):
             slide.read_region(0, 0, 0, 200, 200)
 
 

@@ -13,6 +13,7 @@ from monuseg_cli.cli.console import Session, command, table
 from monuseg_cli.dataset.catalog import KumarSplit
 from monuseg_cli.errors import InputError
 from monuseg_cli.models.devices import Device
+from monuseg_cli.paths import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from monuseg_cli.evaluation.evaluate import EvaluateConfig
@@ -27,7 +28,11 @@ def evaluate(
     session: Session,
     models: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN|WEIGHTS...]", help="Runs or weights files; each is compared with the first."),
+        typer.Argument(
+            metavar="[RUN|WEIGHTS...]",
+            help="Runs or weights files; each is compared with the first.",
+            show_default=DEFAULT_MODEL,
+        ),
     ] = None,
     protocol: Annotated[
         Literal["image", "notebook"],
@@ -85,8 +90,8 @@ def evaluate(
     from monuseg_cli.evaluation.evaluate import evaluate as run
     from monuseg_cli.evaluation.folders import FoldersConfig, evaluate_folders
 
-    if bool(models) == bool(predictions) or bool(predictions) != bool(reference):
-        message = "name one or more models, or give --predictions and --reference"
+    if (models and predictions) or bool(predictions) != bool(reference):
+        message = "name models, or give --predictions and --reference"
         raise InputError(message)
     of_cases = {"--split": split, "--fold": fold, "--kumar": kumar, "--cases": cases, "--include-train": include_train}
     if predictions:
@@ -100,7 +105,7 @@ def evaluate(
         _show(session, evaluate_folders(folders, session.progress), output, report)
         return
     choice = CaseChoice(split, fold, kumar, tuple(cases.split(",")) if cases else ())
-    weights = tuple(session.home.find_weights(model) for model in models or ())
+    weights = tuple(session.home.find_weights(model) for model in models or [DEFAULT_MODEL])
     config = EvaluateConfig(session.home, weights, choice, include_train, overlays, output, report, device)
     if protocol == "notebook":
         _show_notebook(session, config)
@@ -126,7 +131,7 @@ def _show(session: Session, result: "EvaluateResult", output: Path | None, repor
     seconds = "  ".join(f"{name} {value:.1f}" for name, value in evaluation.seconds.items())
     then = None
     if evaluation.card:
-        lines.append(f"Model: {evaluation.weights} ({evaluation.card.architecture}, epoch {evaluation.card.epoch})")
+        lines.append(f"Model: {evaluation.name} ({evaluation.card.architecture}, epoch {evaluation.card.epoch})")
         then = f"predict IMAGE -o mask.png --model {shlex.quote(evaluation.name)}"
     lines.append(f"Seconds: {seconds}")
     if evaluation.folder:

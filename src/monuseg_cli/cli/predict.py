@@ -7,16 +7,27 @@ import typer
 
 from monuseg_cli.cli.console import Session, command, table
 from monuseg_cli.models.devices import Device
+from monuseg_cli.paths import DEFAULT_MODEL
+
+_MANY = "Many images"
 
 
-@command(example="monuseg predict slide.tif -o mask.png --model unet-se")
+@command(example="monuseg predict slide.tif -o mask.png")
 def predict(
     session: Session,
     image: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, slides, or folders of them.")],
     output: Annotated[
-        str, typer.Option("-o", "--output", help="A .png or .tif; for several a folder, or a pattern with {stem}.")
+        list[str],
+        typer.Option(
+            "-o",
+            "--output",
+            help="By its suffix: .png mask, .tif mask or labels, .geojson for QuPath, .csv; may be repeated. "
+            "For several images a folder, or a pattern with {stem}.",
+        ),
     ],
-    model: Annotated[str, typer.Option(metavar="RUN|WEIGHTS", help="A run's name or folder, or a weights file.")],
+    model: Annotated[
+        str, typer.Option(metavar="RUN|WEIGHTS", help="A run's name or folder, a weights file, or default.")
+    ] = DEFAULT_MODEL,
     mpp: Annotated[
         float | None, typer.Option(help="Micrometres per pixel.", show_default="as the image states")
     ] = None,
@@ -27,31 +38,59 @@ def predict(
         float | None, typer.Option("--min-area-um2", help="Drop smaller nuclei.", show_default="the model's")
     ] = None,
     labels: Annotated[
-        bool, typer.Option("--labels", help="Write one integer a nucleus instead of a mask (.tif).")
+        bool, typer.Option("--labels", help="Write one integer a nucleus into a .tif, instead of a mask.")
     ] = False,
     overlay: Annotated[
         str | None, typer.Option(help="Also write the image with outlines (.png); file, folder or pattern.")
     ] = None,
+    probability: Annotated[
+        str | None, typer.Option(help="Also write the probability of nuclei (.tif), at the model's scale.")
+    ] = None,
+    region: Annotated[
+        tuple[int, int, int, int] | None,
+        typer.Option(metavar="X Y WIDTH HEIGHT", help="Only this part, in pixels of full resolution."),
+    ] = None,
+    tissue_mask: Annotated[bool, typer.Option(help="Leave out what looks like glass.")] = True,
+    save_tissue_mask: Annotated[
+        str | None, typer.Option(help="Also write where tissue was found (.png), small.")
+    ] = None,
+    num_parts: Annotated[
+        int, typer.Option(help="For job arrays: divide the images into so many parts.", rich_help_panel=_MANY)
+    ] = 1,
+    part: Annotated[int, typer.Option(help="Which part to predict on, from 1.", rich_help_panel=_MANY)] = 1,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Also images that were done before, in the same way.", rich_help_panel=_MANY),
+    ] = False,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
 ) -> None:
     """Find the nuclei in images and slides, and write them as masks or label images."""
-    from monuseg_cli.prediction.predict import PredictConfig
-    from monuseg_cli.prediction.predict import predict as run
+    from monuseg_cli.prediction.cohort import PredictConfig
+    from monuseg_cli.prediction.cohort import predict as run
+    from monuseg_cli.prediction.outputs import Wanted
+    from monuseg_cli.prediction.predict import SlideSettings
 
     weights = session.home.find_weights(model)
-    config = PredictConfig(tuple(image), output, weights, mpp, threshold, min_area_um2, labels, overlay, device)
+    wanted = Wanted(tuple(output), labels, overlay, probability, save_tissue_mask)
+    settings = SlideSettings(mpp, region, tissue_mask)
+    config = PredictConfig(
+        tuple(image), wanted, weights, settings, threshold, min_area_um2, part, num_parts, again, device
+    )
     result = run(config, session.progress)
-    rows = table("image", "width x height", "um/px", "nuclei", "seconds")
+    rows = table("image", "width x height", "um/px", "nuclei", "nuclei per mm2 of tissue", "seconds")
     for one in result.predictions:
         size = f"{one.width} x {one.height}"
         scale = f"{one.mpp:.4f}" if one.mpp else "not stated"
-        rows.add_row(one.image.name, size, scale, str(one.nuclei), f"{one.seconds:.1f}")
-    folders = sorted({str(one.output.parent) for one in result.predictions})
-    written = str(result.predictions[0].output) if len(result.predictions) == 1 else ", ".join(folders)
+        rows.add_row(one.outputs.image.name, size, scale, str(one.nuclei), f"{one.per_mm2:.0f}", f"{one.seconds:.1f}")
+    written = [str(path) for one in result.predictions for path in one.outputs.files]
+    if len(result.predictions) > 1:
+        written = sorted({str(path.parent) for one in result.predictions for path in one.outputs.files})
+    there = [f"{len(result.there)} images were done before and are left as they are; --again predicts anew"]
     session.show(
         result,
-        *((rows, f"Written: {written}") if result.predictions else ()),
-        f"Model: {weights} ({result.card.architecture}, {result.card.licence})",
+        *(there if result.there else ()),
+        *((rows, f"Written: {', '.join(written)}") if result.predictions else ()),
+        f"Model: {session.home.name_of_weights(weights)} ({result.card.architecture}, {result.card.licence})",
     )
     for _, error in result.failures:
         session.fail(error)

@@ -8,7 +8,7 @@ from typing import Literal
 from monuseg_cli.dataset.catalog import KumarSplit, kumar_split, validation_fold
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.errors import ContaminationError, InputError, MissingError
-from monuseg_cli.models.weights import Card
+from monuseg_cli.models.card import Card
 
 EvaluationSplit = Literal["val", "test", "train"]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
 from monuseg_cli.dataset.config import MasksConfig
@@ -30,13 +29,15 @@ from monuseg_cli.evaluation.results import (
 )
 from monuseg_cli.evaluation.scores import ImageScores, count_image
 from monuseg_cli.images import read_image
-from monuseg_cli.models.devices import Device, pick_device, place
-from monuseg_cli.models.weights import Card, load_model, read_card
-from monuseg_cli.nuclei import separate
+from monuseg_cli.models.card import Card
+from monuseg_cli.models.devices import Device, pick_device
+from monuseg_cli.models.weights import load_model, read_card
 from monuseg_cli.outlines import GREEN, YELLOW, draw_outlines
-from monuseg_cli.paths import Home
-from monuseg_cli.prediction.engine import predict_probability
-from monuseg_cli.prediction.writers import write_picture
+from monuseg_cli.paths import DEFAULT_MODEL, SHIPPED, Home
+from monuseg_cli.prediction.engine import Engine
+from monuseg_cli.prediction.overlay import write_picture
+from monuseg_cli.prediction.predict import predict_array
+from monuseg_cli.prediction.torch_engine import TorchEngine
 from monuseg_cli.progress import SILENT, Progress
 
 
@@ -58,7 +59,7 @@ class EvaluateConfig:
         Also write each image with the reference's outlines (yellow) and the prediction's (green).
     output : Path, optional
         Folder for the results; of several models, for a folder of each and for ``comparison.csv`` and
-        ``comparison.md``. None: ``evaluation/WEIGHTS-CASES`` beside the weights.
+        ``comparison.md``. None: ``evaluation/WEIGHTS-CASES`` beside the weights; of the default model, in the home.
     report : Path, optional
         Where to write a page to look at, of one model.
     device : {"auto", "cpu", "cuda", "mps"}
@@ -135,12 +136,12 @@ def evaluate_as_notebook(config: EvaluateConfig, progress: Progress = SILENT) ->
     evaluations = []
     for weights in config.weights:
         model, card = load_model(weights)
-        place(model, device)
+        engine = TorchEngine(model, card, device)
         windows: list[WindowCounts] = []
         with progress.task(config.home.name_of_weights(weights), len(cases), "images") as task:
             for case in cases:
                 pixels, reference = _read_case(dataset, case)
-                windows += count_windows(pixels, reference, model, card, device)
+                windows += count_windows(pixels, reference, engine)
                 task.advance()
         evaluations.append(
             NotebookEvaluation(
@@ -181,7 +182,7 @@ def _evaluate_model(
     progress: Progress,
 ) -> Evaluation:
     model, card = load_model(weights)
-    place(model, device)
+    engine = TorchEngine(model, card, device)
     name = config.home.name_of_weights(weights)
     folder = _folder(config, weights)
     overlays = folder / "overlays" if config.overlays else None
@@ -191,7 +192,7 @@ def _evaluate_model(
     with progress.task(name, len(cases), "images") as task:
         for case in cases:
             task.status(case.case_id)
-            images.append(_evaluate_case(dataset, case, model, card, device, overlays, page, watch))
+            images.append(_evaluate_case(dataset, case, engine, overlays, page, watch))
             task.advance()
     evaluation = finish(name, config.choice.name, images, watch, folder=folder, weights=weights, card=card)
     if page and config.report:
@@ -201,6 +202,8 @@ def _evaluate_model(
 
 def _folder(config: EvaluateConfig, weights: Path) -> Path:
     if config.output is None:
+        if weights == SHIPPED:
+            return config.home.root / "evaluation" / f"{DEFAULT_MODEL}-{config.choice.name}"
         return weights.parent / "evaluation" / f"{weights.stem}-{config.choice.name}"
     return config.output if len(config.weights) == 1 else config.output / f"{weights.parent.name}-{weights.stem}"
 
@@ -208,19 +211,16 @@ def _folder(config: EvaluateConfig, weights: Path) -> Path:
 def _evaluate_case(
     dataset: Dataset,
     case: Case,
-    model: nn.Module,
-    card: Card,
-    device: torch.device,
+    engine: Engine,
     overlays: Path | None,
     page: Page | None,
     watch: Stopwatch,
 ) -> ImageScores:
     with watch.on("read"):
         pixels, reference = _read_case(dataset, case)
-    with watch.on("network"):
-        maps = predict_probability(pixels, model, card, device)
-    with watch.on("separate"):
-        labels = separate(maps, card.classes, threshold=card.threshold, min_area_um2=card.min_area_um2, mpp=card.mpp)
+    card = engine.card
+    with watch.on("predict"):
+        maps, labels = predict_array(pixels, case.mpp or card.mpp, engine)
     if overlays is not None:
         with watch.on("write"):
             both = draw_outlines(draw_outlines(pixels, reference, YELLOW), labels, GREEN)

@@ -4,14 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from monuseg_cli.errors import InputError
 from monuseg_cli.metrics.pixel import PixelCounts, SoftCounts, count_pixels, count_soft
-from monuseg_cli.models.weights import Card
-from monuseg_cli.prediction.engine import run_network
+from monuseg_cli.prediction.engine import Engine
 from monuseg_cli.tiling import grid
 
 WINDOW_PX = 256
@@ -53,9 +50,7 @@ class WindowCounts:
     soft: SoftCounts
 
 
-def count_windows(
-    image: NDArray[np.uint8], reference: NDArray[np.int32], model: nn.Module, card: Card, device: torch.device
-) -> list[WindowCounts]:
+def count_windows(image: NDArray[np.uint8], reference: NDArray[np.int32], engine: Engine) -> list[WindowCounts]:
     """Run a network over the windows of one image, each by itself, and count each.
 
     Windows of 256 px stand at every 128 px, row by row; where a window would reach beyond the image there is none, so
@@ -66,12 +61,8 @@ def count_windows(
     image : ndarray of shape (H, W, 3), uint8
     reference : ndarray of shape (H, W), int32
         True label image.
-    model : torch.nn.Module
-        In evaluation mode, on `device`.
-    card : Card
-        The model's.
-    device : torch.device
-        Where to compute.
+    engine : Engine
+        Runs the network.
 
     Raises
     ------
@@ -87,7 +78,7 @@ def count_windows(
     counted = []
     for first in range(0, len(windows), _AT_ONCE):
         some = windows[first : first + _AT_ONCE]
-        maps = run_network(np.stack([image[window] for window in some]), model, card, device)
+        maps = engine.run(np.stack([image[window] for window in some]))
         for window, probability in zip(some, maps[:, 0], strict=True):
             truth = reference[window] > 0
             counted.append(WindowCounts(count_pixels(truth, probability >= 0.5), count_soft(truth, probability)))

@@ -14,7 +14,7 @@ from monuseg_cli.evaluation.compare import Difference, compare
 from monuseg_cli.evaluation.page import Page
 from monuseg_cli.evaluation.scores import ImageScores, Summary, summarise, summarise_organs
 from monuseg_cli.evaluation.tables import comparison_csv, comparison_markdown, scores_csv, scores_markdown
-from monuseg_cli.models.weights import Card
+from monuseg_cli.models.card import Card
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,7 @@ class Evaluation:
     summary : Summary
         Over all images.
     seconds : dict of str to float
-        Where the time went, over all images: ``read``, ``network``, ``separate``, ``score``, ``write``,
-        ``report``.
+        Where the time went, over all images: ``read``, ``predict``, ``score``, ``write``, ``report``.
     """
 
     name: str

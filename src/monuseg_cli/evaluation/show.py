@@ -10,7 +10,7 @@ from monuseg_cli.dataset.labels import read_labels_of
 from monuseg_cli.errors import InputError
 from monuseg_cli.images import read_image
 from monuseg_cli.outlines import draw_outlines
-from monuseg_cli.prediction.writers import write_picture
+from monuseg_cli.prediction.overlay import write_picture
 
 
 @dataclass(frozen=True, slots=True)

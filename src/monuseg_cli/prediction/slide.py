@@ -1,6 +1,9 @@
 """One face for every kind of image: levels, micrometres per pixel, regions."""
 
+import math
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +16,8 @@ import zarr
 from numpy.typing import NDArray
 
 from monuseg_cli.images import (
+    DECODING_ERRORS,
+    Upright,
     conversion_of_page,
     decode_plain,
     decoding,
@@ -25,6 +30,9 @@ from monuseg_cli.images import (
 MIN_MPP, MAX_MPP = 0.05, 5.0
 """A stated scale outside of this is taken for not stated: 72 or 96 dots an inch, say, are 353 and 265 um/px."""
 
+_KEPT_BYTES = 128 * 2**20
+_LARGEST_CHUNK_BYTES = 2**30
+_UM_TIMES_X = 10.0
 _UM_PER_UNIT = {"nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4}
 
 
@@ -38,10 +46,16 @@ class Level:
         Height and width in pixels.
     downsample : float
         Pixels of level 0 along one of its own.
+    chunk : tuple of int
+        Height and width of what is read at a time: a tile or a strip, or the whole level.
+    compression : str
+        As the format names it.
     """
 
     shape: tuple[int, int]
     downsample: float
+    chunk: tuple[int, int]
+    compression: str
 
 
 class Slide:
@@ -58,6 +72,10 @@ class Slide:
         At least one; level 0 is full resolution, and each further one is coarser.
     mpp : float or None
         Micrometres per pixel of level 0; None where the file does not state a credible one.
+    mpp_source : str
+        Where it stands in the file, or why there is none.
+    kind : str
+        What the file is.
     note : str or None
         What is converted to come to 8-bit RGB.
 
@@ -76,6 +94,8 @@ class Slide:
         self._convert: Callable[[NDArray[np.generic]], NDArray[np.uint8]] = lambda pixels: pixels.astype(np.uint8)
         self.note: str | None
         self.mpp: float | None
+        self.mpp_source: str
+        self.kind: str
         self.levels: tuple[Level, ...]
         with decoding(path):
             if is_tiff(path):
@@ -86,9 +106,11 @@ class Slide:
     def _open_plain(self) -> None:
         with open_plain(self.path) as image:
             dpi = float(image.info.get("dpi", (0, 0))[0])
+            self.kind = str(image.format)
             pixels, self.note = decode_plain(image)
-        self.mpp = credible_mpp(25400 / dpi) if dpi > 0 else None
-        self.levels = (Level((pixels.shape[0], pixels.shape[1]), 1.0),)
+        self.mpp, self.mpp_source = _credible(25400 / dpi if dpi > 0 else None, "dots per inch")
+        shape = (pixels.shape[0], pixels.shape[1])
+        self.levels = (Level(shape, 1.0, shape, self.kind),)
         self._read = [lambda window: pixels[window]]
 
     def _open_tiff(self) -> None:
@@ -100,10 +122,18 @@ class Slide:
             self._convert = conversion.apply
             notes = [conversion.note(), "the first of several images taken" if _has_other_images(tiff, page) else None]
             self.note = ", ".join(note for note in notes if note) or None
-            self.mpp = _stated_mpp(tiff, page)
+            self.mpp, self.mpp_source = _credible(*_stated_mpp(tiff, page))
+            self.kind = _kind(tiff)
             pages = [page, *_coarser_pages(tiff, page)]
+            width = Upright(page).shape[1]
             self.levels = tuple(
-                Level((level.imagelength, level.imagewidth), page.imagewidth / level.imagewidth) for level in pages
+                Level(
+                    Upright(level).shape,
+                    width / Upright(level).shape[1],
+                    _chunk(level),
+                    tifffile.COMPRESSION(level.aspage().compression).name,
+                )
+                for level in pages
             )
             for level in pages:
                 require_whole(level)
@@ -150,7 +180,11 @@ class Slide:
             If the file is damaged there.
         """
         with decoding(self.path):
-            return self._convert(self._read[level]((slice(row, row + height), slice(col, col + width))))
+            try:
+                return self._convert(self._read[level]((slice(row, row + height), slice(col, col + width))))
+            except ValueError as error:
+                message = f"level {level}, {error}"
+                raise ValueError(message) from error
 
 
 def _has_other_images(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> bool:
@@ -162,34 +196,118 @@ def _coarser_pages(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> list[tif
     """List the pages of the pyramid that `page` is the base of, finest first."""
     levels = tiff.series[0].levels[1:] if tiff.series[0].shape == page.shape else []
     pages = [level.keyframe for level in levels]
-    return [level for level in pages if level.shape[2:] == page.shape[2:] and level.dtype == page.dtype]
+    kind = (page.axes, page.samplesperpixel, page.dtype)
+    return [level for level in pages if (level.axes, level.samplesperpixel, level.dtype) == kind]
 
 
-def _lazy_reader(page: tifffile.TiffPage) -> Callable[[tuple[slice, slice]], NDArray[np.generic]]:
-    array: Any = zarr.open_array(page.aszarr(), mode="r")
-
-    def read(window: tuple[slice, slice]) -> NDArray[np.generic]:
-        pixels: NDArray[np.generic] = np.asarray(array[window])
-        return pixels
-
-    return read
+def _lazy_reader(page: tifffile.TiffPage | tifffile.TiffFrame) -> Callable[[tuple[slice, slice]], NDArray[np.generic]]:
+    stored, upright = _Chunks(page), Upright(page)
+    return lambda window: upright.read(stored, window)
 
 
-def credible_mpp(mpp: float | None) -> float | None:
-    """Give `mpp` if it lies within `MIN_MPP` .. `MAX_MPP`, else None."""
-    return mpp if mpp is not None and MIN_MPP <= mpp <= MAX_MPP else None
+class _Chunks:
+    """The samples of a page, read tile by tile or strip by strip, of which the last used ones are kept.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read in parts, and the whole is too large.
+    """
+
+    def __init__(self, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
+        page = page.aspage()
+        self._array: Any = zarr.open_array(page.aszarr(), mode="r")
+        self._planar = page.axes == "SYX"
+        tall, wide = self._array.chunks[1:] if self._planar else self._array.chunks[:2]
+        self._sides = int(tall), int(wide)
+        self._kept: OrderedDict[tuple[int, int], NDArray[np.generic]] = OrderedDict()
+        self._free = _KEPT_BYTES
+        self._lock = threading.Lock()
+        chunk_bytes = math.prod(self._sides) * page.samplesperpixel * np.dtype(page.dtype).itemsize
+        if chunk_bytes > _LARGEST_CHUNK_BYTES:
+            message = (
+                f"it can be read as a whole only, in {chunk_bytes / 2**30:.1f} GiB of memory; up to "
+                f"{_LARGEST_CHUNK_BYTES / 2**30:.0f} GiB are read: save it in tiles"
+            )
+            raise ValueError(message)
+
+    def __getitem__(self, window: tuple[slice, ...]) -> NDArray[np.generic]:
+        rows, cols = window[-2:]
+        (tall, wide), parts = self._sides, []
+        with self._lock:
+            for i in range(rows.start // tall, -(-rows.stop // tall)):
+                line = []
+                for j in range(cols.start // wide, -(-cols.stop // wide)):
+                    chunk = self._chunk(i, j)
+                    across = slice(max(cols.start - j * wide, 0), cols.stop - j * wide)
+                    down = slice(max(rows.start - i * tall, 0), rows.stop - i * tall)
+                    line.append(chunk[:, down, across] if self._planar else chunk[down, across])
+                parts.append(np.concatenate(line, axis=2 if self._planar else 1))
+            return np.concatenate(parts, axis=1 if self._planar else 0)
+
+    def _chunk(self, i: int, j: int) -> NDArray[np.generic]:
+        if (i, j) in self._kept:
+            self._kept.move_to_end((i, j))
+            return self._kept[i, j]
+        (tall, wide) = self._sides
+        place = (slice(i * tall, (i + 1) * tall), slice(j * wide, (j + 1) * wide))
+        try:
+            chunk: NDArray[np.generic] = np.asarray(self._array[:, *place] if self._planar else self._array[place])
+        except DECODING_ERRORS as error:
+            reason = str(error).strip().split("\n")[0] or type(error).__name__
+            message = f"damaged at row {i * tall}, column {j * wide}: {reason}"
+            raise ValueError(message) from error
+        self._kept[i, j] = chunk
+        self._free -= chunk.nbytes
+        while self._free < 0 and len(self._kept) > 1:
+            self._free += self._kept.popitem(last=False)[1].nbytes
+        return chunk
 
 
-def _stated_mpp(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> float | None:
-    """Read the scale from where the format keeps it: Aperio's or OME's description, else the resolution tags."""
+def _chunk(page: tifffile.TiffPage | tifffile.TiffFrame) -> tuple[int, int]:
+    """Give height and width of a page's tiles or strips, as stored."""
+    page = page.aspage()
+    if page.is_tiled:
+        return page.tilelength, page.tilewidth
+    return min(page.rowsperstrip, page.imagelength), page.imagewidth
+
+
+def _kind(tiff: tifffile.TiffFile) -> str:
+    kinds = {"SVS": tiff.is_svs, "OME-TIFF": tiff.is_ome, "NDPI": tiff.is_ndpi, "SCN": tiff.is_scn}
+    named = [kind for kind, is_so in kinds.items() if is_so]
+    return named[0] if named else "BigTIFF" if tiff.is_bigtiff else "TIFF"
+
+
+def _credible(mpp: float | None, source: str) -> tuple[float | None, str]:
+    """Give a stated scale and where it was found; none where it is not within `MIN_MPP` .. `MAX_MPP`."""
+    if mpp is None:
+        return None, "not stated"
+    if not MIN_MPP <= mpp <= MAX_MPP:
+        return None, f"not credible: {mpp:.4g} um/px by {source}"
+    return mpp, source
+
+
+def _stated_mpp(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[float | None, str]:
+    """Read the scale from where the format keeps it, and name that: a description, else the resolution tags."""
     if tiff.is_svs:
-        found = re.search(r"MPP\s*=\s*([0-9.]+)", page.description)
-        return credible_mpp(float(found[1])) if found else None
+        stated = {
+            key: float(found[1])
+            for key in ("MPP", "AppMag")
+            if (found := re.search(rf"{key}\s*=\s*([0-9.]+)", page.description))
+        }
+        if stated.get("MPP"):
+            return stated["MPP"], "Aperio's MPP"
+        # An objective of 40x comes with about 0.25 um/px.
+        return (_UM_TIMES_X / stated["AppMag"], "Aperio's AppMag") if stated.get("AppMag") else (None, "")
     if tiff.is_ome:
         size = re.search(r'PhysicalSizeX="([0-9.eE+-]+)"', tiff.ome_metadata or "")
         unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', tiff.ome_metadata or "")
         factor = _UM_PER_UNIT.get(unit[1] if unit else "µm")
-        return credible_mpp(float(size[1]) * factor) if size and factor else None
+        return (float(size[1]) * factor, "OME's PhysicalSizeX") if size and factor else (None, "")
+    per_unit = page.get_resolution()[0]
     um = {2: 25400.0, 3: 10000.0}.get(int(page.resolutionunit))
-    per_unit = page.get_resolution()[0] if um else 0
-    return credible_mpp(um / per_unit) if um and per_unit > 0 else None
+    source = "resolution tags"
+    if tiff.is_imagej and not um:
+        unit_name = str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
+        um, source = _UM_PER_UNIT.get({"micron": "um"}.get(unit_name, unit_name)), "ImageJ's scale"
+    return (um / per_unit, source) if um and per_unit > 0 else (None, "")

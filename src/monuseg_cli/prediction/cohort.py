@@ -1,0 +1,166 @@
+"""Many images -> their nuclei: one after the other, none twice, and one's failure stops no other."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from monuseg_cli import __version__
+from monuseg_cli.atomic import remove, write_json
+from monuseg_cli.errors import InputError, MonusegError
+from monuseg_cli.models.card import Card
+from monuseg_cli.models.devices import Device, pick_device
+from monuseg_cli.models.weights import load_model
+from monuseg_cli.prediction.outputs import Outputs, Wanted, find_images, plan_outputs
+from monuseg_cli.prediction.predict import Prediction, SlideSettings, predict_slide
+from monuseg_cli.prediction.torch_engine import TorchEngine
+from monuseg_cli.progress import SILENT, Progress
+from monuseg_cli.separation import Separation
+
+RECORD_SUFFIX = ".monuseg.json"
+"""Of the file beside a slide's first output that says how it was made; it is written last."""
+
+
+@dataclass(frozen=True, slots=True)
+class PredictConfig:
+    """What `predict` does.
+
+    Parameters
+    ----------
+    images : tuple of Path
+        Image files, or folders of which every image is taken.
+    wanted : Wanted
+        What is written, and where.
+    weights : Path
+        Weights file of the model.
+    settings : SlideSettings
+        How each slide is predicted on.
+    threshold, min_area_um2 : float, optional
+        In place of the card's.
+    part, parts : int
+        Of all images, taken in turn, only those of this part are predicted on, 1 to `parts`.
+    again : bool
+        Also predict on images whose outputs are there, made in the same way.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where to compute.
+    """
+
+    images: tuple[Path, ...]
+    wanted: Wanted
+    weights: Path
+    settings: SlideSettings = field(default_factory=SlideSettings)
+    threshold: float | None = None
+    min_area_um2: float | None = None
+    part: int = 1
+    parts: int = 1
+    again: bool = False
+    device: Device = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class PredictResult:
+    """What came of a prediction.
+
+    Parameters
+    ----------
+    weights : Path
+        Weights file of the model.
+    card : Card
+        The model's, with the post-processing that was used.
+    predictions : tuple of Prediction
+        Of the images that were predicted on now.
+    there : tuple of Outputs
+        Of the images that were done before, in the same way.
+    failures : tuple of (Path, MonusegError)
+        The images that failed, and why.
+    """
+
+    weights: Path
+    card: Card
+    predictions: tuple[Prediction, ...]
+    there: tuple[Outputs, ...]
+    failures: tuple[tuple[Path, MonusegError], ...]
+
+
+def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult:
+    """Find the nuclei of one or more images and write them.
+
+    An image that states another scale than the model's is resampled for the model, and the result is brought back to
+    the pixels of the image. An image whose outputs are there, made in the same way, is left as it is.
+
+    Raises
+    ------
+    MissingError
+        If an image or the weights do not exist.
+    InputError
+        If an option, the weights or the outputs' names cannot be used; nothing is written then.
+    """
+    if not 1 <= config.part <= config.parts:
+        message = f"--part {config.part} of --num-parts {config.parts}: parts are counted from 1"
+        raise InputError(message)
+    plans = plan_outputs(find_images(config.images), config.wanted)[config.part - 1 :: config.parts]
+    device = pick_device(config.device)
+    model, card = load_model(config.weights)
+    card = replace(card, separation=_changed(card.separation, config))
+    engine = TorchEngine(model, card, device)
+    model_sha256 = hashlib.sha256(config.weights.read_bytes()).hexdigest()
+    predictions: list[Prediction] = []
+    there: list[Outputs] = []
+    failures: list[tuple[Path, MonusegError]] = []
+    for outputs in plans:
+        try:
+            how = _how(outputs, config.settings, card, model_sha256)
+            if not config.again and _is_done(outputs, how):
+                there.append(outputs)
+                continue
+            if _record(outputs).exists():
+                remove(_record(outputs))
+            predictions.append(predict_slide(outputs, config.settings, engine, progress))
+            write_json(_record(outputs), {**how, "found": _plain(predictions[-1])})
+        except MonusegError as error:
+            failures.append((outputs.image, error))
+    return PredictResult(config.weights, card, tuple(predictions), tuple(there), tuple(failures))
+
+
+def _changed(separation: Separation, config: PredictConfig) -> Separation:
+    """Put the user's values in place of the card's."""
+    wanted = {"threshold": config.threshold, "min_area_um2": config.min_area_um2}
+    try:
+        return replace(separation, **{name: value for name, value in wanted.items() if value is not None})
+    except ValueError as error:
+        message = f"--{str(error).replace('_', '-')}"
+        raise InputError(message) from error
+
+
+def _how(outputs: Outputs, settings: SlideSettings, card: Card, model_sha256: str) -> dict[str, Any]:
+    """Describe everything that a slide's outputs depend on."""
+    image = outputs.image.stat()
+    return {
+        "monuseg": __version__,
+        "image": {"name": outputs.image.name, "bytes": image.st_size, "modified_ns": image.st_mtime_ns},
+        "model": {"architecture": card.architecture, "sha256": model_sha256, "licence": card.licence},
+        "separation": asdict(card.separation),
+        "settings": asdict(settings),
+        "outputs": [path.name for path in outputs.files],
+        "labels": outputs.labels,
+    }
+
+
+def _record(outputs: Outputs) -> Path:
+    first = outputs.files[0]
+    return first.with_name(first.name + RECORD_SUFFIX)
+
+
+def _is_done(outputs: Outputs, how: dict[str, Any]) -> bool:
+    try:
+        record = json.loads(_record(outputs).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    if not isinstance(record, dict) or not all(path.is_file() for path in outputs.files):
+        return False
+    return all(record.get(name) == value for name, value in json.loads(json.dumps(how)).items())
+
+
+def _plain(prediction: Prediction) -> dict[str, Any]:
+    return {name: value for name, value in asdict(prediction).items() if name != "outputs"}

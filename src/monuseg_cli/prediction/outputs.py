@@ -1,0 +1,141 @@
+"""Which files a prediction writes, from what the user typed: decided before anything is computed."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.images import SUFFIXES
+
+TIFF_SUFFIXES = (".tif", ".tiff")
+RESULT_SUFFIXES = (".png", *TIFF_SUFFIXES, ".geojson", ".csv")
+"""What ``-o`` can write: a mask (or labels, for TIFF), and two tables of nuclei."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user asks for, of every image; patterns may hold ``{stem}``, and folders stand for a file in them.
+
+    Parameters
+    ----------
+    results : tuple of str
+        Files, folders or patterns; their suffix says what is written.
+    labels : bool
+        Whether a TIFF holds one integer a nucleus instead of a mask.
+    overlay, probability, tissue : str, optional
+        The image with outlines (PNG), the probability of nuclei (TIFF), and where tissue was found (PNG).
+    """
+
+    results: tuple[str, ...]
+    labels: bool = False
+    overlay: str | None = None
+    probability: str | None = None
+    tissue: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The files that are written of one image, and whether a TIFF among the results holds labels."""
+
+    image: Path
+    results: tuple[Path, ...]
+    labels: bool
+    overlay: Path | None
+    probability: Path | None
+    tissue: Path | None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of them."""
+        others = (self.overlay, self.probability, self.tissue)
+        return self.results + tuple(path for path in others if path is not None)
+
+
+def find_images(paths: Sequence[Path]) -> list[Path]:
+    """List the images named, and those in the folders named, in order of name.
+
+    Raises
+    ------
+    MissingError
+        If a path does not exist.
+    InputError
+        If a folder holds no image, or a path is neither file nor folder.
+    """
+    images: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(file for file in path.iterdir() if _is_image(file))
+            if not inside:
+                message = f"no image in the folder {path} (looked for {', '.join(sorted(SUFFIXES))})"
+                raise InputError(message)
+            images += inside
+        elif path.is_file():
+            images.append(path)
+        elif path.exists():
+            message = f"{path} is neither a file nor a folder"
+            raise InputError(message)
+        else:
+            message = f"no image {path}"
+            raise MissingError(message)
+    return images
+
+
+def _is_image(file: Path) -> bool:
+    """Tell images in a folder from other files; hidden ones are litter, or half-written."""
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+
+
+def plan_outputs(images: Sequence[Path], wanted: Wanted) -> list[Outputs]:
+    """Name the outputs of every image.
+
+    Raises
+    ------
+    InputError
+        If two of them would be the same file, one would replace an image, or a suffix is not known.
+    """
+    plans = [_outputs_of(image, wanted) for image in images]
+    planned = [path for plan in plans for path in plan.files]
+    twice = [path for path, count in Counter(planned).items() if count > 1]
+    if twice:
+        message = f"{twice[0]} would be written more than once; give a folder, or a pattern such as out/{{stem}}.png"
+        raise InputError(message)
+    sources = {image.resolve() for image in images}
+    for path in planned:
+        if path.resolve() in sources:
+            message = f"{path} is an image to predict on, and would be replaced by its result"
+            raise InputError(message)
+    if wanted.labels and not any(path.suffix.lower() in TIFF_SUFFIXES for plan in plans for path in plan.results):
+        message = f"cannot write labels to {planned[0]}: one integer a nucleus needs a name that ends in .tif"
+        raise InputError(message)
+    return plans
+
+
+def _outputs_of(image: Path, wanted: Wanted) -> Outputs:
+    suffixes = (".tif", *RESULT_SUFFIXES) if wanted.labels else RESULT_SUFFIXES
+
+    def other(pattern: str | None, suffixes: tuple[str, ...]) -> Path | None:
+        return _place(pattern, image, suffixes) if pattern is not None else None
+
+    return Outputs(
+        image=image,
+        results=tuple(_place(pattern, image, suffixes) for pattern in wanted.results),
+        labels=wanted.labels,
+        overlay=other(wanted.overlay, (".png",)),
+        probability=other(wanted.probability, TIFF_SUFFIXES),
+        tissue=other(wanted.tissue, (".png",)),
+    )
+
+
+def _place(pattern: str, image: Path, suffixes: tuple[str, ...]) -> Path:
+    """Name a file; where the pattern is a folder, after the image and with the first suffix."""
+    if not pattern or set(pattern.replace("{stem}", "")) & set("{}"):
+        message = f"{pattern!r} is no name to write to; the one pattern is {{stem}}, as in out/{{stem}}.png"
+        raise InputError(message)
+    path = Path(pattern)
+    if path.is_dir() or pattern.endswith(("/", "\\")) or not path.suffix:
+        return path / f"{image.stem}{suffixes[0]}"
+    if path.suffix.lower() not in suffixes:
+        message = f"cannot write {path}: the name must end in {' or '.join(dict.fromkeys(suffixes))}"
+        raise InputError(message)
+    return Path(pattern.replace("{stem}", image.stem))

@@ -1,0 +1,52 @@
+"""The image with the outlines of what was found."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from monuseg_cli.atomic import write_bytes
+from monuseg_cli.outlines import draw_outlines
+from monuseg_cli.prediction.rasters import AddRows
+from monuseg_cli.prediction.slide import Slide
+from monuseg_cli.prediction.source import read_thumbnail
+from monuseg_cli.resampling import resize_image
+
+LONGEST_PX = 5000
+"""Longer images are shown smaller."""
+
+
+@contextmanager
+def overlay_png(path: Path, slide: Slide, region: tuple[int, int, int, int]) -> Iterator[AddRows]:
+    """Draw label images that come row by row onto the image, as a PNG whose longer side is 5000 pixels at most.
+
+    Parameters
+    ----------
+    path : Path
+        Destination.
+    slide : Slide
+        Open.
+    region : tuple of int
+        First row, first column, height and width of the part that is shown, in pixels of level 0.
+    """
+    every = -(-max(region[2:]) // LONGEST_PX)
+    kept: list[NDArray[np.generic]] = []
+    seen = 0
+
+    def add(labels: NDArray[np.generic]) -> None:
+        nonlocal seen
+        kept.append(labels[-seen % every :: every, ::every].copy())
+        seen += len(labels)
+
+    yield add
+    labels = np.concatenate(kept).astype(np.int32)
+    picture = resize_image(read_thumbnail(slide, every, region), (labels.shape[0], labels.shape[1]))
+    write_picture(path, draw_outlines(picture, labels))
+
+
+def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write an (H, W, 3) picture as a PNG, whole or not at all."""
+    write_bytes(path, imagecodecs.png_encode(pixels))

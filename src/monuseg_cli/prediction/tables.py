@@ -1,0 +1,177 @@
+"""Nuclei -> text files, one after the other: GeoJSON for QuPath, CSV for everything else.
+
+Each writer is a context that gives a function to add nuclei with; its file appears when the context ends, and only if
+it ends without an error.
+"""
+
+import csv
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monuseg_cli.atomic import writing
+from monuseg_cli.prediction.stitch import Nuclei
+
+AddNuclei = Callable[[Nuclei], None]
+
+CLASS_NAME = "Nucleus"
+_CLASS_COLOUR = (0, 158, 115)
+COLUMNS = (
+    "id",
+    "row_px",
+    "col_px",
+    "area_um2",
+    "perimeter_um",
+    "eccentricity",
+    "solidity",
+    "haematoxylin_mean",
+    "probability",
+)
+
+
+class Frame:
+    """Where the pixels of the maps lie on the slide.
+
+    Parameters
+    ----------
+    origin : tuple of float
+        Row and column, in pixels of level 0, of the maps' first pixel's corner.
+    step : tuple of float
+        Pixels of level 0 for a pixel of the maps, along rows and columns.
+    mpp : float
+        Micrometres per pixel of the maps.
+    """
+
+    def __init__(self, origin: tuple[float, float], step: tuple[float, float], mpp: float) -> None:
+        self.mpp = mpp
+        self._origin, self._step = np.array(origin), np.array(step)
+
+    def place(self, points: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Bring rows and columns (N, 2) of the maps to those of level 0."""
+        return np.asarray(points * self._step + self._origin, dtype=np.float64)
+
+
+def rows_of(nuclei: Nuclei, frame: Frame) -> Iterator[tuple[int | float, ...]]:
+    """Give what is known of each nucleus, in the order of `COLUMNS`, rounded to what the pixels support."""
+    known = nuclei.measurements
+    columns = (
+        frame.place(known.centroids)[:, 0].round(2),
+        frame.place(known.centroids)[:, 1].round(2),
+        (known.area_px * frame.mpp**2).round(3),
+        (known.perimeter_px * frame.mpp).round(3),
+        known.eccentricity.round(4),
+        known.solidity.round(4),
+        known.haematoxylin.round(4),
+        known.probability.round(4),
+    )
+    for number, values in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+        yield nuclei.first + number, *values
+
+
+@contextmanager
+def nuclei_csv(path: Path, frame: Frame) -> Iterator[AddNuclei]:
+    """Write a row for each nucleus: id, place, size, shape, stain, probability."""
+    with writing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(COLUMNS)
+        yield lambda nuclei: lines.writerows(rows_of(nuclei, frame))
+
+
+@contextmanager
+def nuclei_geojson(path: Path, frame: Frame, slide: str) -> Iterator[AddNuclei]:
+    """Write a feature for each nucleus, as QuPath reads them: polygon, class, name (its id), measurements.
+
+    Coordinates are x, y in pixels of level 0, so that the nuclei fall into place on the slide.
+
+    Parameters
+    ----------
+    path : Path
+        Destination.
+    frame : Frame
+        Where the maps lie on the slide.
+    slide : str
+        Its name, of which the features' universal ids are made.
+    """
+    namespace = uuid.uuid5(uuid.NAMESPACE_URL, slide)
+    with writing(path) as part, part.open("w", encoding="utf-8") as file:
+        begun = False
+
+        def add(nuclei: Nuclei) -> None:
+            nonlocal begun
+            for known, geometry in zip(rows_of(nuclei, frame), _geometries(nuclei, frame), strict=True):
+                file.write(",\n" if begun else "\n")
+                begun = True
+                file.write(json.dumps(_feature(known, geometry, namespace), separators=(",", ":"), ensure_ascii=False))
+
+        file.write('{"type":"FeatureCollection","features":[')
+        yield add
+        file.write("\n]}\n")
+
+
+def _feature(known: tuple[int | float, ...], geometry: dict[str, object], namespace: uuid.UUID) -> dict[str, object]:
+    number, _, _, area, perimeter, eccentricity, solidity, haematoxylin, probability = known
+    return {
+        "type": "Feature",
+        "id": str(uuid.uuid5(namespace, str(number))),
+        "geometry": geometry,
+        "properties": {
+            "objectType": "detection",
+            "name": str(number),
+            "classification": {"name": CLASS_NAME, "color": _CLASS_COLOUR},
+            "measurements": {
+                "Area µm^2": area,
+                "Perimeter µm": perimeter,
+                "Eccentricity": eccentricity,
+                "Solidity": solidity,
+                "Hematoxylin: Mean": haematoxylin,
+                "Probability": probability,
+            },
+        },
+    }
+
+
+def _geometries(nuclei: Nuclei, frame: Frame) -> Iterator[dict[str, object]]:
+    """Give each nucleus' polygon; several where its pixels hang together at corners only."""
+    contours = nuclei.contours
+    placed = frame.place(contours.points)[:, ::-1]
+    whole = placed.astype(np.int64)
+    points = (whole if (whole == placed).all() else placed.round(3)).tolist()
+    first = np.searchsorted(contours.labels, np.arange(1, len(nuclei) + 2))
+    for begin, end in pairwise(first.tolist()):
+        polygons: list[list[list[list[float]]]] = []
+        holes: list[list[list[float]]] = []
+        for ring in range(begin, end):
+            line = points[contours.starts[ring] : contours.starts[ring + 1]]
+            line.append(line[0])
+            if contours.holes[ring]:
+                holes.append(line)
+            else:
+                polygons.append([line])
+        if len(polygons) == 1:
+            yield {"type": "Polygon", "coordinates": polygons[0] + holes}
+        else:
+            for hole in holes:
+                _around(polygons, hole).append(hole)
+            yield {"type": "MultiPolygon", "coordinates": polygons}
+
+
+def _around(polygons: list[list[list[list[float]]]], hole: list[list[float]]) -> list[list[list[float]]]:
+    """Find the smallest polygon whose bounding box holds the hole's."""
+
+    def box(ring: list[list[float]]) -> tuple[float, float, float, float]:
+        xs, ys = zip(*ring, strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
+
+    left, top, right, bottom = box(hole)
+    holding = []
+    for polygon in polygons:
+        x0, y0, x1, y1 = box(polygon[0])
+        if x0 <= left and y0 <= top and x1 >= right and y1 >= bottom:
+            holding.append(((x1 - x0) * (y1 - y0), polygon))
+    return min(holding, key=lambda pair: pair[0])[1]

@@ -1,0 +1,39 @@
+"""The network, run by PyTorch."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from monuseg_cli.models.card import Card
+from monuseg_cli.models.devices import place
+from monuseg_cli.models.normalise import normalise
+
+
+class TorchEngine:
+    """Runs a network with PyTorch, on any of its devices.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Is put into evaluation mode, on `device`.
+    card : Card
+        The model's.
+    device : torch.device
+        Where to compute.
+    """
+
+    def __init__(self, model: nn.Module, card: Card, device: torch.device) -> None:
+        self.card = card
+        self.batch = 1 if device.type == "cpu" else 8
+        self._model, self._device = model.eval(), device
+        place(model, device)
+
+    @torch.inference_mode()
+    def run(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Give the maps of tiles; see `Engine`."""
+        # (N, H, W, C) seen as (N, C, H, W) is channels-last already
+        pixels = torch.from_numpy(tiles).to(self._device).permute(0, 3, 1, 2).float() / 255
+        logits = self._model(normalise(pixels, self.card))
+        probabilities: NDArray[np.float32] = logits.sigmoid().float().cpu().numpy()
+        return probabilities

@@ -1,0 +1,79 @@
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from monuseg_cli.dataset.masks import rasterise
+from monuseg_cli.metrics.instance import find_overlaps, panoptic_quality
+from monuseg_cli.nuclei import separate
+from monuseg_cli.prediction import stitch
+from monuseg_cli.prediction.stitch import Finished, Stitcher
+from monuseg_cli.separation import Separation
+from monuseg_cli.training.targets import CLASSES, make_targets
+from tissue import ellipse
+
+MPP = 0.25
+
+
+@pytest.fixture(scope="module")
+def truth() -> NDArray[np.int32]:
+    """Nuclei that touch one another, all over."""
+    random = np.random.default_rng(1)
+    shapes = [
+        (row + random.uniform(-4, 4), col + random.uniform(-4, 4), *random.uniform(6, 14, 2))
+        for row in range(10, 400, 22)
+        for col in range(10, 500, 22)
+    ]
+    return rasterise([ellipse(*shape) for shape in shapes], (400, 500)).labels
+
+
+def stitched(maps: NDArray[np.float32], heights: list[int]) -> Iterator[Finished]:
+    stitcher = Stitcher(maps.shape[1:], CLASSES["boundary"], MPP, Separation())
+    edges = np.cumsum([0, *heights]).tolist()
+    assert edges[-1] == maps.shape[1]
+    for top, bottom in pairwise(edges):
+        rows = maps[:, top:bottom].astype(np.float16)
+        yield from stitcher.add(rows, rows[0])
+
+
+@pytest.mark.parametrize("block", [(128, 128), (64, 512), (400, 100), (1024, 2048)])
+def test_blocks_give_what_the_whole_gives(
+    truth: NDArray[np.int32], monkeypatch: pytest.MonkeyPatch, block: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(stitch, "BLOCK_ROWS_PX", block[0])
+    monkeypatch.setattr(stitch, "BLOCK_COLS_PX", block[1])
+    maps = make_targets(truth, "boundary")
+    finished = list(stitched(maps, [100, 7, 193, 100]))
+    labels = np.concatenate([part.labels for part in finished])
+    assert [part.row for part in finished] == np.cumsum([0] + [len(part.labels) for part in finished])[:-1].tolist()
+    whole = separate(maps, CLASSES["boundary"], MPP, Separation())
+    assert (labels > 0).mean() == pytest.approx((whole > 0).mean(), abs=1e-4)
+    assert panoptic_quality(find_overlaps(whole, labels)).pq > 0.995
+    nuclei = [found for part in finished for found in part.nuclei]
+    ids = np.concatenate([found.first + np.arange(len(found)) for found in nuclei])
+    assert ids.tolist() == list(range(1, len(ids) + 1))
+    assert set(np.unique(labels[labels > 0])) == set(ids.tolist())
+    areas = np.concatenate([found.measurements.area_px for found in nuclei])
+    np.testing.assert_array_equal(areas, np.bincount(labels.reshape(-1))[1:])
+    centroids = np.concatenate([found.measurements.centroids for found in nuclei])
+    rows, cols = np.nonzero(labels == 17)
+    np.testing.assert_allclose(centroids[16], [rows.mean() + 0.5, cols.mean() + 0.5])
+
+
+def test_a_nucleus_on_the_corner_of_four_blocks_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stitch, "BLOCK_ROWS_PX", 64)
+    monkeypatch.setattr(stitch, "BLOCK_COLS_PX", 64)
+    for shift in (-2.0, -0.5, 0.0, 0.5, 2.0):
+        truth = rasterise([ellipse(64 + shift, 64 - shift, 20, 12)], (160, 160)).labels
+        finished = list(stitched(make_targets(truth, "boundary"), [160]))
+        labels = np.concatenate([part.labels for part in finished])
+        np.testing.assert_array_equal(labels, truth)
+
+
+def test_nothing_is_found_in_nothing() -> None:
+    finished = list(stitched(np.zeros((2, 50, 60), dtype=np.float32), [50]))
+    assert [part.labels.shape for part in finished] == [(50, 60)]
+    assert not finished[0].labels.any()
+    assert finished[0].nuclei == ()
