@@ -69,8 +69,8 @@ def test_a_piece_too_small_goes_to_the_nucleus_that_it_touches() -> None:
     boundary = np.zeros_like(nucleus)
     boundary[:, 78:80] = 1  # parts a cap of some 310 pixels, 19 um2, from the rest
     maps = np.stack([nucleus, boundary])
-    assert separate(maps, CLASSES["boundary"], 0.25, Separation(min_area_um2=8, peak_radius_um=1.5)).max() == 2
-    labels = separate(maps, CLASSES["boundary"], 0.25, Separation(min_area_um2=25, peak_radius_um=1.5))
+    assert separate(maps, CLASSES["boundary"], 0.25, Separation(min_area_um2=8, smoothing_um=0.25)).max() == 2
+    labels = separate(maps, CLASSES["boundary"], 0.25, Separation(min_area_um2=25, smoothing_um=0.25))
     np.testing.assert_array_equal(labels, nucleus)
 
 
@@ -80,7 +80,7 @@ def test_a_nucleus_torn_into_small_pieces_is_one() -> None:
     boundary[59:61] = boundary[:, 59:61] = 1
     maps = np.stack([nucleus, boundary])
     whole = float(nucleus.sum()) * 0.25**2
-    labels = separate(maps, CLASSES["boundary"], 0.25, Separation(min_area_um2=0.9 * whole, peak_radius_um=0.5))
+    labels = separate(maps, CLASSES["boundary"], 0.25, Separation(min_area_um2=0.9 * whole, smoothing_um=0.1))
     np.testing.assert_array_equal(labels, nucleus)
 
 

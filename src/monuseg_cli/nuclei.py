@@ -9,18 +9,16 @@ from skimage.segmentation import watershed
 
 from monuseg_cli.separation import Separation
 
-_BOUNDARY_THRESHOLD = 0.5
-_JUMP = 0.05
+_STEEPEST = 0.2  # fall of a predicted place, a pixel, from which on two nuclei are parted for certain
 
 
 def separate(maps: NDArray[np.float32], classes: Sequence[str], mpp: float, how: Separation) -> NDArray[np.int32]:
     """Turn a network's maps into one label per nucleus.
 
-    Pixels at or above the threshold are foreground, in which holes smaller than the smallest nucleus are filled.
-    Nuclei that touch are separated by a watershed on a smoothed relief, from its peaks. The relief is high in the
-    middle of nuclei: a predicted distance map where there is one; else the distance to the background, and to
-    predicted boundaries, or to where the predicted place in the nucleus jumps back. A piece smaller than the smallest
-    nucleus goes to the pieces that it touches.
+    Pixels at or above the threshold are foreground, in which holes smaller than the smallest nucleus are filled. A
+    watershed divides it among the peaks of a smoothed relief that is high in nuclei and low where they touch. Two
+    pieces are one nucleus where the relief between them hardly falls below the lower one's peak, and where one of them
+    is smaller than the smallest nucleus.
 
     Parameters
     ----------
@@ -42,56 +40,34 @@ def separate(maps: NDArray[np.float32], classes: Sequence[str], mpp: float, how:
     min_area_px = how.min_area_um2 / mpp**2
     mask = maps[0] >= how.threshold
     mask |= _small_holes(mask, min_area_px)
-    components, count = ndimage.label(mask)
-    large = np.bincount(components.reshape(-1), minlength=count + 1) >= min_area_px
-    large[0] = False
-    mask = large[components]
     relief = ndimage.gaussian_filter(_relief(mask, dict(zip(classes, maps, strict=True))), how.smoothing_um / mpp)
-    radius = max(round(how.peak_radius_um / mpp), 1)
-    peaks = mask & (ndimage.maximum_filter(relief, size=2 * radius + 1) == relief)
-    # A component whose peak lies in the shade of a larger neighbour's is one nucleus.
-    has_peak = np.bincount(components[peaks], minlength=count + 1) > 0
-    peaks |= mask & ~has_peak[components]
-    markers, _ = ndimage.label(peaks, structure=np.ones((3, 3)))
-    labels = _flood(relief, markers, mask)
-    # Pieces that are too small lose their markers, and their pixels go to the others of their component.
-    areas = np.bincount(labels.reshape(-1))
-    of_piece = np.zeros(len(areas), dtype=np.intp)
-    of_piece[labels] = components
-    rank = areas + np.linspace(0, 0.5, len(areas))  # of equal pieces one is the largest
-    largest = np.zeros(count + 1)
-    np.maximum.at(largest, of_piece, rank)
-    small = rank < np.minimum(min_area_px, largest[of_piece])
-    if small.any():
-        torn = np.zeros(count + 1, dtype=bool)
-        torn[of_piece[small]] = True
-        again = torn[components] & mask
-        labels[again] = _flood(relief, np.where(again & ~small[markers], markers, 0), again)[again]
-    return without_gaps(labels)
+    relief = np.where(mask, relief, 0)
+    peaks = mask & (ndimage.maximum_filter(relief, size=3) == relief)
+    markers, count = ndimage.label(peaks, structure=np.ones((3, 3)))
+    pieces = watershed(-relief, markers, mask=mask)  # type: ignore[no-untyped-call] # scikit-image has no types
+    labels = _merged(pieces, relief, count, min_area_px, how.depth)
+    large = np.bincount(labels.reshape(-1), minlength=1) >= min_area_px
+    return without_gaps(np.where(large[labels], labels, 0))
 
 
-def without_gaps(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+def without_gaps(labels: NDArray[np.integer]) -> NDArray[np.int32]:
     """Renumber the labels of a label image 1..N, in their order; 0 stays background."""
     number = np.cumsum(np.bincount(labels.reshape(-1), minlength=1)[1:] > 0, dtype=np.int32)
-    return np.concatenate([np.zeros(1, dtype=np.int32), number])[labels]
-
-
-def _flood(relief: NDArray[np.float32], markers: NDArray[np.int32], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    return np.asarray(watershed(-relief, markers, mask=mask))  # type: ignore[no-untyped-call] # scikit-image has no types
+    return np.asarray(np.concatenate([np.zeros(1, dtype=np.int32), number])[labels])
 
 
 def _relief(mask: NDArray[np.bool_], maps: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Give a map that is high in the middle of nuclei and low where they touch; (H, W)."""
+    """Give a map that is high in nuclei and low where they touch; (H, W)."""
     if "distance" in maps:
         return maps["distance"]
-    inside = mask
     if "boundary" in maps:
-        inside = mask & (maps["boundary"] < _BOUNDARY_THRESHOLD)
+        return maps["nucleus"] * (1 - maps["boundary"])
     if {"horizontal", "vertical"} <= maps.keys():
         # Within a nucleus the place rises from 0 to 1; it falls where the next one begins.
-        jump = np.minimum(_slope(maps["horizontal"], axis=1), _slope(maps["vertical"], axis=0)) < -_JUMP
-        inside = mask & ~jump
-    return np.asarray(ndimage.distance_transform_edt(inside), dtype=np.float32)
+        fall = -np.minimum(_slope(maps["horizontal"], axis=1), _slope(maps["vertical"], axis=0))
+        parted = np.clip(fall / np.float32(_STEEPEST), 0, 1)
+        return np.asarray(maps["nucleus"] * (1 - parted), dtype=np.float32)
+    return np.asarray(ndimage.distance_transform_edt(mask), dtype=np.float32)
 
 
 def _slope(place: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
@@ -106,3 +82,61 @@ def _small_holes(mask: NDArray[np.bool_], area_px: float) -> NDArray[np.bool_]:
     for edge in (background[0], background[-1], background[:, 0], background[:, -1]):
         small[edge] = False
     return np.asarray(small[background])
+
+
+def _merged(
+    pieces: NDArray[np.int32], relief: NDArray[np.float32], count: int, min_area_px: float, depth: float
+) -> NDArray[np.intp]:
+    """Merge neighbouring pieces, those with the highest saddle between them first."""
+    peak = np.zeros(count + 1)
+    np.maximum.at(peak, pieces.reshape(-1), relief.reshape(-1))
+    groups = _Groups(peak.tolist(), np.bincount(pieces.reshape(-1), minlength=count + 1).tolist())
+    ones, others, saddles = _saddles(pieces, relief)
+    for one, other, saddle in zip(ones, others, saddles, strict=True):
+        one, other = groups.find(one), groups.find(other)
+        if saddle >= (1 - depth) * min(groups.peak[one], groups.peak[other]):
+            groups.join(one, other)
+    for one, other in zip(ones, others, strict=True):
+        one, other = groups.find(one), groups.find(other)
+        if min(groups.area[one], groups.area[other]) < min_area_px:
+            groups.join(one, other)
+    return np.array([groups.find(piece) for piece in range(count + 1)], dtype=np.intp)[pieces]
+
+
+class _Groups:
+    """Pieces that were joined to one another, each group known by the piece with its highest peak."""
+
+    def __init__(self, peak: list[float], area: list[int]) -> None:
+        self.peak, self.area = peak, area
+        self._above = list(range(len(peak)))
+
+    def find(self, piece: int) -> int:
+        while self._above[piece] != piece:
+            self._above[piece] = self._above[self._above[piece]]
+            piece = self._above[piece]
+        return piece
+
+    def join(self, one: int, other: int) -> None:
+        if one == other:
+            return
+        if self.peak[one] < self.peak[other]:
+            one, other = other, one
+        self._above[other] = one
+        self.area[one] += self.area[other]
+
+
+def _saddles(pieces: NDArray[np.int32], relief: NDArray[np.float32]) -> tuple[list[int], list[int], list[float]]:
+    """List pairs of pieces that share an edge of pixels, with the highest point between them; highest first."""
+    pairs, heights = [], []
+    base = int(pieces.max(initial=0)) + 1
+    for before, after in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        one, other = pieces[before], pieces[after]
+        touching = (one != other) & (one > 0) & (other > 0)
+        one, other = one[touching], other[touching]
+        pairs.append(np.minimum(one, other).astype(np.int64) * base + np.maximum(one, other))
+        heights.append(np.minimum(relief[before][touching], relief[after][touching]))
+    pair, height = np.concatenate(pairs), np.concatenate(heights)
+    order = np.lexsort((pair, -height))
+    _, first = np.unique(pair[order], return_index=True)
+    chosen = order[np.sort(first)]
+    return (pair[chosen] // base).tolist(), (pair[chosen] % base).tolist(), height[chosen].tolist()

@@ -1,7 +1,7 @@
 """The parameters of the post-processing, which stand in the card of every weights file; standard library only."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +16,8 @@ class Separation:
         Smaller nuclei are dropped, in square micrometres.
     smoothing_um : float
         Standard deviation of the Gaussian that smooths the relief, so that ragged outlines do not split.
-    peak_radius_um : float
-        A peak of the smoothed relief counts where no higher one lies within this, along rows and columns.
+    depth : float
+        Share by which the relief must fall from a nucleus' peak towards a neighbour for them to be two, within 0 and 1.
 
     Raises
     ------
@@ -26,16 +26,17 @@ class Separation:
     """
 
     threshold: float = 0.5
-    min_area_um2: float = 8.0
-    smoothing_um: float = 0.5
-    peak_radius_um: float = 2.5
+    min_area_um2: float = 7.0
+    smoothing_um: float = 1.0
+    depth: float = 0.12
 
     def __post_init__(self) -> None:
         """Check every value."""
-        if not 0 < self.threshold < 1:
-            message = f"threshold must be above 0 and below 1, not {self.threshold}"
-            raise ValueError(message)
-        for length in fields(self)[1:]:
-            if not 0 <= getattr(self, length.name) < math.inf:
-                message = f"{length.name} must be a finite number of at least 0, not {getattr(self, length.name)}"
+        for name in ("threshold", "depth"):
+            if not 0 < getattr(self, name) < 1:
+                message = f"{name} must be above 0 and below 1, not {getattr(self, name)}"
+                raise ValueError(message)
+        for name in ("min_area_um2", "smoothing_um"):
+            if not 0 <= getattr(self, name) < math.inf:
+                message = f"{name} must be a finite number of at least 0, not {getattr(self, name)}"
                 raise ValueError(message)
