@@ -56,6 +56,11 @@ class Home:
         return self.root / "runs"
 
     @property
+    def cache(self) -> Path:
+        """The folder of what can be made again."""
+        return self.root / "cache"
+
+    @property
     def models(self) -> Path:
         """The folder for weights that came from elsewhere, each ``NAME.safetensors``."""
         return self.root / "models"

@@ -46,10 +46,12 @@ def config(*images: Path, output: object, weights: Path = Path("w"), **knobs: An
     outputs = output if isinstance(output, tuple) else (output,)
     asked = {name: knobs.pop(name) for name in ("labels", "overlay", "probability", "tissue") if name in knobs}
     settings = {name: knobs.pop(name) for name in ("mpp", "region") if name in knobs}
+    knobs = {"engine": "torch", **knobs}
     return PredictConfig(
         images,
         Wanted(tuple(map(str, outputs)), **asked),
         weights,
+        weights.parent / "cache",
         SlideSettings(**settings, tissue_only=False),
         **knobs,
     )

@@ -1,7 +1,7 @@
 """``monuseg predict``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -63,6 +63,10 @@ def predict(
         typer.Option("--again", help="Also images that were done before, in the same way.", rich_help_panel=_MANY),
     ] = False,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
+    engine: Annotated[
+        Literal["auto", "torch", "openvino"],
+        typer.Option(help="What runs the network; auto takes OpenVINO on a CPU, where it is installed."),
+    ] = "auto",
 ) -> None:
     """Find the nuclei in images and slides, and write them as masks or label images."""
     from monuseg_cli.prediction.cohort import PredictConfig
@@ -74,7 +78,18 @@ def predict(
     wanted = Wanted(tuple(output), labels, overlay, probability, save_tissue_mask)
     settings = SlideSettings(mpp, region, tissue_mask)
     config = PredictConfig(
-        tuple(image), wanted, weights, settings, threshold, min_area_um2, part, num_parts, again, device
+        images=tuple(image),
+        wanted=wanted,
+        weights=weights,
+        cache=session.home.cache,
+        settings=settings,
+        threshold=threshold,
+        min_area_um2=min_area_um2,
+        part=part,
+        parts=num_parts,
+        again=again,
+        device=device,
+        engine=engine,
     )
     result = run(config, session.progress)
     rows = table("image", "width x height", "um/px", "nuclei", "nuclei per mm2 of tissue", "seconds")

@@ -10,11 +10,11 @@ from monuseg_cli import __version__
 from monuseg_cli.atomic import remove, write_json
 from monuseg_cli.errors import InputError, MonusegError
 from monuseg_cli.models.card import Card
-from monuseg_cli.models.devices import Device, pick_device
-from monuseg_cli.models.weights import load_model
+from monuseg_cli.models.devices import Device
+from monuseg_cli.models.weights import read_card
+from monuseg_cli.prediction.engines import EngineName, open_engine
 from monuseg_cli.prediction.outputs import Outputs, Wanted, find_images, plan_outputs
 from monuseg_cli.prediction.predict import Prediction, SlideSettings, predict_slide
-from monuseg_cli.prediction.torch_engine import TorchEngine
 from monuseg_cli.progress import SILENT, Progress
 from monuseg_cli.separation import Separation
 
@@ -34,6 +34,8 @@ class PredictConfig:
         What is written, and where.
     weights : Path
         Weights file of the model.
+    cache : Path
+        Folder for what engines make of weights, to be found there the next time.
     settings : SlideSettings
         How each slide is predicted on.
     threshold, min_area_um2 : float, optional
@@ -44,11 +46,14 @@ class PredictConfig:
         Also predict on images whose outputs are there, made in the same way.
     device : {"auto", "cpu", "cuda", "mps"}
         Where to compute.
+    engine : {"auto", "torch", "openvino"}
+        What runs the network.
     """
 
     images: tuple[Path, ...]
     wanted: Wanted
     weights: Path
+    cache: Path
     settings: SlideSettings = field(default_factory=SlideSettings)
     threshold: float | None = None
     min_area_um2: float | None = None
@@ -56,6 +61,7 @@ class PredictConfig:
     parts: int = 1
     again: bool = False
     device: Device = "auto"
+    engine: EngineName = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +106,10 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
         message = f"--part {config.part} of --num-parts {config.parts}: parts are counted from 1"
         raise InputError(message)
     plans = plan_outputs(find_images(config.images), config.wanted)[config.part - 1 :: config.parts]
-    device = pick_device(config.device)
-    model, card = load_model(config.weights)
+    card = read_card(config.weights)
     card = replace(card, separation=_changed(card.separation, config))
-    engine = TorchEngine(model, card, device)
     model_sha256 = hashlib.sha256(config.weights.read_bytes()).hexdigest()
+    engine = open_engine(config.weights, card, config.engine, config.device, config.cache, model_sha256)
     predictions: list[Prediction] = []
     there: list[Outputs] = []
     failures: list[tuple[Path, MonusegError]] = []
