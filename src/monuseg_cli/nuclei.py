@@ -45,7 +45,9 @@ def separate(maps: NDArray[np.float32], classes: Sequence[str], mpp: float, how:
     peaks = mask & (ndimage.maximum_filter(relief, size=3) == relief)
     markers, count = ndimage.label(peaks, structure=np.ones((3, 3)))
     pieces = watershed(-relief, markers, mask=mask)  # type: ignore[no-untyped-call] # scikit-image has no types
-    labels = _merged(pieces, relief, count, min_area_px, how.depth)
+    peak = np.zeros(count + 1, dtype=np.float32)
+    peak[markers[peaks]] = relief[peaks]  # the pixels of a marker have one height
+    labels = _merged(pieces, relief, peak, min_area_px, how.depth)
     large = np.bincount(labels.reshape(-1), minlength=1) >= min_area_px
     return without_gaps(np.where(large[labels], labels, 0))
 
@@ -85,12 +87,14 @@ def _small_holes(mask: NDArray[np.bool_], area_px: float) -> NDArray[np.bool_]:
 
 
 def _merged(
-    pieces: NDArray[np.int32], relief: NDArray[np.float32], count: int, min_area_px: float, depth: float
+    pieces: NDArray[np.int32],
+    relief: NDArray[np.float32],
+    peak: NDArray[np.float32],
+    min_area_px: float,
+    depth: float,
 ) -> NDArray[np.intp]:
     """Merge neighbouring pieces, those with the highest saddle between them first."""
-    peak = np.zeros(count + 1)
-    np.maximum.at(peak, pieces.reshape(-1), relief.reshape(-1))
-    groups = _Groups(peak.tolist(), np.bincount(pieces.reshape(-1), minlength=count + 1).tolist())
+    groups = _Groups(peak.tolist(), np.bincount(pieces.reshape(-1), minlength=len(peak)).tolist())
     ones, others, saddles = _saddles(pieces, relief)
     for one, other, saddle in zip(ones, others, saddles, strict=True):
         one, other = groups.find(one), groups.find(other)
@@ -100,7 +104,7 @@ def _merged(
         one, other = groups.find(one), groups.find(other)
         if min(groups.area[one], groups.area[other]) < min_area_px:
             groups.join(one, other)
-    return np.array([groups.find(piece) for piece in range(count + 1)], dtype=np.intp)[pieces]
+    return np.array([groups.find(piece) for piece in range(len(peak))], dtype=np.intp)[pieces]
 
 
 class _Groups:

@@ -144,6 +144,7 @@ def test_names_of_outputs(tmp_path: Path) -> None:
     assert names("mask.png", "a.tif") == ["mask.png"]
     assert names("out/{stem}_mask.tif", "in/a.tif", "in/b.svs") == ["out/a_mask.tif", "out/b_mask.tif"]
     assert names("out", "a.tif", "b.tif") == ["out/a.png", "out/b.png"]
+    assert names("out/{stem}.geojson", "in/a.b.ome.tif") == ["out/a.b.geojson"]
     assert names("out/", "a.tif", labels=True) == ["out/a.tif"]
     assert names(str(tmp_path), "a.tif") == [f"{tmp_path}/a.png"]
 

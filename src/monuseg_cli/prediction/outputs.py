@@ -134,8 +134,14 @@ def _place(pattern: str, image: Path, suffixes: tuple[str, ...]) -> Path:
         raise InputError(message)
     path = Path(pattern)
     if path.is_dir() or pattern.endswith(("/", "\\")) or not path.suffix:
-        return path / f"{image.stem}{suffixes[0]}"
+        return path / f"{_stem(image)}{suffixes[0]}"
     if path.suffix.lower() not in suffixes:
         message = f"cannot write {path}: the name must end in {' or '.join(dict.fromkeys(suffixes))}"
         raise InputError(message)
-    return Path(pattern.replace("{stem}", image.stem))
+    return Path(pattern.replace("{stem}", _stem(image)))
+
+
+def _stem(image: Path) -> str:
+    """Give an image's name without what tells its format."""
+    stem = image.stem
+    return stem[: -len(".ome")] if stem.lower().endswith(".ome") else stem
