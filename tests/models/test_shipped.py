@@ -1,0 +1,61 @@
+"""The model that comes with the package."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from conftest import Monuseg
+from monuseg_cli.dataset.catalog import train_set
+from monuseg_cli.dataset.config import DownloadConfig
+from monuseg_cli.dataset.download import download
+from monuseg_cli.errors import InputError
+from monuseg_cli.evaluation.cases import CaseChoice
+from monuseg_cli.evaluation.evaluate import EvaluateConfig, evaluate
+from monuseg_cli.models.weights import load_model, read_card
+from monuseg_cli.paths import DEFAULT_MODEL, SHIPPED, Home, require_run_name
+from tissue import draw_tissue
+
+VALIDATION = "validation"
+"""The card's name for the scores on its own validation cases."""
+
+
+def test_it_is_small_and_its_card_is_complete() -> None:
+    assert SHIPPED.stat().st_size <= 8 * 2**20
+    model, card = load_model(SHIPPED)
+    assert not model.training
+    assert card.licence == "CC BY-NC-SA 4.0"
+    assert "Kumar" in card.attribution
+    assert "Not a medical device" in card.use
+    assert {*card.train_cases, *card.val_cases} <= set(train_set(37))
+    assert not {*card.train_cases} & {*card.val_cases}
+    assert card.results[VALIDATION]["f1"] > 0.8
+    assert "boundary" in card.classes
+
+
+def test_it_is_what_predict_takes_and_nobody_else_has_its_name(monuseg: Monuseg, tmp_path: Path) -> None:
+    Image.fromarray(draw_tissue(120, 3)[0]).save(tmp_path / "a.png")
+    result = monuseg("predict", tmp_path / "a.png", "-o", tmp_path / "m.png", "--home", tmp_path / "home")
+    assert result.exit_code == 0, result.stderr
+    assert f"Model: {DEFAULT_MODEL} ({read_card(SHIPPED).architecture}, CC BY-NC-SA 4.0)" in result.stdout
+    with pytest.raises(InputError, match="'default' is the name of the model that comes with the package"):
+        require_run_name(DEFAULT_MODEL)
+
+
+def test_its_card_can_be_read_by_people_and_programs(monuseg: Monuseg, tmp_path: Path) -> None:
+    page = monuseg("models", "card", DEFAULT_MODEL, "--home", tmp_path).stdout
+    for said in ("Not a medical device", "CC BY-NC-SA 4.0", "Kumar", "um/px", "threshold", "Trained on", "validation"):
+        assert said in page
+    assert '"architecture"' in monuseg("models", "card", DEFAULT_MODEL, "--json", "--home", tmp_path).stdout
+    assert DEFAULT_MODEL in monuseg("models", "--home", tmp_path).stdout
+
+
+@pytest.mark.data
+def test_its_validation_scores_are_those_of_its_card(real_data: Path, tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    archive = real_data / "monuseg" / "MoNuSeg 2018 Training Data.zip"
+    download(DownloadConfig(home.dataset, splits=("train",), archives=(archive,), allow_unverified=True))
+    (result,) = evaluate(EvaluateConfig(home, (SHIPPED,), CaseChoice("val"), device="cpu")).evaluations
+    claimed = read_card(SHIPPED).results[VALIDATION]
+    for name, value in claimed.items():
+        assert getattr(result.summary.mean, name) == pytest.approx(value, abs=0.002), name
