@@ -155,3 +155,13 @@ def test_a_share_of_images_is_degraded() -> None:
     recipe = replace(degrade=0.2)
     same = sum(degrade(picture, recipe, np.random.default_rng(seed)) is picture for seed in range(300))
     assert same / 300 == pytest.approx(0.8**3, abs=0.08)
+
+
+def test_a_share_of_crops_is_blank(patch: tuple[NDArray[np.uint8], NDArray[np.int32]]) -> None:
+    crops = [vary(*patch, replace(blank=0.3), np.random.default_rng(seed)) for seed in range(200)]
+    blank = [image for image, labels in crops if not labels.any()]
+    assert len(blank) / len(crops) == pytest.approx(0.3, abs=0.1)
+    assert all(image.shape == (64, 64, 3) and 0 <= image.min() <= image.max() <= 1 for image in blank)
+    means = [image.mean() for image in blank]
+    assert min(means) < 0.3
+    assert max(means) > 0.85

@@ -89,6 +89,9 @@ def train(
     stain: Annotated[
         float, typer.Option(help="Haematoxylin and eosin scaled by up to 1 + this.", rich_help_panel=_VARIATION)
     ] = _DEFAULT.stain,
+    blank: Annotated[
+        float, typer.Option(help="Share of crops replaced by glass or ink, without nuclei.", rich_help_panel=_VARIATION)
+    ] = _DEFAULT.blank,
     brightness: Annotated[
         float, typer.Option(help="Intensities scaled by up to 1 ± this.", rich_help_panel=_VARIATION)
     ] = _DEFAULT.brightness,

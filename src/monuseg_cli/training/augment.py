@@ -11,6 +11,7 @@ from PIL import Image
 from scipy import ndimage
 
 from monuseg_cli.stains import OPTICAL_DENSITY, STAINS, unit_rows
+from monuseg_cli.training.blank import draw_blank
 from monuseg_cli.training.recipe import BEST_JPEG_QUALITY, Recipe
 
 _Mesh = list[tuple[tuple[int, ...], tuple[float, ...]]]
@@ -27,7 +28,7 @@ _DIRECTION_SHARE = 0.15
 def vary(
     image: NDArray[np.uint8], labels: NDArray[np.int32], recipe: Recipe, random: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Take a crop out of a patch and vary it, and bring it into the form that networks take.
+    """Take a crop out of a patch, or a blank in its place, vary it, and bring it into the form that networks take.
 
     Parameters
     ----------
@@ -44,7 +45,10 @@ def vary(
         Within 0..1.
     labels : ndarray of shape (P, P), int32
     """
-    if random.random() < recipe.warp:
+    if recipe.blank and random.random() < recipe.blank:
+        image = draw_blank(recipe.crop_px, random)
+        labels = np.zeros(image.shape[:2], dtype=np.int32)
+    elif random.random() < recipe.warp:
         image, labels = _warped_crop(image, labels, recipe, random)
     else:
         image, labels = _plain_crop(image, labels, recipe, random)

@@ -91,6 +91,8 @@ class Recipe:
         Warped crops are bent: points 32 px apart are moved by this standard deviation.
     stain : float
         Haematoxylin and eosin are scaled by up to 1 ± `stain` in optical density, and their hues varied; 0: not at all.
+    blank : float
+        Share of crops in place of which there is a picture without nuclei: glass, a plain colour, ink.
     brightness : float
         Intensities are scaled by up to 1 ± `brightness`.
     degrade : float
@@ -138,6 +140,7 @@ class Recipe:
     rotation_deg: float = 45.0
     elastic_px: float = 2.0
     stain: float = 0.3
+    blank: float = 0.0
     brightness: float = 0.0
     degrade: float = 0.0
     blur_px: float = 2.0
@@ -197,7 +200,7 @@ class Recipe:
                 message = f"{_option(name)} must be at least {value} for {self.arch}, and finite"
                 raise InputError(message)
         above_one = math.nextafter(1, 2)
-        shares = {"dropout": 1, "averaging": 1, "brightness": 1, "warp": above_one, "stain": above_one}
+        shares = {"dropout": 1, "averaging": 1, "brightness": 1, "blank": 1, "warp": above_one, "stain": above_one}
         for name, most in {**shares, "degrade": above_one}.items():
             if not 0 <= getattr(self, name) < most:
                 message = f"{_option(name)} must lie within 0 and 1, not be {getattr(self, name)}"
