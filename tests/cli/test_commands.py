@@ -19,7 +19,19 @@ from monuseg_cli.paths import Home
 from monuseg_cli.training.recipe import Recipe
 from tissue import draw_tissue
 
-COMMANDS = ("download", "masks", "patches", "train", "runs", "evaluate", "predict", "slide-info", "show", "models")
+COMMANDS = (
+    "download",
+    "masks",
+    "patches",
+    "train",
+    "runs",
+    "evaluate",
+    "predict",
+    "slide-info",
+    "show",
+    "export",
+    "models",
+)
 
 
 def flat(text: str) -> str:

@@ -7,6 +7,7 @@ import typer
 from monuseg_cli import __version__
 from monuseg_cli.cli.download import download
 from monuseg_cli.cli.evaluate import evaluate
+from monuseg_cli.cli.export import export
 from monuseg_cli.cli.masks import masks
 from monuseg_cli.cli.models import card, models
 from monuseg_cli.cli.patches import patches
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for subcommand in (download, masks, patches, train, runs, evaluate, predict, slide_info, show):
+for subcommand in (download, masks, patches, train, runs, evaluate, predict, slide_info, show, export):
     app.command()(subcommand)
 about_models = typer.Typer()
 about_models.callback(invoke_without_command=True)(models)
