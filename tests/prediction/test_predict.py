@@ -20,7 +20,8 @@ from monuseg_cli.prediction import blend
 from monuseg_cli.prediction.blend import blended_rows, ramp
 from monuseg_cli.prediction.cohort import PredictConfig, predict
 from monuseg_cli.prediction.outputs import Wanted, find_images, plan_outputs
-from monuseg_cli.prediction.predict import SlideSettings, predict_array
+from monuseg_cli.prediction.predict import Prediction, SlideSettings, predict_array
+from monuseg_cli.prediction.roi import Roi
 from monuseg_cli.prediction.source import ArraySource
 from monuseg_cli.prediction.torch_engine import TorchEngine
 from monuseg_cli.stains import haematoxylin_density
@@ -306,3 +307,32 @@ def test_what_is_done_is_not_done_again(weights: Path, tmp_path: Path) -> None:
         predict(dataclasses.replace(asked, part=3, parts=2))
     found = json.loads((out / "a.png.monuseg.json").read_text(encoding="utf-8"))["found"]
     assert found["nuclei"] == last[0].nuclei > 0
+
+
+def test_regions_of_interest_keep_what_has_its_centre_in_them(weights: Path, picture: Path, tmp_path: Path) -> None:
+    def rois(*names: str) -> tuple[Roi, ...]:
+        halves = {"top": (0, 0, 75, 150), "bottom": (75, 0, 150, 150), "glass": (400, 400, 500, 500)}
+        corners = {
+            name: np.array([(r, c), (r, d), (s, d), (s, c)], dtype=float) for name, (r, c, s, d) in halves.items()
+        }
+        return tuple(Roi(name, ((corners[name],),)) for name in names)
+
+    def found(*names: str) -> tuple[Prediction, NDArray[np.int64]]:
+        asked = config(picture, output=tmp_path / "l.tif", weights=weights, labels=True)
+        settings = dataclasses.replace(asked.settings, rois=rois(*names))
+        (one,) = predict(dataclasses.replace(asked, settings=settings)).predictions
+        return one, read(tmp_path / "l.tif")
+
+    whole, labels = found()
+    both, of_both = found("top", "bottom")
+    assert whole.rois == ()
+    np.testing.assert_array_equal(of_both, labels)
+    assert [roi.name for roi in both.rois] == ["top", "bottom"]
+    assert sum(roi.nuclei for roi in both.rois) == whole.nuclei
+    assert both.rois[0].mm2 == pytest.approx(75 * 150 * (0.25 / 1000) ** 2)
+    top, of_top = found("top")
+    assert 0 < top.nuclei == both.rois[0].nuclei < whole.nuclei
+    assert not of_top[100:].any()
+    nothing, of_nothing = found("glass")
+    assert nothing.nuclei == 0
+    assert not of_nothing.any()

@@ -50,6 +50,9 @@ def predict(
         tuple[int, int, int, int] | None,
         typer.Option(metavar="X Y WIDTH HEIGHT", help="Only this part, in pixels of full resolution."),
     ] = None,
+    roi: Annotated[
+        Path | None, typer.Option(help="Only nuclei in these regions: GeoJSON, as QuPath exports annotations.")
+    ] = None,
     tissue_mask: Annotated[bool, typer.Option(help="Leave out what looks like glass.")] = True,
     save_tissue_mask: Annotated[
         str | None, typer.Option(help="Also write where tissue was found (.png), small.")
@@ -73,10 +76,11 @@ def predict(
     from monuseg_cli.prediction.cohort import predict as run
     from monuseg_cli.prediction.outputs import Wanted
     from monuseg_cli.prediction.predict import SlideSettings
+    from monuseg_cli.prediction.roi import read_rois
 
     weights = session.home.find_weights(model)
     wanted = Wanted(tuple(output), labels, overlay, probability, save_tissue_mask)
-    settings = SlideSettings(mpp, region, tissue_mask)
+    settings = SlideSettings(mpp, region, tissue_mask, read_rois(roi) if roi else ())
     config = PredictConfig(
         images=tuple(image),
         wanted=wanted,
@@ -97,6 +101,11 @@ def predict(
         size = f"{one.width} x {one.height}"
         scale = f"{one.mpp:.4f}" if one.mpp else "not stated"
         rows.add_row(one.outputs.image.name, size, scale, str(one.nuclei), f"{one.per_mm2:.0f}", f"{one.seconds:.1f}")
+    regions = table("region of interest", "mm2", "nuclei", "nuclei per mm2")
+    for one in result.predictions:
+        for area in one.rois:
+            density = f"{area.nuclei / area.mm2:.0f}" if area.mm2 else "-"
+            regions.add_row(f"{one.outputs.image.name}: {area.name}", f"{area.mm2:.3f}", str(area.nuclei), density)
     written = [str(path) for one in result.predictions for path in one.outputs.files]
     if len(result.predictions) > 1:
         written = sorted({str(path.parent) for one in result.predictions for path in one.outputs.files})
@@ -104,7 +113,11 @@ def predict(
     session.show(
         result,
         *(there if result.there else ()),
-        *((rows, f"Written: {', '.join(written)}") if result.predictions else ()),
+        *(
+            (rows, *((regions,) if regions.row_count else ()), f"Written: {', '.join(written)}")
+            if result.predictions
+            else ()
+        ),
         f"Model: {session.home.name_of_weights(weights)} ({result.card.architecture}, {result.card.licence})",
     )
     for _, error in result.failures:

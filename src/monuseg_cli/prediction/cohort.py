@@ -146,7 +146,12 @@ def _how(outputs: Outputs, settings: SlideSettings, card: Card, model_sha256: st
         "image": {"name": outputs.image.name, "bytes": image.st_size, "modified_ns": image.st_mtime_ns},
         "model": {"architecture": card.architecture, "sha256": model_sha256, "licence": card.licence},
         "separation": asdict(card.separation),
-        "settings": asdict(settings),
+        "settings": {
+            **{name: value for name, value in asdict(settings).items() if name != "rois"},
+            "rois": [
+                [roi.name, [[ring.tolist() for ring in polygon] for polygon in roi.polygons]] for roi in settings.rois
+            ],
+        },
         "outputs": [path.name for path in outputs.files],
         "labels": outputs.labels,
     }

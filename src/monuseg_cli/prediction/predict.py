@@ -19,6 +19,7 @@ from monuseg_cli.prediction.engine import Engine
 from monuseg_cli.prediction.outputs import TIFF_SUFFIXES, Outputs
 from monuseg_cli.prediction.overlay import overlay_png
 from monuseg_cli.prediction.rasters import AddRows, mask_png, pyramid_tiff
+from monuseg_cli.prediction.roi import Roi, draw_rois
 from monuseg_cli.prediction.slide import MAX_MPP, MIN_MPP, Slide
 from monuseg_cli.prediction.source import ArraySource, SlideSource, read_thumbnail
 from monuseg_cli.prediction.stitch import Stitcher
@@ -41,11 +42,14 @@ class SlideSettings:
         of this part alone, nuclei in the coordinates of the whole slide.
     tissue_only : bool
         Leave out what looks like glass.
+    rois : tuple of Roi
+        Only nuclei whose centre is in one of these; all, where there is none.
     """
 
     mpp: float | None = None
     region: tuple[int, int, int, int] | None = None
     tissue_only: bool = True
+    rois: tuple[Roi, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the scale.
@@ -58,6 +62,15 @@ class SlideSettings:
         if self.mpp is not None and not MIN_MPP <= self.mpp <= MAX_MPP:
             message = f"--mpp must lie within {MIN_MPP} and {MAX_MPP}, not be {self.mpp}"
             raise InputError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class RoiCount:
+    """What was found in a region of interest: its name, its area, and the nuclei whose centre is in it."""
+
+    name: str
+    mm2: float
+    nuclei: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,8 @@ class Prediction:
         Their number.
     seconds : float
         From opening the image to the written result.
+    rois : tuple of RoiCount
+        What was found in each region of interest.
     """
 
     outputs: Outputs
@@ -87,6 +102,7 @@ class Prediction:
     tissue_mm2: float
     nuclei: int
     seconds: float
+    rois: tuple[RoiCount, ...]
 
     @property
     def per_mm2(self) -> float:
@@ -115,7 +131,7 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
         region = _region(slide, settings)
         source = SlideSource(slide, (mpp or card.mpp) / card.mpp, region)
         seen_mpp = (mpp or card.mpp) * max(source.step)  # of the maps
-        tissue = _Tissue(slide, region, mpp or card.mpp, source.shape, settings.tissue_only)
+        tissue = _Tissue(slide, region, mpp or card.mpp, source.shape, settings)
         about = {
             "software": f"monuseg {__version__}",
             "image": outputs.image.name,
@@ -125,7 +141,10 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
             "content": "255 or a nucleus' id where a label is, 0 elsewhere",
         }
         frame = Frame((region[0], region[1]), source.step, seen_mpp)
-        stitcher = Stitcher(source.shape, card.classes, seen_mpp, card.separation)
+        wanted = _Wanted(settings.rois, frame)
+        stitcher = Stitcher(
+            source.shape, card.classes, seen_mpp, card.separation, wanted.contains if settings.rois else None
+        )
         count = 0
         with ExitStack() as stack:
             rasters, tables = _open_writers(stack, outputs, slide, region, mpp, about, frame)
@@ -147,6 +166,7 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
                         add(labels)
                     for nuclei in finished.nuclei:
                         count += len(nuclei)
+                        wanted.count(nuclei.measurements.centroids)
                         for add_nuclei in tables:
                             add_nuclei(nuclei)
     return Prediction(
@@ -157,19 +177,54 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
         tissue_mm2=tissue.mm2,
         nuclei=count,
         seconds=time.perf_counter() - began,
+        rois=wanted.counts(mpp or card.mpp),
     )
+
+
+class _Wanted:
+    """The regions of interest of a slide, and what was found in them."""
+
+    def __init__(self, rois: tuple[Roi, ...], frame: Frame) -> None:
+        self._rois, self._frame = rois, frame
+        self._counts = [0] * len(rois)
+
+    def contains(self, centres: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which nuclei are wanted, by their centres in the pixels of the maps."""
+        placed = self._frame.place(centres)
+        return np.asarray(np.any([roi.contains(placed) for roi in self._rois], axis=0), dtype=np.bool_)
+
+    def count(self, centres: NDArray[np.float64]) -> None:
+        """Count nuclei region by region."""
+        placed = self._frame.place(centres)
+        for index, roi in enumerate(self._rois):
+            self._counts[index] += int(roi.contains(placed).sum())
+
+    def counts(self, mpp: float) -> tuple[RoiCount, ...]:
+        """Give what was found, with areas."""
+        return tuple(
+            RoiCount(roi.name, roi.area_px * (mpp / 1000) ** 2, count)
+            for roi, count in zip(self._rois, self._counts, strict=True)
+        )
 
 
 class _Tissue:
     """Where a slide is predicted on."""
 
     def __init__(
-        self, slide: Slide, region: tuple[int, int, int, int], mpp: float, shape: tuple[int, int], look: bool
+        self,
+        slide: Slide,
+        region: tuple[int, int, int, int],
+        mpp: float,
+        shape: tuple[int, int],
+        settings: SlideSettings,
     ) -> None:
         self._grid = TileGrid(shape)
         thumbnail = read_thumbnail(slide, max(THUMBNAIL_UM / mpp, 1), region)
         um_per_px = region[2] * mpp / thumbnail.shape[0]
-        self.found = find_tissue(thumbnail, um_per_px) if look else np.ones(thumbnail.shape[:2], dtype=bool)
+        size = (thumbnail.shape[0], thumbnail.shape[1])
+        self.found = find_tissue(thumbnail, um_per_px) if settings.tissue_only else np.ones(size, dtype=bool)
+        if settings.rois:
+            self.found &= draw_rois(settings.rois, size, (region[0], region[1]), region[2] / size[0])
         self._near = widen(self.found, um_per_px)
         self._step = (thumbnail.shape[0] / shape[0], thumbnail.shape[1] / shape[1])
         self.mm2 = float(self.found.mean()) * region[2] * region[3] * (mpp / 1000) ** 2

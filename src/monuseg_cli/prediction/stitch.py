@@ -1,7 +1,6 @@
 """Rows of maps -> nuclei, each once and whole, block by block."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,8 @@ BLOCK_ROWS_PX, BLOCK_COLS_PX = 1024, 2048
 
 HALO_UM = 20.0
 """Width of what surrounds a block: a nucleus whose centre is in the block is seen whole if it reaches no farther."""
+
+Inside = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 
 _SAME = 0.5  # share of its pixels from which on a nucleus is one that a block before has found
 
@@ -67,8 +68,8 @@ class Stitcher:
     """Takes maps from top to bottom, and gives label images and nuclei in the same order.
 
     Nuclei are separated block by block. A block keeps the nuclei whose centre is in it, and paints them whole into the
-    label image; a nucleus at the border of two blocks that both would keep, or none, since each sees it a little
-    differently, is kept by the later one where the earlier has painted nothing.
+    label image. Where two blocks see a nucleus at their border a little differently, both would keep it, or none: the
+    later one leaves what is painted already, and keeps what lies before it and is not.
 
     Parameters
     ----------
@@ -80,9 +81,19 @@ class Stitcher:
         Micrometres per pixel of the maps.
     separation : Separation
         How nuclei are separated.
+    inside : callable, optional
+        Tells which nuclei are wanted, by their centres (N, 2), row and column in pixels of the maps.
     """
 
-    def __init__(self, shape: tuple[int, int], classes: Sequence[str], mpp: float, separation: Separation) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        classes: Sequence[str],
+        mpp: float,
+        separation: Separation,
+        inside: Inside | None = None,
+    ) -> None:
+        self._inside = inside
         self._height, self._width = shape
         self._classes, self._mpp, self._separation = classes, mpp, separation
         self._halo = round(HALO_UM / mpp)
@@ -129,12 +140,15 @@ class Stitcher:
         maps = self._maps[:, *window].astype(np.float32)
         labels = separate(maps, self._classes, self._mpp, self._separation)
         painted = self._painted[window]
-        kept = _kept(
-            labels,
-            painted,
-            bottom - first_row if bottom < self._height else math.inf,
-            right - first_col if right < self._width else math.inf,
-        )
+        centres, known = _centres(labels, painted)
+        kept = known < _SAME
+        if bottom < self._height:
+            kept &= centres[:, 0] < bottom - first_row
+        if right < self._width:
+            kept &= centres[:, 1] < right - first_col
+        if self._inside is not None:
+            kept &= self._inside(centres + np.array((first_row, first_col)))
+        kept[0] = False
         number = np.cumsum(kept, dtype=np.int32) * kept
         own = np.where(painted == 0, number[labels], 0)
         own = without_gaps(own)
@@ -150,18 +164,14 @@ class Stitcher:
         return Nuclei(self._count - count + 1, contours, measurements)
 
 
-def _kept(labels: NDArray[np.int32], painted: NDArray[np.int32], bottom: float, right: float) -> NDArray[np.bool_]:
-    """Tell which labels 0..N a block keeps: those not painted yet whose centre is above `bottom` and before `right`.
-
-    What is beyond is left to later blocks; what lies before the block, and was painted by none, is kept.
-    """
+def _centres(labels: NDArray[np.int32], painted: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the centre of each label 0..N, row and column (N + 1, 2), and the share of its pixels painted already."""
     rows, cols = np.nonzero(labels)
     label = labels[rows, cols]
     count = int(labels.max(initial=0)) + 1
+
+    def mean(values: NDArray[np.generic]) -> NDArray[np.float64]:
+        return np.asarray(np.bincount(label, weights=values, minlength=count) / area, dtype=np.float64)
+
     area = np.maximum(np.bincount(label, minlength=count), 1)
-    row = np.bincount(label, weights=rows, minlength=count) / area
-    col = np.bincount(label, weights=cols, minlength=count) / area
-    known = np.bincount(label, weights=painted[rows, cols] > 0, minlength=count) / area
-    kept = (row < bottom) & (col < right) & (known < _SAME)
-    kept[0] = False
-    return np.asarray(kept)
+    return np.stack([mean(rows + 0.5), mean(cols + 0.5)], axis=1), mean(painted[rows, cols] > 0)

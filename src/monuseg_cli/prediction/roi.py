@@ -1,0 +1,127 @@
+"""Regions of interest, drawn in QuPath and exported as GeoJSON."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.path import Path as Outline
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from monuseg_cli.errors import InputError, MissingError
+
+_FEWEST_POINTS = 3
+
+
+Polygon = tuple[NDArray[np.float64], ...]
+"""Rings of points (V, 2), row and column in pixels of level 0: the outer one, then holes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roi:
+    """A region: its name, and its polygons."""
+
+    name: str
+    polygons: tuple[Polygon, ...]
+
+    def contains(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which points (N, 2), row and column in pixels of level 0, lie in the region."""
+        inside = np.zeros(len(points), dtype=bool)
+        for outer, *holes in self.polygons:
+            within = Outline(outer, closed=False).contains_points(points)
+            for hole in holes:
+                within &= ~Outline(hole, closed=False).contains_points(points)
+            inside |= within
+        return inside
+
+    @property
+    def area_px(self) -> float:
+        """Its area in pixels of level 0."""
+        return sum(_area(outer) - sum(map(_area, holes)) for outer, *holes in self.polygons)
+
+
+def _area(ring: NDArray[np.float64]) -> float:
+    """Compute the area of a ring by the shoelace formula."""
+    following = np.roll(ring, -1, axis=0)
+    return abs(float((ring[:, 0] * following[:, 1] - ring[:, 1] * following[:, 0]).sum())) / 2
+
+
+def read_rois(path: Path) -> tuple[Roi, ...]:
+    """Read the polygons of a GeoJSON file: a feature, a list of them, or a collection.
+
+    Raises
+    ------
+    MissingError
+        If there is no such file.
+    InputError
+        If it is no GeoJSON, or has no polygon.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        message = f"no annotations {path}"
+        raise MissingError(message) from error
+    except (ValueError, OSError, RecursionError) as error:
+        message = f"{path} is no GeoJSON ({error})"
+        raise InputError(message) from error
+    features = content.get("features", [content]) if isinstance(content, dict) else content
+    try:
+        rois = [roi for number, feature in enumerate(features, start=1) if (roi := _read_feature(feature, number))]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        message = f"{path} is no GeoJSON of polygons ({type(error).__name__}: {error})"
+        raise InputError(message) from error
+    if not rois:
+        message = f"{path} has no polygon; draw an area in QuPath and export it as GeoJSON"
+        raise InputError(message)
+    return tuple(rois)
+
+
+def _read_feature(feature: dict[str, Any], number: int) -> Roi | None:
+    geometry = feature.get("geometry", feature)
+    if geometry["type"] not in ("Polygon", "MultiPolygon"):
+        return None
+    coordinates = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
+    polygons = tuple(tuple(_read_ring(points, number) for points in rings) for rings in coordinates)
+    if not all(polygons):
+        message = f"feature {number} has a polygon without a ring"
+        raise ValueError(message)
+    properties = feature.get("properties") or {}
+    name = properties.get("name") or (properties.get("classification") or {}).get("name") or f"region {number}"
+    return Roi(str(name), polygons)
+
+
+def _read_ring(points: list[list[float]], number: int) -> NDArray[np.float64]:
+    ring = np.array(points, dtype=np.float64)[:, 1::-1]  # x, y -> row, column
+    if len(ring) < _FEWEST_POINTS or not np.isfinite(ring).all():
+        message = f"feature {number} has a ring of {len(ring)} points, or one that is not finite"
+        raise ValueError(message)
+    return ring
+
+
+def draw_rois(rois: tuple[Roi, ...], shape: tuple[int, int], origin: tuple[int, int], step: float) -> NDArray[np.bool_]:
+    """Mark regions on a thumbnail.
+
+    Parameters
+    ----------
+    rois : tuple of Roi
+    shape : tuple of int
+        Height and width of the thumbnail.
+    origin : tuple of int
+        Row and column of its first pixel, in pixels of level 0.
+    step : float
+        Pixels of level 0 for one of its own.
+
+    Returns
+    -------
+    ndarray of shape `shape`, bool
+    """
+    found = np.zeros(shape, dtype=bool)
+    for polygon in (polygon for roi in rois for polygon in roi.polygons):
+        picture = Image.new("1", (shape[1], shape[0]))
+        for number, ring in enumerate(polygon):
+            points = [(float(col), float(row)) for row, col in (ring - origin) / step]
+            ImageDraw.Draw(picture).polygon(points, fill=number == 0, outline=True)
+        found |= np.asarray(picture)
+    return found
