@@ -82,6 +82,19 @@ class Conversion:
         if problem:
             raise ValueError(problem)
 
+    @property
+    def white(self) -> int:
+        """The sample that means white."""
+        if self.inverted or self.cmyk:
+            return 0
+        return (
+            2**self.bits - 1
+            if self.dtype.kind == "u" and self.dtype.itemsize > 1
+            else 255
+            if self.dtype.kind == "u"
+            else 1
+        )
+
     def note(self) -> str | None:
         """Say what is converted; None for 8-bit RGB, where nothing is."""
         parts = []
@@ -279,8 +292,8 @@ def open_plain(path: Path) -> Image.Image:
     return Image.open(path, formats=_PLAIN_FORMATS)
 
 
-def open_tiff(path: Path) -> tifffile.TiffFile:
-    """Open a TIFF and check that all of its first page is there; call it within `decoding`.
+def open_tiff(path: Path, *, whole: bool = True) -> tifffile.TiffFile:
+    """Open a TIFF and check, if `whole`, that all of its first page is there; call it within `decoding`.
 
     Raises
     ------
@@ -289,7 +302,9 @@ def open_tiff(path: Path) -> tifffile.TiffFile:
     """
     tiff = tifffile.TiffFile(path)
     try:
-        require_whole(tiff.pages.first)
+        first = tiff.pages.first
+        if whole:
+            require_whole(first)
     except (ValueError, IndexError) as error:
         tiff.close()
         message = "it holds no image, or is damaged" if isinstance(error, IndexError) else str(error)

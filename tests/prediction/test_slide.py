@@ -112,6 +112,12 @@ def test_a_damaged_tile_is_found_when_it_is_read(tmp_path: Path) -> None:
         slide.read_region(0, 0, 0, 64, 64)
         with pytest.raises(InputError, match=r"a\.tif: level 0, damaged at row 64, column 64: "):
             slide.read_region(0, 0, 0, 200, 200)
+    with Slide(path, skip_damaged=True) as slide:
+        pixels = slide.read_region(0, 0, 0, 200, 200)
+        assert slide.damaged == ["level 0, row 64, column 64"]
+    expected = PICTURE.copy()
+    expected[64:128, 64:128] = 255
+    np.testing.assert_array_equal(pixels, expected)
 
 
 def test_a_level_that_ends_early_is_found_when_the_slide_is_opened(tmp_path: Path) -> None:

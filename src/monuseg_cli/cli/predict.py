@@ -57,6 +57,9 @@ def predict(
     save_tissue_mask: Annotated[
         str | None, typer.Option(help="Also write where tissue was found (.png), small.")
     ] = None,
+    skip_damaged: Annotated[
+        bool, typer.Option("--skip-damaged", help="Take tiles that cannot be read for glass; they are counted.")
+    ] = False,
     num_parts: Annotated[
         int, typer.Option(help="For job arrays: divide the images into so many parts.", rich_help_panel=_MANY)
     ] = 1,
@@ -80,7 +83,7 @@ def predict(
 
     weights = session.home.find_weights(model)
     wanted = Wanted(tuple(output), labels, overlay, probability, save_tissue_mask)
-    settings = SlideSettings(mpp, region, tissue_mask, read_rois(roi) if roi else ())
+    settings = SlideSettings(mpp, region, tissue_mask, skip_damaged, read_rois(roi) if roi else ())
     config = PredictConfig(
         images=tuple(image),
         wanted=wanted,

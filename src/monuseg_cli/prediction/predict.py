@@ -42,6 +42,8 @@ class SlideSettings:
         of this part alone, nuclei in the coordinates of the whole slide.
     tissue_only : bool
         Leave out what looks like glass.
+    skip_damaged : bool
+        Take tiles of the slide that cannot be read for glass.
     rois : tuple of Roi
         Only nuclei whose centre is in one of these; all, where there is none.
     """
@@ -49,6 +51,7 @@ class SlideSettings:
     mpp: float | None = None
     region: tuple[int, int, int, int] | None = None
     tissue_only: bool = True
+    skip_damaged: bool = False
     rois: tuple[Roi, ...] = ()
 
     def __post_init__(self) -> None:
@@ -93,6 +96,8 @@ class Prediction:
         From opening the image to the written result.
     rois : tuple of RoiCount
         What was found in each region of interest.
+    damaged : tuple of str
+        Tiles of the slide that could not be read and were taken for glass.
     """
 
     outputs: Outputs
@@ -103,6 +108,7 @@ class Prediction:
     nuclei: int
     seconds: float
     rois: tuple[RoiCount, ...]
+    damaged: tuple[str, ...]
 
     @property
     def per_mm2(self) -> float:
@@ -124,7 +130,7 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
     for path in outputs.files:
         require_writable(path)
     card = engine.card
-    with Slide(outputs.image) as slide:
+    with Slide(outputs.image, settings.skip_damaged) as slide:
         mpp = _scale(slide, settings, card, progress)
         if slide.note:
             progress.info(f"{outputs.image.name}: {slide.note}")
@@ -169,6 +175,8 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
                         wanted.count(nuclei.measurements.centroids)
                         for add_nuclei in tables:
                             add_nuclei(nuclei)
+    if slide.damaged:
+        progress.warn(f"{outputs.image.name}: {len(set(slide.damaged))} damaged tiles were taken for glass")
     return Prediction(
         outputs=outputs,
         height=region[2],
@@ -178,6 +186,7 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
         nuclei=count,
         seconds=time.perf_counter() - began,
         rois=wanted.counts(mpp or card.mpp),
+        damaged=tuple(sorted(set(slide.damaged))),
     )
 
 

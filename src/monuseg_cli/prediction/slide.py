@@ -65,6 +65,8 @@ class Slide:
     ----------
     path : Path
         A TIFF, SVS or other file that tifffile reads, or a PNG, JPEG, BMP or WebP.
+    skip_damaged : bool
+        Take tiles that cannot be read for white, and list them, in place of raising an error.
 
     Attributes
     ----------
@@ -76,6 +78,8 @@ class Slide:
         Where it stands in the file, or why there is none.
     kind : str
         What the file is.
+    damaged : list of str
+        Tiles that were taken for white, by level, row and column.
     note : str or None
         What is converted to come to 8-bit RGB.
 
@@ -87,8 +91,10 @@ class Slide:
         If it is no image, ends early, or its pixels have no clear meaning.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, skip_damaged: bool = False) -> None:
         self.path = path
+        self.damaged: list[str] = []
+        self._skip_damaged = skip_damaged
         self._close: Callable[[], None] = lambda: None
         self._read: list[Callable[[tuple[slice, slice]], NDArray[np.generic]]] = []
         self._convert: Callable[[NDArray[np.generic]], NDArray[np.uint8]] = lambda pixels: pixels.astype(np.uint8)
@@ -114,7 +120,7 @@ class Slide:
         self._read = [lambda window: pixels[window]]
 
     def _open_tiff(self) -> None:
-        tiff = open_tiff(self.path)
+        tiff = open_tiff(self.path, whole=not self._skip_damaged)
         self._close = tiff.close
         try:
             page = tiff.pages.first
@@ -135,12 +141,23 @@ class Slide:
                 )
                 for level in pages
             )
-            for level in pages:
-                require_whole(level)
-                self._read.append(_lazy_reader(level))
+            for number, level in enumerate(pages):
+                if not self._skip_damaged:
+                    require_whole(level)
+                self._read.append(self._lazy_reader(level, number, conversion.white))
         except BaseException:
             tiff.close()
             raise
+
+    def _lazy_reader(
+        self, page: tifffile.TiffPage | tifffile.TiffFrame, number: int, white: int
+    ) -> Callable[[tuple[slice, slice]], NDArray[np.generic]]:
+        def skip(where: str) -> int:
+            self.damaged.append(f"level {number}, {where}")
+            return white
+
+        stored, upright = _Chunks(page, skip if self._skip_damaged else None), Upright(page)
+        return lambda window: upright.read(stored, window)
 
     def __enter__(self) -> "Slide":
         """Give the slide itself."""
@@ -200,13 +217,14 @@ def _coarser_pages(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> list[tif
     return [level for level in pages if (level.axes, level.samplesperpixel, level.dtype) == kind]
 
 
-def _lazy_reader(page: tifffile.TiffPage | tifffile.TiffFrame) -> Callable[[tuple[slice, slice]], NDArray[np.generic]]:
-    stored, upright = _Chunks(page), Upright(page)
-    return lambda window: upright.read(stored, window)
-
-
 class _Chunks:
     """The samples of a page, read tile by tile or strip by strip, of which the last used ones are kept.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage or tifffile.TiffFrame
+    skip : callable, optional
+        Is told of a damaged one where it is, and gives the sample to fill it with; None: it is an error.
 
     Raises
     ------
@@ -214,8 +232,9 @@ class _Chunks:
         If the file cannot be read in parts, and the whole is too large.
     """
 
-    def __init__(self, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
+    def __init__(self, page: tifffile.TiffPage | tifffile.TiffFrame, skip: Callable[[str], int] | None) -> None:
         page = page.aspage()
+        self._skip = skip
         self._array: Any = zarr.open_array(page.aszarr(), mode="r")
         self._planar = page.axes == "SYX"
         tall, wide = self._array.chunks[1:] if self._planar else self._array.chunks[:2]
@@ -245,6 +264,13 @@ class _Chunks:
                 parts.append(np.concatenate(line, axis=2 if self._planar else 1))
             return np.concatenate(parts, axis=1 if self._planar else 0)
 
+    def _blank(self, i: int, j: int, sample: int) -> NDArray[np.generic]:
+        shape: tuple[int, ...] = self._array.shape
+        height, width = shape[1:] if self._planar else shape[:2]
+        size = (min(self._sides[0], height - i * self._sides[0]), min(self._sides[1], width - j * self._sides[1]))
+        whole = (shape[0], *size) if self._planar else (*size, *shape[2:])
+        return np.full(whole, sample, dtype=self._array.dtype)
+
     def _chunk(self, i: int, j: int) -> NDArray[np.generic]:
         if (i, j) in self._kept:
             self._kept.move_to_end((i, j))
@@ -255,8 +281,11 @@ class _Chunks:
             chunk: NDArray[np.generic] = np.asarray(self._array[:, *place] if self._planar else self._array[place])
         except DECODING_ERRORS as error:
             reason = str(error).strip().split("\n")[0] or type(error).__name__
-            message = f"damaged at row {i * tall}, column {j * wide}: {reason}"
-            raise ValueError(message) from error
+            where = f"row {i * tall}, column {j * wide}"
+            if self._skip is None:
+                message = f"damaged at {where}: {reason} (--skip-damaged goes on without it)"
+                raise ValueError(message) from error
+            chunk = self._blank(i, j, self._skip(where))
         self._kept[i, j] = chunk
         self._free -= chunk.nbytes
         while self._free < 0 and len(self._kept) > 1:
