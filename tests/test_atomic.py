@@ -1,9 +1,12 @@
 import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from monuseg_cli.atomic import require_writable, write_bytes, write_json, writing, writing_folder
+from monuseg_cli.atomic import require_writable, write_bytes, write_json, write_text, writing, writing_folder
 from monuseg_cli.errors import OutputError
 
 
@@ -77,3 +80,24 @@ def test_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write"):
         write_bytes(tmp_path / "file" / "a.png", b"content")
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_that_writes(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom monuseg_cli.atomic import writing\n"
+        "with writing(Path(sys.argv[1])) as part:\n"
+        "    part.write_text('half')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    for name in ("a.txt", "b.txt"):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=False)
+    assert len(list(tmp_path.iterdir())) == 2
+    with writing(tmp_path / "a.txt") as part:
+        other = part.with_name(part.name.replace(str(os.getpid()), str(os.getppid())))
+        other.write_text("a living process is writing it, too")
+        part.write_text("whole")
+    write_text(tmp_path / "a.txt", "again")
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert len(left) == 3
+    assert left[0] == other.name
+    assert left[1].startswith(".b.")
+    assert left[2] == "a.txt"

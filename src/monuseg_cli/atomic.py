@@ -5,8 +5,11 @@ then moved by `os.replace`, so that a process that dies at any moment leaves the
 """
 
 import errno
+import glob
 import json
 import os
+import platform
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +18,7 @@ from typing import Any
 
 from monuseg_cli.errors import OutputError
 
+_HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node())[:16]
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -31,7 +35,31 @@ _REASONS = {
 
 
 def _part_name(path: Path) -> Path:
-    return path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    return path.with_name(f"{_part_prefix(path)}{os.getpid()}.part{path.suffix}")
+
+
+def _part_prefix(path: Path) -> str:
+    return f".{path.stem}.{_HOST}-"
+
+
+def _remove_parts_of_the_dead(path: Path) -> None:
+    """Remove what processes of this machine that were killed have left of `path`."""
+    if os.name != "posix":
+        return
+    for part in path.parent.glob(f"{glob.escape(_part_prefix(path))}*.part{glob.escape(path.suffix)}"):
+        number = part.name.removeprefix(_part_prefix(path)).split(".")[0]
+        if number.isdigit() and not _is_alive(int(number)):
+            part.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 @contextmanager
@@ -76,6 +104,7 @@ def writing(path: Path) -> Iterator[Path]:
             message = f"cannot write {path}: it exists and is not a regular file"
             raise OutputError(message)
         make_folder(path.parent)
+        _remove_parts_of_the_dead(path)
         try:
             yield part
             part.replace(path)

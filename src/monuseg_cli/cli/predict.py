@@ -60,6 +60,12 @@ def predict(
     skip_damaged: Annotated[
         bool, typer.Option("--skip-damaged", help="Take tiles that cannot be read for glass; they are counted.")
     ] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TCP://...", help="Hand the images to a running Dask cluster, one by one.", rich_help_panel=_MANY
+        ),
+    ] = None,
     num_parts: Annotated[
         int, typer.Option(help="For job arrays: divide the images into so many parts.", rich_help_panel=_MANY)
     ] = 1,
@@ -97,6 +103,7 @@ def predict(
         again=again,
         device=device,
         engine=engine,
+        scheduler=scheduler,
     )
     result = run(config, session.progress)
     rows = table("image", "width x height", "um/px", "nuclei", "nuclei per mm2 of tissue", "seconds")

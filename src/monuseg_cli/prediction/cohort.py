@@ -12,6 +12,7 @@ from monuseg_cli.errors import InputError, MonusegError
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device
 from monuseg_cli.models.weights import read_card
+from monuseg_cli.prediction.engine import Engine
 from monuseg_cli.prediction.engines import EngineName, open_engine
 from monuseg_cli.prediction.outputs import Outputs, Wanted, find_images, plan_outputs
 from monuseg_cli.prediction.predict import Prediction, SlideSettings, predict_slide
@@ -48,6 +49,8 @@ class PredictConfig:
         Where to compute.
     engine : {"auto", "torch", "openvino"}
         What runs the network.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers predict, an image each at a time; they must see the same files.
     """
 
     images: tuple[Path, ...]
@@ -62,6 +65,7 @@ class PredictConfig:
     again: bool = False
     device: Device = "auto"
     engine: EngineName = "auto"
+    scheduler: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,24 +112,95 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
     plans = plan_outputs(find_images(config.images), config.wanted)[config.part - 1 :: config.parts]
     card = read_card(config.weights)
     card = replace(card, separation=_changed(card.separation, config))
-    model_sha256 = hashlib.sha256(config.weights.read_bytes()).hexdigest()
-    engine = open_engine(config.weights, card, config.engine, config.device, config.cache, model_sha256)
-    predictions: list[Prediction] = []
-    there: list[Outputs] = []
-    failures: list[tuple[Path, MonusegError]] = []
-    for outputs in plans:
+    job = Job(config, card, hashlib.sha256(config.weights.read_bytes()).hexdigest())
+    if config.scheduler:
+        from monuseg_cli.prediction.cluster import run_on_cluster
+
+        outcomes = list(run_on_cluster(config.scheduler, job, plans, progress))
+    else:
+        outcomes = [job.run(outputs, progress) for outputs in plans]
+    return PredictResult(
+        weights=config.weights,
+        card=card,
+        predictions=tuple(outcome.prediction for outcome in outcomes if outcome.prediction),
+        there=tuple(outcome.outputs for outcome in outcomes if outcome.was_there),
+        failures=tuple((outcome.outputs.image, outcome.error) for outcome in outcomes if outcome.error),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an image: a prediction, or an error, or nothing where it was done before."""
+
+    outputs: Outputs
+    prediction: Prediction | None = None
+    error: MonusegError | None = None
+
+    @property
+    def was_there(self) -> bool:
+        """Whether there was nothing to do."""
+        return self.prediction is None and self.error is None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything that is needed to predict on an image, in whatever process.
+
+    Parameters
+    ----------
+    config : PredictConfig
+        What was asked for.
+    card : Card
+        The model's, with the post-processing that was asked for.
+    sha256 : str
+        Of the weights file.
+    """
+
+    config: PredictConfig
+    card: Card
+    sha256: str
+
+    def run(self, outputs: Outputs, progress: Progress = SILENT) -> Outcome:
+        """Predict on an image, unless it was done before."""
         try:
-            how = _how(outputs, config.settings, card, model_sha256)
-            if not config.again and _is_done(outputs, how):
-                there.append(outputs)
-                continue
+            how = self._how(outputs)
+            if not self.config.again and _is_done(outputs, how):
+                return Outcome(outputs)
             if _record(outputs).exists():
                 remove(_record(outputs))
-            predictions.append(predict_slide(outputs, config.settings, engine, progress))
-            write_json(_record(outputs), {**how, "found": _plain(predictions[-1])})
+            prediction = predict_slide(outputs, self.config.settings, self._engine(), progress)
+            write_json(_record(outputs), {**how, "found": _plain(prediction)})
         except MonusegError as error:
-            failures.append((outputs.image, error))
-    return PredictResult(config.weights, card, tuple(predictions), tuple(there), tuple(failures))
+            return Outcome(outputs, error=error)
+        return Outcome(outputs, prediction)
+
+    def _engine(self) -> Engine:
+        """Open the engine, once for all images of a process."""
+        key = (self.sha256, self.card.to_json(), self.config.engine, self.config.device)
+        if key not in _ENGINES:
+            _ENGINES.clear()
+            config = self.config
+            _ENGINES[key] = open_engine(
+                config.weights, self.card, config.engine, config.device, config.cache, self.sha256
+            )
+        return _ENGINES[key]
+
+    def _how(self, outputs: Outputs) -> dict[str, Any]:
+        """Describe everything that an image's outputs depend on."""
+        image, settings = outputs.image.stat(), self.config.settings
+        rois = [[roi.name, [[ring.tolist() for ring in polygon] for polygon in roi.polygons]] for roi in settings.rois]
+        return {
+            "monuseg": __version__,
+            "image": {"name": outputs.image.name, "bytes": image.st_size, "modified_ns": image.st_mtime_ns},
+            "model": {"architecture": self.card.architecture, "sha256": self.sha256, "licence": self.card.licence},
+            "separation": asdict(self.card.separation),
+            "settings": {**{name: value for name, value in asdict(settings).items() if name != "rois"}, "rois": rois},
+            "outputs": [path.name for path in outputs.files],
+            "labels": outputs.labels,
+        }
+
+
+_ENGINES: dict[tuple[str, ...], Engine] = {}
 
 
 def _changed(separation: Separation, config: PredictConfig) -> Separation:
@@ -136,25 +211,6 @@ def _changed(separation: Separation, config: PredictConfig) -> Separation:
     except ValueError as error:
         message = f"--{str(error).replace('_', '-')}"
         raise InputError(message) from error
-
-
-def _how(outputs: Outputs, settings: SlideSettings, card: Card, model_sha256: str) -> dict[str, Any]:
-    """Describe everything that a slide's outputs depend on."""
-    image = outputs.image.stat()
-    return {
-        "monuseg": __version__,
-        "image": {"name": outputs.image.name, "bytes": image.st_size, "modified_ns": image.st_mtime_ns},
-        "model": {"architecture": card.architecture, "sha256": model_sha256, "licence": card.licence},
-        "separation": asdict(card.separation),
-        "settings": {
-            **{name: value for name, value in asdict(settings).items() if name != "rois"},
-            "rois": [
-                [roi.name, [[ring.tolist() for ring in polygon] for polygon in roi.polygons]] for roi in settings.rois
-            ],
-        },
-        "outputs": [path.name for path in outputs.files],
-        "labels": outputs.labels,
-    }
 
 
 def _record(outputs: Outputs) -> Path:
