@@ -28,6 +28,11 @@ from monuseg_cli.prediction.tissue import THUMBNAIL_UM, find_tissue, widen
 from monuseg_cli.progress import SILENT, Progress
 from monuseg_cli.resampling import RowsResized, resize_maps
 
+_LONG = 300
+"""Slides of so many tiles begin with a word on how long they take."""
+
+_KB_PER_TILE = {".png": 20, ".tif": 100, ".tiff": 100, ".geojson": 150, ".csv": 10}  # as dense tissue came out
+
 
 @dataclass(frozen=True, slots=True)
 class SlideSettings:
@@ -161,7 +166,10 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
             if outputs.tissue:
                 stack.enter_context(mask_png(outputs.tissue, tissue.found.shape))(tissue.found)
             resized = RowsResized(source.shape, region[2:])
-            task = stack.enter_context(progress.task(outputs.image.name, tissue.count_tiles(), "tiles"))
+            tiles = tissue.tiles()
+            if len(tiles) >= _LONG:
+                progress.info(f"{outputs.image.name}: {_outlook(tiles, source, engine, outputs)}")
+            task = stack.enter_context(progress.task(outputs.image.name, len(tiles), "tiles"))
             rows = stack.enter_context(closing(ahead(blended_rows(source, engine, tissue.is_in, task), most=1)))
             for maps, haematoxylin in rows:
                 for add in probabilities:
@@ -246,9 +254,21 @@ class _Tissue:
         )
         return bool(self._near[top:bottom, left:right].any())
 
-    def count_tiles(self) -> int:
-        """Count the tiles that are predicted on."""
-        return sum(self.is_in(*window) for window in self._grid)
+    def tiles(self) -> list[tuple[int, int, int, int]]:
+        """List the tiles that are predicted on."""
+        return [window for window in self._grid if self.is_in(*window)]
+
+
+def _outlook(tiles: list[tuple[int, int, int, int]], source: SlideSource, engine: Engine, outputs: Outputs) -> str:
+    """Say how much is to be done, by a trial on the first tiles."""
+    trial = np.stack([source.read(*tile) for tile in tiles[: engine.batch]])
+    engine.run(trial)
+    began = time.perf_counter()
+    engine.run(trial)
+    seconds = (time.perf_counter() - began) * len(tiles) / len(trial)
+    suffixes = [path.suffix.lower() for path in outputs.files if path != outputs.overlay]
+    megabytes = sum(_KB_PER_TILE.get(suffix, 0) for suffix in suffixes) * len(tiles) / 1000
+    return f"{len(tiles)} tiles, about {max(seconds / 60, 1):.0f} minutes, about {max(megabytes, 1):.0f} MB to write"
 
 
 def _open_writers(
