@@ -91,6 +91,9 @@ def test_a_mask_for_every_readable_slide_and_one_error_for_the_truncated(
     assert len(errors) == 1
     assert "he_truncated.tif: truncated" in errors[0]
     for name in MPP:
-        with Image.open(tmp_path / f"{Path(name).stem}.png") as mask, Slide(slides / name) as slide:
+        with (
+            Image.open(tmp_path / f"{name.removesuffix('.ome.tif').rsplit('.', 1)[0]}.png") as mask,
+            Slide(slides / name) as slide,
+        ):
             assert mask.size == slide.shape[::-1]
     assert not (tmp_path / "he_truncated.png").exists()

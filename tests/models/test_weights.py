@@ -134,7 +134,7 @@ def test_all_weights_of_a_home_are_listed(weights: Path, tmp_path: Path) -> None
         path.parent.mkdir(parents=True)
         path.write_bytes(weights.read_bytes())
     (home.models / "junk.safetensors").write_bytes(b"junk")
-    assert list(list_weights(home)) == ["theirs", "unet-se"]
+    assert list(list_weights(home)) == ["default", "theirs", "unet-se"]
 
 
 def test_normalisation_is_the_cards() -> None:
