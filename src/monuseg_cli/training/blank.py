@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+_PEN_HUES = (0.63, 0.38, 0.0)  # blue, green, red; black has any
 _KINDS = ("glass", "plain", "ink", "ink", "ink")
 
 
@@ -50,6 +51,17 @@ def _inked(picture: NDArray[np.float64], random: np.random.Generator) -> NDArray
             random.normal(size=(size, size)), (random.uniform(1, 12), random.uniform(1, 12))
         )
         cover *= random.uniform(0.6, 1) * (1 + random.uniform(0, 0.3) * streaks / (np.abs(streaks).max() + 1e-9))
-        ink = 255 * np.array(colorsys.hsv_to_rgb(random.random(), random.uniform(0, 1), random.uniform(0.05, 0.8)))
+        ink = 255 * np.array(_ink(random))
         picture = picture * (1 - cover[..., None]) + ink * cover[..., None]
     return picture
+
+
+def _ink(random: np.random.Generator) -> tuple[float, float, float]:
+    """Choose a colour, of the usual pens more often than others."""
+    kind = random.random()
+    if kind < 0.5:
+        hue = random.choice(_PEN_HUES) + random.normal(0, 0.03)
+        return colorsys.hsv_to_rgb(hue % 1, random.uniform(0.5, 1), random.uniform(0.15, 0.8))
+    if kind < 0.7:
+        return colorsys.hsv_to_rgb(random.random(), random.uniform(0, 0.4), random.uniform(0, 0.25))
+    return colorsys.hsv_to_rgb(random.random(), random.uniform(0, 1), random.uniform(0.05, 0.8))
