@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from monuseg_cli.measure import Measurements, measure
 from monuseg_cli.nuclei import separate, without_gaps
 from monuseg_cli.separation import Separation
 
-BLOCK_ROWS_PX, BLOCK_COLS_PX = 1024, 2048
+BLOCK_ROWS_PX, BLOCK_COLS_PX = 768, 2048
 """Nuclei are separated in blocks of this size, and what surrounds them."""
 
 HALO_UM = 20.0
@@ -19,6 +20,7 @@ HALO_UM = 20.0
 
 Inside = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 
+_STEPS = 255  # maps wait in 8 bits
 _SAME = 0.5  # share of its pixels from which on a nucleus is one that a block before has found
 
 
@@ -97,23 +99,20 @@ class Stitcher:
         self._height, self._width = shape
         self._classes, self._mpp, self._separation = classes, mpp, separation
         self._halo = round(HALO_UM / mpp)
-        self._top = 0  # row of the image that the buffers begin with
         self._next_block = 0  # row of the image where the next blocks begin
         self._count = 0
-        self._maps = np.empty((len(classes), 0, self._width), dtype=np.float16)
-        self._haematoxylin = np.empty((0, self._width), dtype=np.float16)
-        self._painted = np.empty((0, self._width), dtype=np.int32)
+        self._maps, self._haematoxylin, self._painted = _Rows(), _Rows(), _Rows()
 
     def add(self, maps: NDArray[np.float16], haematoxylin: NDArray[np.float16]) -> Iterator[Finished]:
         """Take the next rows: maps (C, R, W) within 0..1, and the density of haematoxylin (R, W)."""
-        self._maps = np.concatenate([self._maps, maps], axis=1)
-        self._haematoxylin = np.concatenate([self._haematoxylin, haematoxylin])
-        self._painted = np.concatenate([self._painted, np.zeros(haematoxylin.shape, dtype=np.int32)])
-        seen = self._top + len(self._painted)
+        self._maps.append((maps * np.float16(_STEPS)).round().astype(np.uint8).transpose(1, 2, 0))
+        self._haematoxylin.append(haematoxylin)
         while self._next_block < self._height:
             end = min(self._next_block + BLOCK_ROWS_PX, self._height)
-            if seen < min(end + self._halo, self._height):
+            seen = min(end + self._halo, self._height)
+            if self._maps.end < seen:
                 return
+            self._painted.append(np.zeros((seen - self._painted.end, self._width), dtype=np.int32))
             nuclei = tuple(
                 found
                 for col in range(0, self._width, BLOCK_COLS_PX)
@@ -121,47 +120,88 @@ class Stitcher:
             )
             self._next_block = end
             # Later blocks reach up by a halo into this one, and paint no farther up than that.
-            final = self._height if end == self._height else max(end - self._halo, self._top)
-            row, labels = self._top, self._painted[: final - self._top]
-            self._forget(final)
+            row = self._painted.begin
+            final = self._height if end == self._height else max(end - self._halo, row)
+            labels = self._painted.read(slice(row, final), slice(0, self._width))
+            for rows in (self._maps, self._haematoxylin, self._painted):
+                rows.forget(final)
             yield Finished(row, labels, nuclei)
-
-    def _forget(self, before: int) -> None:
-        rows = before - self._top
-        self._maps, self._haematoxylin = self._maps[:, rows:].copy(), self._haematoxylin[rows:].copy()
-        self._painted, self._top = self._painted[rows:].copy(), before
 
     def _separate_block(self, top: int, bottom: int, left: int, right: int) -> Nuclei | None:
         """Separate the nuclei of a block, given by its first and last row and column, and paint those that it keeps."""
-        first_row, first_col = max(top - self._halo, self._top), max(left - self._halo, 0)
-        window = np.s_[first_row - self._top : bottom + self._halo - self._top, first_col : right + self._halo]
-        if not (self._maps[0][window] >= self._separation.threshold).any():
+        rows = slice(max(top - self._halo, self._painted.begin), min(bottom + self._halo, self._height))
+        cols = slice(max(left - self._halo, 0), min(right + self._halo, self._width))
+        corner = np.array((rows.start, cols.start))
+        steps = self._maps.read(rows, cols)
+        if not (steps[..., 0] >= self._separation.threshold * _STEPS).any():
             return None
-        maps = self._maps[:, *window].astype(np.float32)
+        maps = np.ascontiguousarray(steps.transpose(2, 0, 1), dtype=np.float32) / np.float32(_STEPS)
         labels = separate(maps, self._classes, self._mpp, self._separation)
-        painted = self._painted[window]
+        painted = self._painted.read(rows, cols)
         centres, known = _centres(labels, painted)
         kept = known < _SAME
         if bottom < self._height:
-            kept &= centres[:, 0] < bottom - first_row
+            kept &= centres[:, 0] < bottom - rows.start
         if right < self._width:
-            kept &= centres[:, 1] < right - first_col
+            kept &= centres[:, 1] < right - cols.start
         if self._inside is not None:
-            kept &= self._inside(centres + np.array((first_row, first_col)))
+            kept &= self._inside(centres + corner)
         kept[0] = False
         number = np.cumsum(kept, dtype=np.int32) * kept
-        own = np.where(painted == 0, number[labels], 0)
-        own = without_gaps(own)
+        own = without_gaps(np.where(painted == 0, number[labels], 0))
         count = int(own.max(initial=0))
         if not count:
             return None
-        painted[own > 0] = own[own > 0] + self._count
+        self._painted.write(rows, cols, np.where(own > 0, own + np.int32(self._count), painted))
         contours = trace(own)
-        measurements = measure(own, contours, maps[0], self._haematoxylin[window].astype(np.float32))
-        measurements.centroids[:] += (first_row, first_col)
-        contours.points[:] += (first_row, first_col)
+        haematoxylin = self._haematoxylin.read(rows, cols).astype(np.float32)
+        measurements = measure(own, contours, maps[0], haematoxylin)
+        measurements.centroids[:] += corner
+        contours.points[:] += corner
         self._count += count
         return Nuclei(self._count - count + 1, contours, measurements)
+
+
+class _Rows:
+    """Rows of an image, (R, W) or (R, W, C), that come at the bottom and are forgotten at the top.
+
+    They are kept in the parts in which they come, so that none is copied until a window is read.
+
+    Attributes
+    ----------
+    begin, end : int
+        Rows of the image between which rows are kept.
+    """
+
+    def __init__(self) -> None:
+        self.begin = self.end = 0
+        self._parts: list[tuple[int, NDArray[Any]]] = []  # the first row of each
+
+    def append(self, rows: NDArray[Any]) -> None:
+        self._parts.append((self.end, rows))
+        self.end += len(rows)
+
+    def forget(self, before: int) -> None:
+        parts = [(first, part) for first, part in self._parts if first + len(part) > before]
+        self._parts = [
+            (before, part[before - first :].copy()) if first < before else (first, part) for first, part in parts
+        ]
+        self.begin = before
+
+    def read(self, rows: slice, cols: slice) -> NDArray[Any]:
+        nothing = self._parts[0][1][:0, cols]
+        return np.concatenate([nothing, *(part[inside, cols] for inside, part, _ in self._within(rows))])
+
+    def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
+        for inside, part, place in self._within(rows):
+            part[inside, cols] = values[place]
+
+    def _within(self, rows: slice) -> Iterator[tuple[slice, NDArray[Any], slice]]:
+        """Give the parts that hold these rows: which of a part's rows, the part, and where they are among `rows`."""
+        for first, part in self._parts:
+            low, high = max(rows.start, first), min(rows.stop, first + len(part))
+            if low < high:
+                yield slice(low - first, high - first), part, slice(low - rows.start, high - rows.start)
 
 
 def _centres(labels: NDArray[np.int32], painted: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
