@@ -87,13 +87,9 @@ class Conversion:
         """The sample that means white."""
         if self.inverted or self.cmyk:
             return 0
-        return (
-            2**self.bits - 1
-            if self.dtype.kind == "u" and self.dtype.itemsize > 1
-            else 255
-            if self.dtype.kind == "u"
-            else 1
-        )
+        if self.dtype.kind == "f":
+            return 1
+        return 255 if self.dtype == np.uint8 else 2**self.bits - 1
 
     def note(self) -> str | None:
         """Say what is converted; None for 8-bit RGB, where nothing is."""

@@ -19,7 +19,7 @@ from monuseg_cli.prediction.engine import Engine
 from monuseg_cli.prediction.outputs import TIFF_SUFFIXES, Outputs
 from monuseg_cli.prediction.overlay import overlay_png
 from monuseg_cli.prediction.rasters import AddRows, mask_png, pyramid_tiff
-from monuseg_cli.prediction.roi import Roi, draw_rois
+from monuseg_cli.prediction.roi import Roi, RoiCount, RoiCounter, draw_rois
 from monuseg_cli.prediction.slide import MAX_MPP, MIN_MPP, Slide
 from monuseg_cli.prediction.source import ArraySource, SlideSource, read_thumbnail
 from monuseg_cli.prediction.stitch import Stitcher
@@ -70,15 +70,6 @@ class SlideSettings:
         if self.mpp is not None and not MIN_MPP <= self.mpp <= MAX_MPP:
             message = f"--mpp must lie within {MIN_MPP} and {MAX_MPP}, not be {self.mpp}"
             raise InputError(message)
-
-
-@dataclass(frozen=True, slots=True)
-class RoiCount:
-    """What was found in a region of interest: its name, its area, and the nuclei whose centre is in it."""
-
-    name: str
-    mm2: float
-    nuclei: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +143,9 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
             "content": "255 or a nucleus' id where a label is, 0 elsewhere",
         }
         frame = Frame((region[0], region[1]), source.step, seen_mpp)
-        wanted = _Wanted(settings.rois, frame)
+        rois = RoiCounter(settings.rois, frame)
         stitcher = Stitcher(
-            source.shape, card.classes, seen_mpp, card.separation, wanted.contains if settings.rois else None
+            source.shape, card.classes, seen_mpp, card.separation, rois.contains if settings.rois else None
         )
         count = 0
         with ExitStack() as stack:
@@ -180,7 +171,7 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
                         add(labels)
                     for nuclei in finished.nuclei:
                         count += len(nuclei)
-                        wanted.count(nuclei.measurements.centroids)
+                        rois.count(nuclei.measurements.centroids)
                         for add_nuclei in tables:
                             add_nuclei(nuclei)
     if slide.damaged:
@@ -193,35 +184,9 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
         tissue_mm2=tissue.mm2,
         nuclei=count,
         seconds=time.perf_counter() - began,
-        rois=wanted.counts(mpp or card.mpp),
+        rois=rois.counts(mpp or card.mpp),
         damaged=tuple(sorted(set(slide.damaged))),
     )
-
-
-class _Wanted:
-    """The regions of interest of a slide, and what was found in them."""
-
-    def __init__(self, rois: tuple[Roi, ...], frame: Frame) -> None:
-        self._rois, self._frame = rois, frame
-        self._counts = [0] * len(rois)
-
-    def contains(self, centres: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which nuclei are wanted, by their centres in the pixels of the maps."""
-        placed = self._frame.place(centres)
-        return np.asarray(np.any([roi.contains(placed) for roi in self._rois], axis=0), dtype=np.bool_)
-
-    def count(self, centres: NDArray[np.float64]) -> None:
-        """Count nuclei region by region."""
-        placed = self._frame.place(centres)
-        for index, roi in enumerate(self._rois):
-            self._counts[index] += int(roi.contains(placed).sum())
-
-    def counts(self, mpp: float) -> tuple[RoiCount, ...]:
-        """Give what was found, with areas."""
-        return tuple(
-            RoiCount(roi.name, roi.area_px * (mpp / 1000) ** 2, count)
-            for roi, count in zip(self._rois, self._counts, strict=True)
-        )
 
 
 class _Tissue:

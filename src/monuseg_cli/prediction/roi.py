@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.prediction.tables import Frame
 
 _FEWEST_POINTS = 3
 
@@ -125,3 +126,46 @@ def draw_rois(rois: tuple[Roi, ...], shape: tuple[int, int], origin: tuple[int, 
             ImageDraw.Draw(picture).polygon(points, fill=number == 0, outline=True)
         found |= np.asarray(picture)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class RoiCount:
+    """What was found in a region of interest: its name, its area, and the nuclei whose centre is in it."""
+
+    name: str
+    mm2: float
+    nuclei: int
+
+
+class RoiCounter:
+    """The regions of interest of a slide, and what was found in them.
+
+    Parameters
+    ----------
+    rois : tuple of Roi
+        The regions.
+    frame : Frame
+        Where the pixels of the maps lie on the slide.
+    """
+
+    def __init__(self, rois: tuple[Roi, ...], frame: Frame) -> None:
+        self._rois, self._frame = rois, frame
+        self._counts = [0] * len(rois)
+
+    def contains(self, centres: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which nuclei are wanted, by their centres in the pixels of the maps."""
+        placed = self._frame.place(centres)
+        return np.asarray(np.any([roi.contains(placed) for roi in self._rois], axis=0), dtype=np.bool_)
+
+    def count(self, centres: NDArray[np.float64]) -> None:
+        """Count nuclei region by region."""
+        placed = self._frame.place(centres)
+        for index, roi in enumerate(self._rois):
+            self._counts[index] += int(roi.contains(placed).sum())
+
+    def counts(self, mpp: float) -> tuple[RoiCount, ...]:
+        """Give what was found, with areas."""
+        return tuple(
+            RoiCount(roi.name, roi.area_px * (mpp / 1000) ** 2, count)
+            for roi, count in zip(self._rois, self._counts, strict=True)
+        )
