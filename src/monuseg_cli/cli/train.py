@@ -28,7 +28,8 @@ def train(
     context: typer.Context,
     arch: Annotated[str, typer.Option(help="Architecture; monuseg models lists them.")] = _DEFAULT.arch,
     recipe: Annotated[
-        str, typer.Option(metavar="NAME|TOML", help="default, baseline or a file: every knob that is not typed.")
+        str,
+        typer.Option(metavar="NAME|TOML", help="default, robust, baseline or a file: the knobs that are not typed."),
     ] = "default",
     epochs: Annotated[int, typer.Option(help="Times that the crops of every case are seen.")] = _DEFAULT.epochs,
     batch_size: Annotated[int, typer.Option(help="Crops a step, of each process.")] = _DEFAULT.batch_size,

@@ -284,6 +284,9 @@ def _kind(knob: "dataclasses.Field[Any]") -> str:
 BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
     {
         "default": Recipe(),
+        # For images from elsewhere, too: every case at one scale, wide variation of stain and light, blurred, noisy and
+        # compressed crops, and pictures without nuclei.
+        "robust": Recipe(train_set=37, rescale=True, stain=0.4, blank=0.08, brightness=0.15, degrade=0.15),
         # The notebooks': Adam, binary cross-entropy, no augmentation, the last rows and columns never seen. The one
         # deviation is what this toolkit always does: validation is by case.
         "baseline": Recipe(
