@@ -85,9 +85,11 @@ def _edges(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.i
         (((-1, 0), (0, 0)), ((0, 1), (0, 1)), ((1, 0), (1, 1)), ((0, -1), (1, 0)))
     ):
         beside = padded[1 + neighbour[0] : 1 + neighbour[0] + height, 1 + neighbour[1] : 1 + neighbour[1] + width]
-        pixels = np.argwhere((labels != 0) & (labels != beside))
-        label = labels[pixels[:, 0], pixels[:, 1]].astype(np.int64)
-        found.append((label, pixels + begin, np.full(len(pixels), direction, dtype=np.int64)))
+        place = np.flatnonzero((labels != 0) & (labels != beside))
+        rows = place // width
+        start = np.stack([rows + begin[0], place - rows * width + begin[1]], axis=1)
+        label = labels.reshape(-1)[place].astype(np.int64)
+        found.append((label, start, np.full(len(place), direction, dtype=np.int64)))
     label, start, directions = zip(*found, strict=True)
     return np.concatenate(label), np.concatenate(start), np.concatenate(directions)
 

@@ -45,8 +45,8 @@ class Measurements:
 def measure(
     labels: NDArray[np.int32],
     contours: Contours,
-    probability: NDArray[np.float32],
-    haematoxylin: NDArray[np.float32],
+    probability: NDArray[np.floating],
+    haematoxylin: NDArray[np.floating],
 ) -> Measurements:
     """Measure every nucleus of a label image.
 
@@ -56,11 +56,11 @@ def measure(
         Labels 1..N without gaps; 0 background.
     contours : Contours
         Of `labels`.
-    probability, haematoxylin : ndarray of shape (H, W), float32
+    probability, haematoxylin : ndarray of shape (H, W), floating
         What is averaged over each nucleus.
     """
-    rows, cols = np.nonzero(labels)
-    label = labels[rows, cols] - 1
+    place, rows, cols = labelled_pixels(labels)
+    label = labels.reshape(-1)[place] - 1
     count = int(labels.max(initial=0))
 
     def total(values: NDArray[np.floating] | None = None) -> NDArray[np.float64]:
@@ -79,9 +79,16 @@ def measure(
         perimeter_px=_perimeters(contours, count),
         eccentricity=np.sqrt(2 * spread / (middle + spread)),
         solidity=area / _hull_areas(contours, count),
-        probability=total(probability[rows, cols]) / area,
-        haematoxylin=total(haematoxylin[rows, cols]) / area,
+        probability=total(probability.reshape(-1)[place]) / area,
+        haematoxylin=total(haematoxylin.reshape(-1)[place]) / area,
     )
+
+
+def labelled_pixels(labels: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """List the pixels of an (H, W) label image that have a label: their index in a line, row, and column; (N,) each."""
+    place = np.flatnonzero(labels != 0)  # of a mask and in a line, it takes a quarter of the time
+    rows = place // labels.shape[1]
+    return place, rows, place - rows * labels.shape[1]
 
 
 def _perimeters(contours: Contours, count: int) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from monuseg_cli.dataset.masks import rasterise
 from monuseg_cli.metrics.instance import find_overlaps, panoptic_quality
 from monuseg_cli.nuclei import separate
 from monuseg_cli.prediction import stitch
+from monuseg_cli.prediction.blend import in_steps
 from monuseg_cli.prediction.stitch import Finished, Stitcher
 from monuseg_cli.separation import Separation
 from monuseg_cli.training.targets import CLASSES, make_targets
@@ -34,8 +35,8 @@ def stitched(maps: NDArray[np.float32], heights: list[int]) -> Iterator[Finished
     edges = np.cumsum([0, *heights]).tolist()
     assert edges[-1] == maps.shape[1]
     for top, bottom in pairwise(edges):
-        rows = maps[:, top:bottom].astype(np.float16)
-        yield from stitcher.add(rows, rows[0])
+        rows = maps[:, top:bottom]
+        yield from stitcher.add(in_steps(rows), rows[0].astype(np.float16))
 
 
 @pytest.mark.parametrize("block", [(128, 128), (64, 512), (400, 100), (1024, 2048)])

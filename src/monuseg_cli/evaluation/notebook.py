@@ -76,12 +76,9 @@ def count_windows(image: NDArray[np.uint8], reference: NDArray[np.int32], engine
         raise InputError(message)
     windows = [np.s_[row : row + WINDOW_PX, col : col + WINDOW_PX] for row, col in corners]
     counted = []
-    for first in range(0, len(windows), _AT_ONCE):
-        some = windows[first : first + _AT_ONCE]
-        maps = engine.run(np.stack([image[window] for window in some]))
-        for window, probability in zip(some, maps[:, 0], strict=True):
-            truth = reference[window] > 0
-            counted.append(WindowCounts(count_pixels(truth, probability >= 0.5), count_soft(truth, probability)))
+    for window, maps in zip(windows, engine.run(image[window] for window in windows), strict=True):
+        truth = reference[window] > 0
+        counted.append(WindowCounts(count_pixels(truth, maps[0] >= 0.5), count_soft(truth, maps[0])))
     return counted
 
 

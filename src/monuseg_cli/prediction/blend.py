@@ -1,13 +1,15 @@
 """Tiles of an image -> rows of maps, from top to bottom, without a border where tiles meet."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monuseg_cli.ahead import ahead
 from monuseg_cli.prediction.engine import Engine
 from monuseg_cli.prediction.source import Source
 from monuseg_cli.progress import SILENT_TASK, Task
@@ -16,8 +18,11 @@ from monuseg_cli.tiling import even
 
 LARGEST_TILE_PX = 576
 OVERLAP_PX = 64
+STEPS = 255
+"""What stands for 1 where maps are kept in 8 bits."""
+
 _MULTIPLE = 32
-_AHEAD = 2
+_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +59,13 @@ Wanted = Callable[[int, int, int, int], bool]
 """Tells of a tile, by its first row and column, height and width, whether it is predicted on."""
 
 
+Sample = TypeVar("Sample", bound=np.generic)
+Convert = Callable[[NDArray[np.float32]], NDArray[Sample]]
+
+
 def blended_rows(
-    source: Source, engine: Engine, wanted: Wanted, task: Task = SILENT_TASK
-) -> Iterator[tuple[NDArray[np.float16], NDArray[np.float16]]]:
+    source: Source, engine: Engine, wanted: Wanted, convert: Convert[Sample], task: Task = SILENT_TASK
+) -> Iterator[tuple[NDArray[Sample], NDArray[np.float16]]]:
     """Run a network over an image in overlapping tiles, and blend them.
 
     Reading, in a thread of its own, is some tiles ahead of the network.
@@ -69,13 +78,15 @@ def blended_rows(
         Runs the network.
     wanted : callable
         Which tiles are predicted on; in the others there is nothing.
+    convert : callable
+        Takes maps (C, R, W') within 0..1, and gives them as they are wanted; see `in_steps`.
     task : Task
         Is advanced by one for every tile that is predicted on.
 
     Yields
     ------
-    maps : ndarray of shape (C, R, W), float16
-        The next rows of the maps, within 0..1.
+    maps : ndarray of shape (C, R, W)
+        The next rows of the maps, converted.
     haematoxylin : ndarray of shape (R, W), float16
         The same rows' density of haematoxylin.
     """
@@ -85,28 +96,44 @@ def blended_rows(
     step_down, step_right = tile_height - OVERLAP_PX, tile_width - OVERLAP_PX
     padded_width = (cols - 1) * step_right + tile_width
     classes = len(engine.card.classes)
-    above = np.zeros((classes, OVERLAP_PX, padded_width), dtype=np.float32)
-    with ThreadPoolExecutor(1) as reader:
+    densities: deque[NDArray[np.float16]] = deque()  # of tiles that the engine has taken and not given back
+
+    def tiles(read: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+        for tile in read:
+            densities.append(haematoxylin_density(tile).astype(np.float16))
+            yield tile
+
+    with closing(ahead((source.read(*window) for window in grid if wanted(*window)), _AHEAD)) as read:
+        found = engine.run(tiles(read))
+        above = np.zeros((classes, min(OVERLAP_PX, tile_height), padded_width), dtype=np.float32)
         for i in range(rows):
-            row = i * step_down
-            maps = np.zeros((classes, tile_height, padded_width), dtype=np.float32)
-            if i:
-                maps[:, :OVERLAP_PX] = above
-            haematoxylin = np.zeros((tile_height, padded_width), dtype=np.float16)
-            here = [j for j in range(cols) if wanted(row, j * step_right, tile_height, tile_width)]
-            down = ramp(tile_height, i == 0, i == rows - 1)
-            windows = {j: np.outer(down, ramp(tile_width, j == 0, j == cols - 1)) for j in here}
-            batches = [here[first : first + engine.batch] for first in range(0, len(here), engine.batch)]
-            for batch, tiles in _read_ahead(reader, source, batches, row, step_right, (tile_height, tile_width)):
-                for j, tile, found in zip(batch, tiles, engine.run(tiles), strict=True):
-                    across = slice(j * step_right, j * step_right + tile_width)
-                    maps[:, :, across] += found * windows[j]
-                    haematoxylin[:, across] = haematoxylin_density(tile)
+            is_last = i == rows - 1
+            done = min(tile_height if is_last else step_down, height - i * step_down)
+            maps = []
+            haematoxylin = np.zeros((done, padded_width), dtype=np.float16)
+            below = np.zeros_like(above)
+            before = np.zeros((classes, tile_height, min(OVERLAP_PX, tile_width)), dtype=np.float32)
+            down = ramp(tile_height, i == 0, is_last)
+            for j in range(cols):
+                across = slice(j * step_right, j * step_right + (tile_width if j == cols - 1 else step_right))
+                tile = np.zeros((classes, tile_height, tile_width), dtype=np.float32)
+                if wanted(i * step_down, across.start, tile_height, tile_width):
+                    np.multiply(next(found), np.outer(down, ramp(tile_width, j == 0, j == cols - 1)), out=tile)
+                    haematoxylin[:, across.start : across.start + tile_width] = densities.popleft()[:done]
                     task.advance()
-            done = tile_height if i == rows - 1 else step_down
-            above = maps[:, done:]
-            done = min(done, height - row)
-            yield maps[:, :done, :width].astype(np.float16), haematoxylin[:done, :width]
+                tile[:, :, : before.shape[2]] += before
+                before = tile[:, :, tile_width - before.shape[2] :]
+                whole = tile[:, :, : across.stop - across.start]
+                whole[:, : above.shape[1]] += above[:, :, across]
+                below[:, :, across] = whole[:, tile_height - above.shape[1] :]
+                maps.append(convert(whole[:, :done]))
+            above = below
+            yield np.concatenate(maps, axis=2)[:, :, :width], haematoxylin[:, :width]
+
+
+def in_steps(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Round maps within 0..1 to 8 bits, a quarter of the memory."""
+    return (maps * np.float32(STEPS) + np.float32(0.5)).astype(np.uint8)
 
 
 def ramp(size: int, is_first: bool, is_last: bool) -> NDArray[np.float32]:
@@ -125,27 +152,3 @@ def ramp(size: int, is_first: bool, is_last: bool) -> NDArray[np.float32]:
     if not is_last:
         weights[size - OVERLAP_PX :] *= 1 - rising
     return weights
-
-
-def _read_ahead(
-    reader: ThreadPoolExecutor,
-    source: Source,
-    batches: list[list[int]],
-    row: int,
-    step: int,
-    tile: tuple[int, int],
-) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
-    """Give batches of a row's tiles, read by a thread while those before are in use."""
-
-    def read(batch: list[int]) -> NDArray[np.uint8]:
-        return np.stack([source.read(row, j * step, *tile) for j in batch])
-
-    waiting = iter(batches)
-    read_ahead: list[tuple[list[int], Future[NDArray[np.uint8]]]] = [
-        (batch, reader.submit(read, batch)) for batch in islice(waiting, _AHEAD)
-    ]
-    while read_ahead:
-        batch, tiles = read_ahead.pop(0)
-        pixels = tiles.result()
-        read_ahead += [(following, reader.submit(read, following)) for following in islice(waiting, 1)]
-        yield batch, pixels

@@ -1,5 +1,6 @@
 """Tiles -> probabilities: what runs the network."""
 
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -15,22 +16,19 @@ class Engine(Protocol):
     ----------
     card : Card
         The network's.
-    batch : int
-        How many tiles it likes at a time.
     """
 
     card: Card
-    batch: int
 
-    def run(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Give the maps of tiles of one size, each by itself.
+    def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+        """Give the maps of tiles of one size, in their order; some tiles are taken before the first maps are given.
 
         Parameters
         ----------
-        tiles : ndarray of shape (N, H, W, 3), uint8
+        tiles : iterable of ndarray of shape (H, W, 3), uint8
 
-        Returns
-        -------
-        ndarray of shape (N, C, H, W), float32
+        Yields
+        ------
+        ndarray of shape (C, H, W), float32
             Within 0..1, a map for each of the card's classes.
         """

@@ -1,6 +1,8 @@
 """The network, run by OpenVINO: on CPUs it takes a fraction of PyTorch's time, and of its start."""
 
 import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,31 +40,38 @@ class OpenVinoEngine:
             _convert(weights, folder)
         self._core = openvino.Core()
         self._graph = self._core.read_model(folder / _GRAPH)
-        self._queues: dict[tuple[int, ...], Any] = {}
-        self.batch = 2 * int(self._compile((1, 64, 64, 3)).get_property("NUM_STREAMS"))
+        self._compiled: dict[tuple[int, ...], Any] = {}
 
-    def run(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         """Give the maps of tiles; see `Engine`."""
-        shape = (1, *tiles.shape[1:])
-        if shape not in self._queues:
-            self._queues[shape] = openvino.AsyncInferQueue(self._compile(shape))
-        queue = self._queues[shape]
-        maps = np.empty((len(tiles), self.card.out_channels, *tiles.shape[1:3]), dtype=np.float32)
-
-        def keep(request: Any, number: int) -> None:
-            maps[number] = request.get_output_tensor().data[0]
-
-        queue.set_callback(keep)
-        for number, tile in enumerate(tiles):
-            queue.start_async({0: tile[None]}, number)
-        queue.wait_all()
-        return maps
+        running: deque[Any] = deque()
+        idle: deque[Any] = deque()
+        for tile in tiles:
+            if not running and not idle:
+                compiled = self._compile((1, *tile.shape))
+                idle.extend(compiled.create_infer_request() for _ in range(2 * compiled.get_property("NUM_STREAMS")))
+            if not idle:
+                yield _maps(running[0])
+                idle.append(running.popleft())
+            running.append(idle.popleft())
+            running[-1].start_async({0: tile[None]})
+        for request in running:
+            yield _maps(request)
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
         """Compile the graph for tiles of one shape, which is faster than for any."""
-        graph = self._graph.clone()
-        graph.reshape(list(shape))
-        return self._core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
+        if shape not in self._compiled:
+            graph = self._graph.clone()
+            graph.reshape(list(shape))
+            self._compiled[shape] = self._core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
+        return self._compiled[shape]
+
+
+def _maps(request: Any) -> NDArray[np.float32]:
+    """Wait for what was asked for, and take it."""
+    request.wait()
+    maps: NDArray[np.float32] = request.get_output_tensor().data[0].copy()
+    return maps
 
 
 def _convert(weights: Path, folder: Path) -> None:

@@ -14,7 +14,7 @@ from monuseg_cli.ahead import ahead
 from monuseg_cli.atomic import require_writable
 from monuseg_cli.errors import InputError
 from monuseg_cli.models.card import Card
-from monuseg_cli.prediction.blend import TileGrid, blended_rows
+from monuseg_cli.prediction.blend import TileGrid, blended_rows, in_steps
 from monuseg_cli.prediction.engine import Engine
 from monuseg_cli.prediction.outputs import TIFF_SUFFIXES, Outputs
 from monuseg_cli.prediction.overlay import overlay_png
@@ -30,6 +30,9 @@ from monuseg_cli.resampling import RowsResized, resize_maps
 
 _LONG = 300
 """Slides of so many tiles begin with a word on how long they take."""
+
+_TRIAL = 4
+"""Tiles on which the time is tried."""
 
 _KB_PER_TILE = {".png": 20, ".tif": 100, ".tiff": 100, ".geojson": 150, ".csv": 10}  # as dense tissue came out
 
@@ -161,17 +164,19 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
             if len(tiles) >= _LONG:
                 progress.info(f"{outputs.image.name}: {_outlook(tiles, source, engine, outputs)}")
             task = stack.enter_context(progress.task(outputs.image.name, len(tiles), "tiles"))
-            rows = stack.enter_context(closing(ahead(blended_rows(source, engine, tissue.is_in, task), most=1)))
+            rows = stack.enter_context(
+                closing(ahead(blended_rows(source, engine, tissue.is_in, in_steps, task), most=1))
+            )
             for maps, haematoxylin in rows:
                 for add in probabilities:
-                    add((maps[0] * np.float16(255)).round().astype(np.uint8))
+                    add(maps[0])
                 for finished in stitcher.add(maps, haematoxylin):
                     labels = resized.add(finished.labels)
                     for add in rasters:
                         add(labels)
                     for nuclei in finished.nuclei:
                         count += len(nuclei)
-                        rois.count(nuclei.measurements.centroids)
+                        rois.count(nuclei.centres)
                         for add_nuclei in tables:
                             add_nuclei(nuclei)
     if slide.damaged:
@@ -226,10 +231,10 @@ class _Tissue:
 
 def _outlook(tiles: list[tuple[int, int, int, int]], source: SlideSource, engine: Engine, outputs: Outputs) -> str:
     """Say how much is to be done, by a trial on the first tiles."""
-    trial = np.stack([source.read(*tile) for tile in tiles[: engine.batch]])
-    engine.run(trial)
+    trial = [source.read(*tile) for tile in tiles[:_TRIAL]]
+    list(engine.run(trial))
     began = time.perf_counter()
-    engine.run(trial)
+    list(engine.run(trial))
     seconds = (time.perf_counter() - began) * len(tiles) / len(trial)
     suffixes = [path.suffix.lower() for path in outputs.files if path != outputs.overlay]
     megabytes = sum(_KB_PER_TILE.get(suffix, 0) for suffix in suffixes) * len(tiles) / 1000
@@ -321,8 +326,8 @@ def predict_array(
     stitcher = Stitcher(source.shape, card.classes, mpp * shape[0] / source.shape[0], card.separation)
     resized = RowsResized(source.shape, shape)
     all_maps, all_labels = [], []
-    for maps, haematoxylin in blended_rows(source, engine, lambda *_: True):
+    for maps, haematoxylin in blended_rows(source, engine, lambda *_: True, np.copy):
         all_maps.append(maps)
-        all_labels += [resized.add(finished.labels) for finished in stitcher.add(maps, haematoxylin)]
-    whole = np.concatenate(all_maps, axis=1).astype(np.float32)
-    return resize_maps(whole, shape), np.concatenate(all_labels)
+        finished = stitcher.add(in_steps(maps), haematoxylin)
+        all_labels += [resized.add(part.labels) for part in finished]
+    return resize_maps(np.concatenate(all_maps, axis=1), shape), np.concatenate(all_labels)

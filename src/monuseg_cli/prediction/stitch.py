@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.contours import Contours, trace
-from monuseg_cli.measure import Measurements, measure
-from monuseg_cli.nuclei import separate, without_gaps
+from monuseg_cli.measure import Measurements, labelled_pixels, measure
+from monuseg_cli.nuclei import separate
+from monuseg_cli.prediction.blend import STEPS
 from monuseg_cli.separation import Separation
 
 BLOCK_ROWS_PX, BLOCK_COLS_PX = 768, 2048
@@ -20,31 +22,51 @@ HALO_UM = 20.0
 
 Inside = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 
-_STEPS = 255  # maps wait in 8 bits
-_SAME = 0.5  # share of its pixels from which on a nucleus is one that a block before has found
+_NEW = 0.5  # share of its pixels above which a nucleus is not one that a block before has found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Nuclei:
-    """Nuclei that were found.
+    """Nuclei that were found; they are outlined and measured when that is asked for.
 
     Parameters
     ----------
     first : int
         Id of the first; they are numbered without gaps.
-    contours : Contours
-        Of all of them, in the pixels of the maps, with labels 1..N.
-    measurements : Measurements
-        Of all of them, in the pixels of the maps.
+    centres : ndarray of shape (N, 2), float64
+        Row and column of each, in the pixels of the maps.
+    window : ndarray of shape (H, W), int32
+        Label image of all of them, 1..N.
+    probability, haematoxylin : ndarray of shape (H, W)
+        Of the same pixels: of belonging to a nucleus, and the optical density of haematoxylin.
+    corner : ndarray of shape (2,), intp
+        Row and column of the window's first pixel.
     """
 
     first: int
-    contours: Contours
-    measurements: Measurements
+    centres: NDArray[np.float64]
+    window: NDArray[np.int32]
+    probability: NDArray[np.float32]
+    haematoxylin: NDArray[np.float16]
+    corner: NDArray[np.intp]
 
     def __len__(self) -> int:
         """Count them."""
-        return len(self.measurements.area_px)
+        return len(self.centres)
+
+    @cached_property
+    def contours(self) -> Contours:
+        """Of all of them, in the pixels of the maps, with labels 1..N."""
+        contours = trace(self.window)
+        contours.points[:] += self.corner
+        return contours
+
+    @cached_property
+    def measurements(self) -> Measurements:
+        """Of all of them, in the pixels of the maps."""
+        measurements = measure(self.window, self.contours, self.probability, self.haematoxylin)
+        measurements.centroids[:] += self.corner
+        return measurements
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +120,14 @@ class Stitcher:
         self._inside = inside
         self._height, self._width = shape
         self._classes, self._mpp, self._separation = classes, mpp, separation
-        self._halo = round(HALO_UM / mpp)
+        self._halo = 2 * round(HALO_UM / mpp / 2)  # even, so that every block divides the same cells
         self._next_block = 0  # row of the image where the next blocks begin
         self._count = 0
         self._maps, self._haematoxylin, self._painted = _Rows(), _Rows(), _Rows()
 
-    def add(self, maps: NDArray[np.float16], haematoxylin: NDArray[np.float16]) -> Iterator[Finished]:
-        """Take the next rows: maps (C, R, W) within 0..1, and the density of haematoxylin (R, W)."""
-        self._maps.append((maps * np.float16(_STEPS)).round().astype(np.uint8).transpose(1, 2, 0))
+    def add(self, maps: NDArray[np.uint8], haematoxylin: NDArray[np.float16]) -> Iterator[Finished]:
+        """Take the next rows: maps (C, R, W) in `STEPS`, and the density of haematoxylin (R, W)."""
+        self._maps.append(maps.transpose(1, 2, 0))
         self._haematoxylin.append(haematoxylin)
         while self._next_block < self._height:
             end = min(self._next_block + BLOCK_ROWS_PX, self._height)
@@ -133,33 +155,39 @@ class Stitcher:
         cols = slice(max(left - self._halo, 0), min(right + self._halo, self._width))
         corner = np.array((rows.start, cols.start))
         steps = self._maps.read(rows, cols)
-        if not (steps[..., 0] >= self._separation.threshold * _STEPS).any():
+        if not (steps[..., 0] >= self._separation.threshold * STEPS).any():
             return None
-        maps = np.ascontiguousarray(steps.transpose(2, 0, 1), dtype=np.float32) / np.float32(_STEPS)
+        maps = np.ascontiguousarray(steps.transpose(2, 0, 1), dtype=np.float32) / np.float32(STEPS)
         labels = separate(maps, self._classes, self._mpp, self._separation)
         painted = self._painted.read(rows, cols)
-        centres, known = _centres(labels, painted)
-        kept = known < _SAME
+        place, *places = labelled_pixels(labels)
+        label, is_free = labels.reshape(-1)[place], painted.reshape(-1)[place] == 0
+        pixels = np.bincount(label, minlength=1)
+        pixels[0] = 1
+        centres = np.stack([np.bincount(label, weights=along + 0.5, minlength=1) / pixels for along in places], axis=1)
+        kept = np.bincount(label, weights=is_free, minlength=1) > _NEW * pixels
         if bottom < self._height:
             kept &= centres[:, 0] < bottom - rows.start
         if right < self._width:
             kept &= centres[:, 1] < right - cols.start
         if self._inside is not None:
             kept &= self._inside(centres + corner)
-        kept[0] = False
-        number = np.cumsum(kept, dtype=np.int32) * kept
-        own = without_gaps(np.where(painted == 0, number[labels], 0))
-        count = int(own.max(initial=0))
+        count = int(kept.sum())
         if not count:
             return None
+        number = np.cumsum(kept, dtype=np.int32) * kept
+        own = np.zeros_like(labels)
+        own.reshape(-1)[place] = number[label] * is_free
         self._painted.write(rows, cols, np.where(own > 0, own + np.int32(self._count), painted))
-        contours = trace(own)
-        haematoxylin = self._haematoxylin.read(rows, cols).astype(np.float32)
-        measurements = measure(own, contours, maps[0], haematoxylin)
-        measurements.centroids[:] += corner
-        contours.points[:] += corner
         self._count += count
-        return Nuclei(self._count - count + 1, contours, measurements)
+        return Nuclei(
+            first=self._count - count + 1,
+            centres=(centres + corner)[kept],
+            window=own,
+            probability=maps[0],
+            haematoxylin=self._haematoxylin.read(rows, cols),
+            corner=corner,
+        )
 
 
 class _Rows:
@@ -202,16 +230,3 @@ class _Rows:
             low, high = max(rows.start, first), min(rows.stop, first + len(part))
             if low < high:
                 yield slice(low - first, high - first), part, slice(low - rows.start, high - rows.start)
-
-
-def _centres(labels: NDArray[np.int32], painted: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the centre of each label 0..N, row and column (N + 1, 2), and the share of its pixels painted already."""
-    rows, cols = np.nonzero(labels)
-    label = labels[rows, cols]
-    count = int(labels.max(initial=0)) + 1
-
-    def mean(values: NDArray[np.generic]) -> NDArray[np.float64]:
-        return np.asarray(np.bincount(label, weights=values, minlength=count) / area, dtype=np.float64)
-
-    area = np.maximum(np.bincount(label, minlength=count), 1)
-    return np.stack([mean(rows + 0.5), mean(cols + 0.5)], axis=1), mean(painted[rows, cols] > 0)

@@ -1,5 +1,8 @@
 """The network, run by PyTorch."""
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,13 +28,18 @@ class TorchEngine:
 
     def __init__(self, model: nn.Module, card: Card, device: torch.device) -> None:
         self.card = card
-        self.batch = 1 if device.type == "cpu" else 8
+        self._batch = 1 if device.type == "cpu" else 8
         self._model, self._device = model.eval(), device
         place(model, device)
 
-    @torch.inference_mode()
-    def run(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         """Give the maps of tiles; see `Engine`."""
+        waiting = iter(tiles)
+        while batch := list(islice(waiting, self._batch)):
+            yield from self._run_batch(np.stack(batch))
+
+    @torch.inference_mode()
+    def _run_batch(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         # (N, H, W, C) seen as (N, C, H, W) is channels-last already
         pixels = torch.from_numpy(tiles).to(self._device).permute(0, 3, 1, 2).float() / 255
         logits = self._model(normalise(pixels, self.card))
