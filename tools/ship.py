@@ -1,6 +1,8 @@
-"""Make the model that comes with the package out of a run's weights: half precision, and a card that is complete.
+"""Make the model that comes with the package out of a run's weights: half precision, ranges for 8 bits, a full card.
 
-usage: python tools/ship.py WEIGHTS [--set threshold=0.45 ...] [--results NAME scores.json [scores.json ...]] ...
+usage: python tools/ship.py WEIGHTS HOME [--set threshold=0.45 ...] [--results NAME scores.json [scores.json ...]] ...
+
+HOME is a folder that `monuseg download --home HOME` filled: the ranges for 8 bits are found on crops of train cases.
 
 Each --results names what was scored, and the scores.json that `monuseg evaluate` wrote of it; they are brought together
 as a mean over all their images. Without, the model is shipped unscored, to be evaluated and shipped anew.
@@ -8,17 +10,27 @@ as a mean over all their images. Without, the model is shipped unscored, to be e
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import torch
+from torch import Tensor
 
+from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.evaluation.scores import SCORE_NAMES
+from monuseg_cli.images import read_image
+from monuseg_cli.models.card import Card
+from monuseg_cli.models.normalise import normalise
+from monuseg_cli.models.quantise import observe
 from monuseg_cli.models.weights import load_model, save_weights
-from monuseg_cli.paths import SHIPPED
+from monuseg_cli.paths import SHIPPED, Home
+from monuseg_cli.resampling import resize_image, scaled
 
 MAX_MIB = 8
+CROPS, CROP_PX = 60, 384
 
 
 def read_scores(files: list[str]) -> dict[str, float]:
@@ -27,10 +39,25 @@ def read_scores(files: list[str]) -> dict[str, float]:
     return {name: round(fmean(image[name] for image in images), 4) for name in SCORE_NAMES}
 
 
+def crops(card: Card, home: Home) -> Iterator[Tensor]:
+    """Cut some crops out of the cases that a model was trained on, normalised, (1, 3, H, W)."""
+    dataset, random = Dataset.load(home.dataset), np.random.default_rng(0)
+    cases = [case for case in dataset.of_split("train") if case.case_id in card.train_cases]
+    for number in range(CROPS):
+        case = cases[number % len(cases)]
+        image, _ = read_image(dataset.image_path(case))
+        factor = (case.mpp or card.mpp) / card.mpp
+        image = resize_image(image, scaled((image.shape[0], image.shape[1]), factor))
+        row, col = (int(random.integers(side - CROP_PX)) for side in image.shape[:2])
+        crop = image[row : row + CROP_PX, col : col + CROP_PX].copy()
+        yield normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255, card)
+
+
 def main() -> None:
     """Read the options, and write the weights."""
     parser = argparse.ArgumentParser()
     parser.add_argument("weights", type=Path)
+    parser.add_argument("home", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE")
     parser.add_argument("--results", action="append", default=[], nargs="+", metavar="NAME FILE")
     options = parser.parse_args()
@@ -38,6 +65,7 @@ def main() -> None:
     changes = {name: float(value) for name, value in (pair.split("=") for pair in options.set)}
     results = {name: read_scores(files) for name, *files in options.results}
     card = replace(card, separation=replace(card.separation, **changes), results=results)
+    card = replace(card, ranges=observe(model, crops(card, Home(options.home))))
     state = {
         name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in model.state_dict().items()
     }

@@ -112,6 +112,9 @@ def test_weights_without_a_card(weights: Path) -> None:
         ({"mpp": 0}, "mpp, mean, std or channels"),
         ({"separation": {"threshold": float("nan")}}, "separation cannot be used .threshold must be"),
         ({"separation": {"colour": "red"}}, "separation cannot be used .*'colour'"),
+        ({"ranges": {"head": [1.0, 2.0]}}, r"range of head cannot be \[1.0, 2.0\]"),
+        ({"ranges": {"head": [0, float("inf")]}}, r"range of head cannot be \[0, inf\]"),
+        ({"ranges": {"head": "wide"}}, "range of head cannot be 'wide'"),
     ],
 )
 def test_a_card_that_does_not_fit(weights: Path, changes: dict[str, object], reason: str) -> None:

@@ -60,6 +60,9 @@ class Card:
         The resolved recipe.
     version : str
         Version of monuseg that wrote the file.
+    ranges : mapping of str to tuple of float
+        Lowest and highest value that each convolution is given, by its name, for engines that compute in 8 bits; empty:
+        they compute in more. See `monuseg_cli.models.quantise`.
     use : str
         What the weights are for, and what not.
     """
@@ -85,6 +88,7 @@ class Card:
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     separation: Separation = field(default_factory=Separation)
     results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     use: str = "Research on H&E tissue. Not a medical device: not for diagnosis or treatment."
     schema: int = SCHEMA
 
@@ -105,7 +109,7 @@ class Card:
             message = f"the card has schema {content.get('schema')}, this version reads {SCHEMA}"
             raise ValueError(message)
         known = {part.name: part for part in fields(cls)}
-        required = {name for name, part in known.items() if part.default is MISSING}
+        required = {name for name, part in known.items() if part.default is MISSING and part.default_factory is MISSING}
         if strange := sorted((required - content.keys()) | (content.keys() - known.keys())):
             message = f"the card lacks, or should not have, the field {strange[0]!r}"
             raise ValueError(message)
@@ -119,6 +123,7 @@ class Card:
         }
         if "separation" in values:
             values["separation"] = _separation(values["separation"])
+        values["ranges"] = {name: _range(name, bounds) for name, bounds in content.get("ranges", {}).items()}
         card = cls(**values)
         positive = (card.mpp, *card.std, card.in_channels, card.out_channels)
         lengths = {len(card.mean), len(card.std), card.in_channels}
@@ -143,6 +148,14 @@ def _separation(content: Mapping[str, Any]) -> Separation:
         raise ValueError(message) from error
 
 
+def _range(name: str, bounds: Any) -> tuple[float, float]:
+    match bounds:
+        case [int() | float() as low, int() | float() as high] if -math.inf < low <= 0 < high < math.inf:
+            return float(low), float(high)
+    message = f"the card's range of {name} cannot be {bounds!r}"
+    raise ValueError(message)
+
+
 def describe(card: Card, name: str) -> str:
     """Write a model card for people, as Markdown."""
     options = ", ".join(f"{option} {value}" for option, value in card.options.items())
@@ -158,6 +171,7 @@ def describe(card: Card, name: str) -> str:
         f"{card.architecture} ({options}): {card.in_channels} channels in, {', '.join(card.classes)} out.",
         f"Sees {card.mpp} um/px, each channel less {_list(card.mean)} over {_list(card.std)}, of intensities 0..1.",
         f"Post-processing: {separation}.",
+        *(["OpenVINO computes it in 8 bits; PyTorch, and every figure here, in 32."] if card.ranges else []),
         "## Training",
         f"Epoch {card.epoch} of: {recipe}.",
         f"Train set of {card.train_set}, archive {card.data_sha256[:12]}{verified}; monuseg {card.version}.",

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Literal, get_args
 
+from monuseg_cli import __version__
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device, pick_device
@@ -64,7 +65,7 @@ def open_engine(weights: Path, card: Card, name: EngineName, device: Device, cac
         raise MissingError(message)
     from monuseg_cli.prediction.openvino_engine import OpenVinoEngine
 
-    return OpenVinoEngine(weights, card, cache / "openvino" / sha256)
+    return OpenVinoEngine(weights, card, cache / "openvino" / f"{sha256[:32]}-{__version__}")
 
 
 def _has_openvino() -> bool:

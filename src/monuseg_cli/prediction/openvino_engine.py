@@ -22,7 +22,7 @@ class OpenVinoEngine:
     """Runs a network with OpenVINO on the CPU, several tiles side by side.
 
     The network's graph, with the normalisation before it and the sigmoid behind, is made once of a weights file, and
-    kept: PyTorch is needed that one time only.
+    kept: PyTorch is needed that one time only. Of a model whose card has the ranges for it, it is one of 8 bits.
 
     Parameters
     ----------
@@ -80,8 +80,11 @@ def _convert(weights: Path, folder: Path) -> None:
     from torch import Tensor, nn
 
     from monuseg_cli.models.normalise import normalise
+    from monuseg_cli.models.quantise import quantise
 
     model, card = load_model(weights)
+    if card.ranges:
+        quantise(model, card.ranges)
 
     class Whole(nn.Module):
         """From pixels to probabilities."""
