@@ -22,7 +22,7 @@ from monuseg_cli.prediction.rasters import AddRows, mask_png, pyramid_tiff
 from monuseg_cli.prediction.roi import Roi, RoiCount, RoiCounter, draw_rois
 from monuseg_cli.prediction.slide import MAX_MPP, MIN_MPP, Slide
 from monuseg_cli.prediction.source import ArraySource, SlideSource, read_thumbnail
-from monuseg_cli.prediction.stitch import Stitcher
+from monuseg_cli.prediction.stitch import Finished, Nuclei, Stitcher
 from monuseg_cli.prediction.tables import AddNuclei, Frame, nuclei_csv, nuclei_geojson
 from monuseg_cli.prediction.tissue import THUMBNAIL_UM, find_tissue, widen
 from monuseg_cli.progress import SILENT, Progress
@@ -170,15 +170,16 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
             for maps, haematoxylin in rows:
                 for add in probabilities:
                     add(maps[0])
-                for finished in stitcher.add(maps, haematoxylin):
-                    labels = resized.add(finished.labels)
-                    for add in rasters:
-                        add(labels)
-                    for nuclei in finished.nuclei:
-                        count += len(nuclei)
-                        rois.count(nuclei.centres)
+                for found in stitcher.add(maps, haematoxylin):
+                    if isinstance(found, Nuclei):
+                        count += len(found)
+                        rois.count(found.centres)
                         for add_nuclei in tables:
-                            add_nuclei(nuclei)
+                            add_nuclei(found)
+                    else:
+                        labels = resized.add(found.labels)
+                        for add in rasters:
+                            add(labels)
     if slide.damaged:
         progress.warn(f"{outputs.image.name}: {len(set(slide.damaged))} damaged tiles were taken for glass")
     return Prediction(
@@ -328,6 +329,7 @@ def predict_array(
     all_maps, all_labels = [], []
     for maps, haematoxylin in blended_rows(source, engine, lambda *_: True, np.copy):
         all_maps.append(maps)
-        finished = stitcher.add(in_steps(maps), haematoxylin)
-        all_labels += [resized.add(part.labels) for part in finished]
+        for found in stitcher.add(in_steps(maps), haematoxylin):
+            if isinstance(found, Finished):
+                all_labels.append(resized.add(found.labels))
     return resize_maps(np.concatenate(all_maps, axis=1), shape), np.concatenate(all_labels)

@@ -30,7 +30,9 @@ from monuseg_cli.images import (
 MIN_MPP, MAX_MPP = 0.05, 5.0
 """A stated scale outside of this is taken for not stated: 72 or 96 dots an inch, say, are 353 and 265 um/px."""
 
-_KEPT_BYTES = 128 * 2**20
+_KEPT_BYTES = 32 << 20
+_KEPT_SIDE_PX = 640
+"""Of a level, so much of what was read is kept, and at least the chunks around a window of this size."""
 _LARGEST_CHUNK_BYTES = 2**30
 _UM_TIMES_X = 10.0
 _UM_PER_UNIT = {"nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4}
@@ -240,9 +242,9 @@ class _Chunks:
         tall, wide = self._array.chunks[1:] if self._planar else self._array.chunks[:2]
         self._sides = int(tall), int(wide)
         self._kept: OrderedDict[tuple[int, int], NDArray[np.generic]] = OrderedDict()
-        self._free = _KEPT_BYTES
         self._lock = threading.Lock()
         chunk_bytes = math.prod(self._sides) * page.samplesperpixel * np.dtype(page.dtype).itemsize
+        self._free = max(_KEPT_BYTES, chunk_bytes * math.prod(-(-_KEPT_SIDE_PX // side) + 1 for side in self._sides))
         if chunk_bytes > _LARGEST_CHUNK_BYTES:
             message = (
                 f"it can be read as a whole only, in {chunk_bytes / 2**30:.1f} GiB of memory; up to "

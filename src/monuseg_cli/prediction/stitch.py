@@ -71,7 +71,7 @@ class Nuclei:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Rows of the label image that will not change any more, and the nuclei found since the last ones.
+    """Rows of the label image that will not change any more.
 
     Parameters
     ----------
@@ -79,13 +79,10 @@ class Finished:
         The first of the rows.
     labels : ndarray of shape (R, W), int32
         Ids of nuclei; 0 background.
-    nuclei : tuple of Nuclei
-        Some may reach into rows that are not finished yet.
     """
 
     row: int
     labels: NDArray[np.int32]
-    nuclei: tuple[Nuclei, ...]
 
 
 class Stitcher:
@@ -125,8 +122,11 @@ class Stitcher:
         self._count = 0
         self._maps, self._haematoxylin, self._painted = _Rows(), _Rows(), _Rows()
 
-    def add(self, maps: NDArray[np.uint8], haematoxylin: NDArray[np.float16]) -> Iterator[Finished]:
-        """Take the next rows: maps (C, R, W) in `STEPS`, and the density of haematoxylin (R, W)."""
+    def add(self, maps: NDArray[np.uint8], haematoxylin: NDArray[np.float16]) -> Iterator[Nuclei | Finished]:
+        """Take the next rows: maps (C, R, W) in `STEPS`, and the density of haematoxylin (R, W).
+
+        Gives nuclei as they are found, and after them the rows that they lie in, but for what may still be painted.
+        """
         self._maps.append(maps.transpose(1, 2, 0))
         self._haematoxylin.append(haematoxylin)
         while self._next_block < self._height:
@@ -135,11 +135,10 @@ class Stitcher:
             if self._maps.end < seen:
                 return
             self._painted.append(np.zeros((seen - self._painted.end, self._width), dtype=np.int32))
-            nuclei = tuple(
-                found
-                for col in range(0, self._width, BLOCK_COLS_PX)
-                if (found := self._separate_block(self._next_block, end, col, min(col + BLOCK_COLS_PX, self._width)))
-            )
+            for col in range(0, self._width, BLOCK_COLS_PX):
+                block = (self._next_block, end, col, min(col + BLOCK_COLS_PX, self._width))
+                if found := self._separate_block(*block):
+                    yield found
             self._next_block = end
             # Later blocks reach up by a halo into this one, and paint no farther up than that.
             row = self._painted.begin
@@ -147,7 +146,7 @@ class Stitcher:
             labels = self._painted.read(slice(row, final), slice(0, self._width))
             for rows in (self._maps, self._haematoxylin, self._painted):
                 rows.forget(final)
-            yield Finished(row, labels, nuclei)
+            yield Finished(row, labels)
 
     def _separate_block(self, top: int, bottom: int, left: int, right: int) -> Nuclei | None:
         """Separate the nuclei of a block, given by its first and last row and column, and paint those that it keeps."""
