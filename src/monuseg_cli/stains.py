@@ -28,6 +28,9 @@ _OF_HAEMATOXYLIN: NDArray[np.float32] = (OPTICAL_DENSITY[:, None] / np.log(10) *
 )
 
 
+_LOWEST, _STEP = np.float32(-0.6), np.float32(3.1 / 255)
+
+
 def haematoxylin_density(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Give the optical density (decadic) of haematoxylin alone, by colour deconvolution.
 
@@ -42,3 +45,14 @@ def haematoxylin_density(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     red, green, blue = (_OF_HAEMATOXYLIN[:, channel][image[..., channel]] for channel in range(3))
     density: NDArray[np.float32] = red + green + blue
     return density
+
+
+def density_to_8_bits(density: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Round densities between -0.6 and 2.5, in steps of 0.012; what lies beyond becomes the nearest of these."""
+    steps = (density - _LOWEST) / _STEP + np.float32(0.5)
+    return steps.clip(0, 255).astype(np.uint8)
+
+
+def density_from_8_bits(steps: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Give the densities that `density_to_8_bits` rounded."""
+    return steps * _STEP + _LOWEST

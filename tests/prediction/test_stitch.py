@@ -12,6 +12,7 @@ from monuseg_cli.prediction import stitch
 from monuseg_cli.prediction.blend import in_steps
 from monuseg_cli.prediction.stitch import Finished, Nuclei, Stitcher
 from monuseg_cli.separation import Separation
+from monuseg_cli.stains import density_to_8_bits
 from monuseg_cli.training.targets import CLASSES, make_targets
 from tissue import ellipse
 
@@ -42,7 +43,7 @@ def added(maps: NDArray[np.float32], heights: list[int]) -> Iterator[Nuclei | Fi
     assert edges[-1] == maps.shape[1]
     for top, bottom in pairwise(edges):
         rows = maps[:, top:bottom]
-        yield from stitcher.add(in_steps(rows), rows[0].astype(np.float16))
+        yield from stitcher.add(in_steps(rows), density_to_8_bits(rows[0]))
 
 
 @pytest.mark.parametrize("block", [(128, 128), (64, 512), (400, 100), (1024, 2048)])

@@ -13,7 +13,7 @@ from monuseg_cli.ahead import ahead
 from monuseg_cli.prediction.engine import Engine
 from monuseg_cli.prediction.source import Source
 from monuseg_cli.progress import SILENT_TASK, Task
-from monuseg_cli.stains import haematoxylin_density
+from monuseg_cli.stains import density_to_8_bits, haematoxylin_density
 from monuseg_cli.tiling import even
 
 LARGEST_TILE_PX = 576
@@ -65,7 +65,7 @@ Convert = Callable[[NDArray[np.float32]], NDArray[Sample]]
 
 def blended_rows(
     source: Source, engine: Engine, wanted: Wanted, convert: Convert[Sample], task: Task = SILENT_TASK
-) -> Iterator[tuple[NDArray[Sample], NDArray[np.float16]]]:
+) -> Iterator[tuple[NDArray[Sample], NDArray[np.uint8]]]:
     """Run a network over an image in overlapping tiles, and blend them.
 
     Reading, in a thread of its own, is some tiles ahead of the network.
@@ -87,8 +87,8 @@ def blended_rows(
     ------
     maps : ndarray of shape (C, R, W)
         The next rows of the maps, converted.
-    haematoxylin : ndarray of shape (R, W), float16
-        The same rows' density of haematoxylin.
+    haematoxylin : ndarray of shape (R, W), uint8
+        The same rows' density of haematoxylin; see `density_to_8_bits`.
     """
     height, width = source.shape
     grid = TileGrid(source.shape)
@@ -96,11 +96,11 @@ def blended_rows(
     step_down, step_right = tile_height - OVERLAP_PX, tile_width - OVERLAP_PX
     padded_width = (cols - 1) * step_right + tile_width
     classes = len(engine.card.classes)
-    densities: deque[NDArray[np.float16]] = deque()  # of tiles that the engine has taken and not given back
+    densities: deque[NDArray[np.uint8]] = deque()  # of tiles that the engine has taken and not given back
 
     def tiles(read: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
         for tile in read:
-            densities.append(haematoxylin_density(tile).astype(np.float16))
+            densities.append(density_to_8_bits(haematoxylin_density(tile)))
             yield tile
 
     with closing(ahead((source.read(*window) for window in grid if wanted(*window)), _AHEAD)) as read:
@@ -110,7 +110,7 @@ def blended_rows(
             is_last = i == rows - 1
             done = min(tile_height if is_last else step_down, height - i * step_down)
             maps = []
-            haematoxylin = np.zeros((done, padded_width), dtype=np.float16)
+            haematoxylin = np.zeros((done, padded_width), dtype=np.uint8)
             below = np.zeros_like(above)
             before = np.zeros((classes, tile_height, min(OVERLAP_PX, tile_width)), dtype=np.float32)
             down = ramp(tile_height, i == 0, is_last)

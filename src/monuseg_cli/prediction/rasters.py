@@ -26,7 +26,7 @@ LARGEST_8_BIT_PX = 200_000_000
 """Larger masks become PNG files of one bit a pixel, since they are read whole."""
 
 _OME_SUFFIXES = (".ome.tif", ".ome.tiff")
-_TILE_PX = 512
+_TILE_PX = 256
 _COARSEST_PX = 1024  # longer side from which on a pyramid needs no further level
 _FAST = 1  # of deflate's levels; the others make masks and labels hardly smaller
 
@@ -97,7 +97,6 @@ def pyramid_tiff(
                 rows = level.add(rows, waiting)
 
         yield add
-        add(np.empty((0, shape[1]), dtype))
         for level in levels:
             level.finish(waiting)
         _assemble(part, levels, waiting, mpp, about, is_ome=path.name.lower().endswith(_OME_SUFFIXES))
@@ -108,7 +107,8 @@ class _Level:
 
     def __init__(self, shape: tuple[int, int], dtype: type[np.generic]) -> None:
         self.shape, self.dtype = shape, np.dtype(dtype)
-        self._rows = np.empty((0, shape[1]), dtype)
+        self._waiting = np.zeros((_TILE_PX, -(-shape[1] // _TILE_PX) * _TILE_PX), dtype)  # of a row of tiles
+        self._filled = 0
         self._skipped = 0  # rows so far, of which the next level takes those of even number
         self._empty = _packed(np.zeros((_TILE_PX, _TILE_PX), dtype))
         self.places: list[tuple[int, int] | None] = []
@@ -117,21 +117,24 @@ class _Level:
         """Take rows, and give those of the next level."""
         coarser = rows[self._skipped % 2 :: 2, ::2]
         self._skipped += len(rows)
-        self._rows = np.concatenate([self._rows, rows])
-        while len(self._rows) >= _TILE_PX:
-            self._write(self._rows[:_TILE_PX], file)
-            self._rows = self._rows[_TILE_PX:]
+        while len(rows):
+            fitting, rows = np.split(rows, [_TILE_PX - self._filled])
+            self._waiting[self._filled : self._filled + len(fitting), : self.shape[1]] = fitting
+            self._filled += len(fitting)
+            if self._filled == _TILE_PX:
+                self._write(file)
         return coarser
 
     def finish(self, file: BinaryIO) -> None:
         """Write the last rows."""
-        if len(self._rows):
-            self._write(np.pad(self._rows, ((0, _TILE_PX - len(self._rows)), (0, 0))), file)
+        if self._filled:
+            self._waiting[self._filled :] = 0
+            self._write(file)
 
-    def _write(self, rows: NDArray[np.generic], file: BinaryIO) -> None:
-        rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % _TILE_PX)))
-        for col in range(0, rows.shape[1], _TILE_PX):
-            tile = np.ascontiguousarray(rows[:, col : col + _TILE_PX])
+    def _write(self, file: BinaryIO) -> None:
+        self._filled = 0
+        for col in range(0, self._waiting.shape[1], _TILE_PX):
+            tile = self._waiting[:, col : col + _TILE_PX]
             if not tile.any():
                 self.places.append(None)
                 continue

@@ -13,6 +13,7 @@ from monuseg_cli.measure import Measurements, labelled_pixels, measure
 from monuseg_cli.nuclei import separate
 from monuseg_cli.prediction.blend import STEPS
 from monuseg_cli.separation import Separation
+from monuseg_cli.stains import density_from_8_bits
 
 BLOCK_ROWS_PX, BLOCK_COLS_PX = 768, 2048
 """Nuclei are separated in blocks of this size, and what surrounds them."""
@@ -22,6 +23,7 @@ HALO_UM = 20.0
 
 Inside = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 
+_ROWS_AT_ONCE = 128  # of finished rows, which are copies
 _NEW = 0.5  # share of its pixels above which a nucleus is not one that a block before has found
 
 
@@ -37,8 +39,8 @@ class Nuclei:
         Row and column of each, in the pixels of the maps.
     window : ndarray of shape (H, W), int32
         Label image of all of them, 1..N.
-    probability, haematoxylin : ndarray of shape (H, W)
-        Of the same pixels: of belonging to a nucleus, and the optical density of haematoxylin.
+    probability, haematoxylin : ndarray of shape (H, W), float32 and uint8
+        Of the same pixels: of belonging to a nucleus, and the density of haematoxylin in 8 bits.
     corner : ndarray of shape (2,), intp
         Row and column of the window's first pixel.
     """
@@ -47,7 +49,7 @@ class Nuclei:
     centres: NDArray[np.float64]
     window: NDArray[np.int32]
     probability: NDArray[np.float32]
-    haematoxylin: NDArray[np.float16]
+    haematoxylin: NDArray[np.uint8]
     corner: NDArray[np.intp]
 
     def __len__(self) -> int:
@@ -64,7 +66,7 @@ class Nuclei:
     @cached_property
     def measurements(self) -> Measurements:
         """Of all of them, in the pixels of the maps."""
-        measurements = measure(self.window, self.contours, self.probability, self.haematoxylin)
+        measurements = measure(self.window, self.contours, self.probability, density_from_8_bits(self.haematoxylin))
         measurements.centroids[:] += self.corner
         return measurements
 
@@ -122,8 +124,8 @@ class Stitcher:
         self._count = 0
         self._maps, self._haematoxylin, self._painted = _Rows(), _Rows(), _Rows()
 
-    def add(self, maps: NDArray[np.uint8], haematoxylin: NDArray[np.float16]) -> Iterator[Nuclei | Finished]:
-        """Take the next rows: maps (C, R, W) in `STEPS`, and the density of haematoxylin (R, W).
+    def add(self, maps: NDArray[np.uint8], haematoxylin: NDArray[np.uint8]) -> Iterator[Nuclei | Finished]:
+        """Take the next rows: maps (C, R, W) and the density of haematoxylin (R, W), as `blended_rows` gives them.
 
         Gives nuclei as they are found, and after them the rows that they lie in, but for what may still be painted.
         """
@@ -143,10 +145,11 @@ class Stitcher:
             # Later blocks reach up by a halo into this one, and paint no farther up than that.
             row = self._painted.begin
             final = self._height if end == self._height else max(end - self._halo, row)
-            labels = self._painted.read(slice(row, final), slice(0, self._width))
-            for rows in (self._maps, self._haematoxylin, self._painted):
-                rows.forget(final)
-            yield Finished(row, labels)
+            for top in range(row, final, _ROWS_AT_ONCE):
+                rows = slice(top, min(top + _ROWS_AT_ONCE, final))
+                yield Finished(top, self._painted.read(rows, slice(0, self._width)))
+            for kept in (self._maps, self._haematoxylin, self._painted):
+                kept.forget(final)
 
     def _separate_block(self, top: int, bottom: int, left: int, right: int) -> Nuclei | None:
         """Separate the nuclei of a block, given by its first and last row and column, and paint those that it keeps."""
