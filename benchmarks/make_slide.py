@@ -1,9 +1,9 @@
 """Write a large slide out of many real fields: a pyramid of JPEG tiles, some three quarters of it tissue.
 
-usage: python benchmarks/make_slide.py HOME SIDE_PX SLIDE.tif
+usage: python benchmarks/make_slide.py HOME SIDE_PX SLIDE.tif [full]
 
 HOME is a folder that `monuseg download --home HOME` filled. Fields of 1000 x 1000 px are the train images, each turned
-and mirrored in eight ways before one comes again; a quarter of the places is glass.
+and mirrored in eight ways before one comes again; a quarter of the places is glass, or none of a full slide.
 """
 
 import sys
@@ -34,7 +34,7 @@ def fields(home: Home) -> list[Pixels]:
     return [read_image(dataset.image_path(case))[0][:FIELD_PX, :FIELD_PX] for case in cases]
 
 
-def strips(images: list[Pixels], side: int) -> Iterator[Pixels]:
+def strips(images: list[Pixels], side: int, *, full: bool) -> Iterator[Pixels]:
     """Give the slide in strips of a field's height."""
     random = np.random.default_rng(0)
     across = -(-side // FIELD_PX)
@@ -42,7 +42,7 @@ def strips(images: list[Pixels], side: int) -> Iterator[Pixels]:
         strip = []
         for j in range(across):
             number = i * across + j
-            if number % GLASS_EVERY == (i % GLASS_EVERY):
+            if not full and number % GLASS_EVERY == (i % GLASS_EVERY):
                 glass = random.normal(243, 2, (FIELD_PX, FIELD_PX, 3))
                 strip.append(glass.clip(0, 255).astype(np.uint8))
                 continue
@@ -72,14 +72,14 @@ def _cut(rows: Pixels) -> Iterator[Pixels]:
             yield np.ascontiguousarray(wide[row : row + TILE_PX, col : col + TILE_PX])
 
 
-def main(home: Home, side: int, path: Path) -> None:
+def main(home: Home, side: int, path: Path, *, full: bool = False) -> None:
     """Write the levels, each a quarter of the one before along both sides."""
     images = fields(home)
     downsamples = [4**power for power in range(10) if side // 4**power >= 2 * TILE_PX]
     with tifffile.TiffWriter(path, bigtiff=True) as tiff:
         for number, downsample in enumerate(downsamples):
             shape = (side // downsample, side // downsample)
-            rows = strips(images, side)
+            rows = strips(images, side, full=full)
             if downsample > 1:
                 rows = iter([_shrunk(rows, shape, downsample)])
             tiff.write(
@@ -104,4 +104,4 @@ def _shrunk(rows: Iterator[Pixels], shape: tuple[int, int], downsample: int) -> 
 
 
 if __name__ == "__main__":
-    main(Home.resolve(Path(sys.argv[1])), int(sys.argv[2]), Path(sys.argv[3]))
+    main(Home.resolve(Path(sys.argv[1])), int(sys.argv[2]), Path(sys.argv[3]), full="full" in sys.argv[4:])

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import imagecodecs
+import machine
 import numpy as np
 import torch
 from torch import Tensor
@@ -160,7 +161,7 @@ def memory(home: Home) -> None:
             ("31 of 37 cases", ("--train-set", 37), home),
             ("31 of 37 cases, four times", ("--train-set", 37), larger),
         ):
-            peaks[name] = _peak_memory(_train_command(where, "benchmark-memory", *words))
+            peaks[name] = machine.run(_train_command(where, "benchmark-memory", *words), _environment())[1]
             print(f"{name:30s} {peaks[name] / 2**30:.2f} GiB", flush=True)
     print(f"largest over smallest {max(peaks.values()) / min(peaks.values()):.3f}")
 
@@ -173,33 +174,6 @@ def _quadruple(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["patches"] *= 4
     (folder / "manifest.json").write_text(json.dumps(manifest))
-
-
-def _peak_memory(command: list[str]) -> int:
-    """Give the largest sum, over a process and its descendants, of resident memory in bytes."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environment())
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, sum(map(_resident, _tree(process.pid))))
-        time.sleep(0.02)
-    if process.returncode:
-        sys.exit(f"{command} failed")
-    return peak
-
-
-def _tree(pid: int) -> list[int]:
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return [pid, *(one for child in children for one in _tree(int(child)))]
-
-
-def _resident(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
 
 
 def flops(names: list[str]) -> None:
@@ -228,15 +202,15 @@ def _measure_step(name: str, batch: int) -> None:
     step()
     seconds, rates = [], []
     for _ in range(5):
-        rates.append(_matmul_rate())
+        rates.append(machine.matmul_rate())
         began = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - began)
     patches = batch / statistics.median(seconds)
-    machine = statistics.median(rates)
+    rate = statistics.median(rates)
     print(
         f"{name:20s} batch {batch:2d}   {forward / 1e9:6.2f} GFLOP forward   {patches:6.2f} patches/s   "
-        f"{3 * forward * patches / 1e9:6.1f} of {machine / 1e9:.1f} GFLOP/s = {3 * forward * patches / machine:.2f}"
+        f"{3 * forward * patches / 1e9:6.1f} of {rate / 1e9:.1f} GFLOP/s = {3 * forward * patches / rate:.2f}"
     )
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         step()
@@ -244,15 +218,6 @@ def _measure_step(name: str, batch: int) -> None:
     total = sum(event.self_cpu_time_total for event in events)
     for event in events[:6]:
         print(f"    {event.self_cpu_time_total / total:5.1%}  {event.key}")
-
-
-def _matmul_rate() -> float:
-    one, other = torch.rand(2, 2048, 2048)
-    one @ other
-    began = time.perf_counter()
-    for _ in range(3):
-        one @ other
-    return 3 * 2 * 2048**3 / (time.perf_counter() - began)
 
 
 def main() -> None:

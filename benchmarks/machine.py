@@ -1,0 +1,52 @@
+"""What a command takes of the machine, and what the machine can."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+_EVERY_S = 0.02
+
+
+def run(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> tuple[float, int]:
+    """Run a command, and give its seconds and the peak of resident memory, in bytes, of it and its descendants."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, sum(map(_resident, _tree(process.pid))))
+        time.sleep(_EVERY_S)
+    seconds = time.perf_counter() - began
+    if process.returncode:
+        said = process.stderr.read().decode() if process.stderr else ""
+        sys.exit(f"{' '.join(map(str, command))} failed:\n{said[-2000:]}")
+    return seconds, peak
+
+
+def _tree(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [pid, *(one for child in children for one in _tree(int(child)))]
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def matmul_rate() -> float:
+    """Give float32 operations a second in a matrix product of 2048 cubed."""
+    one, other = torch.rand(2, 2048, 2048)
+    one @ other
+    began = time.perf_counter()
+    for _ in range(3):
+        one @ other
+    return 3 * 2 * 2048**3 / (time.perf_counter() - began)

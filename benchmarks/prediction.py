@@ -1,0 +1,195 @@
+"""Measure prediction: memory, seams, speed against others and against the machine's limit, growth.
+
+usage: python benchmarks/prediction.py memory|seams|peers|limit|growth HOME FOLDER
+
+HOME is a folder that `monuseg download --home HOME` filled; FOLDER keeps the slides that are made of its train images
+(benchmarks/make_slide.py), and what is predicted. Nothing else should run on the machine meanwhile.
+
+memory
+    Peak resident memory of `monuseg predict` with every output, 10,000 and 20,000 pixels wide and high.
+seams
+    3,000 x 3,000 px of tissue, in tiles and blocks against in one: pixels of the mask that are equal, PQ of the label
+    images. And whether filling the GeoJSON's polygons by the pixel-centre rule gives the label image back.
+peers
+    4,000 x 4,000 px of tissue, and one image of 1,000 x 1,000 as a PNG, from start to written mask, in turns: this tool,
+    MONAI's sliding_window_inference and TIAToolbox's SemanticSegmentor with the same weights (benchmarks/peers). Their
+    environments are FOLDER/monai and FOLDER/tiatoolbox, each `python -m venv`, then `pip install monai monuseg-cli` or
+    `pip install tiatoolbox monuseg-cli`.
+limit
+    The 20,000 slide: operations of the network over the pixels of tissue, once, over the machine's float32 rate in a
+    matrix product of 2048 cubed, as a share of the time of `monuseg predict SLIDE -o mask.png` from its start.
+growth
+    Seconds a megapixel of tissue at 5,000, 10,000 and 20,000 pixels, the start left out; the mask alone, and with
+    labels, GeoJSON and CSV.
+"""
+
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import machine
+import numpy as np
+import tifffile
+import torch
+from make_slide import main as make_slide
+from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
+
+from monuseg_cli.dataset.masks import rasterise
+from monuseg_cli.metrics.instance import find_overlaps, panoptic_quality
+from monuseg_cli.models.weights import load_model
+from monuseg_cli.paths import SHIPPED, Home
+from monuseg_cli.prediction import blend, stitch
+from monuseg_cli.prediction.predict import predict_array
+from monuseg_cli.prediction.torch_engine import TorchEngine
+
+ALL = (".png", ".tif", ".ome.tif", ".geojson", ".csv")
+NUCLEI = (".tif", ".geojson", ".csv")
+PEERS = ("monai", "tiatoolbox")
+ROUNDS = 3
+MPX = 1e6
+
+
+def slide(home: Home, folder: Path, side: int, *, full: bool = False) -> Path:
+    """Give a slide, and make it if it is not there."""
+    path = folder / f"{'full' if full else 'slide'}-{side}.tif"
+    if not path.is_file():
+        make_slide(home, side, path, full=full)
+    return path
+
+
+def predict(home: Home, image: Path, suffixes: tuple[str, ...], *more: str | Path) -> tuple[float, int]:
+    """Run `monuseg predict`, and give its seconds and its peak memory."""
+    outputs = [word for suffix in suffixes for word in ("-o", image.with_name(f"of-{image.stem}{suffix}"))]
+    command = [sys.executable, "-m", "monuseg_cli", "predict", image, *outputs, "--again", "--home", home.root]
+    return machine.run([*map(str, command), *map(str, more)])
+
+
+def result_of(image: Path, suffix: str) -> dict[str, float]:
+    """Read what the record beside an output says."""
+    record = json.loads(image.with_name(f"of-{image.stem}{suffix}.monuseg.json").read_text(encoding="utf-8"))
+    found: dict[str, float] = record["found"]
+    return found
+
+
+def memory(home: Home, folder: Path) -> None:
+    """Print the peaks."""
+    peaks = []
+    for side in (10_000, 20_000):
+        image = slide(home, folder, side)
+        pictures = (
+            "--overlay",
+            folder / "o.png",
+            "--probability",
+            folder / "p.tif",
+            "--save-tissue-mask",
+            folder / "t.png",
+        )
+        seconds, peak = predict(home, image, ALL, "--labels", *pictures)
+        peaks.append(peak)
+        print(f"{side} px: {peak / 2**30:.2f} GiB, {seconds:.1f} s", flush=True)
+    print(f"larger over smaller {peaks[1] / peaks[0]:.3f}")
+
+
+def seams(home: Home, folder: Path) -> None:
+    """Print how much tiles and blocks change."""
+    image = slide(home, folder, 3000, full=True)
+    pixels = tifffile.imread(image)
+    engine = TorchEngine(*load_model(SHIPPED), torch.device("cpu"))
+    tiled = predict_array(pixels, 0.25, engine)[1]
+    blend.LARGEST_TILE_PX = stitch.BLOCK_ROWS_PX = stitch.BLOCK_COLS_PX = 4096
+    whole = predict_array(pixels, 0.25, engine)[1]
+    equal = ((tiled > 0) == (whole > 0)).mean()
+    quality = panoptic_quality(find_overlaps(whole, tiled))
+    print(
+        f"{whole.max()} nuclei whole, {tiled.max()} tiled: {equal:.4%} of the mask equal, PQ {quality.pq:.4f}",
+        flush=True,
+    )
+    predict(home, image, NUCLEI, "--labels")
+    labels = tifffile.imread(image.with_name(f"of-{image.stem}.tif"))
+    drawn = np.zeros_like(labels)
+    features = json.loads(image.with_name(f"of-{image.stem}.geojson").read_text(encoding="utf-8"))["features"]
+    for feature in features:
+        geometry = feature["geometry"]
+        for rings in [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]:
+            points = [np.array(ring)[:-1, ::-1] for ring in rings]
+            corner = points[0].min(axis=0).astype(int)
+            size = tuple(points[0].max(axis=0).astype(int) - corner)
+            inside, *holes = (rasterise([ring - corner], size).labels > 0 for ring in points)
+            for hole in holes:
+                inside &= ~hole
+            drawn[corner[0] : corner[0] + size[0], corner[1] : corner[1] + size[1]][inside] = int(
+                feature["properties"]["name"]
+            )
+    print(f"{len(features)} polygons filled: {int((drawn != labels).sum())} pixels differ from the label image")
+
+
+def peers(home: Home, folder: Path) -> None:
+    """Print everybody's seconds, and ratios."""
+    large, small = slide(home, folder, 4000, full=True), folder / "small.png"
+    Image.fromarray(tifffile.imread(large)[:1000, :1000]).save(small)
+    mask = folder / "peer.png"
+    for image, others in ((large, PEERS), (small, PEERS[:1])):
+        commands = {"monuseg": [sys.executable, "-m", "monuseg_cli", "predict", image, "-o", mask, "--again"]}
+        for peer in others:
+            script = Path(__file__).parent / "peers" / f"{peer}_predict.py"
+            commands[peer] = [folder / peer / "bin" / "python", script, SHIPPED, image, folder / f"{peer}.png"]
+        commands["monuseg"] += ["--home", home.root]
+        predict(home, image, (".png",))  # makes the graph, once
+        seconds: dict[str, list[float]] = {name: [] for name in commands}
+        for _ in range(ROUNDS):
+            for name, command in commands.items():
+                seconds[name].append(machine.run([str(word) for word in command])[0])
+        ours = statistics.median(seconds["monuseg"])
+        for name, of_name in seconds.items():
+            middle = statistics.median(of_name)
+            print(f"{image.name:16s} {name:12s} {middle:7.1f} s, {middle / ours:5.1f} times ours", flush=True)
+
+
+def limit(home: Home, folder: Path) -> None:
+    """Print the share of the machine's rate that arrives at the network's operations."""
+    image = slide(home, folder, 20_000)
+    model, _ = load_model(SHIPPED)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, 3, 256, 256))
+    per_px = counter.get_total_flops() / 256**2
+    predict(home, slide(home, folder, 5_000), (".png",))  # makes the graph, once
+    rates = [machine.matmul_rate() for _ in range(5)]
+    seconds, peak = predict(home, image, (".png",))
+    rates += [machine.matmul_rate() for _ in range(5)]
+    rate = statistics.median(rates)
+    tissue_mm2 = result_of(image, ".png")["tissue_mm2"]
+    tissue_px = tissue_mm2 * 1e6 / 0.25**2
+    print(
+        f"{per_px / 1e3:.1f} kFLOP a pixel, {tissue_px / MPX:.0f} megapixels of tissue, {rate / 1e9:.0f} GFLOP/s: "
+        f"{per_px * tissue_px / rate:.1f} s at the limit, {seconds:.1f} s taken: "
+        f"{per_px * tissue_px / rate / seconds:.2f}; "
+        f"{seconds / tissue_mm2:.2f} s a mm2, {peak / 2**30:.2f} GiB"
+    )
+
+
+def growth(home: Home, folder: Path) -> None:
+    """Print seconds a megapixel of tissue."""
+    tiny = folder / "tiny.png"
+    Image.new("RGB", (64, 64), "white").save(tiny)
+    predict(home, slide(home, folder, 5_000), (".png",))  # makes the graph, once
+    start = min(predict(home, tiny, (".png",))[0] for _ in range(ROUNDS))
+    print(f"start {start:.2f} s")
+    for name, suffixes in (("mask", (".png",)), ("and nuclei", (".png", *NUCLEI))):
+        for side in (5_000, 10_000, 20_000):
+            image = slide(home, folder, side)
+            began = time.perf_counter()
+            predict(home, image, suffixes, "--labels")
+            seconds = time.perf_counter() - began - start
+            megapixels = result_of(image, ".png")["tissue_mm2"] / 0.25**2
+            print(f"{name:12s} {side:6d} px: {seconds / megapixels:.4f} s a megapixel of tissue", flush=True)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    what, home_folder, slides = sys.argv[1:]
+    Path(slides).mkdir(parents=True, exist_ok=True)
+    parts = {"memory": memory, "seams": seams, "peers": peers, "limit": limit, "growth": growth}
+    parts[what](Home.resolve(Path(home_folder)), Path(slides).resolve())
