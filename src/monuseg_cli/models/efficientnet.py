@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from monuseg_cli.errors import MissingError
+from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models.blocks import conv_bn_relu, pad_to_multiple
 
 # EfficientNet-Lite0 (Tan and Le, "EfficientNet", ICML 2019; its Lite form has ReLU6 and no squeeze-and-excitation):
@@ -26,9 +26,11 @@ _BATCH_NORM_EPS = 1e-3  # that of the ImageNet weights
 _DECODER = (6, 4, 3, 2, 1)
 """Channels of the decoder's levels in multiples of its width, from a sixteenth of the resolution to the full one."""
 
+ALL_STAGES = len(_STAGES)
+
 
 class EfficientNetUNet(nn.Module):
-    """EfficientNet-Lite0 down to a 32nd of the resolution, and a narrow decoder with a skip at every halving.
+    """EfficientNet-Lite0, or its first stages, and a narrow decoder with a skip at every halving.
 
     The full resolution, which the encoder never has, comes into the last level from a convolution of its own.
 
@@ -38,17 +40,23 @@ class EfficientNetUNet(nn.Module):
         Channels of the image and of the logits.
     width : int
         Channels of the decoder at full resolution.
+    stages : int
+        How many of the encoder's seven stages there are: five end at a 16th of the resolution, seven at a 32nd. What
+        the network finds in a pixel depends on what lies up to some 200 px away with five, 450 with seven.
     """
 
-    multiple = 32
-
-    def __init__(self, *, in_channels: int, out_channels: int, width: int) -> None:
+    def __init__(self, *, in_channels: int, out_channels: int, width: int, stages: int) -> None:
         super().__init__()
-        self.encoder = _Encoder(in_channels)
+        if not 2 <= stages <= ALL_STAGES:
+            message = f"unet-efficientnet has 2 to {ALL_STAGES} stages, not {stages}"
+            raise InputError(message)
+        self.encoder = _Encoder(in_channels, stages)
         self.fine = nn.Sequential(*conv_bn_relu(in_channels, width))
-        widths = [factor * width for factor in _DECODER]
+        halvings = len(self.encoder.skip_channels) + 1
+        self.multiple = 2**halvings
+        widths = [factor * width for factor in _DECODER[-halvings:]]
         self.narrow = nn.Sequential(
-            nn.Conv2d(_STAGES[-1][-1], widths[0], kernel_size=1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
+            nn.Conv2d(_STAGES[stages - 1][-1], widths[0], kernel_size=1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
         )
         skips = [*reversed(self.encoder.skip_channels), width]
         self.decoder = nn.ModuleList(
@@ -82,12 +90,12 @@ class EfficientNetUNet(nn.Module):
 class _Encoder(nn.Module):
     """The layers of EfficientNet-Lite0 before its classifier, in its order."""
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, in_channels: int, stages: int) -> None:
         super().__init__()
         self.stem = nn.Sequential(*_conv_bn(in_channels, _STEM, 3, stride=2), nn.ReLU6(inplace=True))
         blocks: list[_Block] = []
         before = _STEM
-        for count, kernel, stride, expansion, after in _STAGES:
+        for count, kernel, stride, expansion, after in _STAGES[:stages]:
             for number in range(count):
                 blocks.append(_Block(before, after, kernel, stride if number == 0 else 1, expansion))
                 before = after
@@ -97,7 +105,7 @@ class _Encoder(nn.Module):
         self.skip_channels = [blocks[number].in_channels for number in self.halving]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Give the last features (N, C, H', W') at each of a 2nd, 4th, 8th, 16th and 32nd of the resolution."""
+        """Give the last features (N, C, H', W') at each of a 2nd, 4th, 8th ... of the resolution."""
         x = self.stem(x)
         features = []
         for number, block in enumerate(self.blocks):

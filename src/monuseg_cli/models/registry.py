@@ -163,7 +163,7 @@ REGISTRY.register(
         name="unet-efficientnet",
         target="monuseg_cli.models.efficientnet:EfficientNetUNet",
         summary="U-Net with EfficientNet-Lite0 as its encoder",
-        options=MappingProxyType({"width": 16}),
+        options=MappingProxyType({"width": 16, "stages": 7}),
         imagenet=_EFFICIENTNET_LITE,
     )
 )
