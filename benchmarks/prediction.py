@@ -11,8 +11,8 @@ seams
     3,000 x 3,000 px of tissue, in tiles and blocks against in one: pixels of the mask that are equal, PQ of the label
     images. And whether filling the GeoJSON's polygons by the pixel-centre rule gives the label image back.
 peers
-    4,000 x 4,000 px of tissue, and one image of 1,000 x 1,000 as a PNG, from start to written mask, in turns: this tool,
-    MONAI's sliding_window_inference and TIAToolbox's SemanticSegmentor with the same weights (benchmarks/peers). Their
+    4,000 x 4,000 px of tissue, and a PNG of 1,000 x 1,000 px, from start to written mask, in turns: this tool, MONAI's
+    sliding_window_inference and TIAToolbox's SemanticSegmentor with the same weights (benchmarks/peers). Their
     environments are FOLDER/monai and FOLDER/tiatoolbox, each `python -m venv`, then `pip install monai monuseg-cli` or
     `pip install tiatoolbox monuseg-cli`.
 limit

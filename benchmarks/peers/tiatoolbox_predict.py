@@ -16,22 +16,24 @@ from tiatoolbox.models.engine.semantic_segmentor import IOSegmentorConfig, Seman
 from tiatoolbox.models.models_abc import ModelABC
 from torch import Tensor, nn
 
+from monuseg_cli.models.card import Card
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.weights import load_model
 
 FULL = {"units": "baseline", "resolution": 1.0}
 
 
-class Network(ModelABC):
+class Network(ModelABC):  # type: ignore[misc] # it has no types
     """The network as TIAToolbox wants it: nucleus and background as two classes."""
 
-    def __init__(self, model: nn.Module, card: object) -> None:
+    def __init__(self, model: nn.Module, card: Card) -> None:
         super().__init__()
         self.model, self.card = model.to(memory_format=torch.channels_last), card
 
     def forward(self, images: Tensor) -> Tensor:
         """Give probabilities (N, C, H, W) for images of the same size."""
-        return self.model(normalise(images, self.card)).sigmoid()
+        maps: Tensor = self.model(normalise(images, self.card)).sigmoid()
+        return maps
 
     @staticmethod
     def infer_batch(model: nn.Module, batch_data: Tensor, *, device: str) -> NDArray[np.float32]:
@@ -44,7 +46,8 @@ class Network(ModelABC):
     @staticmethod
     def postproc(image: NDArray[np.float32]) -> NDArray[np.intp]:
         """Give the more probable class."""
-        return image.argmax(axis=-1)
+        classes: NDArray[np.intp] = image.argmax(axis=-1)
+        return classes
 
 
 def main() -> None:
@@ -69,7 +72,7 @@ def main() -> None:
             output_type="zarr",
             auto_get_mask=False,
         )
-        nuclei = np.asarray(zarr.open(str(next(iter(found.values()))), mode="r")["predictions"])
+        nuclei = np.asarray(zarr.open_group(str(next(iter(found.values()))), mode="r")["predictions"])
     mask.write_bytes(imagecodecs.png_encode((nuclei > 0).astype(np.uint8) * 255))
 
 

@@ -197,7 +197,7 @@ def test_tiles_stitched_give_back_a_network_that_sees_one_pixel(monkeypatch: pyt
     _, card = load_model(weights)
     monkeypatch.setattr(blend, "LARGEST_TILE_PX", 64)
     monkeypatch.setattr(blend, "OVERLAP_PX", 16)
-    rows = blended_rows(ArraySource(PICTURE), TorchEngine(Brightness(), card, CPU), lambda *_: True, np.copy)
+    rows = blended_rows(ArraySource(PICTURE), TorchEngine(Brightness(), card, CPU), lambda *_: True, np.float32)
     maps, haematoxylin = (np.concatenate(parts, axis=-2) for parts in zip(*rows, strict=True))
     np.testing.assert_allclose(maps[0], PICTURE.mean(axis=-1) / 255, atol=1e-3)
     np.testing.assert_allclose(density_from_8_bits(haematoxylin), haematoxylin_density(PICTURE), atol=0.0065)

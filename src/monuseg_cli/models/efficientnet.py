@@ -56,7 +56,9 @@ class EfficientNetUNet(nn.Module):
         self.multiple = 2**halvings
         widths = [factor * width for factor in _DECODER[-halvings:]]
         self.narrow = nn.Sequential(
-            nn.Conv2d(_STAGES[stages - 1][-1], widths[0], kernel_size=1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
+            nn.Conv2d(_STAGES[stages - 1][-1], widths[0], kernel_size=1, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(),
         )
         skips = [*reversed(self.encoder.skip_channels), width]
         self.decoder = nn.ModuleList(

@@ -59,12 +59,11 @@ Wanted = Callable[[int, int, int, int], bool]
 """Tells of a tile, by its first row and column, height and width, whether it is predicted on."""
 
 
-Sample = TypeVar("Sample", bound=np.generic)
-Convert = Callable[[NDArray[np.float32]], NDArray[Sample]]
+Sample = TypeVar("Sample", np.uint8, np.float32)
 
 
 def blended_rows(
-    source: Source, engine: Engine, wanted: Wanted, convert: Convert[Sample], task: Task = SILENT_TASK
+    source: Source, engine: Engine, wanted: Wanted, dtype: type[Sample], task: Task = SILENT_TASK
 ) -> Iterator[tuple[NDArray[Sample], NDArray[np.uint8]]]:
     """Run a network over an image in overlapping tiles, and blend them.
 
@@ -78,15 +77,15 @@ def blended_rows(
         Runs the network.
     wanted : callable
         Which tiles are predicted on; in the others there is nothing.
-    convert : callable
-        Takes maps (C, R, W') within 0..1, and gives them as they are wanted; see `in_steps`.
+    dtype : type
+        Of the maps: numpy.float32, or numpy.uint8 for a quarter of the memory.
     task : Task
         Is advanced by one for every tile that is predicted on.
 
     Yields
     ------
     maps : ndarray of shape (C, R, W)
-        The next rows of the maps, converted.
+        The next rows of the maps, within 0..1, or rounded to 8 bits; see `in_steps`.
     haematoxylin : ndarray of shape (R, W), uint8
         The same rows' density of haematoxylin; see `density_to_8_bits`.
     """
@@ -109,7 +108,7 @@ def blended_rows(
         for i in range(rows):
             is_last = i == rows - 1
             done = min(tile_height if is_last else step_down, height - i * step_down)
-            maps = []
+            maps = np.zeros((classes, done, padded_width), dtype=dtype)
             haematoxylin = np.zeros((done, padded_width), dtype=np.uint8)
             below = np.zeros_like(above)
             before = np.zeros((classes, tile_height, min(OVERLAP_PX, tile_width)), dtype=np.float32)
@@ -126,13 +125,13 @@ def blended_rows(
                 whole = tile[:, :, : across.stop - across.start]
                 whole[:, : above.shape[1]] += above[:, :, across]
                 below[:, :, across] = whole[:, tile_height - above.shape[1] :]
-                maps.append(convert(whole[:, :done]))
+                maps[:, :, across] = in_steps(whole[:, :done]) if dtype is np.uint8 else whole[:, :done]
             above = below
-            yield np.concatenate(maps, axis=2)[:, :, :width], haematoxylin[:, :width]
+            yield maps[:, :, :width], haematoxylin[:, :width]
 
 
 def in_steps(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Round maps within 0..1 to 8 bits, a quarter of the memory."""
+    """Round maps within 0..1 to 8 bits, with `STEPS` for 1."""
     return (maps * np.float32(STEPS) + np.float32(0.5)).astype(np.uint8)
 
 

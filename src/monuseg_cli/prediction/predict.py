@@ -165,7 +165,7 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
                 progress.info(f"{outputs.image.name}: {_outlook(tiles, source, engine, outputs)}")
             task = stack.enter_context(progress.task(outputs.image.name, len(tiles), "tiles"))
             rows = stack.enter_context(
-                closing(ahead(blended_rows(source, engine, tissue.is_in, in_steps, task), most=1))
+                closing(ahead(blended_rows(source, engine, tissue.is_in, np.uint8, task), most=1))
             )
             for maps, haematoxylin in rows:
                 for add in probabilities:
@@ -327,7 +327,7 @@ def predict_array(
     stitcher = Stitcher(source.shape, card.classes, mpp * shape[0] / source.shape[0], card.separation)
     resized = RowsResized(source.shape, shape)
     all_maps, all_labels = [], []
-    for maps, haematoxylin in blended_rows(source, engine, lambda *_: True, np.copy):
+    for maps, haematoxylin in blended_rows(source, engine, lambda *_: True, np.float32):
         all_maps.append(maps)
         for found in stitcher.add(in_steps(maps), haematoxylin):
             if isinstance(found, Finished):
