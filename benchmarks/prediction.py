@@ -1,6 +1,6 @@
 """Measure prediction: memory, seams, speed against others and against the machine's limit, growth.
 
-usage: python benchmarks/prediction.py memory|seams|peers|limit|growth HOME FOLDER
+usage: python benchmarks/prediction.py memory|seams|bits|peers|limit|growth HOME FOLDER
 
 HOME is a folder that `monuseg download --home HOME` filled; FOLDER keeps the slides that are made of its train images
 (benchmarks/make_slide.py), and what is predicted. Nothing else should run on the machine meanwhile.
@@ -10,6 +10,8 @@ memory
 seams
     3,000 x 3,000 px of tissue, in tiles and blocks against in one: pixels of the mask that are equal, PQ of the label
     images. And whether filling the GeoJSON's polygons by the pixel-centre rule gives the label image back.
+bits
+    The default model's validation cases by OpenVINO, in 8 bits, against PyTorch, in 32: means over the images.
 peers
     4,000 x 4,000 px of tissue, and a PNG of 1,000 x 1,000 px, from start to written mask, in turns: this tool, MONAI's
     sliding_window_inference and TIAToolbox's SemanticSegmentor with the same weights (benchmarks/peers). Their
@@ -37,11 +39,15 @@ from make_slide import main as make_slide
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from monuseg_cli.dataset.masks import rasterise
+from monuseg_cli.dataset.manifest import Dataset
+from monuseg_cli.dataset.masks import labels_path, rasterise, read_labels
+from monuseg_cli.evaluation.scores import count_image
+from monuseg_cli.images import read_image
 from monuseg_cli.metrics.instance import find_overlaps, panoptic_quality
-from monuseg_cli.models.weights import load_model
+from monuseg_cli.models.weights import load_model, read_card
 from monuseg_cli.paths import SHIPPED, Home
 from monuseg_cli.prediction import blend, stitch
+from monuseg_cli.prediction.engines import open_engine
 from monuseg_cli.prediction.predict import predict_array
 from monuseg_cli.prediction.torch_engine import TorchEngine
 
@@ -126,6 +132,20 @@ def seams(home: Home, folder: Path) -> None:
     print(f"{len(features)} polygons filled: {int((drawn != labels).sum())} pixels differ from the label image")
 
 
+def bits(home: Home, folder: Path) -> None:
+    """Print the scores of both engines."""
+    dataset, card = Dataset.load(home.dataset), read_card(SHIPPED)
+    for name in ("torch", "openvino"):
+        engine = open_engine(SHIPPED, card, name, "cpu", folder / "cache", "bits")
+        scores = []
+        for case in dataset.select(card.val_cases):
+            image, _ = read_image(dataset.image_path(case))
+            maps, labels = predict_array(image, case.mpp or card.mpp, engine)
+            scores.append(count_image(read_labels(labels_path(dataset.root, case.case_id)), labels, maps[0]).scores())
+        means = {part: statistics.fmean(getattr(score, part) for score in scores) for part in ("f1", "aji", "pq")}
+        print(f"{name:10s} F1 (Dice) {means['f1']:.4f}  AJI {means['aji']:.4f}  PQ {means['pq']:.4f}", flush=True)
+
+
 def peers(home: Home, folder: Path) -> None:
     """Print everybody's seconds, and ratios."""
     large, small = slide(home, folder, 4000, full=True), folder / "small.png"
@@ -191,5 +211,5 @@ if __name__ == "__main__":
     torch.set_num_threads(2)
     what, home_folder, slides = sys.argv[1:]
     Path(slides).mkdir(parents=True, exist_ok=True)
-    parts = {"memory": memory, "seams": seams, "peers": peers, "limit": limit, "growth": growth}
+    parts = {"memory": memory, "seams": seams, "bits": bits, "peers": peers, "limit": limit, "growth": growth}
     parts[what](Home.resolve(Path(home_folder)), Path(slides).resolve())

@@ -16,12 +16,13 @@ from monuseg_cli.progress import SILENT_TASK, Task
 from monuseg_cli.stains import density_to_8_bits, haematoxylin_density
 from monuseg_cli.tiling import even
 
-LARGEST_TILE_PX = 576
-OVERLAP_PX = 64
+LARGEST_TILE_PX = 1088
+OVERLAP_PX = 128
 STEPS = 255
 """What stands for 1 where maps are kept in 8 bits."""
 
 _MULTIPLE = 32
+_MARGIN = 3 / 8  # share of an overlap, at either side of it
 _AHEAD = 4
 
 
@@ -138,14 +139,16 @@ def in_steps(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
 def ramp(size: int, is_first: bool, is_last: bool) -> NDArray[np.float32]:
     """Weight the pixels along an axis of a tile so that the weights of overlapping tiles add up to 1.
 
-    They rise and fall linearly over what the tile shares with the one before and the one after.
+    Near a tile's border the network sees little of what is around: of what a tile shares with the one before and the
+    one after, the outer three eighths weigh nothing, the inner three eighths all, with a line between.
 
     Returns
     -------
     ndarray of shape (size,), float32
     """
     weights = np.ones(size, dtype=np.float32)
-    rising = (np.arange(OVERLAP_PX, dtype=np.float32) + np.float32(0.5)) / np.float32(OVERLAP_PX)
+    steps = (np.arange(OVERLAP_PX, dtype=np.float32) + np.float32(0.5)) / np.float32(OVERLAP_PX)
+    rising = ((steps - np.float32(_MARGIN)) / np.float32(1 - 2 * _MARGIN)).clip(0, 1)
     if not is_first:
         weights[:OVERLAP_PX] = rising
     if not is_last:

@@ -31,7 +31,7 @@ MIN_MPP, MAX_MPP = 0.05, 5.0
 """A stated scale outside of this is taken for not stated: 72 or 96 dots an inch, say, are 353 and 265 um/px."""
 
 _KEPT_BYTES = 32 << 20
-_KEPT_SIDE_PX = 640
+_KEPT_SIDE_PX = 1152
 """Of a level, so much of what was read is kept, and at least the chunks around a window of this size."""
 _LARGEST_CHUNK_BYTES = 2**30
 _UM_TIMES_X = 10.0
