@@ -12,7 +12,8 @@ import numpy as np
 import torch
 import zarr
 from numpy.typing import NDArray
-from tiatoolbox.models.engine.semantic_segmentor import IOSegmentorConfig, SemanticSegmentor
+from tiatoolbox.models.engine.io_config import IOSegmentorConfig
+from tiatoolbox.models.engine.semantic_segmentor import SemanticSegmentor
 from tiatoolbox.models.models_abc import ModelABC
 from torch import Tensor, nn
 
