@@ -1,5 +1,6 @@
 """Where data, runs and models live when no path is given."""
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -49,6 +50,11 @@ class Home:
     def dataset(self) -> Path:
         """The folder of the MoNuSeg data set."""
         return self.root / "data" / "monuseg"
+
+    def own_data(self, folder: Path) -> Path:
+        """Name the folder of the data set that is made of the images and annotations in `folder`."""
+        place = str(folder.expanduser().absolute())
+        return self.root / "data" / f"{Path(place).name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
 
     @property
     def runs(self) -> Path:

@@ -1,6 +1,7 @@
 """Masks, label images and annotations as other tools write them -> label images."""
 
 import tokenize
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,22 @@ import tifffile
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from monuseg_cli.dataset.annotations import read_annotation
-from monuseg_cli.dataset.masks import rasterise
+from monuseg_cli.dataset.annotations import Annotation, read_annotation
+from monuseg_cli.dataset.geojson import Feature, read_features
+from monuseg_cli.dataset.manifest import Box
+from monuseg_cli.dataset.rasterise import rasterise
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.images import decoding, is_tiff
 
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
-ANNOTATION_SUFFIX = ".xml"
+OUTLINE_SUFFIXES = (".geojson", ".xml")
+"""Files of outlines, which have no size of their own."""
+
+ANNOTATION_SUFFIXES = (*OUTLINE_SUFFIXES, *LABEL_SUFFIXES)
+REGION_CLASS = "region*"
+"""The class, in lower case, of what is no nucleus but a part of a slide that is annotated; it is QuPath's own."""
+
+_MOST_OUTSIDE_RECTANGLE = 0.02
 
 
 def read_label_image(path: Path) -> NDArray[np.int32]:
@@ -67,15 +77,90 @@ def _read_npy(path: Path) -> NDArray[Any]:
         raise ValueError(message) from error
 
 
-def read_labels_of(path: Path, shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """Read a mask, a label image or an Aperio XML annotation, which has no size of its own, of an image.
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of a slide that is annotated: the name that it was given, and where it is."""
+
+    name: str
+    box: Box
+
+
+def read_regions(path: Path) -> tuple[Region, ...]:
+    """Read which parts of a slide are annotated: the rectangles of class "Region*" in a GeoJSON file.
+
+    Returns
+    -------
+    tuple of Region
+        None where the file is another one, or has no such rectangle: then all of the image is annotated.
+
+    Raises
+    ------
+    MissingError
+        If there is no such file.
+    InputError
+        If it cannot be read, or a region is no upright rectangle.
+    """
+    if path.suffix.lower() != ".geojson":
+        return ()
+    regions = []
+    for feature in read_features(path):
+        if _is_region(feature):
+            points = feature.polygons[0][0]
+            low, high = points.min(axis=0), points.max(axis=0)
+            on_edge = np.minimum(np.abs(points - low), np.abs(points - high)) <= _MOST_OUTSIDE_RECTANGLE * (high - low)
+            if len(feature.polygons) > 1 or not on_edge.all():
+                message = (
+                    f"{path}: the region {feature.name!r} is no upright rectangle; draw it with the rectangle tool"
+                )
+                raise InputError(message)
+            (row, col), (height, width) = np.rint(low).astype(int).tolist(), np.rint(high - low).astype(int).tolist()
+            regions.append(Region(feature.name, (row, col, height, width)))
+    return tuple(regions)
+
+
+def read_outlines(path: Path, box: Box | None = None) -> Annotation:
+    """Read the outlines of nuclei from an Aperio XML or a GeoJSON file.
+
+    Of a GeoJSON file every part of a polygon is a nucleus, without its holes; rectangles of class "Region*" are none.
 
     Parameters
     ----------
     path : Path
-        File that ends in one of `LABEL_SUFFIXES` or in .xml.
+        File that ends in one of `OUTLINE_SUFFIXES`.
+    box : Box, optional
+        The part of the image that is meant: the outlines that reach into it are given in its own rows and columns.
+
+    Raises
+    ------
+    MissingError
+        If there is no such file.
+    InputError
+        If it cannot be read.
+    """
+    if path.suffix.lower() == ".xml":
+        return read_annotation(path)
+    nuclei = [polygon[0] for feature in read_features(path) if not _is_region(feature) for polygon in feature.polygons]
+    if box is not None:
+        corner, beyond = np.array(box[:2]), np.array(box[:2]) + box[2:]
+        nuclei = [
+            ring - corner for ring in nuclei if (ring.max(axis=0) > corner).all() and (ring.min(axis=0) < beyond).all()
+        ]
+    return Annotation(tuple(nuclei), np.full(len(nuclei), np.nan), degenerate=0, mpp=None)
+
+
+def _is_region(feature: Feature) -> bool:
+    return feature.class_name.lower() == REGION_CLASS
+
+
+def read_labels_of(path: Path, shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """Read a mask, a label image, or outlines, which have no size of their own, of an image.
+
+    Parameters
+    ----------
+    path : Path
+        File that ends in one of `ANNOTATION_SUFFIXES`.
     shape : tuple of int
-        Height and width of the image, at which an annotation is drawn.
+        Height and width of the image, at which outlines are drawn.
 
     Returns
     -------
@@ -85,10 +170,10 @@ def read_labels_of(path: Path, shape: tuple[int, ...]) -> NDArray[np.int32]:
     Raises
     ------
     InputError
-        As `read_label_image` does, and if an annotation cannot be read, or has regions outside of the image.
+        As `read_label_image` does, and if outlines cannot be read, or lie outside of the image.
     """
-    if path.suffix.lower() == ANNOTATION_SUFFIX:
-        raster = rasterise(read_annotation(path).polygons, (shape[0], shape[1]))
+    if path.suffix.lower() in OUTLINE_SUFFIXES:
+        raster = rasterise(read_outlines(path).polygons, (shape[0], shape[1]))
         if outside := int((raster.areas_px == 0).sum()):
             message = f"{path} has {outside} regions outside of {shape[1]}x{shape[0]} pixels, so it is of another image"
             raise InputError(message)
