@@ -10,12 +10,11 @@ from pathlib import Path
 from monuseg_cli.dataset.annotations import read_mpp
 from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
 from monuseg_cli.dataset.labels import ANNOTATION_SUFFIXES, OUTLINE_SUFFIXES, read_regions
-from monuseg_cli.dataset.manifest import CASE_SPLITS, Case, CaseSplit, Dataset, SourceArchive
-from monuseg_cli.dataset.pixels import stated_mpp
+from monuseg_cli.dataset.manifest import CASE_SPLITS, Box, Case, CaseSplit, Dataset, SourceArchive
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.images import SUFFIXES
 from monuseg_cli.progress import SILENT, Progress
-from monuseg_cli.slide import MAX_MPP, MIN_MPP
+from monuseg_cli.slide import MAX_MPP, MIN_MPP, Slide
 
 IMAGES, ANNOTATIONS, TABLE = "images", "annotations", "split.csv"
 _HASH_DIGITS = 8
@@ -133,12 +132,14 @@ def _by_stem(folder: Path, suffixes: Sequence[str] | frozenset[str]) -> dict[str
 def _cases_of(image: Path, annotation: Path, line: _Line) -> Iterator[Case]:
     """Make the case of an image, or those of the regions that are annotated in it."""
     image_hash, annotation_hash = (_sha256(path) for path in (image, annotation))
+    with Slide(image) as slide:
+        shape, of_image = slide.shape, slide.mpp
     of_annotation = read_mpp(annotation) if annotation.suffix.lower() == ".xml" else None
     whole = Case(
         case_id=f"{image.stem.removesuffix('.ome')}-{image_hash[:_HASH_DIGITS]}",
         organ=line.organ,
         split=line.split,
-        mpp=line.mpp or of_annotation or stated_mpp(image),
+        mpp=line.mpp or of_annotation or of_image,
         image=image.as_posix(),
         annotation=annotation.as_posix(),
         image_sha256=image_hash,
@@ -147,9 +148,20 @@ def _cases_of(image: Path, annotation: Path, line: _Line) -> Iterator[Case]:
     regions = read_regions(annotation)
     for number, region in enumerate(regions, start=1):
         split = next((split for split in CASE_SPLITS if split == region.name.lower()), line.split)
-        yield replace(whole, case_id=f"{whole.case_id}-region{number}", split=split, box=region.box)
+        box = _clip(region.box, shape)
+        if box is None:
+            message = f"{annotation}: the region {region.name!r} lies outside of {image.name}"
+            raise InputError(message)
+        yield replace(whole, case_id=f"{whole.case_id}-region{number}", split=split, box=box)
     if not regions:
         yield whole
+
+
+def _clip(box: Box, shape: tuple[int, int]) -> Box | None:
+    """Give the part of a box that is in the image; None where there is none."""
+    row, col = max(box[0], 0), max(box[1], 0)
+    height, width = min(box[0] + box[2], shape[0]) - row, min(box[1] + box[3], shape[1]) - col
+    return (row, col, height, width) if height > 0 and width > 0 else None
 
 
 def _read_table(path: Path, images: Sequence[Path]) -> dict[str, _Line]:

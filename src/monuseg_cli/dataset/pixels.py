@@ -1,7 +1,5 @@
 """The pixels of a case: of a whole image, or of a part of a slide."""
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,29 +44,10 @@ def shape_of_case(dataset: Dataset, case: Case) -> tuple[int, int]:
 
 def _box(slide: Slide, case: Case) -> Box:
     row, col, height, width = case.box or (0, 0, *slide.shape)
-    if row < 0 or col < 0 or row + height > slide.shape[0] or col + width > slide.shape[1]:
-        message = f"{slide.path} is {_size(*slide.shape)} pixels, and a region of it, {case.case_id}, lies outside"
-        raise InputError(message)
     if height * width > LARGEST_PX:
         message = (
-            f"{slide.path} is {_size(height, width)} pixels, too many for a training case; mark the part that is "
-            'annotated by a rectangle of class "Region*"'
+            f"{slide.path} is {width} x {height} pixels, too many for a training case; mark the part that is annotated "
+            'by a rectangle of class "Region*"'
         )
         raise InputError(message)
     return row, col, height, width
-
-
-def _size(height: int, width: int) -> str:
-    return f"{width} x {height}"
-
-
-def stated_mpp(path: Path) -> float | None:
-    """Read the micrometres per pixel that an image states; None where it states none that is credible.
-
-    Raises
-    ------
-    MonusegError
-        As `read_case` does.
-    """
-    with Slide(path) as slide:
-        return slide.mpp
