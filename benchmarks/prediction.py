@@ -40,7 +40,8 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from monuseg_cli.dataset.manifest import Dataset
-from monuseg_cli.dataset.masks import labels_path, rasterise, read_labels
+from monuseg_cli.dataset.masks import labels_path, read_labels
+from monuseg_cli.dataset.rasterise import rasterise
 from monuseg_cli.evaluation.scores import count_image
 from monuseg_cli.images import read_image
 from monuseg_cli.metrics.instance import find_overlaps, panoptic_quality

@@ -62,16 +62,17 @@ def read_rois(path: Path) -> tuple[Roi, ...]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        message = f"no annotations {path}"
+        message = f"no annotations {path}; check its name"
         raise MissingError(message) from error
     except (ValueError, OSError, RecursionError) as error:
-        message = f"{path} is no GeoJSON ({error})"
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        message = f"{path} is no GeoJSON ({reason}); export it from QuPath anew"
         raise InputError(message) from error
     features = content.get("features", [content]) if isinstance(content, dict) else content
     try:
         rois = [roi for number, feature in enumerate(features, start=1) if (roi := _read_feature(feature, number))]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        message = f"{path} is no GeoJSON of polygons ({type(error).__name__}: {error})"
+        message = f"{path} is no GeoJSON of polygons ({type(error).__name__}: {error}); export it from QuPath anew"
         raise InputError(message) from error
     if not rois:
         message = f"{path} has no polygon; draw an area in QuPath and export it as GeoJSON"
