@@ -125,7 +125,7 @@ class Home:
         if found := self.numbered_runs(name):
             return found[-1]
         runs = sorted(folder.name for folder in self.runs.iterdir()) if self.runs.is_dir() else []
-        message = f"no run named {name!r} in {self.runs} (runs there: {', '.join(runs) or 'none'})"
+        message = f"no run named {name!r} in {self.runs}; runs there: {', '.join(runs) or 'none'}"
         raise MissingError(message)
 
     def find_weights(self, name: str) -> Path:
@@ -145,7 +145,7 @@ class Home:
         if _is_path(name) and path.is_file():
             return path
         if path.suffix == WEIGHTS_SUFFIX:
-            message = f"no weights file {path}"
+            message = f"no weights file {path}; those at hand are listed by: monuseg models"
             raise MissingError(message)
         model = self.models / f"{name}.safetensors"
         if model.is_file() and not self.numbered_runs(name):
@@ -155,6 +155,11 @@ class Home:
             message = f"run {weights.parent} has no weights yet; train it further with --resume {name}"
             raise MissingError(message)
         return weights
+
+
+def real(path: Path) -> Path:
+    """Follow links as far as they lead, without an error where they lead in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def require_run_name(name: str) -> None:

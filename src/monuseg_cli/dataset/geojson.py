@@ -48,16 +48,17 @@ def read_features(path: Path) -> tuple[Feature, ...]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        message = f"no annotations {path}"
+        message = f"no annotations {path}; check its name"
         raise MissingError(message) from error
     except (ValueError, OSError, RecursionError) as error:
-        message = f"{path} is no GeoJSON ({error})"
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        message = f"{path} is no GeoJSON ({reason}); export it from QuPath anew"
         raise InputError(message) from error
     listed = content.get("features", [content]) if isinstance(content, dict) else content
     try:
         found = [_read_feature(feature, number) for number, feature in enumerate(listed, start=1)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        message = f"{path} is no GeoJSON of polygons ({type(error).__name__}: {error})"
+        message = f"{path} is no GeoJSON of polygons ({type(error).__name__}: {error}); export it from QuPath anew"
         raise InputError(message) from error
     return tuple(feature for feature in found if feature)
 

@@ -112,15 +112,14 @@ class Dataset:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content["schema"] != SCHEMA:
-                message = f"{path} has schema {content['schema']}, not {SCHEMA}; run: monuseg download"
-                raise InputError(message)
+                raise ValueError(content["schema"])
             archives = tuple(SourceArchive(**archive) for archive in content["archives"])
             return cls(root, archives, tuple(Case.from_json(case) for case in content["cases"]))
         except FileNotFoundError as error:
             message = f"no data set in {root}; get it with: monuseg download"
             raise MissingError(message) from error
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            message = f"{path} is damaged; remove it and run: monuseg download"
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            message = f"{path} is damaged, or not of schema {SCHEMA}; remove it and run: monuseg download"
             raise InputError(message) from error
 
     def save(self) -> None:

@@ -83,8 +83,12 @@ def read_labels(path: Path) -> NDArray[np.int32]:
     InputError
         If it cannot be read.
     """
-    with decoding(path):
-        return np.asarray(tifffile.imread(path), dtype=np.int32)
+    try:
+        with decoding(path):
+            return np.asarray(tifffile.imread(path), dtype=np.int32)
+    except InputError as error:
+        message = f"{path} is damaged; remove it and run: monuseg masks"
+        raise InputError(message) from error
 
 
 def build_masks(config: MasksConfig, progress: Progress = SILENT) -> MasksResult:
@@ -132,7 +136,7 @@ def load_case_masks(dataset: Path) -> dict[str, CaseMasks]:
         if content["rule"] != RULE:
             return {}
         return {case["case_id"]: CaseMasks(**case) for case in content["cases"]}
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 

@@ -68,7 +68,7 @@ class PatchStore:
         except FileNotFoundError as error:
             message = f"no patches in {folder}; cut them with: monuseg patches"
             raise MissingError(message) from error
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError) as error:
             message = f"the patches in {folder} are damaged; remove the folder and run: monuseg patches"
             raise InputError(message) from error
         if not len(images) == len(labels) == len(case_ids):
@@ -180,7 +180,7 @@ def _is_current(folder: Path, settings: dict[str, object], progress: Progress) -
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         del manifest["patches"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
     try:
         PatchStore.load(folder)

@@ -101,7 +101,8 @@ def _score(
         labels = read_label_image(prediction)
         truth = read_labels_of(reference, labels.shape)
         if truth.shape != labels.shape:
-            message = f"{prediction} is {_size(labels)} pixels, its reference {reference} {_size(truth)}"
+            sizes = f"{prediction} is {_size(labels)} pixels, its reference {reference} {_size(truth)}"
+            message = f"{sizes}; predict on the same image"
             raise InputError(message)
     with watch.on("score"):
         counts = count_image(truth, labels)
@@ -111,7 +112,8 @@ def _score(
         with watch.on("report"):
             pixels = read_image(picture)[0] if picture else None
             if pixels is not None and pixels.shape[:2] != labels.shape:
-                message = f"the image {picture} is of another size than its prediction, {_size(labels)} pixels"
+                said = f"the image {picture} is of another size than its prediction, {_size(labels)} pixels"
+                message = f"{said}; name the image that was predicted on"
                 raise InputError(message)
             page.add(scores, pixels, truth, labels, None)
     return scores
@@ -120,7 +122,7 @@ def _score(
 def _files(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     """List the files of a folder by stem, in order."""
     if not folder.is_dir():
-        message = f"no folder {folder}"
+        message = f"no folder {folder}; check its name"
         raise MissingError(message)
     found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes and path.name[0] != "."]
     if not found:

@@ -277,8 +277,9 @@ class Recipe:
         except InputError as error:
             message = f"{path}: {error}"
             raise InputError(message) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
-            message = f"{path} is no recipe ({error})"
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, RecursionError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or error
+            message = f"{path} is no recipe ({reason}); take the recipe.toml that a training has saved"
             raise InputError(message) from error
 
 

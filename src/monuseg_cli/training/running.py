@@ -22,7 +22,7 @@ from monuseg_cli.paths import BEST_WEIGHTS, LAST_WEIGHTS, RECIPE_FILE, Home, req
 from monuseg_cli.progress import Progress
 from monuseg_cli.training.average import average_of
 from monuseg_cli.training.cases import Shares, find_shares
-from monuseg_cli.training.checkpoint import STATE_FILE, Checkpoint
+from monuseg_cli.training.checkpoint import STATE_FILE, Checkpoint, fitting
 from monuseg_cli.training.data import Batch, TrainBatches, validation_batches
 from monuseg_cli.training.distributed import World
 from monuseg_cli.training.history import EpochRecord, best_epoch, draw_curves, read_history, write_history
@@ -142,11 +142,12 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> Running:
     records: list[EpochRecord] = []
     if config.resume and state:
         records = _finished_epochs(config.resume, state)
-        model.load_state_dict(state.model)
-        optimizer.load_state_dict(state.optimizer)
-        scaler.load_state_dict(state.scaler)
-        if averaged:
-            averaged.load_state_dict(state.averaged)
+        with fitting(config.resume):
+            model.load_state_dict(state.model)
+            optimizer.load_state_dict(state.optimizer)
+            scaler.load_state_dict(state.scaler)
+            if averaged:
+                averaged.load_state_dict(state.averaged)
     return Running(
         run=config.resume or world.once(lambda: _new_run(config, recipe)),
         recipe=recipe,
