@@ -13,25 +13,12 @@ import pytest
 from PIL import Image
 
 from conftest import PATCHES, QUICK, Monuseg
-from monuseg_cli.cli.app import app
+from monuseg_cli.cli import console
+from monuseg_cli.cli.app import COMMANDS, load
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.paths import Home
 from monuseg_cli.training.recipe import Recipe
 from tissue import draw_tissue
-
-COMMANDS = (
-    "download",
-    "masks",
-    "patches",
-    "train",
-    "runs",
-    "evaluate",
-    "predict",
-    "slide-info",
-    "show",
-    "export",
-    "models",
-)
 
 
 def flat(text: str) -> str:
@@ -39,12 +26,22 @@ def flat(text: str) -> str:
     return re.sub(r"[\s│╭╮╰╯─]+", " ", text)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [*COMMANDS, "models card"])
 def test_every_help_has_an_example_and_the_common_options(monuseg: Monuseg, name: str) -> None:
-    page = flat(monuseg(name, "--help").stdout)
+    page = flat(monuseg(*name.split(), "--help").stdout)
     assert f"Example: monuseg {name}" in page
-    for option in ("--home", "--json", "--quiet", "--debug"):
+    for option in ("--home", "--json", "--quiet", "--verbose", "--debug"):
         assert option in page
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_their_own_help_begins_with(name: str) -> None:
+    assert load(name).help.splitlines()[0] == COMMANDS[name]
+
+
+def test_every_file_that_makes_a_command_is_in_the_list() -> None:
+    files = [path for path in Path(console.__file__).parent.glob("*.py") if "\n@command(" in path.read_text("utf-8")]
+    assert {path.stem.replace("_", "-") for path in files} == set(COMMANDS)
 
 
 def test_help_shows_the_defaults_of_the_dataclasses(monuseg: Monuseg) -> None:
@@ -251,9 +248,3 @@ def test_a_killed_training_leaves_no_half_written_file(trained_home: Home) -> No
     visible = {path.name for path in run.iterdir() if not path.name.startswith(".")}
     assert visible == {"best.safetensors", "last.safetensors", "history.csv", "curves.png", "recipe.toml", "state.pt"}
     assert trained_home.find_weights("long").is_file()
-
-
-def test_the_app_knows_every_command() -> None:
-    commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
-    groups = {str(group.name) for group in app.registered_groups}
-    assert {name.replace("_", "-") for name in commands} | groups == set(COMMANDS)

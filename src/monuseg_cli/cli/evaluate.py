@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command, table
 from monuseg_cli.dataset.catalog import KumarSplit
 from monuseg_cli.errors import InputError
@@ -32,6 +33,7 @@ def evaluate(
             metavar="[RUN|WEIGHTS...]",
             help="Runs or weights files; each is compared with the first.",
             show_default=DEFAULT_MODEL,
+            autocompletion=complete.weights,
         ),
     ] = None,
     protocol: Annotated[

@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
+from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command, table
+from monuseg_cli.cli.usage import Command, Group
 from monuseg_cli.paths import DEFAULT_MODEL
 
 
@@ -38,7 +40,12 @@ def models(session: Session, context: typer.Context) -> None:
 @command(example="monuseg models card default")
 def card(
     session: Session,
-    model: Annotated[str, typer.Argument(metavar="RUN|WEIGHTS", help="A run, a weights file, or default.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|WEIGHTS", help="A run, a weights file, or default.", autocompletion=complete.weights
+        ),
+    ],
 ) -> None:
     """Print a model's card: network, training, scores, licence, and what it is not for."""
     from monuseg_cli.models.card import describe
@@ -47,3 +54,8 @@ def card(
     weights = session.home.find_weights(model)
     read = read_card(weights)
     session.show(read, describe(read, session.home.name_of_weights(weights)))
+
+
+app = typer.Typer(cls=Group, add_completion=False)
+app.callback(invoke_without_command=True)(models)
+app.command(cls=Command)(card)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command, table
 from monuseg_cli.models.devices import Device
 from monuseg_cli.paths import DEFAULT_MODEL
@@ -26,7 +27,12 @@ def predict(
         ),
     ],
     model: Annotated[
-        str, typer.Option(metavar="RUN|WEIGHTS", help="A run's name or folder, a weights file, or default.")
+        str,
+        typer.Option(
+            metavar="RUN|WEIGHTS",
+            help="A run's name or folder, a weights file, or default.",
+            autocompletion=complete.weights,
+        ),
     ] = DEFAULT_MODEL,
     mpp: Annotated[
         float | None, typer.Option(help="Micrometres per pixel.", show_default="as the image states")

@@ -5,13 +5,17 @@ from typing import Annotated
 
 import typer
 
+from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command, table
 
 
 @command(example="monuseg runs unet-se unet --curves compared.png")
 def runs(
     session: Session,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[RUN...]", help="Only these; else all.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN...]", help="Only these; else all.", autocompletion=complete.runs),
+    ] = None,
     curves: Annotated[
         Path | None, typer.Option(help="Draw the validation curves of these runs into one picture (.png).")
     ] = None,

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from monuseg_cli.errors import InputError
+from monuseg_cli.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -83,7 +84,8 @@ class Registry:
         try:
             return self._architectures[name]
         except KeyError:
-            message = f"unknown architecture {name!r}; choose from: {', '.join(self.names())}"
+            choices = f"choose from: {', '.join(self.names())}"
+            message = f"unknown architecture {name!r}; {choices}{did_you_mean(name, self.names())}"
             raise InputError(message) from None
 
     def create(
@@ -119,7 +121,8 @@ class Registry:
         architecture = self.get(name)
         if unknown := sorted(options.keys() - architecture.options.keys()):
             choices = ", ".join(architecture.options) or "none"
-            message = f"{name} has no option {unknown[0]!r}; its options: {choices}"
+            meant = did_you_mean(unknown[0], architecture.options)
+            message = f"{name} has no option {unknown[0]!r}; its options: {choices}{meant}"
             raise InputError(message)
         if pretrained and architecture.imagenet is None:
             message = f"there are no ImageNet weights for {name}; leave out --pretrained"
