@@ -17,6 +17,7 @@ from monuseg_cli.dataset.patches import PatchStore
 from monuseg_cli.dataset.prepare import prepare_patches
 from monuseg_cli.errors import InputError
 from monuseg_cli.models import registry
+from monuseg_cli.models.blocks import count_weights
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device, place
 from monuseg_cli.models.normalise import normalise
@@ -29,7 +30,7 @@ from monuseg_cli.training.data import Batch, TrainBatches, validation_batches
 from monuseg_cli.training.distributed import World
 from monuseg_cli.training.history import EpochRecord, best_epoch, draw_curves, read_history, write_history
 from monuseg_cli.training.initial import require_unseen, take_over
-from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.recipe import Recipe, describe
 from monuseg_cli.training.targets import CLASSES
 
 _AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -127,6 +128,7 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> Running:
         begun = read_card(config.resume / LAST_WEIGHTS)
         card = replace(card, mean=begun.mean, std=begun.std, train_cases=begun.train_cases)
     place(model, world.device)
+    progress.detail(f"recipe {describe(recipe)}; patches {store.folder}; {count_weights(model):,} weights")
     averaged = average_of(model, recipe.averaging) if recipe.averaging else None
     fused = world.device.type in ("cpu", "cuda")
     optimizer = torch.optim.AdamW(
