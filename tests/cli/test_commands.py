@@ -135,6 +135,8 @@ def test_systems_are_compared_and_other_tools_scored(monuseg: Monuseg, trained_h
     last = trained_home.runs / "unet-se" / "last.safetensors"
     compared = monuseg("evaluate", "unet-se", last, "--device", "cpu", *home)
     assert compared.exit_code == 0, compared.stderr
+    alone = monuseg("evaluate", "unet-se", "--device", "cpu", *home)
+    assert re.findall(r"mean of (\d+) +(\w+)", alone.stdout) == [("2", "breast")]
     assert re.search(r"AJI +0\.\d{4}. 0\.\d{4}-0\.\d{4} ", compared.stdout)
     assert "6 images (val); intervals of 95 %" in compared.stdout
     notebook = monuseg("evaluate", "unet-se", "--protocol", "notebook", "--device", "cpu", *home)
@@ -155,8 +157,21 @@ def test_systems_are_compared_and_other_tools_scored(monuseg: Monuseg, trained_h
 
 def test_models_lists_architectures_weights_and_their_licence(monuseg: Monuseg, trained_home: Home) -> None:
     printed = monuseg("models", "--home", trained_home.root).stdout
-    assert "deeplabv3-mobilenet" in printed
+    assert re.search(r"deeplabv3-mobilenet +11\.05 M +4\.9 +DeepLabV3 with a MobileNetV3", printed)
+    assert re.search(r"default +unet-efficientnet +\d+ +0\.8\d\d +0\.6\d\d +0\.6\d\d ", printed)
     assert re.search(r"unet-se +unet-se .* CC BY-NC-SA 4\.0", printed)
+
+
+def test_models_warns_of_damaged_weights_and_lists_the_others(monuseg: Monuseg, trained_home: Home) -> None:
+    trained_home.models.mkdir()
+    (trained_home.models / "junk.safetensors").write_bytes(b"junk")
+    whole = trained_home.find_weights("unet-se").read_bytes()
+    (trained_home.models / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    result = monuseg("models", "--home", trained_home.root)
+    assert result.exit_code == 0
+    said = [line.split(": ")[:2] for line in result.stderr.splitlines()]
+    assert said == [["warning", "cut is left out"], ["warning", "junk is left out"]]
+    assert re.search(r"unet-se +unet-se .* CC BY-NC-SA 4\.0", result.stdout)
 
 
 def test_resuming_from_the_command_line(monuseg: Monuseg, trained_home: Home) -> None:

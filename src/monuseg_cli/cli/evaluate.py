@@ -144,7 +144,7 @@ def _show(session: Session, result: "EvaluateResult", output: Path | None, repor
 
 
 def _image_table(evaluation: "Evaluation") -> Table:
-    from monuseg_cli.evaluation.tables import TITLES, show, shown_scores
+    from monuseg_cli.evaluation.tables import TITLES, several, show, shown_scores
 
     summary = evaluation.summary
     names = shown_scores(summary.mean)
@@ -156,7 +156,7 @@ def _image_table(evaluation: "Evaluation") -> Table:
 
     for image in evaluation.images:
         add(f"{image.case_id}{' *' if image.trained_on else ''}", image.organ, image.scores)
-    for organ, of_organ in evaluation.organs.items():
+    for organ, of_organ in several(evaluation.organs).items():
         add(f"mean of {of_organ.images}", organ, of_organ.mean)
     add(f"mean over {summary.images} images", "", summary.mean, style="bold")
     add("  95 % interval, low", "", summary.low)

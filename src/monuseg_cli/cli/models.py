@@ -19,22 +19,27 @@ def models(session: Session, context: typer.Context) -> None:
     if context.invoked_subcommand:
         return
     architectures = [registry.get(name) for name in registry.names()]
-    known = table("architecture", "")
-    known.columns[1].justify = "left"
-    for architecture in architectures:
-        known.add_row(architecture.name, architecture.summary)
-    weights = list_weights(session.home)
-    rows = table("weights", "architecture", "epoch", "val F1", "train set", "licence")
+    known = table("architecture", "weights", "GFLOP", "")
+    known.columns[3].justify = "left"
+    for spec in architectures:
+        known.add_row(spec.name, f"{spec.weights / 1e6:.2f} M", f"{spec.gflop:.1f}", spec.summary)
+    weights = list_weights(session.home, session.progress)
+    rows = table("weights", "architecture", "epoch", "val F1", "AJI", "PQ", "cases", "licence")
     for name, card in weights.items():
-        score = f"{card.scores['f1']:.4f}" if "f1" in card.scores else "-"
-        rows.add_row(name, card.architecture, str(card.epoch), score, str(card.train_set), card.licence)
-    content = {
-        "architectures": [
-            {"name": spec.name, "summary": spec.summary, "options": dict(spec.options)} for spec in architectures
-        ],
-        "weights": weights,
-    }
-    session.show(content, known, "", rows, then=f"models card {DEFAULT_MODEL}")
+        whole = card.results.get("validation", {})
+        scores = [card.scores.get("f1"), whole.get("aji"), whole.get("pq")]
+        shown = ["-" if score is None else f"{score:.3f}" for score in scores]
+        rows.add_row(name, card.architecture, str(card.epoch), *shown, str(card.train_set), card.licence)
+    session.show(
+        {"architectures": architectures, "weights": weights},
+        known,
+        "GFLOP: to predict on 256 x 256 pixels",
+        "",
+        rows,
+        "F1: of the training's validation windows; AJI, PQ: of whole images, where the card has them;",
+        "cases: of the train set",
+        then=f"models card {DEFAULT_MODEL}",
+    )
 
 
 @command(example="monuseg models card default")

@@ -33,6 +33,12 @@ class Architecture:
         ``"module:Class"``; the class takes ``in_channels``, ``out_channels`` and the options as keywords.
     summary : str
         One line for lists.
+    weights : int
+        How many numbers its weights file holds, with one channel out and the default options: parameters, and running
+        statistics of batch norms.
+    gflop : float
+        1e9 floating-point operations to predict on 256 x 256 pixels, a multiplication and an addition each counted, as
+        `torch.utils.flop_counter` does: convolutions and matrix products alone.
     options : mapping of str to bool, int or float
         Every option with its default; the class has none of its own.
     min_train_batch : int
@@ -45,6 +51,8 @@ class Architecture:
     name: str
     target: str
     summary: str
+    weights: int
+    gflop: float
     options: Mapping[str, bool | int | float] = field(default_factory=lambda: MappingProxyType({}))
     min_train_batch: int = 1
     imagenet: Normalisation | None = None
@@ -146,6 +154,8 @@ REGISTRY.register(
         name="unet",
         target="monuseg_cli.models.unet:UNet",
         summary="U-Net: two convolutions a level, no squeeze-and-excitation",
+        weights=2_164_593,
+        gflop=6.40,
         options=MappingProxyType(
             {"width": 16, "depth": 4, "convolutions": 2, "squeeze_excitation": False, "dropout": 0.05}
         ),
@@ -156,6 +166,8 @@ REGISTRY.register(
         name="unet-se",
         target="monuseg_cli.models.unet:UNet",
         summary="SE-U-Net: one convolution a level, then squeeze-and-excitation",
+        weights=1_288_465,
+        gflop=3.68,
         options=MappingProxyType(
             {"width": 16, "depth": 4, "convolutions": 1, "squeeze_excitation": True, "dropout": 0.05}
         ),
@@ -166,6 +178,8 @@ REGISTRY.register(
         name="unet-efficientnet",
         target="monuseg_cli.models.efficientnet:EfficientNetUNet",
         summary="U-Net with EfficientNet-Lite0 as its encoder",
+        weights=3_505_969,
+        gflop=3.98,
         options=MappingProxyType({"width": 16, "stages": 7}),
         imagenet=_EFFICIENTNET_LITE,
     )
@@ -175,6 +189,8 @@ REGISTRY.register(
         name="segnet",
         target="monuseg_cli.models.segnet:SegNet",
         summary="SegNet: max-unpooling with the encoder's indices",
+        weights=4_152_577,
+        gflop=11.32,
         options=MappingProxyType({"width": 24}),
     )
 )
@@ -183,6 +199,8 @@ REGISTRY.register(
         name="deeplabv3",
         target="monuseg_cli.models.deeplabv3:DeepLabV3ResNet50",
         summary="DeepLabV3 with a ResNet-50 (torchvision)",
+        weights=39_690_433,
+        gflop=81.78,
         min_train_batch=2,  # its image-level pooling feeds batch norm one value a channel and image
         imagenet=_TORCHVISION,
     )
@@ -192,6 +210,8 @@ REGISTRY.register(
         name="deeplabv3-mobilenet",
         target="monuseg_cli.models.deeplabv3:DeepLabV3MobileNet",
         summary="DeepLabV3 with a MobileNetV3-Large (torchvision)",
+        weights=11_048_321,
+        gflop=4.91,
         min_train_batch=2,
         imagenet=_TORCHVISION,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models import registry
 from monuseg_cli.models.card import Card
 from monuseg_cli.paths import BEST_WEIGHTS, DEFAULT_MODEL, SHIPPED, Home
+from monuseg_cli.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -97,15 +97,18 @@ def load_model(path: Path) -> tuple[nn.Module, Card]:
     return model.eval(), card
 
 
-def list_weights(home: Home) -> dict[str, Card]:
+def list_weights(home: Home, progress: Progress = SILENT) -> dict[str, Card]:
     """Read the cards of the default model, of all models in `home` and of all runs' best weights there, by name.
 
-    Files that are no weights are passed over.
+    Files that cannot be used are warned of and left out.
     """
     runs = {path.parent.name: path for path in sorted(home.runs.glob(f"*/{BEST_WEIGHTS}"))}
     models = {path.stem: path for path in sorted(home.models.glob("*.safetensors"))}
     cards = {}
     for name, path in ({DEFAULT_MODEL: SHIPPED} | models | runs).items():
-        with suppress(InputError, MissingError):
+        progress.detail(f"reads the card of {path}")
+        try:
             cards[name] = read_card(path)
+        except (InputError, MissingError) as error:
+            progress.warn(f"{name} is left out: {error}")
     return cards
