@@ -13,6 +13,8 @@ from monuseg_cli.cli.usage import Command, Group
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
+        "demo": "Find nuclei in a picture that is here already: a first look, without a network.",
+        "doctor": "Tell what monuseg finds on this machine, and what is wrong with it.",
         "download": "Fetch, check and unpack the MoNuSeg data set (CC BY-NC-SA 4.0).",
         "masks": "Make a label image and a binary mask of every case from its XML outlines.",
         "patches": "Cut images and masks into patches, each of which knows its case.",
@@ -72,7 +74,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog="Example: monuseg predict slide.tif -o mask.png")
+@app.callback(epilog="Example: monuseg demo")
 def monuseg(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")

@@ -182,7 +182,7 @@ class Job:
             _ENGINES.clear()
             config = self.config
             _ENGINES[key] = open_engine(
-                config.weights, self.card, config.engine, config.device, config.cache, self.sha256
+                config.weights, self.card, config.engine, config.device, config.cache, self.sha256, progress
             )
             name = type(_ENGINES[key]).__name__
             progress.detail(f"{self.card.architecture} of {config.weights}, by {name}, SHA-256 {self.sha256[:12]}")
