@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.progress import Task as Bar
+from rich.table import Column
 from rich.text import Text
 
 from monuseg_cli.progress import SILENT, Task
@@ -92,15 +93,19 @@ class ConsoleProgress:
 
     @contextmanager
     def _bar(self, description: str, total: int | None, unit: str) -> Iterator[Task]:
+        # One line, whatever the terminal's width: a long name is cut, and the status has what the figures leave.
+        width = self._console.width
+        name = Column(no_wrap=True, overflow="ellipsis", max_width=width // 3)
+        rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)
         columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            _Done(),
-            _Rate(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[status]}", markup=False),
+            TextColumn("{task.description}", markup=False, table_column=name),
+            BarColumn(bar_width=min(24, width // 8)),
+            _Done(table_column=Column(no_wrap=True)),
+            _Rate(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[status]}", markup=False, table_column=rest),
         )
-        with Bars(*columns, console=self._console, transient=True) as bars:
+        with Bars(*columns, console=self._console, transient=True, expand=True) as bars:
             yield _BarTask(bars, bars.add_task(description, total=total, unit=unit, status=""))
 
     def info(self, message: str) -> None:

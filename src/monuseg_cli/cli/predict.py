@@ -112,7 +112,7 @@ def predict(
         scheduler=scheduler,
     )
     result = run(config, session.progress)
-    rows = table("image", "width x height", "um/px", "nuclei", "nuclei per mm2 of tissue", "seconds")
+    rows = table("image", "width x height", "um/px", "nuclei", "per mm2 of tissue", "seconds")
     for one in result.predictions:
         size = f"{one.width} x {one.height}"
         scale = f"{one.mpp:.4f}" if one.mpp else "not stated"
