@@ -6,10 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from monuseg_cli.atomic import make_new_folder
 from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.nearest import did_you_mean
 
 HOME_VARIABLE = "MONUSEG_HOME"
 BEST_WEIGHTS = "best.safetensors"
@@ -44,6 +43,8 @@ class Home:
             return cls(explicit.expanduser())
         if named := os.environ.get(HOME_VARIABLE):
             return cls(Path(named).expanduser())
+        import platformdirs
+
         return cls(platformdirs.user_data_path("monuseg", appauthor=False))
 
     @property
@@ -70,6 +71,16 @@ class Home:
     def models(self) -> Path:
         """The folder for weights that came from elsewhere, each ``NAME.safetensors``."""
         return self.root / "models"
+
+    def run_names(self) -> tuple[str, ...]:
+        """List the names of all runs, in order of name."""
+        folders = self.runs.iterdir() if self.runs.is_dir() else ()
+        return tuple(sorted(folder.name for folder in folders if folder.is_dir()))
+
+    def weights_names(self) -> tuple[str, ...]:
+        """List the names that `find_weights` may find: the default model, other models, all runs."""
+        models = sorted(path.stem for path in self.models.glob(f"*{WEIGHTS_SUFFIX}"))
+        return tuple(dict.fromkeys((DEFAULT_MODEL, *models, *self.run_names())))
 
     def numbered_runs(self, name: str) -> list[Path]:
         """List the runs ``name``, ``name-2``, ``name-3`` ... that exist, oldest first."""
@@ -124,9 +135,11 @@ class Home:
             return Path(name).expanduser()
         if found := self.numbered_runs(name):
             return found[-1]
-        runs = sorted(folder.name for folder in self.runs.iterdir()) if self.runs.is_dir() else []
-        message = f"no run named {name!r} in {self.runs}; runs there: {', '.join(runs) or 'none'}"
-        raise MissingError(message)
+        raise self._no_run(name, self.run_names())
+
+    def _no_run(self, name: str, choices: tuple[str, ...]) -> MissingError:
+        there = f"runs there: {', '.join(self.run_names()) or 'none'}"
+        return MissingError(f"no run named {name!r} in {self.runs}; {there}{did_you_mean(name, choices)}")
 
     def find_weights(self, name: str) -> Path:
         """Find the weights file that `name` means: a file, a run (its best weights), or a file among the models.
@@ -147,9 +160,11 @@ class Home:
         if path.suffix == WEIGHTS_SUFFIX:
             message = f"no weights file {path}; those at hand are listed by: monuseg models"
             raise MissingError(message)
-        model = self.models / f"{name}.safetensors"
+        model = self.models / f"{name}{WEIGHTS_SUFFIX}"
         if model.is_file() and not self.numbered_runs(name):
             return model
+        if not _is_path(name) and not self.numbered_runs(name):
+            raise self._no_run(name, self.weights_names())
         weights = self.find_run(name) / BEST_WEIGHTS
         if not weights.is_file():
             message = f"run {weights.parent} has no weights yet; train it further with --resume {name}"

@@ -27,6 +27,9 @@ class Progress(Protocol):
     def warn(self, message: str) -> None:
         """Report one line that the user should not miss."""
 
+    def detail(self, message: str) -> None:
+        """Report one line for who wants to know more: which file, which engine, which settings."""
+
 
 class _SilentTask:
     def advance(self, steps: int = 1) -> None:
@@ -51,6 +54,9 @@ class Silent:
         """Drop the message."""
 
     def warn(self, message: str) -> None:
+        """Drop the message."""
+
+    def detail(self, message: str) -> None:
         """Drop the message."""
 
 

@@ -13,25 +13,12 @@ import pytest
 from PIL import Image
 
 from conftest import PATCHES, QUICK, Monuseg
-from monuseg_cli.cli.app import app
+from monuseg_cli.cli import console
+from monuseg_cli.cli.app import COMMANDS, load
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.paths import Home
 from monuseg_cli.training.recipe import Recipe
 from tissue import draw_tissue
-
-COMMANDS = (
-    "download",
-    "masks",
-    "patches",
-    "train",
-    "runs",
-    "evaluate",
-    "predict",
-    "slide-info",
-    "show",
-    "export",
-    "models",
-)
 
 
 def flat(text: str) -> str:
@@ -39,12 +26,22 @@ def flat(text: str) -> str:
     return re.sub(r"[\s│╭╮╰╯─]+", " ", text)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [*COMMANDS, "models card"])
 def test_every_help_has_an_example_and_the_common_options(monuseg: Monuseg, name: str) -> None:
-    page = flat(monuseg(name, "--help").stdout)
+    page = flat(monuseg(*name.split(), "--help").stdout)
     assert f"Example: monuseg {name}" in page
-    for option in ("--home", "--json", "--quiet", "--debug"):
+    for option in ("--home", "--json", "--quiet", "--verbose", "--debug"):
         assert option in page
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_their_own_help_begins_with(name: str) -> None:
+    assert load(name).help.splitlines()[0] == COMMANDS[name]
+
+
+def test_every_file_that_makes_a_command_is_in_the_list() -> None:
+    files = [path for path in Path(console.__file__).parent.glob("*.py") if "\n@command(" in path.read_text("utf-8")]
+    assert {path.stem.replace("_", "-") for path in files} == set(COMMANDS)
 
 
 def test_help_shows_the_defaults_of_the_dataclasses(monuseg: Monuseg) -> None:
@@ -138,6 +135,8 @@ def test_systems_are_compared_and_other_tools_scored(monuseg: Monuseg, trained_h
     last = trained_home.runs / "unet-se" / "last.safetensors"
     compared = monuseg("evaluate", "unet-se", last, "--device", "cpu", *home)
     assert compared.exit_code == 0, compared.stderr
+    alone = monuseg("evaluate", "unet-se", "--device", "cpu", *home)
+    assert re.findall(r"mean of (\d+) +(\w+)", alone.stdout) == [("2", "breast")]
     assert re.search(r"AJI +0\.\d{4}. 0\.\d{4}-0\.\d{4} ", compared.stdout)
     assert "6 images (val); intervals of 95 %" in compared.stdout
     notebook = monuseg("evaluate", "unet-se", "--protocol", "notebook", "--device", "cpu", *home)
@@ -158,8 +157,21 @@ def test_systems_are_compared_and_other_tools_scored(monuseg: Monuseg, trained_h
 
 def test_models_lists_architectures_weights_and_their_licence(monuseg: Monuseg, trained_home: Home) -> None:
     printed = monuseg("models", "--home", trained_home.root).stdout
-    assert "deeplabv3-mobilenet" in printed
+    assert re.search(r"deeplabv3-mobilenet +11\.05 M +4\.9 +DeepLabV3 with a MobileNetV3", printed)
+    assert re.search(r"default +unet-efficientnet +\d+ +0\.8\d\d +0\.6\d\d +0\.6\d\d ", printed)
     assert re.search(r"unet-se +unet-se .* CC BY-NC-SA 4\.0", printed)
+
+
+def test_models_warns_of_damaged_weights_and_lists_the_others(monuseg: Monuseg, trained_home: Home) -> None:
+    trained_home.models.mkdir()
+    (trained_home.models / "junk.safetensors").write_bytes(b"junk")
+    whole = trained_home.find_weights("unet-se").read_bytes()
+    (trained_home.models / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    result = monuseg("models", "--home", trained_home.root)
+    assert result.exit_code == 0
+    said = [line.split(": ")[:2] for line in result.stderr.splitlines()]
+    assert said == [["warning", "cut is left out"], ["warning", "junk is left out"]]
+    assert re.search(r"unet-se +unet-se .* CC BY-NC-SA 4\.0", result.stdout)
 
 
 def test_resuming_from_the_command_line(monuseg: Monuseg, trained_home: Home) -> None:
@@ -251,9 +263,3 @@ def test_a_killed_training_leaves_no_half_written_file(trained_home: Home) -> No
     visible = {path.name for path in run.iterdir() if not path.name.startswith(".")}
     assert visible == {"best.safetensors", "last.safetensors", "history.csv", "curves.png", "recipe.toml", "state.pt"}
     assert trained_home.find_weights("long").is_file()
-
-
-def test_the_app_knows_every_command() -> None:
-    commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
-    groups = {str(group.name) for group in app.registered_groups}
-    assert {name.replace("_", "-") for name in commands} | groups == set(COMMANDS)

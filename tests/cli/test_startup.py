@@ -30,6 +30,11 @@ def test_models_waits_for_no_torch() -> None:
     assert "torch" not in modules_after("models")
 
 
+def test_the_list_of_commands_loads_none_of_them() -> None:
+    loaded = modules_after("--help")
+    assert not loaded & {"monuseg_cli.cli.console", "monuseg_cli.training.recipe", "monuseg_cli.models.registry"}
+
+
 def test_it_runs_as_a_module() -> None:
     run = subprocess.run([sys.executable, "-m", "monuseg_cli", "--version"], capture_output=True, text=True, check=True)
     assert run.stdout.startswith("monuseg 0.")

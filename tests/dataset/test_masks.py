@@ -184,6 +184,9 @@ class Listener:
     def warn(self, message: str) -> None:
         self.warnings.append(message)
 
+    def detail(self, message: str) -> None:
+        del message
+
 
 def test_what_is_left_out_is_counted_and_named(data_home: Home) -> None:
     dataset = Dataset.load(data_home.dataset)

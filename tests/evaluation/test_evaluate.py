@@ -53,6 +53,8 @@ def test_validation_cases_on_the_screen_and_on_disk(trained_home: Home) -> None:
     markdown = (result.folder / "scores.md").read_text().splitlines()
     assert markdown[0].startswith("| case | organ | loss | accuracy | soft Dice | F1 |")
     assert f"| {summary.pooled.f1:.4f} |" in markdown[-1]
+    means = [line.split("|")[1:3] for line in markdown if line.startswith("| mean of")]
+    assert means == [[" mean of 2 ", " breast "]]  # of one image, it would be that image's row
     assert set(result.seconds) == {"read", "predict", "score"}
 
 

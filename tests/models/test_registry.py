@@ -3,6 +3,7 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from monuseg_cli.errors import DownloadError, InputError, MissingError
 from monuseg_cli.models import registry
@@ -17,7 +18,7 @@ def test_the_architectures() -> None:
 
 
 def test_unet_se_has_the_baselines_number_of_weights() -> None:
-    assert count_weights(registry.create("unet-se")) == 1_288_465
+    assert registry.get("unet-se").weights == 1_288_465
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -31,6 +32,13 @@ class TestContract:
             logits = model(torch.rand(1, 3, *size))
         assert type(logits) is torch.Tensor
         assert logits.shape == (1, 2, *size)
+
+    def test_weights_and_operations_are_those_that_torch_counts(self, name: str) -> None:
+        model = registry.create(name).eval()
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            model(torch.zeros(1, 3, 256, 256))
+        assert registry.get(name).weights == count_weights(model)
+        assert registry.get(name).gflop == round(counter.get_total_flops() / 1e9, 2)
 
     def test_logits_are_raw(self, name: str) -> None:
         torch.manual_seed(0)
@@ -69,9 +77,9 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 
 def test_a_name_is_registered_once() -> None:
     mine = Registry()
-    mine.register(Architecture("a", "torch.nn:Identity", "nothing"))
+    mine.register(Architecture("a", "torch.nn:Identity", "nothing", weights=0, gflop=0.0))
     with pytest.raises(ValueError, match="'a' is registered already"):
-        mine.register(Architecture("a", "torch.nn:Identity", "nothing"))
+        mine.register(Architecture("a", "torch.nn:Identity", "nothing", weights=0, gflop=0.0))
 
 
 def test_options_reach_the_model() -> None:

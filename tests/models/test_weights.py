@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from conftest import Told
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models import registry
 from monuseg_cli.models.card import Card
@@ -137,7 +138,9 @@ def test_all_weights_of_a_home_are_listed(weights: Path, tmp_path: Path) -> None
         path.parent.mkdir(parents=True)
         path.write_bytes(weights.read_bytes())
     (home.models / "junk.safetensors").write_bytes(b"junk")
-    assert list(list_weights(home)) == ["default", "theirs", "unet-se"]
+    told = Told()
+    assert list(list_weights(home, told)) == ["default", "theirs", "unet-se"]
+    assert [line.split(":")[0] for line in told.lines] == ["junk is left out"]
 
 
 def test_normalisation_is_the_cards() -> None:

@@ -26,7 +26,14 @@ class StillUNet(UNet):
 
 
 REGISTRY.register(
-    Architecture(name="unet-still", target=f"{__name__}:StillUNet", summary="for tests", options=MappingProxyType({}))
+    Architecture(
+        name="unet-still",
+        target=f"{__name__}:StillUNet",
+        summary="for tests",
+        options=MappingProxyType({}),
+        weights=0,
+        gflop=0.0,
+    )
 )
 
 if __name__ == "__main__":

@@ -58,6 +58,9 @@ class StopAt:
     def status(self, text: str) -> None:
         del text
 
+    def detail(self, message: str) -> None:
+        del message
+
     def info(self, message: str) -> None:
         self.lines.append(message)
 

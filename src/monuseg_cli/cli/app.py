@@ -1,34 +1,71 @@
-"""The command ``monuseg`` and its subcommands."""
+"""The command ``monuseg`` and its subcommands, each of which is loaded when it is called for."""
 
-from typing import Annotated
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from monuseg_cli import __version__
-from monuseg_cli.cli.download import download
-from monuseg_cli.cli.evaluate import evaluate
-from monuseg_cli.cli.export import export
-from monuseg_cli.cli.masks import masks
-from monuseg_cli.cli.models import card, models
-from monuseg_cli.cli.patches import patches
-from monuseg_cli.cli.predict import predict
-from monuseg_cli.cli.runs import runs
-from monuseg_cli.cli.show import show
-from monuseg_cli.cli.slide_info import slide_info
-from monuseg_cli.cli.train import train
+from monuseg_cli.cli.usage import Command, Group
+
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "demo": "Find nuclei in a picture that is here already: a first look, without a network.",
+        "doctor": "Tell what monuseg finds on this machine, and what is wrong with it.",
+        "download": "Fetch, check and unpack the MoNuSeg data set (CC BY-NC-SA 4.0).",
+        "masks": "Make a label image and a binary mask of every case from its annotation.",
+        "patches": "Cut images and masks into patches, each of which knows its case.",
+        "train": "Train a model on the patches; masks and patches that are missing are made first.",
+        "runs": "List the training runs, oldest first, with their best validation scores.",
+        "evaluate": "Score models, or any folder of predictions: per image, per organ, and the mean with its interval.",
+        "predict": "Find the nuclei in images and slides, and write them as masks or label images.",
+        "slide-info": "Tell size, levels, tiles, compression and scale of a slide, and where the scale comes from.",
+        "show": "Draw the outlines of nuclei on an image.",
+        "export": "Write a model for other programs: from intensities within 0..1 to probabilities, with its card.",
+        "models": "List the architectures, and the weights that came with the package, were trained, or put here.",
+    }
+)
+"""Every subcommand with its line in the list: the first of its docstring, which is not read for the list."""
+
+
+class _Later(TyperCommand):
+    """A subcommand of which only name and line are known; its file is read when it is called for."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, help=COMMANDS[name])
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Parse the subcommand's options, by the subcommand itself."""
+        return load(str(self.name)).make_context(info_name, args, parent, **extra)
+
+
+class _Commands(Group):
+    """The subcommands."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**{**attributes, "commands": {name: _Later(name) for name in COMMANDS}})
+
+
+def load(name: str) -> Any:
+    """Give a subcommand, as click has them: the function of its name, or the app of its file where that is a group."""
+    module = importlib.import_module(f"monuseg_cli.cli.{name.replace('-', '_')}")
+    own = getattr(module, "app", None)
+    if own is None:
+        own = typer.Typer(add_completion=False)
+        own.command(name, cls=Command)(getattr(module, name.replace("-", "_")))
+    return typer.main.get_command(own)
+
 
 app = typer.Typer(
     name="monuseg",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for subcommand in (download, masks, patches, train, runs, evaluate, predict, slide_info, show, export):
-    app.command()(subcommand)
-about_models = typer.Typer()
-about_models.callback(invoke_without_command=True)(models)
-about_models.command()(card)
-app.add_typer(about_models, name="models")
 
 
 def _print_version(wanted: bool) -> None:
@@ -37,7 +74,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(epilog="Example: monuseg demo")
 def monuseg(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
@@ -48,4 +85,4 @@ def monuseg(
 
 def main() -> None:
     """Run the command line."""
-    app()
+    app(prog_name="monuseg")

@@ -7,112 +7,24 @@ import logging
 import os
 import shlex
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
-from rich.progress import Task as Bar
 from rich.table import Table
-from rich.text import Text
 
+from monuseg_cli import __version__
+from monuseg_cli.cli.usage import end_with_usage_error
 from monuseg_cli.errors import MonusegError
 from monuseg_cli.paths import HOME_VARIABLE, Home
-from monuseg_cli.progress import SILENT, Progress, Task
+from monuseg_cli.progress import Progress
 
-_SECONDS_BETWEEN_LINES = 30.0
 _FILE_COLUMNS = 200
-
-
-class _Rate(ProgressColumn):
-    """Units a second."""
-
-    def render(self, task: Bar) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.1f} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
-
-
-class _BarTask:
-    """A bar on a terminal."""
-
-    def __init__(self, bars: Bars, bar: TaskID) -> None:
-        self._bars, self._bar = bars, bar
-
-    def advance(self, steps: int = 1) -> None:
-        self._bars.advance(self._bar, steps)
-
-    def status(self, text: str) -> None:
-        self._bars.update(self._bar, status=text)
-
-
-class _LineTask:
-    """A line every half minute, where no terminal is."""
-
-    def __init__(self, console: Console, description: str, total: int | None, unit: str) -> None:
-        self._console, self._description, self._total, self._unit = console, description, total, unit
-        self._done = 0
-        self._told = time.monotonic()
-
-    def advance(self, steps: int = 1) -> None:
-        self._done += steps
-        if time.monotonic() - self._told > _SECONDS_BETWEEN_LINES:
-            self._told = time.monotonic()
-            of_total = f" of {self._total}" if self._total else ""
-            self._console.print(f"{self._description}: {self._done}{of_total} {self._unit}")
-
-    def status(self, text: str) -> None:
-        """Keep quiet: what changes with every step is for a bar."""
-
-
-class ConsoleProgress:
-    """Progress on standard error: bars on a terminal, plain lines elsewhere."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def task(self, description: str, total: int | None, unit: str) -> AbstractContextManager[Task]:
-        """Show a bar while the body runs, or a line now and then where no terminal is."""
-        if self._console.is_terminal:
-            return self._bar(description, total, unit)
-        return nullcontext(_LineTask(self._console, description, total, unit))
-
-    @contextmanager
-    def _bar(self, description: str, total: int | None, unit: str) -> Iterator[Task]:
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[status]}", markup=False),
-        )
-        with Bars(*columns, console=self._console, transient=True) as bars:
-            yield _BarTask(bars, bars.add_task(description, total=total, unit=unit, status=""))
-
-    def info(self, message: str) -> None:
-        """Print a line."""
-        self._console.print(message)
-
-    def warn(self, message: str) -> None:
-        """Print a line that begins with "warning"."""
-        self._console.print(f"warning: {message}", style="yellow")
-
-
-class _QuietProgress(ConsoleProgress):
-    """Warnings only."""
-
-    def task(self, description: str, total: int | None, unit: str) -> AbstractContextManager[Task]:
-        return SILENT.task(description, total, unit)
-
-    def info(self, message: str) -> None:
-        """Print nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +107,28 @@ _COMMON_OPTIONS: dict[str, tuple[Any, Any]] = {
         False,
     ),
     "quiet": (
-        Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel="Everywhere")],
+        Annotated[
+            bool, typer.Option("--quiet", "-q", help="No progress: results and warnings.", rich_help_panel="Everywhere")
+        ],
+        False,
+    ),
+    "verbose": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--verbose",
+                "-v",
+                help="Also which files, settings and engines, and when.",
+                rich_help_panel="Everywhere",
+            ),
+        ],
         False,
     ),
     "debug": (
-        Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel="Everywhere")],
+        Annotated[
+            bool,
+            typer.Option("--debug", help="Show tracebacks, and what libraries say.", rich_help_panel="Everywhere"),
+        ],
         False,
     ),
 }
@@ -219,12 +148,19 @@ def command(example: str) -> Callable[[Callable[..., None]], Callable[..., None]
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
-        def run(home: Path | None, as_json: bool, quiet: bool, debug: bool, **arguments: Any) -> None:
+        def run(home: Path | None, as_json: bool, quiet: bool, verbose: bool, debug: bool, **arguments: Any) -> None:
+            from monuseg_cli.cli.bars import ConsoleProgress, QuietProgress
+
             errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-            progress = _QuietProgress(errors) if quiet else ConsoleProgress(errors)
-            out = _output_console()
+            if quiet and verbose:
+                end_with_usage_error("--quiet and --verbose contradict each other; leave one out")
+            progress = QuietProgress(errors) if quiet else ConsoleProgress(errors, verbose)
+            session = Session(Home.resolve(home), progress, as_json, home, _output_console(), errors)
+            python = ".".join(map(str, sys.version_info[:3]))
+            progress.detail(f"monuseg {__version__}, Python {python}, home {session.home.root}")
             with _failing_in_one_line(errors, debug):
-                function(Session(Home.resolve(home), progress, as_json, home, out, errors), **arguments)
+                function(session, **arguments)
+            progress.detail("done")
 
         own = list(inspect.signature(function).parameters.values())[1:]
         common = [

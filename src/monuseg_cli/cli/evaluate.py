@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command, table
 from monuseg_cli.cli.masks import DATA_HELP
 from monuseg_cli.dataset.catalog import KumarSplit
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 _CASES = "Cases"
 _FOLDERS = "Other tools' output"
+_LABELS_WIDTH = 38  # of a case's id, its mark and its organ
+_SCORE_WIDTH = 6
+_FIRST = ("f1", "aji", "pq", "iou", "soft_dice", "precision", "recall", "accuracy", "loss")
+"""Which scores a narrow terminal shows first."""
 
 
 @command(example="monuseg evaluate unet-se unet --split val")
@@ -33,6 +38,7 @@ def evaluate(
             metavar="[RUN|WEIGHTS...]",
             help="Runs or weights files; each is compared with the first.",
             show_default=DEFAULT_MODEL,
+            autocompletion=complete.weights,
         ),
     ] = None,
     protocol: Annotated[
@@ -128,7 +134,7 @@ def _show(session: Session, result: "EvaluateResult", output: Path | None, repor
         _show_comparison(session, result, output)
         return
     (evaluation,) = result.evaluations
-    lines: list[str | Table] = [_image_table(evaluation)]
+    lines: list[str | Table] = [*_image_table(evaluation, session.out.width)]
     if any(image.trained_on for image in evaluation.images):
         lines.append("* the model was trained on this case")
     seconds = "  ".join(f"{name} {value:.1f}" for name, value in evaluation.seconds.items())
@@ -144,11 +150,24 @@ def _show(session: Session, result: "EvaluateResult", output: Path | None, repor
     session.show(result, *lines, then=then)
 
 
-def _image_table(evaluation: "Evaluation") -> Table:
-    from monuseg_cli.evaluation.tables import TITLES, show, shown_scores
+def _fitting(names: Sequence[str], titles: Mapping[str, str], width: int) -> list[str]:
+    """Choose the scores whose columns fit into a terminal, in their order."""
+    chosen: list[str] = []
+    room = width - _LABELS_WIDTH
+    for name in sorted(names, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)):
+        room -= max(len(titles[name]), _SCORE_WIDTH) + 2
+        if room < 0:
+            break
+        chosen.append(name)
+    return [name for name in names if name in chosen]
+
+
+def _image_table(evaluation: "Evaluation", width: int) -> list[Table | str]:
+    from monuseg_cli.evaluation.tables import TITLES, several, show, shown_scores
 
     summary = evaluation.summary
-    names = shown_scores(summary.mean)
+    all_names = shown_scores(summary.mean)
+    names = _fitting(all_names, TITLES, width)
     rows = table("", "organ", *(TITLES[name] for name in names))
     rows.columns[1].justify = "left"
 
@@ -157,13 +176,14 @@ def _image_table(evaluation: "Evaluation") -> Table:
 
     for image in evaluation.images:
         add(f"{image.case_id}{' *' if image.trained_on else ''}", image.organ, image.scores)
-    for organ, of_organ in evaluation.organs.items():
+    for organ, of_organ in several(evaluation.organs).items():
         add(f"mean of {of_organ.images}", organ, of_organ.mean)
     add(f"mean over {summary.images} images", "", summary.mean, style="bold")
     add("  95 % interval, low", "", summary.low)
     add("  95 % interval, high", "", summary.high)
     add("pooled", "", summary.pooled)
-    return rows
+    left_out = [TITLES[name] for name in all_names if name not in names]
+    return [rows, *([f"A wider terminal also shows {', '.join(left_out)}"] if left_out else [])]
 
 
 def _show_comparison(session: Session, result: "EvaluateResult", output: Path | None) -> None:

@@ -5,20 +5,26 @@ from typing import Annotated, Literal
 
 import typer
 
+from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command
 
 
 @command(example="monuseg export default -o model.onnx")
 def export(
     session: Session,
-    model: Annotated[str, typer.Argument(metavar="RUN|WEIGHTS", help="A run, a weights file, or default.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|WEIGHTS", help="A run, a weights file, or default.", autocompletion=complete.weights
+        ),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write, .onnx.")],
     format: Annotated[Literal["onnx"], typer.Option(help="What to write.")] = "onnx",
 ) -> None:
     """Write a model for other programs: from intensities within 0..1 to probabilities, with its card."""
     from monuseg_cli.models.export import MULTIPLE_PX, export_onnx
 
-    result = export_onnx(session.home.find_weights(model), output)
+    result = export_onnx(session.home.find_weights(model), output, session.progress)
     session.show(
         result,
         f"Written: {result.path}, {result.bytes / 2**20:.1f} MiB of {format.upper()}",

@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
+from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command, table
+from monuseg_cli.cli.usage import Command, Group
 from monuseg_cli.paths import DEFAULT_MODEL
 
 
@@ -17,28 +19,38 @@ def models(session: Session, context: typer.Context) -> None:
     if context.invoked_subcommand:
         return
     architectures = [registry.get(name) for name in registry.names()]
-    known = table("architecture", "")
-    known.columns[1].justify = "left"
-    for architecture in architectures:
-        known.add_row(architecture.name, architecture.summary)
+    known = table("architecture", "weights", "GFLOP", "")
+    known.columns[3].justify = "left"
+    for spec in architectures:
+        known.add_row(spec.name, f"{spec.weights / 1e6:.2f} M", f"{spec.gflop:.1f}", spec.summary)
     weights = list_weights(session.home, session.progress)
-    rows = table("weights", "architecture", "epoch", "val F1", "train set", "licence")
+    rows = table("weights", "architecture", "epoch", "val F1", "AJI", "PQ", "cases", "licence")
     for name, card in weights.items():
-        score = f"{card.scores['f1']:.4f}" if "f1" in card.scores else "-"
-        rows.add_row(name, card.architecture, str(card.epoch), score, str(card.train_set), card.licence)
-    content = {
-        "architectures": [
-            {"name": spec.name, "summary": spec.summary, "options": dict(spec.options)} for spec in architectures
-        ],
-        "weights": weights,
-    }
-    session.show(content, known, "", rows, then=f"models card {DEFAULT_MODEL}")
+        whole = card.results.get("validation", {})
+        scores = [card.scores.get("f1"), whole.get("aji"), whole.get("pq")]
+        shown = ["-" if score is None else f"{score:.3f}" for score in scores]
+        rows.add_row(name, card.architecture, str(card.epoch), *shown, str(card.train_set), card.licence)
+    session.show(
+        {"architectures": architectures, "weights": weights},
+        known,
+        "GFLOP: to predict on 256 x 256 pixels",
+        "",
+        rows,
+        "F1: of the training's validation windows; AJI, PQ: of whole images, where the card has them;",
+        "cases: of the train set",
+        then=f"models card {DEFAULT_MODEL}",
+    )
 
 
 @command(example="monuseg models card default")
 def card(
     session: Session,
-    model: Annotated[str, typer.Argument(metavar="RUN|WEIGHTS", help="A run, a weights file, or default.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|WEIGHTS", help="A run, a weights file, or default.", autocompletion=complete.weights
+        ),
+    ],
 ) -> None:
     """Print a model's card: network, training, scores, licence, and what it is not for."""
     from monuseg_cli.models.card import describe
@@ -47,3 +59,8 @@ def card(
     weights = session.home.find_weights(model)
     read = read_card(weights)
     session.show(read, describe(read, session.home.name_of_weights(weights)))
+
+
+app = typer.Typer(cls=Group, add_completion=False)
+app.callback(invoke_without_command=True)(models)
+app.command(cls=Command)(card)

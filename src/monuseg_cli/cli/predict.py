@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command, table
 from monuseg_cli.models.devices import Device
 from monuseg_cli.paths import DEFAULT_MODEL
@@ -26,7 +27,12 @@ def predict(
         ),
     ],
     model: Annotated[
-        str, typer.Option(metavar="RUN|WEIGHTS", help="A run's name or folder, a weights file, or default.")
+        str,
+        typer.Option(
+            metavar="RUN|WEIGHTS",
+            help="A run's name or folder, a weights file, or default.",
+            autocompletion=complete.weights,
+        ),
     ] = DEFAULT_MODEL,
     mpp: Annotated[
         float | None, typer.Option(help="Micrometres per pixel.", show_default="as the image states")
@@ -106,7 +112,7 @@ def predict(
         scheduler=scheduler,
     )
     result = run(config, session.progress)
-    rows = table("image", "width x height", "um/px", "nuclei", "nuclei per mm2 of tissue", "seconds")
+    rows = table("image", "width x height", "um/px", "nuclei", "per mm2 of tissue", "seconds")
     for one in result.predictions:
         size = f"{one.width} x {one.height}"
         scale = f"{one.mpp:.4f}" if one.mpp else "not stated"

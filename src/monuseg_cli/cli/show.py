@@ -21,6 +21,6 @@ def show(
     """Draw the outlines of nuclei on an image."""
     from monuseg_cli.evaluation.show import ShowConfig, show_image
 
-    result = show_image(ShowConfig(image, output, labels, width_px))
+    result = show_image(ShowConfig(image, output, labels, width_px), session.progress)
     said = f", {result.nuclei} nuclei" if labels else ""
     session.show(result, f"Picture: {result.output}{said}")

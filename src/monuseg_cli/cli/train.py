@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command
 from monuseg_cli.errors import InputError
 from monuseg_cli.models.devices import Device
@@ -26,19 +27,30 @@ _COURSE = "Course of the training"
 def train(
     session: Session,
     context: typer.Context,
-    arch: Annotated[str, typer.Option(help="Architecture; monuseg models lists them.")] = _DEFAULT.arch,
+    arch: Annotated[
+        str, typer.Option(help="Architecture; monuseg models lists them.", autocompletion=complete.architectures)
+    ] = _DEFAULT.arch,
     recipe: Annotated[
         str,
         typer.Option(
-            metavar="NAME|TOML", help="default, robust, fine-tune, baseline or a file: the knobs that are not typed."
+            metavar="NAME|TOML",
+            help="default, robust, fine-tune, baseline or a file: the knobs that are not typed.",
+            autocompletion=complete.recipes,
         ),
     ] = "default",
     epochs: Annotated[int, typer.Option(help="Times that the crops of every case are seen.")] = _DEFAULT.epochs,
     batch_size: Annotated[int, typer.Option(help="Crops a step, of each process.")] = _DEFAULT.batch_size,
     name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="the architecture")] = None,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with this run.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with this run.", autocompletion=complete.runs)
+    ] = None,
     init: Annotated[
-        str, typer.Option(metavar="RUN|WEIGHTS", help="Start from these weights, and with their network.")
+        str,
+        typer.Option(
+            metavar="RUN|WEIGHTS",
+            help="Start from these weights, and with their network.",
+            autocompletion=complete.weights,
+        ),
     ] = _DEFAULT.init,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
     amp: Annotated[Amp, typer.Option(help="Mixed precision: bf16 on CUDA and CPU, fp16 on CUDA.")] = _DEFAULT.amp,

@@ -105,6 +105,8 @@ def _fetch(config: DownloadConfig, archive: Archive, progress: Progress) -> Path
     make_folder(folder)
     url = f"{config.drive_url}?id={archive.drive_id}&export=download&confirm=t"
 
+    progress.detail(f"fetches {url}, unless {folder / archive.name} is there")
+
     def stream(url: str, output_file: str, _: object) -> None:
         _stream(url, Path(output_file), archive, progress)
 
@@ -166,6 +168,7 @@ def _refuse_page(start: bytes, content_type: str, archive: Archive, remedy: str)
 def _add_archive(config: DownloadConfig, dataset: Dataset, path: Path, progress: Progress) -> tuple[Split, Dataset]:
     """Check and unpack one archive, and write the manifest with its cases."""
     sha256 = _sha256_of_file(path)
+    progress.detail(f"{path}: SHA-256 {sha256}")
     try:
         with zipfile.ZipFile(path) as archive:
             pairs = _pairs(path, archive)

@@ -114,6 +114,7 @@ def build_masks(config: MasksConfig, progress: Progress = SILENT) -> MasksResult
     with progress.task("masks", len(cases), "cases") as task:
         for case in cases:
             if not _is_current(dataset, case, known.get(case.case_id), config.preview):
+                progress.detail(f"reads {dataset.annotation_path(case)}")
                 made[case.case_id] = _build_case(dataset, case, config.preview)
             task.advance()
     if made:

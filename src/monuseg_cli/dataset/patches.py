@@ -148,6 +148,7 @@ def build_patches(config: PatchesConfig, progress: Progress = SILENT) -> Patches
     require_masks(config.dataset, [case.case_id for case in cases])
     settings = _settings(config, dataset, cases)
     made = not _is_current(config.folder, settings, progress)
+    progress.detail(f"{config.folder} {'is cut' if made else 'is there, made by the same settings'}")
     if made:
         with writing_folder(config.folder) as folder:
             patches = _cut(config, dataset, cases, folder, progress)
@@ -213,6 +214,7 @@ def _cut(
         _write_header(labels, np.dtype(np.int32), (total, size, size))
         with progress.task("patches", len(cases), "cases") as task:
             for case, corners in zip(cases, grids, strict=True):
+                progress.detail(f"cuts {len(corners)} patches from {dataset.image_path(case)}")
                 pixels, label_image = _read_case(config, dataset, case)
                 for row, col in corners:
                     window = np.s_[row : row + size, col : col + size]

@@ -183,6 +183,7 @@ def _evaluate_model(
     model, card = load_model(weights)
     engine = TorchEngine(model, card, device)
     name = config.home.name_of_weights(weights)
+    progress.detail(f"{name}: {card.architecture} of {weights}, by PyTorch on {device}")
     folder = _folder(config, weights)
     overlays = folder / "overlays" if config.overlays else None
     page = Page() if config.report else None
@@ -191,6 +192,7 @@ def _evaluate_model(
     with progress.task(name, len(cases), "images") as task:
         for case in cases:
             task.status(case.case_id)
+            progress.detail(f"predicts on {dataset.image_path(case)}")
             images.append(_evaluate_case(dataset, case, engine, overlays, page, watch))
             task.advance()
     evaluation = finish(name, config.choice.name, images, watch, folder=folder, weights=weights, card=card)

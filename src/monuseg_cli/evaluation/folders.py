@@ -83,6 +83,7 @@ def evaluate_folders(config: FoldersConfig, progress: Progress = SILENT) -> Eval
         images = []
         with progress.task(folder.name, len(references), "images") as task:
             for stem, path in references.items():
+                progress.detail(f"scores {predictions[stem]} by {path}")
                 images.append(_score(stem, predictions[stem], path, pictures.get(stem), page, watch))
                 task.advance()
         output = config.output

@@ -12,6 +12,7 @@ from monuseg_cli.images import read_image
 from monuseg_cli.outlines import draw_outlines
 from monuseg_cli.paths import real
 from monuseg_cli.prediction.overlay import write_picture
+from monuseg_cli.progress import SILENT, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class ShowResult:
     nuclei: int
 
 
-def show_image(config: ShowConfig) -> ShowResult:
+def show_image(config: ShowConfig, progress: Progress = SILENT) -> ShowResult:
     """Draw the outlines of labels on an image, as all pictures of this toolkit are drawn.
 
     Raises
@@ -63,7 +64,8 @@ def show_image(config: ShowConfig) -> ShowResult:
         message = f"{config.output} is what is to be shown, and would be replaced by the picture; give another -o"
         raise InputError(message)
     require_writable(config.output)
-    pixels, _ = read_image(config.image)
+    pixels, note = read_image(config.image)
+    progress.detail(f"{config.image}: {pixels.shape[1]} x {pixels.shape[0]} pixels{f', {note}' if note else ''}")
     nuclei = 0
     if config.labels:
         labels = read_labels_of(config.labels, pixels.shape[:2])

@@ -27,6 +27,11 @@ TITLES: Mapping[str, str] = {
 """How scores are called in tables. F1 is the hard Dice, DQ the F1 of detection."""
 
 
+def several(organs: Mapping[str, Summary]) -> dict[str, Summary]:
+    """Leave out organs of one image, whose mean would repeat the image's own row in a table for people."""
+    return {organ: summary for organ, summary in organs.items() if summary.images > 1}
+
+
 def scores_csv(images: Iterable[ImageScores], organs: Mapping[str, Summary], summary: Summary) -> str:
     """Write scores as a table in CSV.
 
@@ -60,7 +65,7 @@ def scores_markdown(images: Sequence[ImageScores], organs: Mapping[str, Summary]
     for image in images:
         mark = " \\*" if image.trained_on else ""
         rows.append([f"{image.case_id}{mark}", image.organ, *_cells(image.scores, names)])
-    rows += [[f"mean of {of.images}", organ, *_cells(of.mean, names)] for organ, of in organs.items()]
+    rows += [[f"mean of {of.images}", organ, *_cells(of.mean, names)] for organ, of in several(organs).items()]
     rows.append([f"**mean over {summary.images} images**", "", *_cells(summary.mean, names)])
     ends = [f"{show(getattr(summary.low, name))}-{show(getattr(summary.high, name))}" for name in names]
     rows.append(["95 % interval of the mean", "", *ends])

@@ -12,6 +12,7 @@ from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.weights import load_model
+from monuseg_cli.progress import SILENT, Progress
 
 CARD_KEY = "monuseg_card"
 MULTIPLE_PX = 32
@@ -42,7 +43,7 @@ class _Whole(nn.Module):
         return maps
 
 
-def export_onnx(weights: Path, path: Path) -> ExportResult:
+def export_onnx(weights: Path, path: Path, progress: Progress = SILENT) -> ExportResult:
     """Write a model as ONNX, which ONNX Runtime and others run.
 
     Its input ``image`` is (N, 3, H, W) float32, red, green and blue within 0..1, H and W multiples of 32; its output
@@ -66,6 +67,7 @@ def export_onnx(weights: Path, path: Path) -> ExportResult:
         message = "the package onnx is not installed: pip install 'monuseg-cli[export]'"
         raise MissingError(message) from error
     model, card = load_model(weights)
+    progress.detail(f"{card.architecture} of {weights}, by onnx {onnx.__version__}, operators of version {_OPSET}")
     with writing(path) as part:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of tracing: sizes are multiples of 32, so nothing is padded

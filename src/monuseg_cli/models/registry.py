@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from monuseg_cli.errors import InputError
+from monuseg_cli.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,6 +34,12 @@ class Architecture:
         ``"module:Class"``; the class takes ``in_channels``, ``out_channels`` and the options as keywords.
     summary : str
         One line for lists.
+    weights : int
+        How many numbers its weights file holds, with one channel out and the default options: parameters, and running
+        statistics of batch norms.
+    gflop : float
+        1e9 floating-point operations to predict on 256 x 256 pixels, a multiplication and an addition each counted, as
+        `torch.utils.flop_counter` does: convolutions and matrix products alone.
     options : mapping of str to bool, int or float
         Every option with its default; the class has none of its own.
     min_train_batch : int
@@ -45,6 +52,8 @@ class Architecture:
     name: str
     target: str
     summary: str
+    weights: int
+    gflop: float
     options: Mapping[str, bool | int | float] = field(default_factory=lambda: MappingProxyType({}))
     min_train_batch: int = 1
     imagenet: Normalisation | None = None
@@ -84,7 +93,8 @@ class Registry:
         try:
             return self._architectures[name]
         except KeyError:
-            message = f"unknown architecture {name!r}; choose from: {', '.join(self.names())}"
+            choices = f"choose from: {', '.join(self.names())}"
+            message = f"unknown architecture {name!r}; {choices}{did_you_mean(name, self.names())}"
             raise InputError(message) from None
 
     def create(
@@ -121,7 +131,8 @@ class Registry:
         architecture = self.get(name)
         if unknown := sorted(options.keys() - architecture.options.keys()):
             choices = ", ".join(architecture.options) or "none"
-            message = f"{name} has no option {unknown[0]!r}; its options: {choices}"
+            meant = did_you_mean(unknown[0], architecture.options)
+            message = f"{name} has no option {unknown[0]!r}; its options: {choices}{meant}"
             raise InputError(message)
         if pretrained and architecture.imagenet is None:
             message = f"there are no ImageNet weights for {name}; leave out --pretrained"
@@ -148,6 +159,8 @@ REGISTRY.register(
         name="unet",
         target="monuseg_cli.models.unet:UNet",
         summary="U-Net: two convolutions a level, no squeeze-and-excitation",
+        weights=2_164_593,
+        gflop=6.40,
         options=MappingProxyType(
             {"width": 16, "depth": 4, "convolutions": 2, "squeeze_excitation": False, "dropout": 0.05}
         ),
@@ -158,6 +171,8 @@ REGISTRY.register(
         name="unet-se",
         target="monuseg_cli.models.unet:UNet",
         summary="SE-U-Net: one convolution a level, then squeeze-and-excitation",
+        weights=1_288_465,
+        gflop=3.68,
         options=MappingProxyType(
             {"width": 16, "depth": 4, "convolutions": 1, "squeeze_excitation": True, "dropout": 0.05}
         ),
@@ -168,6 +183,8 @@ REGISTRY.register(
         name="unet-efficientnet",
         target="monuseg_cli.models.efficientnet:EfficientNetUNet",
         summary="U-Net with EfficientNet-Lite0 as its encoder",
+        weights=3_505_969,
+        gflop=3.98,
         options=MappingProxyType({"width": 16, "stages": 7}),
         imagenet=_EFFICIENTNET_LITE,
     )
@@ -177,6 +194,8 @@ REGISTRY.register(
         name="segnet",
         target="monuseg_cli.models.segnet:SegNet",
         summary="SegNet: max-unpooling with the encoder's indices",
+        weights=4_152_577,
+        gflop=11.32,
         options=MappingProxyType({"width": 24}),
     )
 )
@@ -185,6 +204,8 @@ REGISTRY.register(
         name="deeplabv3",
         target="monuseg_cli.models.deeplabv3:DeepLabV3ResNet50",
         summary="DeepLabV3 with a ResNet-50 (torchvision)",
+        weights=39_690_433,
+        gflop=81.78,
         min_train_batch=2,  # its image-level pooling feeds batch norm one value a channel and image
         imagenet=_TORCHVISION,
     )
@@ -194,6 +215,8 @@ REGISTRY.register(
         name="deeplabv3-mobilenet",
         target="monuseg_cli.models.deeplabv3:DeepLabV3MobileNet",
         summary="DeepLabV3 with a MobileNetV3-Large (torchvision)",
+        weights=11_048_321,
+        gflop=4.91,
         min_train_batch=2,
         imagenet=_TORCHVISION,
     )

@@ -12,7 +12,7 @@ from monuseg_cli.atomic import write_bytes
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models import registry
 from monuseg_cli.models.card import Card
-from monuseg_cli.paths import BEST_WEIGHTS, DEFAULT_MODEL, SHIPPED, Home
+from monuseg_cli.paths import BEST_WEIGHTS, DEFAULT_MODEL, SHIPPED, WEIGHTS_SUFFIX, Home
 from monuseg_cli.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -100,17 +100,23 @@ def load_model(path: Path) -> tuple[nn.Module, Card]:
     return model.eval(), card
 
 
+def find_all_weights(home: Home) -> dict[str, Path]:
+    """List the files of the default model, of all models in `home` and of all runs' best weights there, by name."""
+    runs = {path.parent.name: path for path in sorted(home.runs.glob(f"*/{BEST_WEIGHTS}"))}
+    models = {path.stem: path for path in sorted(home.models.glob(f"*{WEIGHTS_SUFFIX}"))}
+    return {DEFAULT_MODEL: SHIPPED} | models | runs
+
+
 def list_weights(home: Home, progress: Progress = SILENT) -> dict[str, Card]:
     """Read the cards of the default model, of all models in `home` and of all runs' best weights there, by name.
 
-    Files that are no weights are left out, with a warning.
+    Files that cannot be used are warned of and left out.
     """
-    runs = {path.parent.name: path for path in sorted(home.runs.glob(f"*/{BEST_WEIGHTS}"))}
-    models = {path.stem: path for path in sorted(home.models.glob("*.safetensors"))}
     cards = {}
-    for name, path in ({DEFAULT_MODEL: SHIPPED} | models | runs).items():
+    for name, path in find_all_weights(home).items():
+        progress.detail(f"reads the card of {path}")
         try:
             cards[name] = read_card(path)
         except (InputError, MissingError) as error:
-            progress.warn(f"the weights {name} are left out: {error}")
+            progress.warn(f"{name} is left out: {error}")
     return cards

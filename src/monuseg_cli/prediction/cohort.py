@@ -166,24 +166,27 @@ class Job:
         try:
             how = self._how(outputs)
             if not self.config.again and _is_done(outputs, how):
+                progress.detail(f"{outputs.image} was done before, says {_record(outputs)}")
                 return Outcome(outputs)
             if _record(outputs).exists():
                 remove(_record(outputs))
-            prediction = predict_slide(outputs, self.config.settings, self._engine(), progress)
+            prediction = predict_slide(outputs, self.config.settings, self._engine(progress), progress)
             write_json(_record(outputs), {**how, "found": _plain(prediction)})
         except MonusegError as error:
             return Outcome(outputs, error=error)
         return Outcome(outputs, prediction)
 
-    def _engine(self) -> Engine:
+    def _engine(self, progress: Progress) -> Engine:
         """Open the engine, once for all images of a process."""
         key = (self.sha256, self.card.to_json(), self.config.engine, self.config.device)
         if key not in _ENGINES:
             _ENGINES.clear()
             config = self.config
             _ENGINES[key] = open_engine(
-                config.weights, self.card, config.engine, config.device, config.cache, self.sha256
+                config.weights, self.card, config.engine, config.device, config.cache, self.sha256, progress
             )
+            name = type(_ENGINES[key]).__name__
+            progress.detail(f"{self.card.architecture} of {config.weights}, by {name}, SHA-256 {self.sha256[:12]}")
         return _ENGINES[key]
 
     def _how(self, outputs: Outputs) -> dict[str, Any]:

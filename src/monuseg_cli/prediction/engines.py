@@ -11,11 +11,20 @@ from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device, pick_device
 from monuseg_cli.prediction.engine import Engine
+from monuseg_cli.progress import SILENT, Progress
 
 EngineName = Literal["auto", "torch", "openvino"]
 
 
-def open_engine(weights: Path, card: Card, name: EngineName, device: Device, cache: Path, sha256: str) -> Engine:
+def open_engine(
+    weights: Path,
+    card: Card,
+    name: EngineName,
+    device: Device,
+    cache: Path,
+    sha256: str,
+    progress: Progress = SILENT,
+) -> Engine:
     """Load a model into the engine of that name.
 
     ``"auto"`` takes OpenVINO where it is installed, the CPU is asked for or nothing else is in sight; else PyTorch.
@@ -35,6 +44,8 @@ def open_engine(weights: Path, card: Card, name: EngineName, device: Device, cac
         Folder for what engines make of weights.
     sha256 : str
         Of the weights file.
+    progress : Progress
+        Is told where this takes long.
 
     Raises
     ------
@@ -65,7 +76,7 @@ def open_engine(weights: Path, card: Card, name: EngineName, device: Device, cac
         raise MissingError(message)
     from monuseg_cli.prediction.openvino_engine import OpenVinoEngine
 
-    return OpenVinoEngine(weights, card, cache / "openvino" / f"{sha256[:32]}-{__version__}")
+    return OpenVinoEngine(weights, card, cache / "openvino" / f"{sha256[:32]}-{__version__}", progress)
 
 
 def _has_openvino() -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from monuseg_cli.atomic import writing_folder
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.weights import load_model
+from monuseg_cli.progress import SILENT, Progress
 
 _EXAMPLE_PX = 64
 _GRAPH = "model.xml"
@@ -34,11 +35,14 @@ class OpenVinoEngine:
         The model's.
     folder : Path
         Where the graph is kept.
+    progress : Progress
+        Is told that the graph is made.
     """
 
-    def __init__(self, weights: Path, card: Card, folder: Path) -> None:
+    def __init__(self, weights: Path, card: Card, folder: Path, progress: Progress = SILENT) -> None:
         self.card = card
         if not (folder / _GRAPH).is_file():
+            progress.info("The model is prepared for OpenVINO: some seconds, this one time")
             _convert(weights, folder)
         self._core = openvino.Core()
         self._graph = self._core.read_model(folder / _GRAPH)

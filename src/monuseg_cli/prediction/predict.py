@@ -161,6 +161,8 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
                 stack.enter_context(mask_png(outputs.tissue, tissue.found.shape))(tissue.found)
             resized = RowsResized(source.shape, region[2:])
             tiles = tissue.tiles()
+            about_slide = f"{slide.kind}, {len(slide.levels)} levels, scale: {slide.mpp_source}"
+            progress.detail(f"{outputs.image}: {about_slide}; {len(tiles)} tiles to compute")
             if len(tiles) >= _LONG:
                 progress.info(f"{outputs.image.name}: {_outlook(tiles, source, engine, outputs)}")
             task = stack.enter_context(progress.task(outputs.image.name, len(tiles), "tiles"))

@@ -15,6 +15,7 @@ from monuseg_cli.atomic import write_text
 from monuseg_cli.dataset.catalog import train_set, validation_fold
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models import registry
+from monuseg_cli.nearest import did_you_mean
 from monuseg_cli.tiling import Edge
 
 Loss = Literal["bce", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"]
@@ -365,6 +366,7 @@ def find_recipe(name: str) -> Recipe:
     if name in BUILT_IN:
         return BUILT_IN[name]
     if not Path(name).suffix:
-        message = f"no recipe named {name!r}; name a file, or one of: {', '.join(BUILT_IN)}"
+        choices = f"name a file, or one of: {', '.join(BUILT_IN)}"
+        message = f"no recipe named {name!r}; {choices}{did_you_mean(name, BUILT_IN)}"
         raise MissingError(message)
     return Recipe.load(Path(name))

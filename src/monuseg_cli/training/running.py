@@ -14,6 +14,7 @@ from monuseg_cli.dataset.catalog import ATTRIBUTION, LICENCE, MPP
 from monuseg_cli.dataset.manifest import SourceArchive
 from monuseg_cli.errors import InputError
 from monuseg_cli.models import registry
+from monuseg_cli.models.blocks import count_weights
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device, place
 from monuseg_cli.models.normalise import normalise
@@ -27,7 +28,7 @@ from monuseg_cli.training.data import Batch, TrainBatches, validation_batches
 from monuseg_cli.training.distributed import World
 from monuseg_cli.training.history import EpochRecord, best_epoch, draw_curves, read_history, write_history
 from monuseg_cli.training.initial import require_unseen, take_over
-from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.recipe import Recipe, describe
 from monuseg_cli.training.targets import CLASSES
 
 _AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -133,6 +134,7 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> Running:
             attribution=begun.attribution,
         )
     place(model, world.device)
+    progress.detail(f"recipe {describe(recipe)}; patches {shares.train.store.folder}; {count_weights(model):,} weights")
     averaged = average_of(model, recipe.averaging) if recipe.averaging else None
     fused = world.device.type in ("cpu", "cuda")
     optimizer = torch.optim.AdamW(

@@ -45,6 +45,7 @@ def list_runs(home: Home, progress: Progress = SILENT) -> tuple[RunSummary, ...]
     folders = [path.parent for path in home.runs.glob(f"*/{RECIPE_FILE}")]
     summaries = []
     for folder in folders:
+        progress.detail(f"reads {folder}")
         try:
             summaries.append(_summarise(folder))
         except InputError as error:

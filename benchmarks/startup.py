@@ -1,0 +1,47 @@
+"""Measure how long the command line takes to answer, against the time that its own libraries take to load.
+
+usage: python benchmarks/startup.py [ROUNDS]
+
+Median seconds of `python -c "import typer, rich"`, of `monuseg --help` and of `monuseg models`, each in a process of
+its own, taken in turn so that a machine that slows down slows all of them; and their ratios to the first, round by
+round.
+"""
+
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+BAR = 3.0
+ROUNDS = 21
+
+
+def _seconds(command: Sequence[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - began
+
+
+def main(rounds: int) -> None:
+    """Print the medians and ratios."""
+    monuseg = shutil.which("monuseg") or sys.exit("monuseg is not installed")
+    plain = 'python -c "import typer, rich"'
+    commands = {
+        plain: (sys.executable, "-c", "import typer, rich"),
+        "monuseg --help": (monuseg, "--help"),
+        "monuseg models": (monuseg, "models"),
+    }
+    for command in commands.values():
+        _seconds(command)  # the first run fills the file system's cache
+    times = [{name: _seconds(command) for name, command in commands.items()} for _ in range(rounds)]
+    for name in commands:
+        median = statistics.median(one[name] for one in times)
+        ratio = statistics.median(one[name] / one[plain] for one in times)
+        bar = f" (bar {BAR:.0f})" if name == "monuseg --help" else ""
+        print(f"{name:32} {median:.3f} s   ratio {ratio:.2f}{bar}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS)

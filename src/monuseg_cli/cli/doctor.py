@@ -1,0 +1,25 @@
+"""``monuseg doctor``."""
+
+import typer
+
+from monuseg_cli.cli.console import Session, command, table
+
+
+@command(example="monuseg doctor")
+def doctor(session: Session) -> None:
+    """Tell what monuseg finds on this machine, and what is wrong with it."""
+    from monuseg_cli.doctor.doctor import DoctorConfig, examine
+
+    result = examine(DoctorConfig(session.home), session.progress)
+    rows = table("", "", "found")
+    rows.columns[1].justify = rows.columns[2].justify = "left"
+    for check in result.checks:
+        rows.add_row(check.state, check.name, check.found, style=_STYLES[check.state])
+    fixes = [f"{check.state}: {check.name}: {check.found}; {check.fix}" for check in result.checks if check.fix]
+    broken = [check.name for check in result.checks if check.state == "broken"]
+    session.show(result, rows, *fixes, f"Broken: {', '.join(broken)}" if broken else "All is well.")
+    if not result.well:
+        raise typer.Exit(1)
+
+
+_STYLES = {"ok": "", "note": "yellow", "broken": "red"}

@@ -1,0 +1,85 @@
+"""Cores, memory and devices."""
+
+import os
+import shutil
+from pathlib import Path
+
+from monuseg_cli.doctor.check import Check
+
+_GIB = 2**30
+_LITTLE_MEMORY = 2 * _GIB  # a slide of 10,000 x 10,000 pixels takes 1 GiB
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def check_threads() -> list[Check]:
+    """Tell how many cores there are, and how many threads PyTorch takes."""
+    usable = _usable_cores()
+    try:
+        import torch
+    except Exception as error:  # told in full among the packages
+        return [Check("threads", f"{usable} cores, no PyTorch ({type(error).__name__})", "broken", "see torch above")]
+    threads = torch.get_num_threads()
+    set_to = f", OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}" if "OMP_NUM_THREADS" in os.environ else ""
+    found = f"{usable} of {os.cpu_count()} cores may be used, PyTorch takes {threads} threads{set_to}"
+    if threads > usable:
+        return [Check("threads", found, "note", f"threads wait for each other: set OMP_NUM_THREADS={usable}")]
+    return [Check("threads", found)]
+
+
+def _usable_cores() -> int:
+    """Count the cores that this process may use, by its affinity and its container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, _, period = _read(_CGROUP / "cpu.max").partition(" ")
+    return min(cores, max(int(quota) // int(period), 1)) if quota.isdigit() and period.isdigit() else cores
+
+
+def check_memory() -> list[Check]:
+    """Tell how much memory there is, and how much of it is free."""
+    total, free = _memory()
+    if total is None:
+        return [Check("memory", "this system does not tell")]
+    found = f"{total / _GIB:.1f} GiB"
+    if free is None:
+        return [Check("memory", found)]
+    found += f", {free / _GIB:.1f} GiB free"
+    if free < _LITTLE_MEMORY:
+        return [Check("memory", found, "note", "close other programs: a slide of 10,000 x 10,000 pixels takes 1 GiB")]
+    return [Check("memory", found)]
+
+
+def _memory() -> tuple[int | None, int | None]:
+    """Give the bytes of memory that there are, and that are free, as far as the system tells; a container's, in one."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None, None
+    lines = (line.partition(":") for line in _read(Path("/proc/meminfo")).splitlines())
+    kib = {name: int(value.split()[0]) for name, _, value in lines if value.split()}
+    free = kib["MemAvailable"] * 1024 if "MemAvailable" in kib else None
+    limit, used = _read(_CGROUP / "memory.max"), _read(_CGROUP / "memory.current")
+    if limit.isdigit() and used.isdigit() and free is not None:
+        return min(total, int(limit)), max(min(free, int(limit) - int(used)), 0)
+    return total, free
+
+
+def check_devices() -> list[Check]:
+    """Tell where networks can be computed."""
+    try:
+        import torch
+    except Exception as error:  # told in full among the packages
+        return [Check("devices", f"no PyTorch ({type(error).__name__})", "broken", "see torch above")]
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    names = ["cpu", *(f"cuda ({name})" for name in gpus), *(["mps"] if torch.backends.mps.is_available() else [])]
+    if not gpus and shutil.which("nvidia-smi"):
+        fix = "install PyTorch's build for CUDA, see https://pytorch.org/get-started/locally"
+        return [
+            Check("devices", f"{', '.join(names)}; there is an NVIDIA driver, but PyTorch sees no GPU", "note", fix)
+        ]
+    return [Check("devices", ", ".join(names))]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,99 @@
+"""The home, the data set, weights, and a first prediction."""
+
+import hashlib
+import os
+import shutil
+import time
+
+import numpy as np
+
+from monuseg_cli.atomic import require_writable
+from monuseg_cli.dataset.manifest import Dataset
+from monuseg_cli.dataset.masks import load_case_masks
+from monuseg_cli.doctor.check import Check
+from monuseg_cli.errors import MissingError, MonusegError
+from monuseg_cli.models.weights import find_all_weights, load_model, read_card
+from monuseg_cli.paths import DEFAULT_MODEL, HOME_VARIABLE, SHIPPED, Home
+from monuseg_cli.prediction.engines import open_engine
+
+_GB = 1_000_000_000
+_LITTLE_SPACE = 2 * _GB  # the data set with its archives, masks and patches
+_NO_SPACE = _GB // 20
+_TILE_PX = 256
+_REINSTALL = "the package is damaged: pip install --force-reinstall monuseg-cli"
+
+
+def check_home(home: Home) -> list[Check]:
+    """Tell where the home is, and whether it can be written to."""
+    named = f" ({HOME_VARIABLE})" if os.environ.get(HOME_VARIABLE) and home == Home.resolve() else ""
+    other = f"choose another place: --home, or the variable {HOME_VARIABLE}"
+    try:
+        require_writable(home.runs)
+    except MonusegError as error:
+        return [Check("home", str(error), "broken", other)]
+    there = next(folder for folder in (home.root, *home.root.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    new = "" if there == home.root else ", made when it is needed"
+    found = f"{home.root}{named}{new}, writable, {free / _GB:.1f} GB free"
+    if free < _LITTLE_SPACE:
+        return [Check("home", found, "broken" if free < _NO_SPACE else "note", f"make space, or {other}")]
+    return [Check("home", found)]
+
+
+def check_dataset(home: Home) -> list[Check]:
+    """Tell whether the data set is there, and whole."""
+    download = "monuseg download (only training and evaluation need it)"
+    try:
+        dataset = Dataset.load(home.dataset)
+    except MissingError:
+        return [Check("data set", f"none in {home.dataset}", "note", download)]
+    except (MonusegError, OSError) as error:
+        return [Check("data set", str(error), "broken", "monuseg download")]
+    files = [place(case) for case in dataset.cases for place in (dataset.image_path, dataset.annotation_path)]
+    if missing := [path for path in files if not path.is_file()]:
+        return [Check("data set", f"{len(missing)} files are missing, the first: {missing[0]}", "broken", download)]
+    splits = ", ".join(f"{len(dataset.of_split(source.split))} {source.split}" for source in dataset.archives)
+    masks = len(load_case_masks(home.dataset))
+    return [Check("data set", f"{len(dataset.cases)} cases ({splits}), masks of {masks}, {dataset.root}")]
+
+
+def check_weights(home: Home) -> list[Check]:
+    """Read the weights that came with the package whole, and the cards of all others."""
+    checks = []
+    try:
+        _, card = load_model(SHIPPED)
+        checks.append(Check("weights", f"{DEFAULT_MODEL}: {card.architecture}, {card.licence}"))
+    except (MonusegError, ImportError) as error:
+        checks.append(Check("weights", str(error), "broken", _REINSTALL))
+    others = {name: path for name, path in find_all_weights(home).items() if path != SHIPPED}
+    whole = []
+    for name, path in others.items():
+        try:
+            read_card(path)
+            whole.append(name)
+        except MonusegError as error:
+            checks.append(Check(f"weights {name}", str(error), "note", f"remove or replace {path}"))
+    if whole:
+        checks.append(Check("other weights", ", ".join(whole)))
+    return checks
+
+
+def check_prediction(home: Home) -> list[Check]:
+    """Predict on a grey tile with the default model, by the engine that is taken by itself."""
+    try:
+        sha256 = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
+        engine = open_engine(SHIPPED, read_card(SHIPPED), "auto", "auto", home.cache, sha256)
+        tile = np.full((_TILE_PX, _TILE_PX, 3), 200, dtype=np.uint8)
+        list(engine.run([tile]))  # the first is slower: memory is taken, kernels are chosen
+        began = time.perf_counter()
+        (maps,) = engine.run([tile])
+        seconds = time.perf_counter() - began
+    except (MonusegError, ImportError, OSError, RuntimeError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return [
+            Check("prediction", f"it fails ({reason})", "broken", "see what is broken above, or try --engine torch")
+        ]
+    name = type(engine).__name__.removesuffix("Engine").lower()
+    if not np.isfinite(maps).all():
+        return [Check("prediction", f"{name} gives what is no number", "broken", "monuseg predict --engine torch")]
+    return [Check("prediction", f"{name}, {_TILE_PX} x {_TILE_PX} pixels in {1000 * seconds:.0f} ms")]

@@ -1,0 +1,102 @@
+"""Versions of monuseg, Python and packages, and the codecs of pictures."""
+
+import importlib
+import platform
+import re
+import warnings
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+import monuseg_cli
+from monuseg_cli.doctor.check import Check, State
+
+_DISTRIBUTION = "monuseg-cli"
+_NOT_FOR_USERS = "dev"
+_MODULES = {"scikit-image": "skimage", "pillow": "PIL"}
+"""Packages whose module has another name than they, dashes aside."""
+
+_REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)\s*(?:>=(?P<least>[\d.]+))?[^;]*(?:;.*extra == ['\"](?P<extra>\w+)['\"])?")
+_CODECS = {"LZW": "lzw", "Deflate": "zlib", "JPEG": "jpeg", "JPEG 2000": "jpeg2k", "zstd": "zstd", "WebP": "webp"}
+_OF_BYTES = ("lzw", "zlib", "zstd")
+
+
+def check_versions() -> list[Check]:
+    """Tell the versions of monuseg and Python, and where they are."""
+    place = Path(monuseg_cli.__file__).parent
+    system = f"{platform.system()} {platform.machine()}"
+    return [
+        Check("monuseg", f"{monuseg_cli.__version__}, {place}"),
+        Check("python", f"{platform.python_version()}, {system}"),
+    ]
+
+
+def check_packages() -> list[Check]:
+    """Import every package that monuseg's own metadata name, and compare its version with what they ask for."""
+    try:
+        requirements = metadata.requires(_DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        return [Check("packages", "monuseg is not installed, it runs from its sources", "note", "pip install .")]
+    return list(_check_each(requirements))
+
+
+def _check_each(requirements: list[str]) -> Iterator[Check]:
+    for requirement in requirements:
+        found = _REQUIREMENT.match(requirement)
+        if found and found["extra"] != _NOT_FOR_USERS:
+            yield _check_package(found["name"], found["least"] or "0", found["extra"])
+
+
+def _check_package(name: str, least: str, extra: str | None) -> Check:
+    fix = f"pip install '{_DISTRIBUTION}[{extra}]'" if extra else f"pip install '{name}>={least}'"
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return Check(name, f"not installed, for [{extra}]" if extra else "not installed", _state(extra), fix)
+    if _numbers(version) < _numbers(least):
+        return Check(name, f"{version}, older than {least}", _state(extra), fix)
+    module = _MODULES.get(name, name.replace("-", "_"))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            importlib.import_module(module)
+    except Exception as error:  # a package that was built for another numpy, say, may raise anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return Check(name, f"{version} cannot be loaded ({reason})", "broken", f"pip install --force-reinstall {name}")
+    return Check(name, version)
+
+
+def _state(extra: str | None) -> State:
+    return "note" if extra else "broken"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Give the numbers that a version begins with: (2, 4, 1) of 2.4.1+cpu."""
+    found = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
+
+
+def check_codecs() -> list[Check]:
+    """Write and read a small picture by each codec that slides are compressed with."""
+    fix = "pip install --force-reinstall imagecodecs"
+    try:
+        import imagecodecs
+    except Exception as error:  # as above
+        return [Check("codecs", f"imagecodecs cannot be loaded ({error})", "broken", fix)]
+    picture = np.add.outer(np.arange(32), np.arange(32)).astype(np.uint8)[..., None].repeat(3, axis=2)
+    failed = {}
+    for title, codec in _CODECS.items():
+        encode, decode = (getattr(imagecodecs, f"{codec}_{way}") for way in ("encode", "decode"))
+        content = picture.tobytes() if codec in _OF_BYTES else picture
+        try:
+            size = len(decode(encode(content)))
+            if size != len(content):
+                failed[title] = f"gave back {size} of {len(content)}"
+        except Exception as error:  # each codec has an error of its own, and one that is left out another
+            failed[title] = str(error)
+    if failed:
+        reasons = "; ".join(f"{title} ({reason})" for title, reason in failed.items())
+        return [Check("codecs", f"not working: {reasons}", "broken", fix)]
+    return [Check("codecs", ", ".join(_CODECS))]

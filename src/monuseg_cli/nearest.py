@@ -1,0 +1,20 @@
+"""What a misspelt word was meant to be."""
+
+from collections.abc import Iterable
+
+_ALIKE = 0.7  # at difflib's own 0.6, --home is taken for --help
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """Give the choice that `word` is most like, None where none is like it."""
+    from difflib import get_close_matches
+
+    by_small_letters = {choice.lower(): choice for choice in choices}
+    found = get_close_matches(word.lower(), by_small_letters, n=1, cutoff=_ALIKE)
+    return by_small_letters[found[0]] if found else None
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Give the end of an error's line: ``"; did you mean train?"``, or nothing where no choice is like `word`."""
+    found = nearest(word, choices)
+    return f"; did you mean {found}?" if found else ""
