@@ -35,7 +35,7 @@ COPIES = "repository"
 
 _EVERYWHERE = "Everywhere"
 _FIRST_PANEL = "Options"
-_LINK = re.compile(r"\]\((?![a-z]+:|#|/)([^)\s#]+)(#[^)\s]*)?\)")
+_LINK = re.compile(r"""(\]\(|\b(?:src|href)=")(?![a-z]+:|[#/])([^)"\s#]+)""")
 _API_NAME = re.compile(r"`(monuseg_cli(?:\.\w+)+)`")
 
 
@@ -146,7 +146,7 @@ def place_links(markdown: str, source: str) -> tuple[str, set[str]]:
     outside = set()
 
     def place(match: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[1]))
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[2]))
         if target == "README.md":
             target = HOME_PAGE
         elif target.startswith("docs/"):
@@ -155,7 +155,7 @@ def place_links(markdown: str, source: str) -> tuple[str, set[str]]:
             outside.add(target)
             target = f"{COPIES}/{target}"
         place_of_page = posixpath.dirname(_page_of(source))
-        return f"]({posixpath.relpath(target, place_of_page or '.')}{match[2] or ''})"
+        return f"{match[1]}{posixpath.relpath(target, place_of_page or '.')}"
 
     return _LINK.sub(place, markdown), outside
 

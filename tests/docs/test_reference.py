@@ -76,6 +76,7 @@ def test_the_card_is_the_one_that_the_command_prints(monuseg: Monuseg) -> None:
 )
 def test_links_lead_to_the_same_place_in_the_site(source: str, link: str, placed: str, outside: set[str]) -> None:
     assert place_links(f"see [it]({link}).", source) == (f"see [it]({placed}).", outside)
+    assert place_links(f'<img src="{link}">', source) == (f'<img src="{placed}">', outside)
 
 
 def test_a_page_that_the_navigation_does_not_name_is_put_at_its_end(tmp_path: Path) -> None:
