@@ -1,6 +1,6 @@
 """Measure prediction: memory, seams, speed against others and against the machine's limit, growth.
 
-usage: python benchmarks/prediction.py memory|seams|bits|peers|limit|growth HOME FOLDER
+usage: python benchmarks/prediction.py memory|seams|bits|peers|limit|growth|stages HOME FOLDER
 
 HOME is a folder that `monuseg download --home HOME` filled; FOLDER keeps the slides that are made of its train images
 (benchmarks/make_slide.py), and what is predicted. Nothing else should run on the machine meanwhile.
@@ -23,12 +23,17 @@ limit
 growth
     Seconds a megapixel of tissue at 5,000, 10,000 and 20,000 pixels, the start left out; the mask alone, and with
     labels, GeoJSON and CSV.
+stages
+    Seconds of each stage by itself, one after the other, for the images of `peers`; and of the process, in which they
+    overlap.
 """
 
+import contextlib
 import json
 import statistics
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import machine
@@ -36,20 +41,26 @@ import numpy as np
 import tifffile
 import torch
 from make_slide import main as make_slide
+from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from monuseg_cli.dataset.manifest import Dataset
-from monuseg_cli.dataset.masks import labels_path, rasterise, read_labels
+from monuseg_cli.dataset.masks import labels_path, read_labels
+from monuseg_cli.dataset.rasterise import rasterise
 from monuseg_cli.evaluation.scores import count_image
 from monuseg_cli.images import read_image
 from monuseg_cli.metrics.instance import find_overlaps, panoptic_quality
+from monuseg_cli.models.card import Card
 from monuseg_cli.models.weights import load_model, read_card
 from monuseg_cli.paths import SHIPPED, Home
 from monuseg_cli.prediction import blend, stitch
 from monuseg_cli.prediction.engines import open_engine
 from monuseg_cli.prediction.predict import predict_array
+from monuseg_cli.prediction.rasters import mask_png
+from monuseg_cli.prediction.source import ArraySource, SlideSource
 from monuseg_cli.prediction.torch_engine import TorchEngine
+from monuseg_cli.slide import Slide
 
 ALL = (".png", ".tif", ".ome.tif", ".geojson", ".csv")
 NUCLEI = (".tif", ".geojson", ".csv")
@@ -146,10 +157,24 @@ def bits(home: Home, folder: Path) -> None:
         print(f"{name:10s} F1 (Dice) {means['f1']:.4f}  AJI {means['aji']:.4f}  PQ {means['pq']:.4f}", flush=True)
 
 
-def peers(home: Home, folder: Path) -> None:
-    """Print everybody's seconds, and ratios."""
+def two_images(home: Home, folder: Path) -> tuple[Path, Path]:
+    """Give a slide of 4,000 x 4,000 px, and its corner as a PNG of 1,000 x 1,000 px."""
     large, small = slide(home, folder, 4000, full=True), folder / "small.png"
     Image.fromarray(tifffile.imread(large)[:1000, :1000]).save(small)
+    return large, small
+
+
+def start_of(home: Home, folder: Path) -> float:
+    """Give the seconds of a process that has nothing to predict on."""
+    tiny = folder / "tiny.png"
+    Image.new("RGB", (64, 64), "white").save(tiny)
+    predict(home, tiny, (".png",))  # makes the graph, once
+    return min(predict(home, tiny, (".png",))[0] for _ in range(ROUNDS))
+
+
+def peers(home: Home, folder: Path) -> None:
+    """Print everybody's seconds, and ratios."""
+    large, small = two_images(home, folder)
     mask = folder / "peer.png"
     for image, others in ((large, PEERS), (small, PEERS[:1])):
         commands = {"monuseg": [sys.executable, "-m", "monuseg_cli", "predict", image, "-o", mask, "--again"]}
@@ -192,10 +217,7 @@ def limit(home: Home, folder: Path) -> None:
 
 def growth(home: Home, folder: Path) -> None:
     """Print seconds a megapixel of tissue."""
-    tiny = folder / "tiny.png"
-    Image.new("RGB", (64, 64), "white").save(tiny)
-    predict(home, slide(home, folder, 5_000), (".png",))  # makes the graph, once
-    start = min(predict(home, tiny, (".png",))[0] for _ in range(ROUNDS))
+    start = start_of(home, folder)
     print(f"start {start:.2f} s")
     for name, suffixes in (("mask", (".png",)), ("and nuclei", (".png", *NUCLEI))):
         for side in (5_000, 10_000, 20_000):
@@ -207,9 +229,55 @@ def growth(home: Home, folder: Path) -> None:
             print(f"{name:12s} {side:6d} px: {seconds / megapixels:.4f} s a megapixel of tissue", flush=True)
 
 
+class _Given:
+    """An engine that has its maps already."""
+
+    def __init__(self, card: Card, maps: list[NDArray[np.float32]]) -> None:
+        self.card, self._maps = card, maps
+
+    def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+        for _, maps in zip(tiles, self._maps, strict=True):
+            yield maps
+
+
+def stages(home: Home, folder: Path) -> None:
+    """Print the seconds of each stage."""
+    card = read_card(SHIPPED)
+    engine = open_engine(SHIPPED, card, "openvino", "cpu", home.cache, "stages")
+    for image in two_images(home, folder):
+        seconds = {"start": start_of(home, folder)}
+
+        @contextlib.contextmanager
+        def timed(stage: str, seconds: dict[str, float] = seconds) -> Iterator[None]:
+            began = time.perf_counter()
+            yield
+            seconds[stage] = time.perf_counter() - began
+
+        with Slide(image) as opened:
+            source = SlideSource(opened, 1.0, (0, 0, *opened.shape))
+            with timed("read"):
+                tiles = [source.read(*window) for window in blend.TileGrid(source.shape)]
+        list(engine.run(tiles[:1]))  # compiles
+        with timed("network"):
+            maps = list(engine.run(tiles))
+        whole = ArraySource(tifffile.imread(image) if image.suffix == ".tif" else np.asarray(Image.open(image)))
+        with timed("blending"):
+            rows = list(blend.blended_rows(whole, _Given(card, maps), lambda *_: True, np.uint8))
+        stitcher = stitch.Stitcher(source.shape, card.classes, card.mpp, card.separation)
+        with timed("nuclei"):
+            found = [part for row in rows for part in stitcher.add(*row)]
+        with timed("write"), mask_png(folder / "stages.png", source.shape) as add:
+            for part in found:
+                if isinstance(part, stitch.Finished):
+                    add(part.labels)
+        alone = "  ".join(f"{stage} {taken:.2f}" for stage, taken in seconds.items())
+        process = statistics.median(predict(home, image, (".png",))[0] for _ in range(ROUNDS))
+        print(f"{image.name}: {alone}  sum {sum(seconds.values()):.2f}; the process {process:.2f} s", flush=True)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(2)
     what, home_folder, slides = sys.argv[1:]
     Path(slides).mkdir(parents=True, exist_ok=True)
-    parts = {"memory": memory, "seams": seams, "bits": bits, "peers": peers, "limit": limit, "growth": growth}
+    parts = {part.__name__: part for part in (memory, seams, bits, peers, limit, growth, stages)}
     parts[what](Home.resolve(Path(home_folder)), Path(slides).resolve())

@@ -61,7 +61,7 @@ class PngPatches(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.images = sorted(folder.glob("*_image.png"))
         self.recipe = recipe
-        self.crops = len(recipe.train_cases()) * recipe.crops_per_case
+        self.crops = len(recipe.monuseg_cases()[0]) * recipe.crops_per_case
 
     def __len__(self) -> int:
         """Count the crops."""
@@ -79,7 +79,7 @@ class PngPatches(Dataset[tuple[Tensor, Tensor]]):
 
 def write_pngs(store: PatchStore, recipe: Recipe, folder: Path) -> None:
     """Write the train patches as pairs of pictures."""
-    for index in store.of_cases(recipe.train_cases()):
+    for index in store.of_cases(recipe.monuseg_cases()[0]):
         image, labels = store.read(int(index))
         (folder / f"{index:05d}_image.png").write_bytes(imagecodecs.png_encode(image))
         (folder / f"{index:05d}_labels.png").write_bytes(imagecodecs.png_encode(labels.astype(np.uint16)))

@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from monuseg_cli.contours import trace
-from monuseg_cli.dataset.masks import rasterise
+from monuseg_cli.dataset.rasterise import rasterise
 
 
 def filled(labels: NDArray[np.int32]) -> NDArray[np.int32]:

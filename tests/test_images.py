@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.images import Conversion, read_image
-from monuseg_cli.prediction.slide import Slide
+from monuseg_cli.slide import Slide
 from tissue import draw_tissue
 
 PICTURE, _ = draw_tissue(48, seed=1)

@@ -10,7 +10,7 @@ from scipy.spatial import ConvexHull
 from skimage.measure import regionprops
 
 from monuseg_cli.contours import trace
-from monuseg_cli.dataset.masks import rasterise
+from monuseg_cli.dataset.rasterise import rasterise
 from monuseg_cli.measure import Measurements, measure
 from tissue import ellipse
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monuseg_cli.dataset.masks import rasterise
+from monuseg_cli.dataset.rasterise import rasterise
 from monuseg_cli.nuclei import separate
 from monuseg_cli.separation import Separation
 from monuseg_cli.training.recipe import SecondTarget

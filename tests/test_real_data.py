@@ -16,7 +16,7 @@ from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
 from monuseg_cli.errors import InputError
 from monuseg_cli.images import read_image
 from monuseg_cli.paths import Home
-from monuseg_cli.prediction.slide import Slide
+from monuseg_cli.slide import Slide
 
 pytestmark = pytest.mark.data
 

@@ -20,17 +20,18 @@ from monuseg_cli.errors import OutputError
 
 _HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node())[:16]
 _REASONS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file would be larger than the system allows",
-    errno.EACCES: "permission denied",
-    errno.EPERM: "permission denied",
-    errno.EROFS: "the file system is read-only",
-    errno.ENOTDIR: "a part of the path is not a folder",
-    errno.EEXIST: "a file of that name is in the way",
-    errno.EISDIR: "it is a folder",
-    errno.ENOTEMPTY: "another process has written it at the same time",
-    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENOSPC: "the disk is full; make room, or write elsewhere",
+    errno.EDQUOT: "the disk quota is used up; make room, or write elsewhere",
+    errno.EFBIG: "the file would be larger than the system allows; write elsewhere",
+    errno.EACCES: "permission denied; write elsewhere",
+    errno.EPERM: "permission denied; write elsewhere",
+    errno.EROFS: "the file system is read-only; write elsewhere",
+    errno.ENOTDIR: "a part of the path is not a folder; write elsewhere",
+    errno.EEXIST: "a file of that name is in the way; move it, or write elsewhere",
+    errno.EISDIR: "it is a folder; write elsewhere",
+    errno.ENOTEMPTY: "another process has written it at the same time; run it again",
+    errno.ENAMETOOLONG: "the name is too long; give a shorter one",
+    errno.ELOOP: "its links lead in a circle; write elsewhere",
 }
 
 
@@ -74,7 +75,7 @@ def _told_as_output_error(path: Path) -> Iterator[None]:
             named = Path(os.fsdecode(error.filename))
             if not named.is_relative_to(path.parent) and not path.is_relative_to(named):
                 raise
-        reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
+        reason = _REASONS.get(error.errno or 0) or f"{error.strerror or error}; write elsewhere"
         message = f"cannot write {path}: {reason}"
         raise OutputError(message) from error
 
@@ -101,7 +102,7 @@ def writing(path: Path) -> Iterator[Path]:
     part = _part_name(path)
     with _told_as_output_error(path):
         if path.exists() and not path.is_file():
-            message = f"cannot write {path}: it exists and is not a regular file"
+            message = f"cannot write {path}: it exists and is not a regular file; write elsewhere"
             raise OutputError(message)
         make_folder(path.parent)
         _remove_parts_of_the_dead(path)
@@ -146,7 +147,7 @@ def require_writable(path: Path) -> None:
     ancestor = next(folder for folder in path.absolute().parents if folder.exists())
     if not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
         reason = "permission denied, or a read-only file system" if ancestor.is_dir() else "it is not a folder"
-        message = f"cannot write {path}: {ancestor}: {reason}"
+        message = f"cannot write {path}: {ancestor}: {reason}; write elsewhere"
         raise OutputError(message)
 
 

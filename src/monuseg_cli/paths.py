@@ -1,5 +1,6 @@
 """Where data, runs and models live when no path is given."""
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -49,6 +50,11 @@ class Home:
     def dataset(self) -> Path:
         """The folder of the MoNuSeg data set."""
         return self.root / "data" / "monuseg"
+
+    def own_data(self, folder: Path) -> Path:
+        """Name the folder of the data set that is made of the images and annotations in `folder`."""
+        place = str(folder.expanduser().absolute())
+        return self.root / "data" / f"{Path(place).name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
 
     @property
     def runs(self) -> Path:
@@ -119,7 +125,7 @@ class Home:
         if found := self.numbered_runs(name):
             return found[-1]
         runs = sorted(folder.name for folder in self.runs.iterdir()) if self.runs.is_dir() else []
-        message = f"no run named {name!r} in {self.runs} (runs there: {', '.join(runs) or 'none'})"
+        message = f"no run named {name!r} in {self.runs}; runs there: {', '.join(runs) or 'none'}"
         raise MissingError(message)
 
     def find_weights(self, name: str) -> Path:
@@ -139,7 +145,7 @@ class Home:
         if _is_path(name) and path.is_file():
             return path
         if path.suffix == WEIGHTS_SUFFIX:
-            message = f"no weights file {path}"
+            message = f"no weights file {path}; those at hand are listed by: monuseg models"
             raise MissingError(message)
         model = self.models / f"{name}.safetensors"
         if model.is_file() and not self.numbered_runs(name):
@@ -149,6 +155,11 @@ class Home:
             message = f"run {weights.parent} has no weights yet; train it further with --resume {name}"
             raise MissingError(message)
         return weights
+
+
+def real(path: Path) -> Path:
+    """Follow links as far as they lead, without an error where they lead in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def require_run_name(name: str) -> None:

@@ -14,7 +14,8 @@ from PIL import Image
 from conftest import SIZE
 from monuseg_cli.dataset.config import MasksConfig
 from monuseg_cli.dataset.manifest import Dataset
-from monuseg_cli.dataset.masks import build_masks, labels_path, rasterise, read_labels
+from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
+from monuseg_cli.dataset.rasterise import rasterise
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.paths import Home
 from tissue import aperio_xml, area, ellipse

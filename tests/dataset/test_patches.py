@@ -104,7 +104,7 @@ def test_bad_settings_and_missing_masks_are_said(data_home: Home) -> None:
     with pytest.raises(InputError, match="--size and --stride must be at least 1"):
         build_patches(config(data_home, stride_px=0))
     build_masks(MasksConfig(data_home.dataset))
-    with pytest.raises(InputError, match=rf"is {SIZE}x{SIZE}, smaller than a patch of --size {SIZE + 1}"):
+    with pytest.raises(InputError, match=rf"is {SIZE}x{SIZE} px, smaller than a patch of {SIZE + 1}"):
         build_patches(config(data_home, size_px=SIZE + 1))
     assert not (data_home.dataset / "patches").exists() or not list((data_home.dataset / "patches").iterdir())
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from monuseg_cli.dataset.masks import rasterise
+from monuseg_cli.dataset.rasterise import rasterise
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models.weights import load_model
 from monuseg_cli.paths import Home

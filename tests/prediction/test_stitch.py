@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monuseg_cli.dataset.masks import rasterise
+from monuseg_cli.dataset.rasterise import rasterise
 from monuseg_cli.metrics.instance import find_overlaps, panoptic_quality
 from monuseg_cli.nuclei import separate
 from monuseg_cli.prediction import stitch

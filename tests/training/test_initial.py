@@ -65,7 +65,7 @@ def test_every_architecture_has_its_logits_last(name: str) -> None:
 
 
 def test_a_validation_case_that_was_trained_on_is_refused(trained_home: Home) -> None:
-    with pytest.raises(ContaminationError, match="was trained on 6 cases of the validation fold 2"):
+    with pytest.raises(ContaminationError, match="was trained on 6 of the validation cases"):
         tune(trained_home, fold=2)
 
 

@@ -18,8 +18,8 @@ def test_a_recipe_comes_back_from_its_file(tmp_path: Path) -> None:
 def test_train_and_validation_share_no_case() -> None:
     for fold in range(1, 6):
         recipe = Recipe(fold=fold, train_set=37)
-        assert not set(recipe.train_cases()) & set(recipe.val_cases())
-        assert (len(recipe.train_cases()), len(recipe.val_cases())) == (31, 6)
+        assert not set(recipe.monuseg_cases()[0]) & set(recipe.monuseg_cases()[1])
+        assert (len(recipe.monuseg_cases()[0]), len(recipe.monuseg_cases()[1])) == (31, 6)
 
 
 @pytest.mark.parametrize(

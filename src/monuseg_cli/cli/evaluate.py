@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from monuseg_cli.cli.console import Session, command, table
+from monuseg_cli.cli.masks import DATA_HELP
 from monuseg_cli.dataset.catalog import KumarSplit
 from monuseg_cli.errors import InputError
 from monuseg_cli.models.devices import Device
@@ -48,11 +49,12 @@ def evaluate(
         Path | None, typer.Option("-o", "--output", help="Folder.", show_default="beside the weights")
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
+    data: Annotated[Path | None, typer.Option(help=DATA_HELP, show_default="MoNuSeg", rich_help_panel=_CASES)] = None,
     split: Annotated[
-        Literal["val", "test", "train"] | None,
+        Literal["val", "test", "train", "all"] | None,
         typer.Option(
-            help="The models' validation cases, the 14 test cases, or their train cases.",
-            show_default="val",
+            help="The models' validation cases, the test cases, their train cases, or all of --data.",
+            show_default="val, or all of --data that is new to the models",
             rich_help_panel=_CASES,
         ),
     ] = None,
@@ -81,7 +83,7 @@ def evaluate(
     ] = None,
     reference: Annotated[
         Path | None,
-        typer.Option(help="Folder of the true ones: PNG, TIFF, NPY or Aperio XML.", rich_help_panel=_FOLDERS),
+        typer.Option(help="Folder of the true ones: PNG, TIFF, NPY, GeoJSON or Aperio XML.", rich_help_panel=_FOLDERS),
     ] = None,
 ) -> None:
     """Score models, or any folder of predictions: per image, per organ, and the mean with its interval."""
@@ -93,7 +95,8 @@ def evaluate(
     if (models and predictions) or bool(predictions) != bool(reference):
         message = "name models, or give --predictions and --reference"
         raise InputError(message)
-    of_cases = {"--split": split, "--fold": fold, "--kumar": kumar, "--cases": cases, "--include-train": include_train}
+    of_cases: dict[str, object] = {"--data": data, "--split": split, "--fold": fold, "--kumar": kumar, "--cases": cases}
+    of_cases["--include-train"] = include_train
     if predictions:
         _require_unused({**of_cases, "--overlays": overlays, "--protocol": protocol != "image"}, "with --predictions")
     else:
@@ -104,7 +107,7 @@ def evaluate(
         folders = FoldersConfig(tuple(predictions), reference, images, output, report)
         _show(session, evaluate_folders(folders, session.progress), output, report)
         return
-    choice = CaseChoice(split, fold, kumar, tuple(cases.split(",")) if cases else ())
+    choice = CaseChoice(split, fold, kumar, tuple(cases.split(",")) if cases else (), data)
     weights = tuple(session.home.find_weights(model) for model in models or [DEFAULT_MODEL])
     config = EvaluateConfig(session.home, weights, choice, include_train, overlays, output, report, device)
     if protocol == "notebook":

@@ -1,30 +1,38 @@
 """``monuseg masks``."""
 
+import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from monuseg_cli.cli.console import Session, command, table
-from monuseg_cli.dataset.catalog import CATALOG, SPLITS
+
+DATA_HELP = "Folder of your own: images/ and annotations/ (GeoJSON, Aperio XML, label images, masks)."
+"""Of the option --data, which the stages of a data set share."""
 
 
 @command(example="monuseg masks --preview")
 def masks(
     session: Session,
+    data: Annotated[Path | None, typer.Option(help=DATA_HELP, show_default="MoNuSeg")] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Also write each image with its outlines.")] = False,
 ) -> None:
-    """Make a label image and a binary mask of every case from its XML outlines."""
+    """Make a label image and a binary mask of every case from its annotation."""
     from monuseg_cli.dataset.config import MasksConfig
     from monuseg_cli.dataset.masks import build_masks
+    from monuseg_cli.dataset.prepare import open_dataset
 
-    result = build_masks(MasksConfig(session.home.dataset, preview=preview), session.progress)
+    dataset = open_dataset(session.home, data, session.progress)
+    result = build_masks(MasksConfig(dataset.root, preview=preview), session.progress)
+    made = {case.case_id: case for case in result.cases}
     rows = table("split", "cases", "regions", "nuclei", "left out", "area / drawn")
-    for split in SPLITS:
-        cases = [case for case in result.cases if CATALOG[case.case_id].split == split]
-        if cases:
-            left_out = sum(case.degenerate + case.outside + case.hidden for case in cases)
-            drawn = sum(case.drawn_area_px for case in cases)
-            ratio = f"{sum(case.raster_area_px for case in cases) / drawn:.4f}" if drawn else "-"
-            regions, nuclei = sum(case.regions for case in cases), sum(case.nuclei for case in cases)
-            rows.add_row(split, str(len(cases)), str(regions), str(nuclei), str(left_out), ratio)
-    session.show(result, rows, f"Masks: {result.folder} ({result.made} cases made now)", then="patches")
+    for split in dataset.splits:
+        cases = [made[case.case_id] for case in dataset.of_split(split)]
+        left_out = sum(case.degenerate + case.outside + case.hidden for case in cases)
+        drawn = sum(case.drawn_area_px for case in cases)
+        ratio = f"{sum(case.raster_area_px for case in cases) / drawn:.4f}" if drawn else "-"
+        regions, nuclei = sum(case.regions for case in cases), sum(case.nuclei for case in cases)
+        rows.add_row(split, str(len(cases)), str(regions), str(nuclei), str(left_out), ratio)
+    then = f"train --train {shlex.quote(str(data))} --init default --recipe fine-tune" if data else "patches"
+    session.show(result, rows, f"Masks: {result.folder} ({result.made} cases made now)", then=then)

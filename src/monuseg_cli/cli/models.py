@@ -21,7 +21,7 @@ def models(session: Session, context: typer.Context) -> None:
     known.columns[1].justify = "left"
     for architecture in architectures:
         known.add_row(architecture.name, architecture.summary)
-    weights = list_weights(session.home)
+    weights = list_weights(session.home, session.progress)
     rows = table("weights", "architecture", "epoch", "val F1", "train set", "licence")
     for name, card in weights.items():
         score = f"{card.scores['f1']:.4f}" if "f1" in card.scores else "-"

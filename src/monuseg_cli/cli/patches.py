@@ -1,13 +1,15 @@
 """``monuseg patches``."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from monuseg_cli.cli.console import Session, command
-from monuseg_cli.dataset.catalog import Split
+from monuseg_cli.cli.masks import DATA_HELP
 from monuseg_cli.dataset.config import PatchesConfig, PatchFormat
+from monuseg_cli.dataset.manifest import CaseSplit
 from monuseg_cli.tiling import Edge
 from monuseg_cli.training.recipe import BUILT_IN
 
@@ -18,21 +20,26 @@ _CROP_PX = BUILT_IN["default"].crop_px
 @command(example="monuseg patches --size 512 --stride 488")
 def patches(
     session: Session,
+    data: Annotated[Path | None, typer.Option(help=DATA_HELP, show_default="MoNuSeg")] = None,
     size: Annotated[int, typer.Option(help="Side of a patch in pixels.")] = _DEFAULT.size_px,
     stride: Annotated[int, typer.Option(help="Pixels from one patch to the next.")] = _DEFAULT.stride_px,
     edge: Annotated[
         Edge, typer.Option(help="Move the last patch back to the image's edge, or leave the rest out.")
     ] = _DEFAULT.edge,
-    rescale: Annotated[bool, typer.Option(help="Resample 20x cases to 0.25 um/px.")] = _DEFAULT.rescale,
-    split: Annotated[Split, typer.Option(help="Which cases.")] = _DEFAULT.split,
+    rescale: Annotated[
+        bool, typer.Option(help="Resample 20x cases to 0.25 um/px; your own are always.")
+    ] = _DEFAULT.rescale,
+    split: Annotated[CaseSplit, typer.Option(help="Which cases.")] = _DEFAULT.split,
     format: Annotated[
         PatchFormat, typer.Option(help="png: also write pairs of pictures that a person can open.")
     ] = _DEFAULT.format,
 ) -> None:
     """Cut images and masks into patches, each of which knows its case."""
     from monuseg_cli.dataset.patches import build_patches
+    from monuseg_cli.dataset.prepare import open_dataset
 
-    config = PatchesConfig(session.home.dataset, size, stride, edge, rescale, split, format)
+    dataset = open_dataset(session.home, data, session.progress)
+    config = PatchesConfig(dataset.root, size, stride, edge, rescale or data is not None, split, format)
     result = build_patches(config, session.progress)
     state = "cut now" if result.made else "there already"
     per_case = f"{result.patches / result.cases:.4g} each"
@@ -45,9 +52,10 @@ def patches(
     other = "".join(f" {option} {value}" for option, (value, default) in settings.items() if value != default)
     if rescale != _DEFAULT.rescale:
         other += " --rescale" if rescale else " --no-rescale"
+    model = f"--train {shlex.quote(str(data))} --init default --recipe fine-tune" if data else "--arch unet-se"
     session.show(
         result,
         f"Patches: {result.folder}, {result.patches} of {size}x{size} px from {result.cases} cases "
         f"({per_case}, {state})",
-        then=f"train --arch unet-se{other}",
+        then=f"train {model}{other}",
     )

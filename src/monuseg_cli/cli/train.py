@@ -29,17 +29,39 @@ def train(
     arch: Annotated[str, typer.Option(help="Architecture; monuseg models lists them.")] = _DEFAULT.arch,
     recipe: Annotated[
         str,
-        typer.Option(metavar="NAME|TOML", help="default, robust, baseline or a file: the knobs that are not typed."),
+        typer.Option(
+            metavar="NAME|TOML", help="default, robust, fine-tune, baseline or a file: the knobs that are not typed."
+        ),
     ] = "default",
     epochs: Annotated[int, typer.Option(help="Times that the crops of every case are seen.")] = _DEFAULT.epochs,
     batch_size: Annotated[int, typer.Option(help="Crops a step, of each process.")] = _DEFAULT.batch_size,
     name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="the architecture")] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with this run.")] = None,
-    init: Annotated[str, typer.Option(metavar="RUN|WEIGHTS", help="Start from these weights.")] = _DEFAULT.init,
+    init: Annotated[
+        str, typer.Option(metavar="RUN|WEIGHTS", help="Start from these weights, and with their network.")
+    ] = _DEFAULT.init,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
     amp: Annotated[Amp, typer.Option(help="Mixed precision: bf16 on CUDA and CPU, fp16 on CUDA.")] = _DEFAULT.amp,
     seed: Annotated[int, typer.Option(help="Of all random numbers.")] = _DEFAULT.seed,
     workers: Annotated[int, typer.Option(help="Processes that prepare crops; 0: a thread does.")] = _DEFAULT.workers,
+    train: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER",
+            help="Train on a folder of your own: images/ and annotations/.",
+            show_default="MoNuSeg",
+            rich_help_panel=_DATA,
+        ),
+    ] = _DEFAULT.train,
+    val: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER",
+            help="Validate on this one.",
+            show_default="by its split.csv, regions or folds",
+            rich_help_panel=_DATA,
+        ),
+    ] = _DEFAULT.val,
     train_set: Annotated[
         int, typer.Option(help="30: the challenge's cases; 37: with the bonus cases.", rich_help_panel=_DATA)
     ] = _DEFAULT.train_set,
@@ -53,7 +75,7 @@ def train(
         int, typer.Option(help="Side of the crops that the network sees.", rich_help_panel=_DATA)
     ] = _DEFAULT.crop_px,
     rescale: Annotated[
-        bool, typer.Option(help="Resample 20x cases to 0.25 um/px.", rich_help_panel=_DATA)
+        bool, typer.Option(help="Resample 20x cases to 0.25 um/px; your own are always.", rich_help_panel=_DATA)
     ] = _DEFAULT.rescale,
     crops_per_case: Annotated[
         int, typer.Option(help="Crops of each case in an epoch.", rich_help_panel=_DATA)
@@ -132,7 +154,9 @@ def train(
     ] = _DEFAULT.averaging,
 ) -> None:
     """Train a model on the patches; masks and patches that are missing are made first."""
+    from monuseg_cli.models.weights import read_card
     from monuseg_cli.training.distributed import is_first, told_by_the_first
+    from monuseg_cli.training.initial import shaped_like
     from monuseg_cli.training.running import TrainConfig
     from monuseg_cli.training.train import train as run
 
@@ -143,7 +167,10 @@ def train(
         run_to_resume = session.home.find_run(resume) if resume else None
         knobs = {knob: value for knob, value in context.params.items() if knob in Recipe.__dataclass_fields__}
         typed = {knob: value for knob, value in knobs.items() if _was_typed(context, knob)}
-        chosen = replace(Recipe.load(run_to_resume / RECIPE_FILE) if run_to_resume else find_recipe(recipe), **typed)
+        begun = Recipe.load(run_to_resume / RECIPE_FILE) if run_to_resume else find_recipe(recipe)
+        if init and not run_to_resume:
+            begun = shaped_like(begun, read_card(session.home.find_weights(init)))
+        chosen = replace(begun, **typed)
     result = run(TrainConfig(session.home, chosen, name, run_to_resume, device), session.progress)
     if not is_first():
         return
@@ -153,10 +180,15 @@ def train(
         result,
         f"Run: {result.run}, {result.epochs} of {chosen.epochs} epochs",
         f"Best: epoch {result.best_epoch}, validation {scores}",
-        then=f"train --resume {name}" if result.interrupted else f"evaluate {name}",
+        then=f"train --resume {name}" if result.interrupted else f"evaluate {name}{_data(chosen)}",
     )
     if result.interrupted:
         raise typer.Exit(130)
+
+
+def _data(recipe: Recipe) -> str:
+    folder = recipe.val or recipe.train
+    return f" --data {shlex.quote(folder)}" if folder else ""
 
 
 def _was_typed(context: typer.Context, parameter: str) -> bool:

@@ -1,6 +1,7 @@
 """Aperio XML outlines -> polygons. The only place that sees x, y; everything behind it is row, column."""
 
 import math
+from array import array
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,12 @@ from monuseg_cli.errors import InputError, MissingError
 
 MAX_COORDINATE_PX = 1e7
 """Coordinates beyond this are refused: no slide is that large."""
+
+MAX_VERTICES = 10_000_000
+"""More are refused; the largest official annotation has 10^5."""
+
+ANEW = "export it anew, or fetch it again with: monuseg download"
+"""What helps against an annotation that cannot be used."""
 
 _CHUNK_BYTES = 1 << 20
 
@@ -53,18 +60,17 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.mpp: float | None = None
-        self.coordinates: list[str] = []
+        self.coordinates = array("d")
         self.starts: list[int] = []
         self.areas: list[float] = []
 
     def refuse(self, what: str) -> NoReturn:
-        message = f"{self.path}: {what}"
+        message = f"{self.path}: {what}; {ANEW}"
         raise InputError(message)
 
     def doctype(self, *_: object) -> None:
         # Without a document type there are no entities, so neither expansions nor external files.
-        what = "document type declarations are refused, since they can define entities; remove the <!DOCTYPE>"
-        self.refuse(what)
+        self.refuse("document type declarations are refused, since they can define entities")
 
     def root(self, name: str, attributes: dict[str, str]) -> None:
         if name != "Annotations":
@@ -74,9 +80,14 @@ class _Reader:
     def element(self, name: str, attributes: dict[str, str]) -> None:
         if name == "Vertex":
             try:
-                self.coordinates += (attributes["Y"], attributes["X"])
+                place = float(attributes["Y"]), float(attributes["X"])
             except KeyError as error:
                 self.refuse(f"a vertex of region {len(self.starts)} has no {error}")
+            except ValueError as error:
+                self.refuse(f"a vertex of region {len(self.starts)} is not a number ({str(error)[:80]})")
+            self.coordinates.extend(place)
+            if len(self.coordinates) > 2 * MAX_VERTICES:
+                self.refuse(f"more than {MAX_VERTICES} vertices")
         elif name == "Region":
             self.starts.append(len(self.coordinates) // 2)
             self.areas.append(_positive(attributes.get("Area")) or math.nan)
@@ -95,7 +106,7 @@ class _Reader:
                     parser.Parse(chunk, False)
                 parser.Parse(b"", True)
         except FileNotFoundError as error:
-            message = f"no annotation {self.path}"
+            message = f"no annotation {self.path}; {ANEW}"
             raise MissingError(message) from error
         except expat.ExpatError as error:
             what = "empty" if self.path.stat().st_size == 0 else f"not well-formed XML, or cut off ({error})"
@@ -103,7 +114,7 @@ class _Reader:
         except InputError:
             raise
         except (LookupError, ValueError, OSError) as error:  # an encoding that is unknown, a folder, no permission
-            self.refuse(str(error))
+            self.refuse((error.strerror if isinstance(error, OSError) else None) or str(error))
 
 
 def _positive(text: str | None) -> float | None:
@@ -152,15 +163,12 @@ def read_annotation(path: Path) -> Annotation:
     MissingError
         If the file does not exist.
     InputError
-        If it is empty, cut off, not Aperio's, has a document type declaration, or a vertex is not a finite number
-        within `MAX_COORDINATE_PX`.
+        If it is empty, cut off, not Aperio's, has a document type declaration or more than `MAX_VERTICES`, or a vertex
+        is not a finite number within `MAX_COORDINATE_PX`.
     """
     reader = _Reader(path)
     reader.parse(reader.element)
-    try:
-        vertices = np.array(reader.coordinates, dtype=np.float64).reshape(-1, 2)
-    except ValueError as error:
-        reader.refuse(f"a vertex is not a number ({error})")
+    vertices = np.array(reader.coordinates, dtype=np.float64).reshape(-1, 2)
     outside = ~(np.abs(vertices) <= MAX_COORDINATE_PX).all(axis=1)
     starts = np.array(reader.starts, dtype=np.intp)
     if outside.any():

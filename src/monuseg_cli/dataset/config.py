@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from monuseg_cli.dataset.catalog import SPLITS, Split
+from monuseg_cli.dataset.manifest import CaseSplit
 from monuseg_cli.tiling import Edge
 
 DRIVE_URL = "https://drive.usercontent.google.com/download"
@@ -55,14 +56,14 @@ class MasksConfig:
     ----------
     dataset : Path
         Folder of the data set (the one with ``manifest.json``).
-    splits : tuple of {"train", "test"}, optional
-        Which cases. None: those of every split that was downloaded.
+    splits : tuple of {"train", "val", "test"}, optional
+        Which cases. None: those of every split that is there.
     preview : bool
         Also write each image with its outlines drawn on.
     """
 
     dataset: Path
-    splits: tuple[Split, ...] | None = None
+    splits: tuple[CaseSplit, ...] | None = None
     preview: bool = False
 
 
@@ -80,8 +81,8 @@ class PatchesConfig:
     edge : {"shift", "drop"}
         Where the regular steps do not end at the image's edge: move a last patch back to it, or leave the rest out.
     rescale : bool
-        Resample cases that state a scale other than 40x, MoNuSeg's three of 20x, to 0.25 um/px first.
-    split : {"train", "test"}
+        Resample cases that state a scale other than 40x, such as MoNuSeg's three of 20x, to 0.25 um/px first.
+    split : {"train", "val", "test"}
         Which cases are cut.
     format : {"npy", "png"}
         ``"png"`` writes, beside the arrays, an image and a mask that a person can open for every patch.
@@ -92,7 +93,7 @@ class PatchesConfig:
     stride_px: int = 488
     edge: Edge = "shift"
     rescale: bool = False
-    split: Split = "train"
+    split: CaseSplit = "train"
     format: PatchFormat = "npy"
 
     @property

@@ -1,7 +1,6 @@
 """Official archives, from the network or a local disk -> images and annotations, each checked."""
 
 import hashlib
-import lzma
 import re
 import stat
 import zipfile
@@ -9,7 +8,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from monuseg_cli.atomic import make_folder, writing_folder
 from monuseg_cli.dataset.annotations import read_mpp
@@ -22,8 +20,13 @@ from monuseg_cli.progress import SILENT, Progress
 MAX_ENTRY_BYTES = 64 << 20
 """An entry that unpacks to more is refused; the largest official one has 5 MB."""
 
+MAX_ARCHIVE_BYTES = 1 << 30
+"""An archive that unpacks to more is refused; the larger official one has 200 MB."""
+
+_OFFICIAL = "fetch the official archive with: monuseg download"
+
 # What zipfile and the decompressors behind it raise for damaged archives.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, UnicodeError)
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError)
 _TIMEOUT_S = 60
 _CHUNK_BYTES = 1 << 20
 
@@ -110,7 +113,7 @@ def _fetch(config: DownloadConfig, archive: Archive, progress: Progress) -> Path
     except OSError as error:
         if isinstance(error, DownloadError):
             raise
-        message = f"cannot write {folder / archive.name}: {error.strerror or error}"
+        message = f"cannot write {folder / archive.name}: {error.strerror or error}; make room there"
         raise OutputError(message) from error
 
 
@@ -168,7 +171,7 @@ def _add_archive(config: DownloadConfig, dataset: Dataset, path: Path, progress:
             pairs = _pairs(path, archive)
             split = _split_of(path, pairs)
             if split not in config.splits:
-                message = f"{path} holds the {split} split, which --split leaves out"
+                message = f"{path} holds the {split} split, which --split leaves out; add --split {split}"
                 raise InputError(message)
             verified = _verify(config, path, split, sha256, progress)
             if (there := dataset.archive_of(split)) and there.sha256 == sha256 and _is_there(dataset, split):
@@ -177,7 +180,7 @@ def _add_archive(config: DownloadConfig, dataset: Dataset, path: Path, progress:
             with writing_folder(config.dataset / split) as folder:
                 cases = _unpack(path, archive, pairs, folder, progress)
     except _DAMAGED as error:
-        message = f"{path} is damaged or no zip archive ({error})"
+        message = f"{path} is damaged or no zip archive ({error}); {_OFFICIAL}"
         raise InputError(message) from error
     source = SourceArchive(split, path.name, sha256, verified)
     if Dataset.manifest_path(config.dataset).is_file():
@@ -198,10 +201,10 @@ def _sha256_of_file(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError as error:
-        message = f"no archive {path}"
+        message = f"no archive {path}; {_OFFICIAL}"
         raise MissingError(message) from error
     except OSError as error:
-        message = f"cannot read {path}: {error.strerror}"
+        message = f"cannot read {path}: {error.strerror}; name a zip archive"
         raise InputError(message) from error
 
 
@@ -218,6 +221,9 @@ def _verify(config: DownloadConfig, path: Path, split: Split, sha256: str, progr
 
 def _pairs(path: Path, archive: zipfile.ZipFile) -> list[_Pair]:
     """Pair every image with its annotation, after refusing every entry that has no business here."""
+    if (size := sum(entry.file_size for entry in archive.infolist())) > MAX_ARCHIVE_BYTES:
+        message = f"{path} is refused: it unpacks to {size} bytes, more than the whole data set; {_OFFICIAL}"
+        raise InputError(message)
     images: dict[str, zipfile.ZipInfo] = {}
     annotations: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
@@ -228,12 +234,12 @@ def _pairs(path: Path, archive: zipfile.ZipFile) -> list[_Pair]:
         if entry.is_dir() or kind is None or is_litter:
             continue
         if name.stem in kind:
-            message = f"{path} holds {name.name} twice"
+            message = f"{path} holds {name.name} twice; {_OFFICIAL}"
             raise InputError(message)
         kind[name.stem] = entry
     for these, others, lacking in ((images, annotations, "annotation"), (annotations, images, "image")):
         if orphans := sorted(these.keys() - others.keys()):
-            message = f"{path}: {these[orphans[0]].filename} has no {lacking} ({len(orphans)} such files)"
+            message = f"{path}: {these[orphans[0]].filename} has no {lacking} ({len(orphans)} such files); {_OFFICIAL}"
             raise InputError(message)
     return [_Pair(stem, images[stem], annotations[stem]) for stem in sorted(images)]
 
@@ -248,24 +254,26 @@ def _refuse_unsafe(path: Path, entry: zipfile.ZipInfo) -> None:
         problem = "is a symbolic link"
     elif entry.flag_bits & 0x1:
         problem = "is encrypted"
+    elif entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        problem = f"is compressed by method {entry.compress_type}, which can unpack to anything"
     elif entry.file_size > MAX_ENTRY_BYTES:
         problem = f"unpacks to {entry.file_size} bytes, more than any file of the data set"
     if problem:
-        message = f"{path} is refused: its entry {name!r} {problem}"
+        message = f"{path} is refused: its entry {name!r} {problem}; {_OFFICIAL}"
         raise InputError(message)
 
 
 def _split_of(path: Path, pairs: Sequence[_Pair]) -> Split:
     if not pairs:
-        message = f"{path} holds no image with an annotation"
+        message = f"{path} holds no image with an annotation; {_OFFICIAL}"
         raise InputError(message)
     for pair in pairs:
         if pair.case_id not in CATALOG:
-            message = f"{path}: {pair.image.filename} is no case of MoNuSeg 2018"
+            message = f"{path}: {pair.image.filename} is no case of MoNuSeg 2018; {_OFFICIAL}"
             raise InputError(message)
     splits = sorted({CATALOG[pair.case_id].split for pair in pairs})
     if len(splits) > 1:
-        message = f"{path} mixes cases of the train and the test split"
+        message = f"{path} mixes cases of the train and the test split; {_OFFICIAL}"
         raise InputError(message)
     return splits[0]
 
@@ -312,13 +320,6 @@ def _read_mpp(path: Path, entry: zipfile.ZipInfo, extracted: Path) -> float | No
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> str:
     """Unpack one entry, whose checksum zipfile verifies, and hash what was written."""
     with target.open("wb") as file, archive.open(entry) as source:
-        while chunk := _read_chunk(source):
+        while chunk := source.read(_CHUNK_BYTES):
             file.write(chunk)
     return _sha256_of_file(target)
-
-
-def _read_chunk(source: IO[bytes]) -> bytes:
-    try:
-        return source.read(_CHUNK_BYTES)
-    except OSError as error:  # bz2's word for damage; of the disk's faults none can come from here
-        raise zipfile.BadZipFile(str(error)) from error

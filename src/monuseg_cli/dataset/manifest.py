@@ -1,22 +1,32 @@
-"""The data set on disk: which cases are there, from which archive, with which hashes."""
+"""A data set on disk: which cases are there, from which archive or folder, with which hashes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from monuseg_cli.atomic import write_json
-from monuseg_cli.dataset.catalog import Split
 from monuseg_cli.errors import InputError, MissingError
 
 SCHEMA = 1
 
+CaseSplit = Literal["train", "val", "test"]
+CASE_SPLITS: tuple[CaseSplit, ...] = ("train", "val", "test")
+"""MoNuSeg has no ``"val"``: its folds take validation cases out of the train split."""
+
+Box = tuple[int, int, int, int]
+"""First row, first column, height and width, in pixels of level 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceArchive:
-    """The archive that a split was unpacked from, and whether its SHA-256 is the published one."""
+    """The archive or folder that a split came from, its SHA-256, and whether that is the published one.
 
-    split: Split
+    That of a folder is the hash of its cases' files.
+    """
+
+    split: CaseSplit
     source: str
     sha256: str
     verified: bool
@@ -29,27 +39,39 @@ class Case:
     Parameters
     ----------
     case_id : str
-        TCGA barcode.
+        TCGA barcode; of a case from elsewhere, its image's stem and the beginning of the image's hash, so that the same
+        image is the same case in whatever folder it lies.
     organ : str
-        Organ as the challenge gives it.
-    split : {"train", "test"}
-        Which archive it came from.
+        Organ as the challenge gives it, or the folder's own table.
+    split : {"train", "val", "test"}
+        Which archive it came from, or what the folder's own table says.
     mpp : float or None
-        Micrometres per pixel as the annotation's root states it; None where it states none.
+        Micrometres per pixel as the annotation's root, the folder's own table or the image states it; None where none
+        does.
     image, annotation : str
-        Paths of the TIFF and the XML, relative to the data set's folder, with forward slashes.
+        Paths of the image and the annotation, relative to the data set's folder, with forward slashes; of a case from
+        elsewhere, absolute.
     image_sha256, annotation_sha256 : str
         Hashes of the two files.
+    box : Box or None
+        The part of the image that is the case; None: all of it.
     """
 
     case_id: str
     organ: str
-    split: Split
+    split: CaseSplit
     mpp: float | None
     image: str
     annotation: str
     image_sha256: str
     annotation_sha256: str
+    box: Box | None = None
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Case":
+        """Make a case of its line in a manifest."""
+        box = content.get("box")
+        return cls(**{**content, "box": tuple(box) if box else None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +112,14 @@ class Dataset:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content["schema"] != SCHEMA:
-                message = f"{path} has schema {content['schema']}, not {SCHEMA}; run: monuseg download"
-                raise InputError(message)
+                raise ValueError(content["schema"])
             archives = tuple(SourceArchive(**archive) for archive in content["archives"])
-            return cls(root, archives, tuple(Case(**case) for case in content["cases"]))
+            return cls(root, archives, tuple(Case.from_json(case) for case in content["cases"]))
         except FileNotFoundError as error:
             message = f"no data set in {root}; get it with: monuseg download"
             raise MissingError(message) from error
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            message = f"{path} is damaged; remove it and run: monuseg download"
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            message = f"{path} is damaged, or not of schema {SCHEMA}; remove it and run: monuseg download"
             raise InputError(message) from error
 
     def save(self) -> None:
@@ -110,11 +131,16 @@ class Dataset:
         }
         write_json(self.manifest_path(self.root), content)
 
-    def archive_of(self, split: Split) -> SourceArchive | None:
+    def archive_of(self, split: CaseSplit) -> SourceArchive | None:
         """Give the archive that `split` came from, None where the split is not there."""
         return next((archive for archive in self.archives if archive.split == split), None)
 
-    def of_split(self, *splits: Split) -> tuple[Case, ...]:
+    @property
+    def splits(self) -> tuple[CaseSplit, ...]:
+        """The splits that are there."""
+        return tuple(split for split in CASE_SPLITS if self.archive_of(split))
+
+    def of_split(self, *splits: CaseSplit) -> tuple[Case, ...]:
         """List the cases of `splits`.
 
         Raises

@@ -1,4 +1,4 @@
-"""Polygons -> label images, by the pixel-centre rule."""
+"""Annotations -> the masks of a data set."""
 
 import json
 from collections.abc import Sequence
@@ -11,17 +11,15 @@ import tifffile
 from numpy.typing import NDArray
 
 from monuseg_cli.atomic import write_bytes, write_json, writing
-from monuseg_cli.dataset.annotations import read_annotation
-from monuseg_cli.dataset.catalog import SPLITS
 from monuseg_cli.dataset.config import MasksConfig
+from monuseg_cli.dataset.labels import OUTLINE_SUFFIXES, read_label_image, read_outlines
 from monuseg_cli.dataset.manifest import Case, Dataset
-from monuseg_cli.errors import MissingError
-from monuseg_cli.images import decoding, open_tiff, read_image
+from monuseg_cli.dataset.pixels import read_case, shape_of_case
+from monuseg_cli.dataset.rasterise import RULE, Raster, rasterise
+from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.images import decoding
 from monuseg_cli.outlines import draw_outlines
 from monuseg_cli.progress import SILENT, Progress
-
-RULE = "pixel centre, half-open; non-zero winding; smallest on top"
-"""The rule that label images are made by; a change of it makes every mask anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +63,6 @@ class MasksResult:
     made: int
 
 
-@dataclass(frozen=True, slots=True)
-class Raster:
-    """A rasterised annotation.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (H, W), int32
-        Polygon i has label i + 1; 0 is background.
-    areas_px : ndarray of shape (N,), int64
-        Pixels of each polygon within the image, before overlaps are resolved.
-    """
-
-    labels: NDArray[np.int32]
-    areas_px: NDArray[np.int64]
-
-
 def masks_folder(dataset: Path) -> Path:
     """Give the folder that holds the masks of the data set."""
     return dataset / "masks"
@@ -89,89 +71,6 @@ def masks_folder(dataset: Path) -> Path:
 def labels_path(dataset: Path, case_id: str) -> Path:
     """Give the path of a case's label image."""
     return masks_folder(dataset) / "labels" / f"{case_id}.tif"
-
-
-def rasterise(polygons: Sequence[NDArray[np.float64]], shape: tuple[int, int]) -> Raster:
-    """Fill polygons into a label image.
-
-    A pixel (r, c) belongs to a polygon when its centre (r + 0.5, c + 0.5) does: by the non-zero winding rule, so that
-    an outline that runs over its own beginning has no hole there, and half-open on edges (top and left in, bottom and
-    right out), so that polygons that share an edge share no pixel. Where polygons overlap the smaller one, by pixels
-    before overlaps, lies on top; of equal ones the later. A polygon that covers no pixel's centre gets the one pixel
-    that its mean vertex lies in. What lies outside the image is clipped.
-
-    Parameters
-    ----------
-    polygons : sequence of ndarray of shape (V, 2), float64
-        Row and column of each vertex, finite.
-    shape : tuple of int
-        Height and width of the image.
-
-    Returns
-    -------
-    Raster
-    """
-    owner, row, first, stop = _spans(polygons, shape)
-    areas = np.bincount(owner, weights=stop - first, minlength=len(polygons)).astype(np.int64)
-    if len(tiny := _centre_pixels(polygons, areas, shape)):
-        owner = np.concatenate([owner, tiny[:, 0]])
-        row = np.concatenate([row, tiny[:, 1]])
-        first = np.concatenate([first, tiny[:, 2]])
-        stop = np.concatenate([stop, tiny[:, 2] + 1])
-        areas[tiny[:, 0]] = 1
-    # Largest first: where an index repeats in an assignment, the last value stays.
-    paint_rank = np.empty(len(polygons), dtype=np.intp)
-    paint_rank[np.argsort(-areas, kind="stable")] = np.arange(len(polygons))
-    order = np.argsort(paint_rank[owner], kind="stable")
-    lengths = (stop - first)[order]
-    starts = (row * shape[1] + first)[order]
-    pixels = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
-    labels = np.zeros(shape, dtype=np.int32)
-    labels.reshape(-1)[pixels] = np.repeat(owner[order] + 1, lengths)
-    return Raster(labels, areas)
-
-
-def _spans(polygons: Sequence[NDArray[np.float64]], shape: tuple[int, int]) -> tuple[NDArray[np.int64], ...]:
-    """Find the runs of pixels inside each polygon: polygon, row, first column, column behind the last.
-
-    A classic scanline fill, for all polygons at once: every edge is cut with the lines through pixel centres that it
-    crosses, the cuts are sorted along each line, and the winding number is summed over them.
-    """
-    height, width = shape
-    if not len(polygons):
-        return (np.zeros(0, dtype=np.int64),) * 4
-    begin = np.concatenate(polygons)
-    end = np.concatenate([np.roll(polygon, -1, axis=0) for polygon in polygons])
-    owner = np.repeat(np.arange(len(polygons)), [len(polygon) for polygon in polygons])
-    down = end[:, 0] > begin[:, 0]
-    # Cutting each edge from its upper end makes the two sides of a shared edge agree to the last bit.
-    upper = np.where(down[:, None], begin, end)
-    lower = np.where(down[:, None], end, begin)
-    top = np.ceil(upper[:, 0] - 0.5).clip(0, height).astype(np.int64)
-    bottom = np.ceil(lower[:, 0] - 0.5).clip(0, height).astype(np.int64)
-    crossings = bottom - top
-    edge = np.repeat(np.arange(len(begin)), crossings)
-    row = np.arange(crossings.sum()) + np.repeat(top - (np.cumsum(crossings) - crossings), crossings)
-    size = (lower - upper)[edge]
-    col = upper[edge, 1] + (row + 0.5 - upper[edge, 0]) * size[:, 1] / size[:, 0]
-    order = np.lexsort((col, row, owner[edge]))
-    edge, row, col = edge[order], row[order], col[order]
-    winding = np.cumsum(np.where(down[edge], 1, -1))
-    inside = np.flatnonzero(winding)  # the winding number returns to 0 at the end of every line of every polygon
-    first = np.ceil(col[inside] - 0.5).clip(0, width).astype(np.int64)
-    stop = np.ceil(col[inside + 1] - 0.5).clip(0, width).astype(np.int64)
-    return owner[edge[inside]], row[inside], first, stop
-
-
-def _centre_pixels(
-    polygons: Sequence[NDArray[np.float64]], areas: NDArray[np.int64], shape: tuple[int, int]
-) -> NDArray[np.int64]:
-    """List polygon, row and column of the mean vertex for polygons without a pixel whose mean lies in the image."""
-    empty: list[int] = np.flatnonzero(areas == 0).tolist()
-    means = np.array([polygons[index].mean(axis=0) for index in empty]).reshape(-1, 2)
-    found = np.column_stack([np.array(empty, dtype=np.int64), np.floor(means).astype(np.int64)])
-    inside = ((found[:, 1:] >= 0) & (found[:, 1:] < shape)).all(axis=1)
-    return found[inside]
 
 
 def read_labels(path: Path) -> NDArray[np.int32]:
@@ -184,8 +83,12 @@ def read_labels(path: Path) -> NDArray[np.int32]:
     InputError
         If it cannot be read.
     """
-    with decoding(path):
-        return np.asarray(tifffile.imread(path), dtype=np.int32)
+    try:
+        with decoding(path):
+            return np.asarray(tifffile.imread(path), dtype=np.int32)
+    except InputError as error:
+        message = f"{path} is damaged; remove it and run: monuseg masks"
+        raise InputError(message) from error
 
 
 def build_masks(config: MasksConfig, progress: Progress = SILENT) -> MasksResult:
@@ -205,8 +108,7 @@ def build_masks(config: MasksConfig, progress: Progress = SILENT) -> MasksResult
         If a mask cannot be written.
     """
     dataset = Dataset.load(config.dataset)
-    splits = config.splits or tuple(split for split in SPLITS if dataset.archive_of(split))
-    cases = dataset.of_split(*splits)
+    cases = dataset.of_split(*(config.splits or dataset.splits))
     known = load_case_masks(config.dataset)
     made: dict[str, CaseMasks] = {}
     with progress.task("masks", len(cases), "cases") as task:
@@ -234,7 +136,7 @@ def load_case_masks(dataset: Path) -> dict[str, CaseMasks]:
         if content["rule"] != RULE:
             return {}
         return {case["case_id"]: CaseMasks(**case) for case in content["cases"]}
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 
@@ -252,18 +154,14 @@ def _is_current(dataset: Dataset, case: Case, made: CaseMasks | None, preview: b
 
 
 def _build_case(dataset: Dataset, case: Case, preview: bool) -> CaseMasks:
-    image_path = dataset.image_path(case)
     labels_file, binary_file, preview_file = _outputs(dataset.root, case)
-    annotation = read_annotation(dataset.annotation_path(case))
-    with decoding(image_path), open_tiff(image_path) as tiff:
-        height, width = tiff.pages.first.shape[:2]
-    raster = rasterise(annotation.polygons, (height, width))
+    raster, degenerate, drawn_area_px = _read_annotation(dataset, case)
     with writing(labels_file) as part:
         tifffile.imwrite(part, raster.labels, compression="zlib", compressionargs={"level": 1}, metadata=None)
     mask = (raster.labels > 0).astype(np.uint8) * 255
     write_bytes(binary_file, imagecodecs.png_encode(mask, level=1))
     if preview:
-        pixels, _ = read_image(image_path)
+        pixels = read_case(dataset, case)
         write_bytes(preview_file, imagecodecs.png_encode(draw_outlines(pixels, raster.labels), level=1))
     else:
         preview_file.unlink(missing_ok=True)  # one of an older annotation must not be taken for this one's
@@ -273,14 +171,36 @@ def _build_case(dataset: Dataset, case: Case, preview: bool) -> CaseMasks:
         case_id=case.case_id,
         image_sha256=case.image_sha256,
         annotation_sha256=case.annotation_sha256,
-        regions=len(annotation.polygons) + annotation.degenerate,
+        regions=len(raster.areas_px) + degenerate,
         nuclei=visible,
-        degenerate=annotation.degenerate,
-        outside=len(annotation.polygons) - inside,
+        degenerate=degenerate,
+        # What lies around a part of a slide belongs to no case, and is not lost.
+        outside=0 if case.box else len(raster.areas_px) - inside,
         hidden=inside - visible,
-        drawn_area_px=float(np.nansum(annotation.drawn_areas_px)),
+        drawn_area_px=drawn_area_px,
         raster_area_px=int(raster.areas_px.sum()),
     )
+
+
+def _read_annotation(dataset: Dataset, case: Case) -> tuple[Raster, int, float]:
+    """Fill a case's outlines; also count those that are none, and add up the areas that they state, in pixels.
+
+    A label image is its own raster.
+    """
+    path, shape = dataset.annotation_path(case), shape_of_case(dataset, case)
+    if path.suffix.lower() in OUTLINE_SUFFIXES:
+        outlines = read_outlines(path, case.box)
+        return rasterise(outlines.polygons, shape), outlines.degenerate, float(np.nansum(outlines.drawn_areas_px))
+    labels = read_label_image(path)
+    if labels.shape != shape:
+        message = (
+            f"{path} is {labels.shape[1]} x {labels.shape[0]} pixels, its image {dataset.image_path(case)} "
+            f"{shape[1]} x {shape[0]}"
+        )
+        raise InputError(message)
+    values, numbers = np.unique(labels, return_inverse=True)
+    labels = numbers.reshape(shape).astype(np.int32) + np.int32(values[0] != 0)
+    return Raster(labels, np.bincount(labels.reshape(-1))[1:]), 0, 0.0
 
 
 def _warn_of_losses(result: MasksResult, progress: Progress) -> None:

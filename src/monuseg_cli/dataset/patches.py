@@ -16,8 +16,8 @@ from monuseg_cli.dataset.catalog import MPP
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels, require_masks
+from monuseg_cli.dataset.pixels import read_case
 from monuseg_cli.errors import InputError, MissingError, MonusegError
-from monuseg_cli.images import read_image
 from monuseg_cli.progress import SILENT, Progress
 from monuseg_cli.resampling import resize_image, resize_labels, scaled
 from monuseg_cli.tiling import Edge, grid
@@ -68,7 +68,7 @@ class PatchStore:
         except FileNotFoundError as error:
             message = f"no patches in {folder}; cut them with: monuseg patches"
             raise MissingError(message) from error
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError) as error:
             message = f"the patches in {folder} are damaged; remove the folder and run: monuseg patches"
             raise InputError(message) from error
         if not len(images) == len(labels) == len(case_ids):
@@ -180,7 +180,7 @@ def _is_current(folder: Path, settings: dict[str, object], progress: Progress) -
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         del manifest["patches"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
     try:
         PatchStore.load(folder)
@@ -232,7 +232,7 @@ def _write_header(file: BinaryIO, dtype: np.dtype[np.generic], shape: tuple[int,
 
 def _read_case(config: PatchesConfig, dataset: Dataset, case: Case) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Read image and label image at the scale that they are cut at."""
-    pixels, _ = read_image(dataset.image_path(case))
+    pixels = read_case(dataset, case)
     label_image = read_labels(labels_path(config.dataset, case.case_id))
     if pixels.shape[:2] != label_image.shape:
         message = f"the mask of {case.case_id} is {label_image.shape}, its image {pixels.shape[:2]}; run: monuseg masks"
@@ -256,6 +256,9 @@ def _shape(config: PatchesConfig, case: Case) -> tuple[int, int]:
     if config.rescale and case.mpp:
         height, width = scaled((height, width), case.mpp / MPP)
     if min(height, width) < config.size_px:
-        message = f"the image of {case.case_id} is {height}x{width}, smaller than a patch of --size {config.size_px}"
+        message = (
+            f"the image of {case.case_id} is {height}x{width} px, smaller than a patch of {config.size_px}; choose "
+            "smaller patches (--size and --stride; --patch-px and --stride-px in a training)"
+        )
         raise InputError(message)
     return height, width

@@ -1,9 +1,25 @@
 """What a stage needs and is not there yet, made in order."""
 
+from pathlib import Path
+
 from monuseg_cli.dataset.config import MasksConfig, PatchesConfig
+from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import build_masks
+from monuseg_cli.dataset.own import gather
 from monuseg_cli.dataset.patches import PatchStore, build_patches
+from monuseg_cli.paths import Home
 from monuseg_cli.progress import SILENT, Progress
+
+
+def open_dataset(home: Home, own: Path | None, progress: Progress = SILENT) -> Dataset:
+    """Give the data set of a folder of somebody's own, gathered anew, or else MoNuSeg.
+
+    Raises
+    ------
+    MonusegError
+        As `gather` and `Dataset.load` do.
+    """
+    return gather(own, home.own_data(own), progress) if own else Dataset.load(home.dataset)
 
 
 def prepare_masks(config: MasksConfig, progress: Progress = SILENT) -> None:

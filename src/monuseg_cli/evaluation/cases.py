@@ -10,45 +10,60 @@ from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.errors import ContaminationError, InputError, MissingError
 from monuseg_cli.models.card import Card
 
-EvaluationSplit = Literal["val", "test", "train"]
+EvaluationSplit = Literal["val", "test", "train", "all"]
 
 
 @dataclass(frozen=True, slots=True)
 class CaseChoice:
-    """A way to name cases; one of them is given, or none for the models' own validation cases.
+    """A way to name cases, of MoNuSeg or of own data.
+
+    One of `split`, `fold`, `kumar` and `cases` is given, or none for the models' own validation cases; of own data that
+    no model was trained or validated on, for all.
 
     Parameters
     ----------
-    split : {"val", "test", "train"}, optional
-        The models' own validation cases, the 14 test cases, or the cases that they were trained on.
+    split : {"val", "test", "train", "all"}, optional
+        The models' own validation cases, the test cases, those that they were trained on, or every case of own data.
     fold : int, optional
         The validation cases of a fold, 1 to 5.
     kumar : {"train", "same-organ", "other-organ"}, optional
         A part of the split of Kumar et al. 2017.
     cases : tuple of str
         Case ids, or parts of them that only one has.
+    data : Path, optional
+        Folder of own data; None: MoNuSeg.
     """
 
     split: EvaluationSplit | None = None
     fold: int | None = None
     kumar: KumarSplit | None = None
     cases: tuple[str, ...] = ()
+    data: Path | None = None
 
     def __post_init__(self) -> None:
-        """Check that at most one way is used.
+        """Check that at most one way is used, and that it has a meaning.
 
         Raises
         ------
         InputError
-            If several are.
+            If several are, or one is not for these data.
         """
         if sum(map(bool, (self.split, self.fold is not None, self.kumar, self.cases))) > 1:
             message = "--split, --fold, --kumar and --cases each name the cases; give one of them"
+            raise InputError(message)
+        if self.data and (self.fold is not None or self.kumar):
+            message = "--fold and --kumar divide MoNuSeg; with --data use --split or --cases"
+            raise InputError(message)
+        if self.split == "all" and not self.data:
+            message = "--split all needs --data; MoNuSeg's test cases are asked for by name, with --split test"
             raise InputError(message)
 
     @property
     def name(self) -> str:
         """A name for files and tables."""
+        if self.data:
+            part = "cases" if self.cases else self.split
+            return f"{self.data.name}-{part}" if part else self.data.name
         if self.fold is not None:
             return f"fold-{self.fold}"
         if self.kumar:
@@ -102,6 +117,8 @@ def _chosen(dataset: Dataset, choice: CaseChoice, cards: Mapping[Path, Card]) ->
         return dataset.select(kumar_split(choice.kumar))
     if choice.split == "test":
         return dataset.of_split("test")
+    if choice.split == "all" or (choice.data and choice.split is None and _are_new(dataset, cards)):
+        return dataset.cases
     own = {weights: card.train_cases if choice.split == "train" else card.val_cases for weights, card in cards.items()}
     (first, wanted), *others = own.items()
     for weights, cases in others:
@@ -111,10 +128,19 @@ def _chosen(dataset: Dataset, choice: CaseChoice, cards: Mapping[Path, Card]) ->
                 "--kumar or --cases"
             )
             raise InputError(message)
+    if choice.data:  # what it was begun with may have seen others
+        there = {case.case_id for case in dataset.cases}
+        wanted = tuple(case_id for case_id in wanted if case_id in there)
     if not wanted:
         message = f"{first} has no {choice.name} cases"
         raise InputError(message)
     return dataset.select(wanted)
+
+
+def _are_new(dataset: Dataset, cards: Mapping[Path, Card]) -> bool:
+    """Tell whether no model was trained or validated on any of these cases."""
+    known = {case_id for card in cards.values() for case_id in (*card.train_cases, *card.val_cases)}
+    return not any(case.case_id in known for case in dataset.cases)
 
 
 def _find_case(dataset: Dataset, part: str) -> str:

@@ -12,7 +12,8 @@ from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
 from monuseg_cli.dataset.config import MasksConfig
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels
-from monuseg_cli.dataset.prepare import prepare_masks
+from monuseg_cli.dataset.pixels import read_case
+from monuseg_cli.dataset.prepare import open_dataset, prepare_masks
 from monuseg_cli.errors import InputError
 from monuseg_cli.evaluation.cases import CaseChoice, choose_cases
 from monuseg_cli.evaluation.notebook import NotebookScores, WindowCounts, count_windows, score_windows
@@ -28,7 +29,6 @@ from monuseg_cli.evaluation.results import (
     write_page,
 )
 from monuseg_cli.evaluation.scores import ImageScores, count_image
-from monuseg_cli.images import read_image
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device, pick_device
 from monuseg_cli.models.weights import load_model, read_card
@@ -162,15 +162,14 @@ def _prepare(config: EvaluateConfig, progress: Progress) -> tuple[Dataset, tuple
         message = "no model to evaluate"
         raise InputError(message)
     cards = {weights: read_card(weights) for weights in config.weights}
-    dataset = Dataset.load(config.home.dataset)
+    dataset = open_dataset(config.home, config.choice.data, progress)
     cases = choose_cases(dataset, config.choice, cards, config.include_train)
     prepare_masks(MasksConfig(dataset.root, tuple({case.split: None for case in cases})), progress)
     return dataset, cases
 
 
 def _read_case(dataset: Dataset, case: Case) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    pixels, _ = read_image(dataset.image_path(case))
-    return pixels, read_labels(labels_path(dataset.root, case.case_id))
+    return read_case(dataset, case), read_labels(labels_path(dataset.root, case.case_id))
 
 
 def _evaluate_model(

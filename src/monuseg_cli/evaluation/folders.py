@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.dataset.catalog import CATALOG, UNKNOWN_ORGAN
-from monuseg_cli.dataset.labels import ANNOTATION_SUFFIX, LABEL_SUFFIXES, read_label_image, read_labels_of
+from monuseg_cli.dataset.labels import ANNOTATION_SUFFIXES, LABEL_SUFFIXES, read_label_image, read_labels_of
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.evaluation.page import Page
 from monuseg_cli.evaluation.results import (
@@ -35,7 +35,7 @@ class FoldersConfig:
     predictions : tuple of Path
         Folders of masks or label images; each is compared with the first.
     reference : Path
-        Folder of masks, label images or Aperio XML annotations of the same names.
+        Folder of masks, label images, Aperio XML or GeoJSON annotations of the same names.
     images : Path, optional
         Folder of the images themselves, for the report.
     output : Path, optional
@@ -69,7 +69,7 @@ def evaluate_folders(config: FoldersConfig, progress: Progress = SILENT) -> Eval
     require_one_for_report(config.report, len(config.predictions))
     if config.output is not None and len(config.predictions) > 1:
         require_apart([folder.name for folder in config.predictions])
-    references = _files(config.reference, (*LABEL_SUFFIXES, ANNOTATION_SUFFIX))
+    references = _files(config.reference, ANNOTATION_SUFFIXES)
     pictures = _files(config.images, tuple(SUFFIXES)) if config.images else {}
     if config.images and (missing := sorted(references.keys() - pictures.keys())):
         message = f"{len(missing)} images are missing in {config.images}, the first: {missing[0]}"
@@ -101,7 +101,8 @@ def _score(
         labels = read_label_image(prediction)
         truth = read_labels_of(reference, labels.shape)
         if truth.shape != labels.shape:
-            message = f"{prediction} is {_size(labels)} pixels, its reference {reference} {_size(truth)}"
+            sizes = f"{prediction} is {_size(labels)} pixels, its reference {reference} {_size(truth)}"
+            message = f"{sizes}; predict on the same image"
             raise InputError(message)
     with watch.on("score"):
         counts = count_image(truth, labels)
@@ -111,7 +112,8 @@ def _score(
         with watch.on("report"):
             pixels = read_image(picture)[0] if picture else None
             if pixels is not None and pixels.shape[:2] != labels.shape:
-                message = f"the image {picture} is of another size than its prediction, {_size(labels)} pixels"
+                said = f"the image {picture} is of another size than its prediction, {_size(labels)} pixels"
+                message = f"{said}; name the image that was predicted on"
                 raise InputError(message)
             page.add(scores, pixels, truth, labels, None)
     return scores
@@ -120,7 +122,7 @@ def _score(
 def _files(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     """List the files of a folder by stem, in order."""
     if not folder.is_dir():
-        message = f"no folder {folder}"
+        message = f"no folder {folder}; check its name"
         raise MissingError(message)
     found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes and path.name[0] != "."]
     if not found:

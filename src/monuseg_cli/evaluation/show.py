@@ -10,6 +10,7 @@ from monuseg_cli.dataset.labels import read_labels_of
 from monuseg_cli.errors import InputError
 from monuseg_cli.images import read_image
 from monuseg_cli.outlines import draw_outlines
+from monuseg_cli.paths import real
 from monuseg_cli.prediction.overlay import write_picture
 
 
@@ -56,10 +57,10 @@ def show_image(config: ShowConfig) -> ShowResult:
         If the picture cannot be written.
     """
     if config.output.suffix.lower() != ".png":
-        message = f"cannot write {config.output}: the name must end in .png"
+        message = f"cannot write {config.output}: the name must end in .png; give another"
         raise InputError(message)
-    if config.output.resolve() in {path.resolve() for path in (config.image, config.labels) if path}:
-        message = f"{config.output} is what is to be shown, and would be replaced by the picture"
+    if real(config.output) in {real(path) for path in (config.image, config.labels) if path}:
+        message = f"{config.output} is what is to be shown, and would be replaced by the picture; give another -o"
         raise InputError(message)
     require_writable(config.output)
     pixels, _ = read_image(config.image)
@@ -68,7 +69,8 @@ def show_image(config: ShowConfig) -> ShowResult:
         labels = read_labels_of(config.labels, pixels.shape[:2])
         if labels.shape != pixels.shape[:2]:
             (height, width), (rows, cols) = pixels.shape[:2], labels.shape
-            message = f"{config.labels} is {cols}x{rows} pixels, the image {config.image} {width}x{height}"
+            sizes = f"{config.labels} is {cols}x{rows} pixels, the image {config.image} {width}x{height}"
+            message = f"{sizes}; name the labels of this image"
             raise InputError(message)
         pixels = draw_outlines(pixels, labels, width_px=config.width_px)
         nuclei = int(np.count_nonzero(np.unique(labels)))

@@ -163,6 +163,9 @@ def describe(card: Card, name: str) -> str:
     separation = ", ".join(f"{part} {value}" for part, value in asdict(card.separation).items())
     results = {"validation windows, in the training": card.scores, **card.results}
     verified = "" if card.data_verified else " (not the published archive)"
+    data = f"Train set of {card.train_set}, archive {card.data_sha256[:12]}{verified}"
+    if card.recipe.get("train"):
+        data = f"Own data, {card.train_set} cases, hash {card.data_sha256[:12]}"
     lines = [
         f"# {name}",
         card.use,
@@ -174,9 +177,9 @@ def describe(card: Card, name: str) -> str:
         *(["OpenVINO computes it in 8 bits; PyTorch, and every figure here, in 32."] if card.ranges else []),
         "## Training",
         f"Epoch {card.epoch} of: {recipe}.",
-        f"Train set of {card.train_set}, archive {card.data_sha256[:12]}{verified}; monuseg {card.version}.",
-        f"Trained on {len(card.train_cases)} cases: {', '.join(card.train_cases)}.",
-        f"Validated on {len(card.val_cases)} cases: {', '.join(card.val_cases)}.",
+        f"{data}; monuseg {card.version}.",
+        f"Trained on {len(card.train_cases)}: {', '.join(card.train_cases)}.",
+        f"Validated on {len(card.val_cases)}: {', '.join(card.val_cases)}.",
         "## Scores",
         "\n".join(f"- {cases}: {_scores(scores)}" for cases, scores in results.items()),
     ]

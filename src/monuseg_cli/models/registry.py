@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
 
+_LARGEST_OPTION = 1024
 _TORCHVISION: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _EFFICIENTNET_LITE: Normalisation = ((127 / 255,) * 3, (128 / 255,) * 3)
 
@@ -110,7 +111,8 @@ class Registry:
         Raises
         ------
         InputError
-            If the name or an option is unknown, with the choices; or if there are no ImageNet weights to start from.
+            If the name or an option is unknown, with the choices; if an option is absurdly large; or if there are no
+            ImageNet weights to start from.
         DownloadError
             If the ImageNet weights cannot be fetched.
         MissingError
@@ -123,6 +125,9 @@ class Registry:
             raise InputError(message)
         if pretrained and architecture.imagenet is None:
             message = f"there are no ImageNet weights for {name}; leave out --pretrained"
+            raise InputError(message)
+        if too_large := [name for name, value in options.items() if isinstance(value, int) and value > _LARGEST_OPTION]:
+            message = f"{name} is built with a {too_large[0]} of {_LARGEST_OPTION} at most, not {options[too_large[0]]}"
             raise InputError(message)
         module, _, attribute = architecture.target.partition(":")
         build = getattr(importlib.import_module(module), attribute)

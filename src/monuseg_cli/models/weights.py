@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +13,13 @@ from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models import registry
 from monuseg_cli.models.card import Card
 from monuseg_cli.paths import BEST_WEIGHTS, DEFAULT_MODEL, SHIPPED, Home
+from monuseg_cli.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _CARD_KEY = "monuseg_card"
+_ANOTHER = "take another file, or train anew"
 
 
 def save_weights(path: Path, state: Mapping[str, Tensor], card: Card) -> None:
@@ -49,18 +50,19 @@ def read_card(path: Path) -> Card:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
     except FileNotFoundError as error:
-        message = f"no weights file {path}"
+        message = f"no weights file {path}; those at hand are listed by: monuseg models"
         raise MissingError(message) from error
     except (SafetensorError, OSError) as error:
-        message = f"{path} is no whole safetensors file ({error}); pickled weights are refused, since they can run code"
+        remedy = "copy it anew; pickled weights are refused, since they can run code"
+        message = f"{path} is no whole safetensors file ({error}); {remedy}"
         raise InputError(message) from error
     if _CARD_KEY not in metadata:
-        message = f"{path} has no card, so nothing tells how to use it; was it made by monuseg train?"
+        message = f"{path} has no card, so nothing tells how to use it; take weights that monuseg train has made"
         raise InputError(message)
     try:
         return Card.from_json(metadata[_CARD_KEY])
-    except (ValueError, TypeError) as error:
-        message = f"{path}: {error}"
+    except (ValueError, TypeError, RecursionError) as error:
+        message = f"{path}: {error}; {_ANOTHER}"
         raise InputError(message) from error
 
 
@@ -79,33 +81,36 @@ def load_model(path: Path) -> tuple[nn.Module, Card]:
 
     card = read_card(path)
     try:
-        model = registry.create(
-            card.architecture, in_channels=card.in_channels, out_channels=card.out_channels, **card.options
-        )
+        with torch.device("meta"):  # takes no memory, however large a network the card names
+            model = registry.create(
+                card.architecture, in_channels=card.in_channels, out_channels=card.out_channels, **card.options
+            )
     except (InputError, TypeError, ValueError, RuntimeError) as error:  # options of a wrong kind or size
-        message = f"{path}: {error}"
+        message = f"{path}: {error}; {_ANOTHER}"
         raise InputError(message) from error
     state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()}
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(state, assign=True)
     except RuntimeError as error:
-        message = f"{path}: the weights are not those of {card.architecture}, which its card names"
+        message = f"{path}: the weights are not those of {card.architecture}, which its card names; {_ANOTHER}"
         raise InputError(message) from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
-        message = f"{path}: some weights are not finite numbers"
+        message = f"{path}: some weights are not finite numbers; {_ANOTHER}"
         raise InputError(message)
     return model.eval(), card
 
 
-def list_weights(home: Home) -> dict[str, Card]:
+def list_weights(home: Home, progress: Progress = SILENT) -> dict[str, Card]:
     """Read the cards of the default model, of all models in `home` and of all runs' best weights there, by name.
 
-    Files that are no weights are passed over.
+    Files that are no weights are left out, with a warning.
     """
     runs = {path.parent.name: path for path in sorted(home.runs.glob(f"*/{BEST_WEIGHTS}"))}
     models = {path.stem: path for path in sorted(home.models.glob("*.safetensors"))}
     cards = {}
     for name, path in ({DEFAULT_MODEL: SHIPPED} | models | runs).items():
-        with suppress(InputError, MissingError):
+        try:
             cards[name] = read_card(path)
+        except (InputError, MissingError) as error:
+            progress.warn(f"the weights {name} are left out: {error}")
     return cards

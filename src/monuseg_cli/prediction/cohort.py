@@ -9,6 +9,7 @@ from typing import Any
 from monuseg_cli import __version__
 from monuseg_cli.atomic import remove, write_json
 from monuseg_cli.errors import InputError, MonusegError
+from monuseg_cli.images import decoding
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device
 from monuseg_cli.models.weights import read_card
@@ -187,7 +188,9 @@ class Job:
 
     def _how(self, outputs: Outputs) -> dict[str, Any]:
         """Describe everything that an image's outputs depend on."""
-        image, settings = outputs.image.stat(), self.config.settings
+        with decoding(outputs.image):
+            image = outputs.image.stat()
+        settings = self.config.settings
         rois = [[roi.name, [[ring.tolist() for ring in polygon] for polygon in roi.polygons]] for roi in settings.rois]
         return {
             "monuseg": __version__,
@@ -221,7 +224,7 @@ def _record(outputs: Outputs) -> Path:
 def _is_done(outputs: Outputs, how: dict[str, Any]) -> bool:
     try:
         record = json.loads(_record(outputs).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     if not isinstance(record, dict) or not all(path.is_file() for path in outputs.files):
         return False

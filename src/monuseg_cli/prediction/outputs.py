@@ -7,6 +7,7 @@ from pathlib import Path
 
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.images import SUFFIXES
+from monuseg_cli.paths import real
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 RESULT_SUFFIXES = (".png", *TIFF_SUFFIXES, ".geojson", ".csv")
@@ -73,17 +74,18 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
         elif path.is_file():
             images.append(path)
         elif path.exists():
-            message = f"{path} is neither a file nor a folder"
+            message = f"{path} is neither a file nor a folder; name an image"
             raise InputError(message)
         else:
-            message = f"no image {path}"
+            message = f"no image {path}; check its name"
             raise MissingError(message)
     return images
 
 
 def _is_image(file: Path) -> bool:
-    """Tell images in a folder from other files; hidden ones are litter, or half-written."""
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    """Tell images in a folder from other files; hidden ones are litter, or half-written, and broken links a loss."""
+    is_image = file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+    return is_image and (file.is_file() or (file.is_symlink() and not file.exists()))
 
 
 def plan_outputs(images: Sequence[Path], wanted: Wanted) -> list[Outputs]:
@@ -100,10 +102,10 @@ def plan_outputs(images: Sequence[Path], wanted: Wanted) -> list[Outputs]:
     if twice:
         message = f"{twice[0]} would be written more than once; give a folder, or a pattern such as out/{{stem}}.png"
         raise InputError(message)
-    sources = {image.resolve() for image in images}
+    sources = {real(image) for image in images}
     for path in planned:
-        if path.resolve() in sources:
-            message = f"{path} is an image to predict on, and would be replaced by its result"
+        if real(path) in sources:
+            message = f"{path} is an image to predict on, and would be replaced by its result; give another -o"
             raise InputError(message)
     if wanted.labels and not any(path.suffix.lower() in TIFF_SUFFIXES for plan in plans for path in plan.results):
         message = f"cannot write labels to {planned[0]}: one integer a nucleus needs a name that ends in .tif"

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from monuseg_cli.atomic import write_bytes
 from monuseg_cli.outlines import draw_outlines
 from monuseg_cli.prediction.rasters import AddRows
-from monuseg_cli.prediction.slide import Slide
 from monuseg_cli.prediction.source import read_thumbnail
 from monuseg_cli.resampling import resize_image
+from monuseg_cli.slide import Slide
 
 LONGEST_PX = 5000
 """Longer images are shown smaller."""

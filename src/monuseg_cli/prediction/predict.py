@@ -20,13 +20,13 @@ from monuseg_cli.prediction.outputs import TIFF_SUFFIXES, Outputs
 from monuseg_cli.prediction.overlay import overlay_png
 from monuseg_cli.prediction.rasters import AddRows, mask_png, pyramid_tiff
 from monuseg_cli.prediction.roi import Roi, RoiCount, RoiCounter, draw_rois
-from monuseg_cli.prediction.slide import MAX_MPP, MIN_MPP, Slide
 from monuseg_cli.prediction.source import ArraySource, SlideSource, read_thumbnail
 from monuseg_cli.prediction.stitch import Finished, Nuclei, Stitcher
 from monuseg_cli.prediction.tables import AddNuclei, Frame, nuclei_csv, nuclei_geojson
 from monuseg_cli.prediction.tissue import THUMBNAIL_UM, find_tissue, widen
 from monuseg_cli.progress import SILENT, Progress
 from monuseg_cli.resampling import RowsResized, resize_maps
+from monuseg_cli.slide import MAX_MPP, MIN_MPP, Slide
 
 _LONG = 100
 """Slides of so many tiles begin with a word on how long they take."""

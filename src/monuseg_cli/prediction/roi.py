@@ -1,23 +1,16 @@
 """Regions of interest, drawn in QuPath and exported as GeoJSON."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.dataset.geojson import Polygon, read_features
+from monuseg_cli.errors import InputError
 from monuseg_cli.prediction.tables import Frame
-
-_FEWEST_POINTS = 3
-
-
-Polygon = tuple[NDArray[np.float64], ...]
-"""Rings of points (V, 2), row and column in pixels of level 0: the outer one, then holes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +43,7 @@ def _area(ring: NDArray[np.float64]) -> float:
 
 
 def read_rois(path: Path) -> tuple[Roi, ...]:
-    """Read the polygons of a GeoJSON file: a feature, a list of them, or a collection.
+    """Read the polygons of a GeoJSON file as regions of interest.
 
     Raises
     ------
@@ -59,46 +52,14 @@ def read_rois(path: Path) -> tuple[Roi, ...]:
     InputError
         If it is no GeoJSON, or has no polygon.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        message = f"no annotations {path}"
-        raise MissingError(message) from error
-    except (ValueError, OSError, RecursionError) as error:
-        message = f"{path} is no GeoJSON ({error})"
-        raise InputError(message) from error
-    features = content.get("features", [content]) if isinstance(content, dict) else content
-    try:
-        rois = [roi for number, feature in enumerate(features, start=1) if (roi := _read_feature(feature, number))]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        message = f"{path} is no GeoJSON of polygons ({type(error).__name__}: {error})"
-        raise InputError(message) from error
+    rois = tuple(
+        Roi(feature.name or feature.class_name or f"region {number}", feature.polygons)
+        for number, feature in enumerate(read_features(path), start=1)
+    )
     if not rois:
         message = f"{path} has no polygon; draw an area in QuPath and export it as GeoJSON"
         raise InputError(message)
-    return tuple(rois)
-
-
-def _read_feature(feature: dict[str, Any], number: int) -> Roi | None:
-    geometry = feature.get("geometry", feature)
-    if geometry["type"] not in ("Polygon", "MultiPolygon"):
-        return None
-    coordinates = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
-    polygons = tuple(tuple(_read_ring(points, number) for points in rings) for rings in coordinates)
-    if not all(polygons):
-        message = f"feature {number} has a polygon without a ring"
-        raise ValueError(message)
-    properties = feature.get("properties") or {}
-    name = properties.get("name") or (properties.get("classification") or {}).get("name") or f"region {number}"
-    return Roi(str(name), polygons)
-
-
-def _read_ring(points: list[list[float]], number: int) -> NDArray[np.float64]:
-    ring = np.array(points, dtype=np.float64)[:, 1::-1]  # x, y -> row, column
-    if len(ring) < _FEWEST_POINTS or not np.isfinite(ring).all():
-        message = f"feature {number} has a ring of {len(ring)} points, or one that is not finite"
-        raise ValueError(message)
-    return ring
+    return rois
 
 
 def draw_rois(rois: tuple[Roi, ...], shape: tuple[int, int], origin: tuple[int, int], step: float) -> NDArray[np.bool_]:

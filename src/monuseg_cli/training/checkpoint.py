@@ -2,6 +2,8 @@
 
 import io
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ from monuseg_cli.atomic import write_bytes
 from monuseg_cli.errors import InputError
 
 STATE_FILE = "state.pt"
+
+# What torch and pickle raise for states that are damaged, hostile or of another network.
+_UNFIT = (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, pickle.PickleError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +62,24 @@ class Checkpoint:
         InputError
             If there is none, it is damaged, or holds anything but tensors and plain values.
         """
-        path = run / STATE_FILE
-        try:
-            return cls(**torch.load(path, map_location="cpu", weights_only=True))
-        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, TypeError, ValueError) as error:
-            message = f"{path} is damaged or no state of a run; train anew"
-            raise InputError(message) from error
+        with fitting(run):
+            state = cls(**torch.load(run / STATE_FILE, map_location="cpu", weights_only=True))
+            if not (isinstance(state.epoch, int) and isinstance(state.data_sha256, str) and state.epoch > 0):
+                raise TypeError(state.epoch)
+            return state
+
+
+@contextmanager
+def fitting(run: Path) -> Iterator[None]:
+    """Turn what torch raises for a state that is damaged, or does not fit the run, into one clear error.
+
+    Raises
+    ------
+    InputError
+        For all of it.
+    """
+    try:
+        yield
+    except _UNFIT as error:
+        message = f"{run / STATE_FILE} is damaged or no state of this run; train anew"
+        raise InputError(message) from error

@@ -66,14 +66,14 @@ def read_history(run: Path) -> list[EpochRecord]:
     path = run / HISTORY_FILE
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
     try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
         return [
             EpochRecord(int(row.pop("epoch")), **{name: float(value) for name, value in row.items()}) for row in rows
         ]
-    except (ValueError, TypeError, KeyError) as error:
-        message = f"{path} is damaged ({error})"
+    except (ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
+        message = f"{path} is damaged ({error}); bring it back from a copy, or train anew"
         raise InputError(message) from error
 
 

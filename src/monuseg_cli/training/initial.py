@@ -1,18 +1,28 @@
 """The weights that a training begins with, taken from another one."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from monuseg_cli.errors import ContaminationError, InputError
+from monuseg_cli.models import registry
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.weights import load_model
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.targets import CLASSES
 
 
-def require_unseen(recipe: Recipe, card: Card, weights: Path) -> None:
+def shaped_like(recipe: Recipe, card: Card) -> Recipe:
+    """Give a recipe the architecture, options and second target of weights that it begins with."""
+    second = next(target for target, classes in CLASSES.items() if classes == card.classes)
+    options = {name: value for name, value in card.options.items() if name != "dropout"}
+    return replace(recipe, arch=card.architecture, options=options, second_target=second)
+
+
+def require_unseen(val_cases: Sequence[str], card: Card, weights: Path) -> None:
     """Refuse to validate on cases that the weights were trained on.
 
     Raises
@@ -20,11 +30,11 @@ def require_unseen(recipe: Recipe, card: Card, weights: Path) -> None:
     ContaminationError
         If there is one.
     """
-    seen = [case_id for case_id in recipe.val_cases() if case_id in card.train_cases]
+    seen = [case_id for case_id in val_cases if case_id in card.train_cases]
     if seen:
         message = (
-            f"{weights} was trained on {len(seen)} cases of the validation fold {recipe.fold} (the first: {seen[0]}), "
-            "so validation would flatter it; choose the --fold that it was validated on"
+            f"{weights} was trained on {len(seen)} of the validation cases (the first: {seen[0]}), so validation would "
+            "flatter it; choose the --fold that it was validated on, or another --val"
         )
         raise ContaminationError(message)
 
@@ -57,7 +67,8 @@ def take_over(model: nn.Module, recipe: Recipe, weights: Path) -> Card:
         If it cannot be used, or is of another architecture or built with other options.
     """
     source, card = load_model(weights)
-    wanted, given = ({**options, "dropout": 0} for options in (recipe.model_options(), card.options))
+    defaults = registry.get(card.architecture).options  # of options that are younger than the weights
+    wanted, given = ({**defaults, **options, "dropout": 0} for options in (recipe.model_options(), card.options))
     if (recipe.arch, wanted) != (card.architecture, given):
         differences = {name: value for name, value in given.items() if wanted.get(name) != value}
         said = f" with {differences}" if differences else ""

@@ -45,10 +45,14 @@ class Recipe:
     init : str
         Start from these weights, a run's name or a file; empty: from random ones. Only the last layer may differ in its
         channels, of which those of the same class are taken over.
+    train : str
+        Folder of own data to train on, as `monuseg_cli.dataset.own.gather` reads it; empty: MoNuSeg.
+    val : str
+        Folder of own data to validate on; empty: what `train` leaves for that.
     train_set : int
         30 (the challenge's train set) or 37 (with the 7 bonus cases).
     fold : int
-        Which of the five folds is left out of the train set to validate on.
+        Which of the five folds is left out to validate on, of MoNuSeg or of own data that say nothing else.
     patch_px, stride_px, edge, rescale
         How patches are cut; see `PatchesConfig`.
     crop_px : int
@@ -116,6 +120,8 @@ class Recipe:
     dropout: float = 0.0
     pretrained: bool = False
     init: str = ""
+    train: str = ""
+    val: str = ""
     train_set: int = 30
     fold: int = 1
     patch_px: int = 512
@@ -220,17 +226,21 @@ class Recipe:
         if self.init and self.pretrained:
             message = "--init and --pretrained both say where to start; leave one out"
             raise InputError(message)
-        if not self.train_cases():
-            message = "no case is left to train on"
+        if self.val and not self.train:
+            message = "--val needs --train: a folder of own data to train on"
             raise InputError(message)
+        self.monuseg_cases()
 
-    def val_cases(self) -> tuple[str, ...]:
-        """List the ids of the cases validated on."""
-        return validation_fold(self.fold)
+    def monuseg_cases(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """List the ids of MoNuSeg's cases that are trained on, and of those that the fold leaves out to validate on.
 
-    def train_cases(self) -> tuple[str, ...]:
-        """List the ids of the cases trained on: the train set without the validated ones."""
-        return tuple(case_id for case_id in train_set(self.train_set) if case_id not in self.val_cases())
+        Raises
+        ------
+        InputError
+            If there is no such fold or train set.
+        """
+        val = validation_fold(self.fold)
+        return tuple(case_id for case_id in train_set(self.train_set) if case_id not in val), val
 
     def to_dict(self) -> dict[str, Any]:
         """Give every knob with its value, in plain types."""
@@ -267,8 +277,9 @@ class Recipe:
         except InputError as error:
             message = f"{path}: {error}"
             raise InputError(message) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
-            message = f"{path} is no recipe ({error})"
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, RecursionError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or error
+            message = f"{path} is no recipe ({reason}); take the recipe.toml that a training has saved"
             raise InputError(message) from error
 
 
@@ -287,6 +298,10 @@ BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
         # For images from elsewhere, too: every case at one scale, wide variation of stain and light, blurred, noisy and
         # compressed crops, and pictures without nuclei.
         "robust": Recipe(train_set=37, rescale=True, stain=0.4, blank=0.08, brightness=0.15, degrade=0.15),
+        # For weights that know nuclei already and are to learn somebody's own slides, of which there are few.
+        "fine-tune": Recipe(
+            epochs=20, learning_rate=3e-4, stain=0.4, blank=0.04, brightness=0.15, degrade=0.15, crops_per_case=32
+        ),
         # The notebooks': Adam, binary cross-entropy, no augmentation, the last rows and columns never seen. The one
         # deviation is what this toolkit always does: validation is by case.
         "baseline": Recipe(
@@ -313,7 +328,7 @@ BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
 """The recipes that have a name."""
 
 
-_BESIDES = ("arch", "options", "fold", "train_set", "epochs", "seed", "workers")
+_BESIDES = ("arch", "options", "train", "val", "fold", "train_set", "epochs", "seed", "workers")
 _MOST_NAMED = 2
 
 

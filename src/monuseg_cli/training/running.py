@@ -11,10 +11,7 @@ from torch.utils.data import DataLoader
 
 from monuseg_cli import __version__
 from monuseg_cli.dataset.catalog import ATTRIBUTION, LICENCE, MPP
-from monuseg_cli.dataset.config import PatchesConfig
-from monuseg_cli.dataset.manifest import Dataset, SourceArchive
-from monuseg_cli.dataset.patches import PatchStore
-from monuseg_cli.dataset.prepare import prepare_patches
+from monuseg_cli.dataset.manifest import SourceArchive
 from monuseg_cli.errors import InputError
 from monuseg_cli.models import registry
 from monuseg_cli.models.card import Card
@@ -24,7 +21,8 @@ from monuseg_cli.models.weights import read_card, save_weights
 from monuseg_cli.paths import BEST_WEIGHTS, LAST_WEIGHTS, RECIPE_FILE, Home, require_run_name
 from monuseg_cli.progress import Progress
 from monuseg_cli.training.average import average_of
-from monuseg_cli.training.checkpoint import STATE_FILE, Checkpoint
+from monuseg_cli.training.cases import Shares, find_shares
+from monuseg_cli.training.checkpoint import STATE_FILE, Checkpoint, fitting
 from monuseg_cli.training.data import Batch, TrainBatches, validation_batches
 from monuseg_cli.training.distributed import World
 from monuseg_cli.training.history import EpochRecord, best_epoch, draw_curves, read_history, write_history
@@ -78,6 +76,7 @@ class Running:
     scaler: torch.amp.GradScaler
     training: TrainBatches
     validation: DataLoader[Batch]
+    train_cases: int
     card: Card
     records: list[EpochRecord]
 
@@ -113,19 +112,26 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> Running:
     _require_precision(recipe, world)
     if config.resume:
         _require_same_recipe(config.resume, recipe)
-    elif recipe.init:
-        recipe = replace(recipe, init=str(config.home.find_weights(recipe.init).absolute()))
-    source, store = world.once(lambda: _prepare(config.home, recipe, progress))
-    training = TrainBatches(store, store.of_cases(recipe.train_cases()), recipe, world.rank, world.ranks)
-    validation = validation_batches(store, store.of_cases(recipe.val_cases()), recipe, world.rank, world.ranks)
+    else:
+        recipe = _with_whole_paths(recipe, config.home)
+    shares = world.once(lambda: find_shares(config.home, recipe, progress))
+    training = TrainBatches(shares.train.store, shares.train.indices, recipe, world.rank, world.ranks)
+    validation = validation_batches(shares.val.store, shares.val.indices, recipe, world.rank, world.ranks)
     torch.manual_seed(recipe.seed)
-    state = _state(config.resume, source, world.ranks) if config.resume else None
+    state = _state(config.resume, shares.train.source, world.ranks) if config.resume else None
     if recipe.init and not state:
-        require_unseen(recipe, read_card(Path(recipe.init)), Path(recipe.init))
-    model, card = _build(recipe, source, begins=state is None)
+        require_unseen(shares.val.cases, read_card(Path(recipe.init)), Path(recipe.init))
+    model, card = _build(recipe, shares, begins=state is None)
     if config.resume and state:
         begun = read_card(config.resume / LAST_WEIGHTS)
-        card = replace(card, mean=begun.mean, std=begun.std, train_cases=begun.train_cases)
+        card = replace(
+            card,
+            mean=begun.mean,
+            std=begun.std,
+            train_cases=begun.train_cases,
+            licence=begun.licence,
+            attribution=begun.attribution,
+        )
     place(model, world.device)
     averaged = average_of(model, recipe.averaging) if recipe.averaging else None
     fused = world.device.type in ("cpu", "cuda")
@@ -136,11 +142,12 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> Running:
     records: list[EpochRecord] = []
     if config.resume and state:
         records = _finished_epochs(config.resume, state)
-        model.load_state_dict(state.model)
-        optimizer.load_state_dict(state.optimizer)
-        scaler.load_state_dict(state.scaler)
-        if averaged:
-            averaged.load_state_dict(state.averaged)
+        with fitting(config.resume):
+            model.load_state_dict(state.model)
+            optimizer.load_state_dict(state.optimizer)
+            scaler.load_state_dict(state.scaler)
+            if averaged:
+                averaged.load_state_dict(state.averaged)
     return Running(
         run=config.resume or world.once(lambda: _new_run(config, recipe)),
         recipe=recipe,
@@ -152,6 +159,7 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> Running:
         scaler=scaler,
         training=training,
         validation=validation,
+        train_cases=len(shares.train.cases),
         card=card,
         records=records,
     )
@@ -164,6 +172,13 @@ def _require_precision(recipe: Recipe, world: World) -> None:
         raise InputError(message)
 
 
+def _with_whole_paths(recipe: Recipe, home: Home) -> Recipe:
+    """Name files and folders so that a run can be resumed from anywhere."""
+    train, val = (str(Path(folder).expanduser().absolute()) if folder else "" for folder in (recipe.train, recipe.val))
+    init = str(home.find_weights(recipe.init).absolute()) if recipe.init else ""
+    return replace(recipe, train=train, val=val, init=init)
+
+
 def _require_same_recipe(run: Path, recipe: Recipe) -> None:
     begun, wanted = Recipe.load(run / RECIPE_FILE).to_dict(), recipe.to_dict()
     differences = [f"{name} {begun[name]!r}, not {wanted[name]!r}" for name in begun if begun[name] != wanted[name]]
@@ -172,44 +187,35 @@ def _require_same_recipe(run: Path, recipe: Recipe) -> None:
         raise InputError(message)
 
 
-def _prepare(home: Home, recipe: Recipe, progress: Progress) -> tuple[SourceArchive, PatchStore]:
-    """Find the data, and make the masks and patches that are missing."""
-    dataset = Dataset.load(home.dataset)
-    dataset.of_split("train")
-    dataset.select(recipe.train_cases() + recipe.val_cases())
-    source = dataset.archive_of("train")
-    assert source is not None
-    config = PatchesConfig(home.dataset, recipe.patch_px, recipe.stride_px, recipe.edge, recipe.rescale)
-    return source, prepare_patches(config, progress)
-
-
 def _new_run(config: TrainConfig, recipe: Recipe) -> Path:
     run = config.home.make_run(config.name or recipe.arch)
     recipe.save(run / RECIPE_FILE)
     return run
 
 
-def _build(recipe: Recipe, source: SourceArchive, begins: bool) -> tuple[nn.Module, Card]:
+def _build(recipe: Recipe, shares: Shares, begins: bool) -> tuple[nn.Module, Card]:
     """Build the model and its card; one that begins takes its first weights from where the recipe says."""
     options: dict[str, Any] = recipe.model_options()
     classes = CLASSES[recipe.second_target]
     model = registry.create(recipe.arch, out_channels=len(classes), pretrained=recipe.pretrained and begins, **options)
+    own = f"own data ({Path(recipe.train).name})" if recipe.train else ""
     card = Card(
         architecture=recipe.arch,
         options=options,
         out_channels=len(classes),
         classes=classes,
         mpp=MPP,
-        licence=LICENCE,
-        attribution=ATTRIBUTION,
-        train_set=recipe.train_set,
-        train_cases=recipe.train_cases(),
-        val_cases=recipe.val_cases(),
-        data_sha256=source.sha256,
-        data_verified=source.verified,
+        licence=f"that of {own}" if own else LICENCE,
+        attribution=own or ATTRIBUTION,
+        train_set=len(shares.train.cases) + len(shares.val.cases) if own else recipe.train_set,
+        train_cases=shares.train.cases,
+        val_cases=shares.val.cases,
+        data_sha256=shares.train.source.sha256,
+        data_verified=shares.train.source.verified,
         epoch=0,
         scores={},
-        recipe=recipe.to_dict(),
+        # Whoever is given the weights need not know where their data lay.
+        recipe={**recipe.to_dict(), "train": Path(recipe.train).name, "val": Path(recipe.val).name},
         version=__version__,
     )
     imagenet = registry.get(recipe.arch).imagenet
@@ -219,6 +225,9 @@ def _build(recipe: Recipe, source: SourceArchive, begins: bool) -> tuple[nn.Modu
         first = take_over(model, recipe, Path(recipe.init))
         seen = tuple(sorted({*card.train_cases, *first.train_cases}))
         card = replace(card, mean=first.mean, std=first.std, train_cases=seen)
+        if own:
+            attribution = f"{own}; {first.attribution}"
+            card = replace(card, licence=first.licence, attribution=attribution)  # what is begun with is part of it
     return model, card
 
 

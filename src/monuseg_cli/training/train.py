@@ -81,7 +81,7 @@ def _train(config: TrainConfig, world: World, progress: Progress) -> TrainResult
     running = set_up(config, world, progress)
     recipe, records, crops = running.recipe, running.records, running.training.crops
     processes = f" in {world.ranks} processes" if world.ranks > 1 else ""
-    progress.info(f"{recipe.arch} on {world.device}{processes}, {len(recipe.train_cases())} train cases: {running.run}")
+    progress.info(f"{recipe.arch} on {world.device}{processes}, {running.train_cases} train cases: {running.run}")
     interrupted = False
     try:
         with progress.task(running.run.name, recipe.epochs * crops, "patches") as task:

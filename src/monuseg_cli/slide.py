@@ -1,10 +1,12 @@
 """One face for every kind of image: levels, micrometres per pixel, regions."""
 
+import io
 import math
 import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,16 +16,20 @@ import numpy as np
 import tifffile
 import zarr
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
 from monuseg_cli.images import (
     DECODING_ERRORS,
+    ImageError,
     Upright,
     conversion_of_page,
     decode_plain,
     decoding,
+    first_line,
     is_tiff,
     open_plain,
     open_tiff,
+    require_moderate,
     require_whole,
 )
 
@@ -33,9 +39,19 @@ MIN_MPP, MAX_MPP = 0.05, 5.0
 _KEPT_BYTES = 32 << 20
 _KEPT_SIDE_PX = 1152
 """Of a level, so much of what was read is kept, and at least the chunks around a window of this size."""
-_LARGEST_CHUNK_BYTES = 2**30
 _UM_TIMES_X = 10.0
 _UM_PER_UNIT = {"nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4}
+
+
+# Compressions whose streams state a size of their own.
+_SELF_SIZED = (
+    tifffile.COMPRESSION.JPEG,
+    tifffile.COMPRESSION.JPEG2000,
+    tifffile.COMPRESSION.APERIO_JP2000_YCBC,
+    tifffile.COMPRESSION.APERIO_JP2000_RGB,
+    tifffile.COMPRESSION.JPEG_2000_LOSSY,
+    tifffile.COMPRESSION.PNG,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +217,9 @@ class Slide:
         with decoding(self.path):
             try:
                 return self._convert(self._read[level]((slice(row, row + height), slice(col, col + width))))
-            except ValueError as error:
+            except ImageError as error:
                 message = f"level {level}, {error}"
-                raise ValueError(message) from error
+                raise ImageError(message) from error
 
 
 def _has_other_images(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> bool:
@@ -230,12 +246,13 @@ class _Chunks:
 
     Raises
     ------
-    ValueError
+    ImageError
         If the file cannot be read in parts, and the whole is too large.
     """
 
     def __init__(self, page: tifffile.TiffPage | tifffile.TiffFrame, skip: Callable[[str], int] | None) -> None:
-        page = page.aspage()
+        self._page = page = page.aspage()
+        self._path = Path(page.parent.filehandle.path)
         self._skip = skip
         self._array: Any = zarr.open_array(page.aszarr(), mode="r")
         self._planar = page.axes == "SYX"
@@ -243,14 +260,10 @@ class _Chunks:
         self._sides = int(tall), int(wide)
         self._kept: OrderedDict[tuple[int, int], NDArray[np.generic]] = OrderedDict()
         self._lock = threading.Lock()
-        chunk_bytes = math.prod(self._sides) * page.samplesperpixel * np.dtype(page.dtype).itemsize
+        pixel_bytes = page.samplesperpixel * np.dtype(page.dtype).itemsize
+        require_moderate(self._sides, pixel_bytes)
+        chunk_bytes = math.prod(self._sides) * pixel_bytes
         self._free = max(_KEPT_BYTES, chunk_bytes * math.prod(-(-_KEPT_SIDE_PX // side) + 1 for side in self._sides))
-        if chunk_bytes > _LARGEST_CHUNK_BYTES:
-            message = (
-                f"it can be read as a whole only, in {chunk_bytes / 2**30:.1f} GiB of memory; up to "
-                f"{_LARGEST_CHUNK_BYTES / 2**30:.0f} GiB are read: save it in tiles"
-            )
-            raise ValueError(message)
 
     def __getitem__(self, window: tuple[slice, ...]) -> NDArray[np.generic]:
         rows, cols = window[-2:]
@@ -280,19 +293,31 @@ class _Chunks:
         (tall, wide) = self._sides
         place = (slice(i * tall, (i + 1) * tall), slice(j * wide, (j + 1) * wide))
         try:
+            self._require_moderate_stream(i, j)
             chunk: NDArray[np.generic] = np.asarray(self._array[:, *place] if self._planar else self._array[place])
         except DECODING_ERRORS as error:
-            reason = str(error).strip().split("\n")[0] or type(error).__name__
             where = f"row {i * tall}, column {j * wide}"
             if self._skip is None:
-                message = f"damaged at {where}: {reason} (--skip-damaged goes on without it)"
-                raise ValueError(message) from error
+                message = f"damaged at {where}: {first_line(error)}; --skip-damaged goes on without it"
+                raise ImageError(message) from error
             chunk = self._blank(i, j, self._skip(where))
         self._kept[i, j] = chunk
         self._free -= chunk.nbytes
         while self._free < 0 and len(self._kept) > 1:
             self._free += self._kept.popitem(last=False)[1].nbytes
         return chunk
+
+    def _require_moderate_stream(self, i: int, j: int) -> None:
+        """Check the size that a compressed tile states for itself: its codec believes that, not the TIFF's."""
+        if self._page.compression not in _SELF_SIZED:
+            return
+        down, across = self._page.chunked[1:] if self._planar else self._page.chunked[:2]
+        for index in range(i * across + j, len(self._page.dataoffsets), down * across):
+            with self._path.open("rb") as file, suppress(UnidentifiedImageError):
+                file.seek(self._page.dataoffsets[index])
+                stream = io.BytesIO(file.read(self._page.databytecounts[index]))
+                with Image.open(stream, formats=("JPEG", "JPEG2000", "PNG")) as inside:
+                    require_moderate(inside.size[::-1], self._page.samplesperpixel)
 
 
 def _chunk(page: tifffile.TiffPage | tifffile.TiffFrame) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import tifffile
 from PIL import Image
 
 from monuseg_cli.errors import InputError
-from monuseg_cli.prediction.slide import Slide
+from monuseg_cli.slide import Slide
 from tissue import draw_tissue
 
 PICTURE, _ = draw_tissue(200, seed=3)

@@ -1,0 +1,53 @@
+"""The pixels of a case: of a whole image, or of a part of a slide."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monuseg_cli.dataset.manifest import Box, Case, Dataset
+from monuseg_cli.errors import InputError
+from monuseg_cli.slide import Slide
+
+LARGEST_PX = 100_000_000
+"""A case of more pixels is refused, since it is held in memory, with its labels."""
+
+
+def read_case(dataset: Dataset, case: Case) -> NDArray[np.uint8]:
+    """Read the image of a case.
+
+    Returns
+    -------
+    ndarray of shape (H, W, 3), uint8
+
+    Raises
+    ------
+    MissingError
+        If the file does not exist.
+    InputError
+        If it is no image, is damaged, or the case is too large.
+    """
+    with Slide(dataset.image_path(case)) as slide:
+        return slide.read_region(0, *_box(slide, case))
+
+
+def shape_of_case(dataset: Dataset, case: Case) -> tuple[int, int]:
+    """Give height and width of a case in pixels, without reading them all.
+
+    Raises
+    ------
+    MonusegError
+        As `read_case` does.
+    """
+    with Slide(dataset.image_path(case)) as slide:
+        _, _, height, width = _box(slide, case)
+    return height, width
+
+
+def _box(slide: Slide, case: Case) -> Box:
+    row, col, height, width = case.box or (0, 0, *slide.shape)
+    if height * width > LARGEST_PX:
+        message = (
+            f"{slide.path} is {width} x {height} pixels, too many for a training case; mark the part that is annotated "
+            'by a rectangle of class "Region*"'
+        )
+        raise InputError(message)
+    return row, col, height, width

@@ -1,0 +1,199 @@
+"""Polygons -> label images, by the pixel-centre rule, in bounded memory."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RULE = "pixel centre, half-open; non-zero winding; smallest on top"
+"""The rule that label images are made by; a change of it makes every mask anew."""
+
+Polygon = NDArray[np.float64]
+
+_MOST = 1 << 22
+"""So many crossings of edges with rows, or pixels to paint, are held at a time."""
+
+_UNIT_SQUARE = np.array([(0, 0), (0, 1), (1, 1), (1, 0)], dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Raster:
+    """A rasterised annotation.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (H, W), int32
+        Polygon i has label i + 1; 0 is background.
+    areas_px : ndarray of shape (N,), int64
+        Pixels of each polygon within the image, before overlaps are resolved.
+    """
+
+    labels: NDArray[np.int32]
+    areas_px: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Spans:
+    """Runs of pixels inside polygons, in order of polygon; int64, one value a run.
+
+    Parameters
+    ----------
+    owner : ndarray
+        Index of the polygon.
+    row, first, stop : ndarray
+        Row, first column, and column behind the last.
+    """
+
+    owner: NDArray[np.int64]
+    row: NDArray[np.int64]
+    first: NDArray[np.int64]
+    stop: NDArray[np.int64]
+
+
+def rasterise(polygons: Sequence[Polygon], shape: tuple[int, int]) -> Raster:
+    """Fill polygons into a label image.
+
+    A pixel (r, c) belongs to a polygon when its centre (r + 0.5, c + 0.5) does: by the non-zero winding rule, so that
+    an outline that runs over its own beginning has no hole there, and half-open on edges (top and left in, bottom and
+    right out), so that polygons that share an edge share no pixel. Where polygons overlap the smaller one, by pixels
+    before overlaps, lies on top; of equal ones the later. A polygon that covers no pixel's centre gets the one pixel
+    that its mean vertex lies in. What lies outside the image is clipped.
+
+    Parameters
+    ----------
+    polygons : sequence of ndarray of shape (V, 2), float64
+        Row and column of each vertex, finite.
+    shape : tuple of int
+        Height and width of the image.
+
+    Returns
+    -------
+    Raster
+    """
+    areas = np.zeros(len(polygons), dtype=np.int64)
+    for spans in _spans(polygons, shape):
+        np.add.at(areas, spans.owner, spans.stop - spans.first)
+    drawn = list(polygons)
+    for index, row, col in _centre_pixels(polygons, areas, shape):
+        drawn[index] = _UNIT_SQUARE + np.array((row, col))
+        areas[index] = 1
+    # Largest first: what is painted later lies on top.
+    order = np.argsort(-areas, kind="stable")
+    order = order[areas[order] > 0]
+    labels = np.zeros(shape, dtype=np.int32)
+    for spans in _spans([drawn[index] for index in order], shape):
+        _paint(labels, spans, order + 1)
+    return Raster(labels, areas)
+
+
+def _paint(labels: NDArray[np.int32], spans: _Spans, numbers: NDArray[np.int64]) -> None:
+    """Write into the label image the number of each span's polygon."""
+    lengths = spans.stop - spans.first
+    starts = spans.row * labels.shape[1] + spans.first
+    for part in _parts(lengths):
+        run = lengths[part]
+        pixels = np.arange(run.sum()) + np.repeat(starts[part] - (np.cumsum(run) - run), run)
+        # Where an index repeats in an assignment, the last value stays.
+        labels.reshape(-1)[pixels] = np.repeat(numbers[spans.owner[part]], run)
+
+
+def _parts(sizes: NDArray[np.int64]) -> Iterator[slice]:
+    """Divide items into runs of up to `_MOST` together; an item that is larger is a run of its own."""
+    ends = np.cumsum(sizes)
+    begin = 0
+    while begin < len(sizes):
+        before = ends[begin - 1] if begin else 0
+        stop = max(int(np.searchsorted(ends, before + _MOST, side="right")), begin + 1)
+        yield slice(begin, stop)
+        begin = stop
+
+
+def _spans(polygons: Sequence[Polygon], shape: tuple[int, int]) -> Iterator[_Spans]:
+    """Find the runs of pixels inside each polygon, some polygons at a time."""
+    if not len(polygons):
+        return
+    rows = _first_centre(np.concatenate([polygon[:, 0] for polygon in polygons]), shape[0])
+    lengths = np.array([len(polygon) for polygon in polygons])
+    starts = np.cumsum(lengths) - lengths
+    following = np.append(rows[1:], 0)
+    following[starts + lengths - 1] = rows[starts]
+    crossings = np.add.reduceat(np.abs(following - rows), starts)
+    for part in _parts(crossings):
+        if crossings[part].sum() > _MOST:
+            yield _spans_of_crowded(polygons[part.start], part.start, shape)
+        else:
+            yield _spans_of_many(polygons[part], part.start, shape)
+
+
+def _spans_of_many(polygons: Sequence[Polygon], number: int, shape: tuple[int, int]) -> _Spans:
+    """Fill polygons, counted from `number`: a classic scanline fill, for all of them at once.
+
+    Every edge is cut with the lines through pixel centres that it crosses, the cuts are sorted along each line, and the
+    winding number is summed over them.
+    """
+    begin = np.concatenate(polygons)
+    end = np.concatenate([np.roll(polygon, -1, axis=0) for polygon in polygons])
+    owner = np.repeat(np.arange(number, number + len(polygons)), [len(polygon) for polygon in polygons])
+    edge, row, col, turn = _cuts(begin, end, shape)
+    order = np.lexsort((col, row, owner[edge]))
+    edge, row, col = edge[order], row[order], col[order]
+    winding = np.cumsum(turn[order])
+    inside = np.flatnonzero(winding)  # the winding number returns to 0 at the end of every line of every polygon
+    first, stop = (_first_centre(col[cut], shape[1]) for cut in (inside, inside + 1))
+    return _Spans(owner[edge[inside]], row[inside], first, stop)
+
+
+def _spans_of_crowded(polygon: Polygon, number: int, shape: tuple[int, int]) -> _Spans:
+    """Fill one polygon of very many edges, by summing the winding number over the pixels instead of sorting cuts."""
+    winding = np.zeros((shape[0], shape[1] + 1), dtype=np.int32)
+    end = np.roll(polygon, -1, axis=0)
+    rows, following = (_first_centre(vertices[:, 0], shape[0]) for vertices in (polygon, end))
+    for part in _parts(np.abs(following - rows)):
+        _, row, col, turn = _cuts(polygon[part], end[part], shape)
+        np.add.at(winding.reshape(-1), row * winding.shape[1] + _first_centre(col, shape[1]), turn)
+    inside = np.pad(np.cumsum(winding[:, :-1], axis=1, dtype=np.int32) != 0, ((0, 0), (1, 1)))
+    row, first = np.nonzero(inside[:, 1:] & ~inside[:, :-1])
+    _, stop = np.nonzero(inside[:, :-1] & ~inside[:, 1:])
+    return _Spans(np.full(len(row), number), row, first, stop)
+
+
+def _cuts(
+    begin: Polygon, end: Polygon, shape: tuple[int, int]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64], NDArray[np.int32]]:
+    """Cut edges with the lines through pixel centres.
+
+    Returns
+    -------
+    edge, row : ndarray of intp
+        Of each cut.
+    col : ndarray of float64
+        Where it lies along its line.
+    turn : ndarray of int32
+        By how much the winding number changes there: 1 where the edge goes down, else -1.
+    """
+    down = end[:, 0] > begin[:, 0]
+    # Cutting each edge from its upper end makes the two sides of a shared edge agree to the last bit.
+    upper = np.where(down[:, None], begin, end)
+    lower = np.where(down[:, None], end, begin)
+    top, bottom = (_first_centre(vertices[:, 0], shape[0]) for vertices in (upper, lower))
+    crossings = bottom - top
+    edge = np.repeat(np.arange(len(begin)), crossings)
+    row = np.arange(crossings.sum()) + np.repeat(top - (np.cumsum(crossings) - crossings), crossings)
+    size = (lower - upper)[edge]
+    col = upper[edge, 1] + (row + 0.5 - upper[edge, 0]) * size[:, 1] / size[:, 0]
+    return edge, row, col, np.where(down[edge], np.int32(1), np.int32(-1))
+
+
+def _first_centre(places: NDArray[np.float64], length: int) -> NDArray[np.int64]:
+    """Give the first of `length` pixels whose centre is not before a place; `length` where there is none."""
+    return np.ceil(places - 0.5).clip(0, length).astype(np.int64)
+
+
+def _centre_pixels(polygons: Sequence[Polygon], areas: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:
+    """List polygon, row and column of the mean vertex for polygons without a pixel whose mean lies in the image."""
+    empty: list[int] = np.flatnonzero(areas == 0).tolist()
+    means = np.array([polygons[index].mean(axis=0) for index in empty]).reshape(-1, 2)
+    found = np.column_stack([np.array(empty, dtype=np.int64), np.floor(means).astype(np.int64)])
+    inside = ((found[:, 1:] >= 0) & (found[:, 1:] < shape)).all(axis=1)
+    return found[inside]
