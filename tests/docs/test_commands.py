@@ -8,6 +8,7 @@ what is not here is changed by `STAND_INS` first; none of them may be without us
 import re
 import shlex
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +27,14 @@ from monuseg_cli.paths import Home
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.running import TrainConfig
 from monuseg_cli.training.train import train
+from own import feature, region, write_geojson
 from tissue import draw_tissue, write_archive
 
 ROOT = Path(__file__).parents[2]
 SIZE_PX = 256
 """Side of the generated images: a window of the notebooks' protocol."""
+
+SLIDE_SEED = 1
 
 REPORTS = {"benchmarks.md", "results.md", "robustness.md", "training-the-default.md"}
 """Pages that tell how figures were made, in hours, on real data."""
@@ -81,6 +85,20 @@ OTHER_PROGRAMS = {
     "python": "runs these tests, or makes an environment",
     "source": "enters the environment",
 }
+
+
+RUN_AS_TYPED = {"cp", "mkdir"}
+
+
+def annotate(slide: Path) -> None:
+    """Draw as a person does in QuPath: every nucleus, and two regions, one to train and one to validate on."""
+    _, polygons = draw_tissue(SIZE_PX, SLIDE_SEED)
+    regions = (region("", 0, 0, 128, SIZE_PX), region("val", 128, 0, 128, SIZE_PX))
+    write_geojson(slide.with_suffix(".geojson"), [*regions, *map(feature, polygons)])
+
+
+BY_HAND = {"monuseg masks --data my-data --preview": lambda: annotate(Path("my-data/CMU-1.svs"))}
+"""What people have done on a page before they come to a line."""
 
 
 def lines_of(block: str, kind: str) -> Iterator[str]:
@@ -141,14 +159,15 @@ def world(
         shutil.copy(archive, tmp_path)
     for folder in ("slides", "theirs", "truth"):
         (tmp_path / folder).mkdir()
-    for number, name in enumerate(("tissue", "slide")):
-        picture, _ = draw_tissue(SIZE_PX, seed=number)
+    for name, seed in {"tissue": 0, "slide": SLIDE_SEED}.items():
+        picture, _ = draw_tissue(SIZE_PX, seed)
         labels, _ = ndimage.label(picture[..., 0] < 150)
         for path in (f"{name}.tif", f"{name}.svs", f"slides/{name}.tif"):
             tifffile.imwrite(tmp_path / path, picture)
         Image.fromarray(picture).save(tmp_path / f"{name}.png")
         for folder in ("theirs", "truth"):
             Image.fromarray(labels.astype("uint16")).save(tmp_path / folder / f"{name}.png")
+    shutil.copy(tmp_path / "slide.svs", tmp_path / "CMU-1-Small-Region.svs")
     (tmp_path / "annotations.geojson").write_text(
         '{"type": "Polygon", "coordinates": [[[20, 20], [200, 20], [200, 200], [20, 20]]]}', encoding="utf-8"
     )
@@ -168,8 +187,12 @@ def test_every_command_of_a_page_runs(page: Path, world: Path, used_home: Home, 
         if kind == "python":
             exec(compile(step, page.name, "exec"), {})
             continue
+        if step in BY_HAND:
+            BY_HAND[step]()
         program, *words = shlex.split(stand_in(step))
-        if program == "monuseg":
+        if program in RUN_AS_TYPED:
+            subprocess.run([program, *words], check=True)
+        elif program == "monuseg":
             result = monuseg(*words)
             assert result.exit_code == 0, f"{page.name}: {step}\n{result.output}"
         else:
@@ -181,7 +204,8 @@ def test_no_stand_in_is_without_use() -> None:
     for one in STAND_INS:
         assert any(re.search(one.pattern, line) for line in lines), one
     programs = {shlex.split(stand_in(line))[0] for line in lines}
-    assert programs >= OTHER_PROGRAMS.keys()
+    assert programs >= OTHER_PROGRAMS.keys() | RUN_AS_TYPED
+    assert set(lines) >= BY_HAND.keys()
 
 
 def test_pages_with_commands_are_found_and_read() -> None:
