@@ -37,7 +37,7 @@ def draw_tissue(size: int, seed: int) -> tuple[NDArray[np.uint8], list[Polygon]]
     stain = ndimage.gaussian_filter(random.normal(size=(size, size)), 8)[..., None] * 250
     picture = _BACKGROUND + stain * np.array([0.4, 1.0, 0.5])
     polygons: list[Polygon] = []
-    rows, cols = np.mgrid[:size, :size] + 0.5
+    grid = np.mgrid[:size, :size] + 0.5
     for _ in range(size * size // 700):
         row, col = random.uniform(0, size, 2)
         height, width = random.uniform(5, 10, 2)
@@ -45,10 +45,12 @@ def draw_tissue(size: int, seed: int) -> tuple[NDArray[np.uint8], list[Polygon]]
         if any(np.hypot(*(polygon.mean(axis=0) - (row, col))) < 17 for polygon in polygons):
             continue
         polygons.append(ellipse(row, col, height, width, turn))
+        around = tuple(slice(max(0, int(middle) - 11), int(middle) + 12) for middle in (row, col))
+        rows, cols = grid[:, *around]
         down = (rows - row) * np.cos(turn) + (cols - col) * np.sin(turn)
         right = (cols - col) * np.cos(turn) - (rows - row) * np.sin(turn)
         inside = (down / height) ** 2 + (right / width) ** 2 < 1
-        picture[inside] = _NUCLEUS + random.normal(0, 12, 3)
+        picture[around][inside] = _NUCLEUS + random.normal(0, 12, 3)
     picture = ndimage.gaussian_filter(picture, (0.8, 0.8, 0)) + random.normal(0, 6, picture.shape)
     return picture.clip(0, 255).astype(np.uint8), polygons
 

@@ -1,19 +1,14 @@
 import hashlib
 import json
-import threading
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qs, urlparse
 
 import pytest
 
-from monuseg_cli.dataset import download as module
-from monuseg_cli.dataset.catalog import ARCHIVES, Archive, Split
+from drive import VIRUS_PAGE, drive, like_drive, publish
+from monuseg_cli.dataset.catalog import ARCHIVES
 from monuseg_cli.dataset.config import DownloadConfig
 from monuseg_cli.dataset.download import download
 from monuseg_cli.dataset.manifest import Dataset
@@ -21,7 +16,6 @@ from monuseg_cli.errors import DownloadError, InputError, MissingError, OutputEr
 from tissue import aperio_xml, draw_tissue, tiff_bytes
 
 CASE = "TCGA-A7-A13E-01Z-00-DX1"
-VIRUS_PAGE = b"<!DOCTYPE html><title>Google Drive - Virus scan warning</title>"
 QUOTA_PAGE = b"<html><title>Google Drive - Quota exceeded</title>Too many users have viewed or downloaded this file"
 
 
@@ -171,61 +165,9 @@ def test_a_split_left_out_is_refused(tmp_path: Path, archives: tuple[Path, Path]
         download(local(tmp_path / "data", archives[1], splits=("train",)))
 
 
-Answer = tuple[int, dict[str, str], bytes]
-
-
-@contextmanager
-def drive(answer: Callable[[dict[str, list[str]]], Answer]) -> Iterator[tuple[str, list[str]]]:
-    """Serve on the loopback address what `answer` gives for a query; lists the ids that were asked for."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            query = parse_qs(urlparse(self.path).query)
-            asked.append(query["id"][0])
-            status, headers, body = answer(query)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/download", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch, archives: tuple[Path, Path]) -> dict[str, bytes]:
-    """Take the generated archives for the published ones; gives the bytes by Drive id."""
-    splits: tuple[Split, Split] = ("train", "test")
-    official = {
-        split: Archive(path.name, ARCHIVES[split].drive_id, hashlib.sha256(path.read_bytes()).hexdigest())
-        for split, path in zip(splits, archives, strict=True)
-    }
-    monkeypatch.setattr(module, "ARCHIVES", MappingProxyType(official))
-    return {official[split].drive_id: path.read_bytes() for split, path in zip(splits, archives, strict=True)}
-
-
-def like_drive(files: dict[str, bytes]) -> Callable[[dict[str, list[str]]], Answer]:
-    """Answer as Drive does: the file when the virus scan is confirmed to be missing, else a page with status 200."""
-
-    def answer(query: dict[str, list[str]]) -> Answer:
-        if query.get("confirm") != ["t"] or query.get("export") != ["download"]:
-            return 200, {"Content-Type": "text/html; charset=utf-8"}, VIRUS_PAGE
-        body = files[query["id"][0]]
-        return 200, {"Content-Type": "application/octet-stream", "Content-Length": str(len(body))}, body
-
-    return answer
+    return publish(archives, monkeypatch)
 
 
 def test_from_the_network(tmp_path: Path, published: dict[str, bytes]) -> None:

@@ -104,6 +104,8 @@ def test_own_data_from_masks_to_a_tuned_model_and_its_scores(
     scored = monuseg("evaluate", "mine", "--data", mine, "--home", home)
     assert scored.exit_code == 0, scored.stderr
     assert "mean over 2 images" in scored.stdout
+    compared = monuseg("evaluate", "unet-se", "mine", "--data", mine, "--split", "val", "--home", home)
+    assert compared.exit_code == 0, compared.stderr  # unet-se knows none of these cases, and has no say in them
     everything = monuseg("evaluate", "unet-se", "--data", mine, "--home", home)
     assert "mean over 6 images" in everything.stdout
     seen = monuseg("evaluate", "mine", "--data", mine, "--split", "all", "--home", home)

@@ -120,6 +120,13 @@ def _chosen(dataset: Dataset, choice: CaseChoice, cards: Mapping[Path, Card]) ->
     if choice.split == "all" or (choice.data and choice.split is None and _are_new(dataset, cards)):
         return dataset.cases
     own = {weights: card.train_cases if choice.split == "train" else card.val_cases for weights, card in cards.items()}
+    if choice.data:  # models that know nothing of this folder have no say, nor has what a model was begun with
+        there = {case.case_id for case in dataset.cases}
+        inside = {weights: tuple(case for case in cases if case in there) for weights, cases in own.items()}
+        own = {weights: cases for weights, cases in inside.items() if cases}
+    if not any(own.values()):
+        message = f"{', '.join(map(str, cards))}: no {choice.name} cases"
+        raise InputError(message)
     (first, wanted), *others = own.items()
     for weights, cases in others:
         if set(cases) != set(wanted):
@@ -128,12 +135,6 @@ def _chosen(dataset: Dataset, choice: CaseChoice, cards: Mapping[Path, Card]) ->
                 "--kumar or --cases"
             )
             raise InputError(message)
-    if choice.data:  # what it was begun with may have seen others
-        there = {case.case_id for case in dataset.cases}
-        wanted = tuple(case_id for case_id in wanted if case_id in there)
-    if not wanted:
-        message = f"{first} has no {choice.name} cases"
-        raise InputError(message)
     return dataset.select(wanted)
 
 

@@ -1,0 +1,217 @@
+"""Every command line in the README, the tutorial and the other pages runs, in order, page by page, in a tiny world.
+
+In the blocks marked sh and console, each line is a command of ``monuseg`` that is run, or one of another program that
+`OTHER_PROGRAMS` names with the reason why it is not. Blocks marked python are run, too. What would take long or needs
+what is not here is changed by `STAND_INS` first; none of them may be without use.
+"""
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import tifffile
+from PIL import Image
+from scipy import ndimage
+
+from conftest import Monuseg
+from drive import drive, like_drive, publish
+from monuseg_cli.dataset.config import DownloadConfig, PatchesConfig
+from monuseg_cli.dataset.download import download
+from monuseg_cli.dataset.prepare import prepare_patches
+from monuseg_cli.paths import Home
+from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.running import TrainConfig
+from monuseg_cli.training.train import train
+from own import feature, region, write_geojson
+from tissue import draw_tissue, write_archive
+
+ROOT = Path(__file__).parents[2]
+SIZE_PX = 256
+"""Side of the generated images: a window of the notebooks' protocol."""
+
+SLIDE_SEED = 1
+
+REPORTS = {"benchmarks.md", "results.md", "robustness.md", "training-the-default.md"}
+"""Pages that tell how figures were made, in hours, on real data."""
+
+BEGIN_WITH_NOTHING = {"README.md", "tutorial.md"}
+"""Pages that fetch the data and train; where others begin, that is done."""
+
+PAGES = [ROOT / "README.md", *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in REPORTS)]
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """What is run in place of what a page says, and why."""
+
+    pattern: str
+    replacement: str
+    reason: str
+
+
+STAND_INS = (
+    StandIn(
+        r"^torchrun .* -m monuseg_cli",
+        "monuseg",
+        "one process in place of several, which tests/training/test_distributed.py starts",
+    ),
+    StandIn(r" --scheduler \S+", "", "no cluster; tests/prediction/test_cluster.py starts one"),
+    StandIn(
+        r"^(monuseg train)(?!.* --resume)(.*)$",
+        r"\1\2 --epochs 1 --crops-per-case 1 --crop-px 64 --patch-px 128 --stride-px 128 --device cpu",
+        "one epoch of a small crop of each case, in place of minutes to hours",
+    ),
+    StandIn(r"^monuseg patches$", "monuseg patches --size 128 --stride 128", "the images are of 256 px, not of 1000"),
+    StandIn(
+        r"^(monuseg predict .*)$",
+        r"\1 --engine torch",
+        "OpenVINO's form of a model takes seconds to make; tests/prediction/test_engines.py makes it",
+    ),
+    StandIn(r" --region( \d+){4}", " --region 20 30 100 90", "a part of a slide of 256 px"),
+    StandIn(r"\$SLURM_ARRAY_TASK_ID", "1", "what Slurm tells a job"),
+    StandIn(r"\$HEAD_NODE", "localhost", "set by whoever starts the job"),
+)
+
+OTHER_PROGRAMS = {
+    "bash": "examples/quickstart.sh installs packages; its commands are those of the tutorial",
+    "dask": "starts the cluster that tests/prediction/test_cluster.py starts",
+    "export": "the tests' home is set by the tests",
+    "pip": "installs packages; tests/test_wheel.py does so",
+    "python": "runs these tests, or makes an environment",
+    "source": "enters the environment",
+}
+
+
+RUN_AS_TYPED = {"cp", "mkdir"}
+
+
+def annotate(slide: Path) -> None:
+    """Draw as a person does in QuPath: every nucleus, and two regions, one to train and one to validate on."""
+    _, polygons = draw_tissue(SIZE_PX, SLIDE_SEED)
+    regions = (region("", 0, 0, 128, SIZE_PX), region("val", 128, 0, 128, SIZE_PX))
+    write_geojson(slide.with_suffix(".geojson"), [*regions, *map(feature, polygons)])
+
+
+BY_HAND = {"monuseg masks --data my-data --preview": lambda: annotate(Path("my-data/CMU-1.svs"))}
+"""What people have done on a page before they come to a line."""
+
+
+def lines_of(block: str, kind: str) -> Iterator[str]:
+    """Give a block's command lines, without comments; in a console those behind a dollar sign."""
+    for line in re.sub(r"\\\n\s*", "", block).splitlines():
+        typed = line.removeprefix("$ ") if line.startswith("$ ") else "" if kind == "console" else line
+        command = re.sub(r"(^|\s)#.*", "", typed).strip()
+        if command:
+            yield command
+
+
+def steps_of(page: Path) -> Iterator[tuple[str, str]]:
+    """Give what a page has to run, in order: ("python", code) or ("sh", command line)."""
+    blocks = re.findall(r"^ *```(\w+)\n(.*?)^ *```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for kind, block in blocks:
+        if kind == "python":
+            yield kind, block
+        elif kind in ("sh", "bash", "console"):
+            for line in lines_of(block, kind):
+                yield "sh", line
+
+
+def all_lines() -> list[str]:
+    return [line for page in PAGES for kind, line in steps_of(page) if kind == "sh"]
+
+
+def stand_in(line: str) -> str:
+    for one in STAND_INS:
+        line = re.sub(one.pattern, one.replacement, line)
+    return line
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("archives")
+    return write_archive(folder, "train", SIZE_PX), write_archive(folder, "test", SIZE_PX)
+
+
+@pytest.fixture(scope="module")
+def used_home(tmp_path_factory: pytest.TempPathFactory, archives: tuple[Path, Path]) -> Home:
+    """The home of somebody who has the data and three runs; copied before use."""
+    home = Home(tmp_path_factory.mktemp("used home"))
+    download(DownloadConfig(home.dataset, archives=archives, allow_unverified=True))
+    prepare_patches(PatchesConfig(home.dataset, size_px=128, stride_px=128))
+    quick = Recipe(epochs=1, crops_per_case=1, crop_px=64, patch_px=128, stride_px=128)
+    run = train(TrainConfig(home, quick, device="cpu")).run
+    for name in ("unet", "segnet"):
+        shutil.copytree(run, home.runs / name)
+    return home
+
+
+@pytest.fixture
+def world(
+    tmp_path: Path, archives: tuple[Path, Path], used_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A folder with every file that the pages speak of, to run their commands in."""
+    for archive in archives:
+        shutil.copy(archive, tmp_path)
+    for folder in ("slides", "theirs", "truth"):
+        (tmp_path / folder).mkdir()
+    for name, seed in {"tissue": 0, "slide": SLIDE_SEED}.items():
+        picture, _ = draw_tissue(SIZE_PX, seed)
+        labels, _ = ndimage.label(picture[..., 0] < 150)
+        for path in (f"{name}.tif", f"{name}.svs", f"slides/{name}.tif"):
+            tifffile.imwrite(tmp_path / path, picture)
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+        for folder in ("theirs", "truth"):
+            Image.fromarray(labels.astype("uint16")).save(tmp_path / folder / f"{name}.png")
+    shutil.copy(tmp_path / "slide.svs", tmp_path / "CMU-1-Small-Region.svs")
+    (tmp_path / "annotations.geojson").write_text(
+        '{"type": "Polygon", "coordinates": [[[20, 20], [200, 20], [200, 200], [20, 20]]]}', encoding="utf-8"
+    )
+    shutil.copy(used_home.find_weights("unet-se"), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MONUSEG_HOME", str(tmp_path / "nuclei"))
+    with drive(like_drive(publish(archives, monkeypatch))) as (url, _):
+        monkeypatch.setenv("MONUSEG_DRIVE_URL", url)
+        yield tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_runs(page: Path, world: Path, used_home: Home, monuseg: Monuseg) -> None:
+    if page.name not in BEGIN_WITH_NOTHING:
+        shutil.copytree(used_home.root, world / "nuclei")
+    for kind, step in steps_of(page):
+        if kind == "python":
+            exec(compile(step, page.name, "exec"), {})
+            continue
+        if step in BY_HAND:
+            BY_HAND[step]()
+        program, *words = shlex.split(stand_in(step))
+        if program in RUN_AS_TYPED:
+            subprocess.run([program, *words], check=True)
+        elif program == "monuseg":
+            result = monuseg(*words)
+            assert result.exit_code == 0, f"{page.name}: {step}\n{result.output}"
+        else:
+            assert program in OTHER_PROGRAMS, f"{page.name}: {step}: neither run nor named with a reason"
+
+
+def test_no_stand_in_is_without_use() -> None:
+    lines = all_lines()
+    for one in STAND_INS:
+        assert any(re.search(one.pattern, line) for line in lines), one
+    programs = {shlex.split(stand_in(line))[0] for line in lines}
+    assert programs >= OTHER_PROGRAMS.keys() | RUN_AS_TYPED
+    assert set(lines) >= BY_HAND.keys()
+
+
+def test_pages_with_commands_are_found_and_read() -> None:
+    found = {page.name: [line for kind, line in steps_of(page) if kind == "sh"] for page in PAGES}
+    assert found["README.md"][-1].startswith("monuseg ")
+    for name in ("tutorial.md", "slides-to-qupath.md", "cluster.md", "compare-with-a-paper.md", "export.md"):
+        assert any(line.startswith("monuseg ") for line in found[name]), name
+    assert list(lines_of("$ monuseg a \\\n  --b  # why\noutput\n", "console")) == ["monuseg a --b"]
+    assert list(lines_of("# why\nmonuseg 'a#b'\n", "sh")) == ["monuseg 'a#b'"]

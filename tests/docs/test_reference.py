@@ -1,0 +1,88 @@
+"""What the site says of commands, Python API and model is what they are."""
+
+import pkgutil
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from conftest import Monuseg
+from monuseg_cli.cli.app import app
+from monuseg_cli.training.recipe import Recipe
+from reference import api_page, card_page, commands_page, on_config, place_links
+
+ROOT = Path(__file__).parents[2]
+OPTION = re.compile(r"--[a-z][a-z0-9-]+")
+
+
+def sections(page: str) -> dict[str, str]:
+    """Give a page's parts by their headings of the second level."""
+    parts = re.split(r"^## (.+)$", page, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+PAGE = sections(commands_page(app))
+COMMON = set(OPTION.findall(PAGE["Options of every command"]))
+
+
+@pytest.mark.parametrize("name", [name for name in PAGE if name.startswith("monuseg ")])
+def test_a_command_has_the_options_of_its_help(name: str, monuseg: Monuseg, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    told = set(OPTION.findall(monuseg(*name.split()[1:], "--help").stdout))
+    assert told >= COMMON
+    assert set(OPTION.findall(PAGE[name])) | COMMON == told - {"--help"}
+
+
+def test_every_command_is_there_with_example_defaults_and_panels() -> None:
+    commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert PAGE.keys() >= {f"monuseg {name.replace('_', '-')}" for name in commands} | {"monuseg models card"}
+    train = PAGE["monuseg train"]
+    assert "```sh\nmonuseg train --arch unet-se --epochs 40\n```" in train
+    assert f"| `--learning-rate NUMBER` | Peak learning rate of AdamW. | {Recipe().learning_rate} |" in train
+    assert "| `--flips, --no-flips` | Flip, and turn by right angles. | yes |" in train
+    assert "\n**Variation of crops**\n" in train
+    predict = PAGE["monuseg predict"]
+    assert "| `IMAGE...` | Images, slides, or folders of them. | required |" in predict
+    assert "| `-o, --output TEXT` |" in predict
+    assert "| `--mpp NUMBER` | Micrometres per pixel. | as the image states |" in predict
+    assert "| `--part INTEGER` | Which part to predict on, from 1. | 1 |" in predict
+
+
+def test_the_api_is_what_the_architecture_names() -> None:
+    named = api_page((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
+    names = re.findall(r"^::: (.+)$", named, re.MULTILINE)
+    assert "monuseg_cli.prediction.cohort.predict" in names
+    for name in names:
+        assert callable(pkgutil.resolve_name(name)), name
+
+
+def test_the_card_is_the_one_that_the_command_prints(monuseg: Monuseg) -> None:
+    assert monuseg("models", "card", "default").stdout == f"{card_page()}\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "link", "placed", "outside"),
+    [
+        ("README.md", "docs/data.md#quirks", "data.md#quirks", set()),
+        ("README.md", "LICENSE", "repository/LICENSE", {"LICENSE"}),
+        ("README.md", "https://example.org/docs/", "https://example.org/docs/", set()),
+        ("README.md", "#install", "#install", set()),
+        ("docs/data.md", "images/a.jpg", "images/a.jpg", set()),
+        ("docs/data.md", "../README.md#install", "index.md#install", set()),
+        ("docs/data.md", "../tools/ship.py", "repository/tools/ship.py", {"tools/ship.py"}),
+    ],
+)
+def test_links_lead_to_the_same_place_in_the_site(source: str, link: str, placed: str, outside: set[str]) -> None:
+    assert place_links(f"see [it]({link}).", source) == (f"see [it]({placed}).", outside)
+    assert place_links(f'<img src="{link}">', source) == (f'<img src="{placed}">', outside)
+
+
+def test_a_page_that_the_navigation_does_not_name_is_put_at_its_end(tmp_path: Path) -> None:
+    for name in ("a.md", "b.md"):
+        (tmp_path / name).touch()
+    nav: list[Any] = [{"A": "a.md"}]
+    config: Any = SimpleNamespace(nav=nav, docs_dir=str(tmp_path))
+    assert on_config(config).nav == [{"A": "a.md"}, {"More": ["b.md"]}]
+    assert on_config(config).nav == [{"A": "a.md"}, {"More": ["b.md"]}]
