@@ -24,6 +24,7 @@ from monuseg_cli.training.meter import Meter
 from monuseg_cli.training.recipe import Recipe
 
 TESTS = Path(__file__).parents[1]
+_PATH = os.pathsep.join([str(TESTS), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
 # A loss, and variation, that do not depend on how a batch is shared.
 COMPARABLE = (*PATCHES, "--arch", "unet-still", "--loss", "bce", "--second-target", "none", "--device", "cpu")
 
@@ -33,7 +34,7 @@ def start(home: Home, *words: object, ranks: int) -> subprocess.Popen[str]:
     command = [sys.executable, *torchrun, "-m", "training.still", *words, "--home", home.root]
     return subprocess.Popen(
         [str(word) for word in command],
-        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": _PATH, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -8,7 +8,9 @@ import typer
 from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command, table
 
-_WIDE = 110  # columns of a terminal that shows every column of the table
+_COLUMNS = ("run", "architecture", "recipe", "fold", "epochs", "best", "val loss", "val soft Dice", "val F1", "begun")
+_WIDE = 110  # columns of a terminal that shows them all
+_LEFT_OUT = ("fold", "val loss", "val soft Dice")  # on a narrower one
 
 
 @command(example="monuseg runs unet-se unet --curves compared.png")
@@ -32,15 +34,15 @@ def runs(
     ]
     if curves:
         compare_runs(wanted or [summary.run for summary in summaries], curves)
-    is_wide = session.out.width >= _WIDE
-    more = ("fold", "val loss", "val soft Dice") if is_wide else ()
-    rows = table("run", "architecture", "recipe", "epochs", "best", "val F1", *more, "begun")
+    columns = [column for column in _COLUMNS if session.out.width >= _WIDE or column not in _LEFT_OUT]
+    rows = table(*columns)
     for summary in summaries:
-        f1, loss, dice = (f"{summary.scores[name]:.4f}" if summary.scores else "-" for name in ("f1", "loss", "dice"))
-        course = (f"{summary.epochs}/{summary.recipe.epochs}", str(summary.best_epoch or "-"), f1)
-        fold, begun = str(summary.recipe.fold), f"{summary.begun:%Y-%m-%d %H:%M}"
-        what = (summary.run.name, summary.recipe.arch, describe(summary.recipe))
-        rows.add_row(*what, *course, *((fold, loss, dice) if is_wide else ()), begun)
+        loss, dice, f1 = (f"{summary.scores[name]:.4f}" if summary.scores else "-" for name in ("loss", "dice", "f1"))
+        epochs = f"{summary.epochs}/{summary.recipe.epochs}"
+        best, fold, begun = summary.best_epoch or "-", summary.recipe.fold, f"{summary.begun:%Y-%m-%d %H:%M}"
+        what = (summary.run.name, summary.recipe.arch, describe(summary.recipe), str(fold))
+        cells = dict(zip(_COLUMNS, (*what, epochs, str(best), loss, dice, f1, begun), strict=True))
+        rows.add_row(*(cells[column] for column in columns))
     drawn = [f"Curves: {curves}"] if curves else []
     if summaries:
         session.show({"runs": summaries}, rows, *drawn)
