@@ -241,18 +241,6 @@ def test_ctrl_c_keeps_what_was_learnt_and_says_how_to_go_on(trained_home: Home) 
     assert trained_home.find_weights("long").is_file()
 
 
-def test_a_killed_training_leaves_no_half_written_file(trained_home: Home) -> None:
-    process = start_training(trained_home, *LONG)
-    run = trained_home.runs / "long"
-    wait_for(run / "state.pt", process)
-    time.sleep(0.3)
-    process.kill()
-    process.communicate()
-    visible = {path.name for path in run.iterdir() if not path.name.startswith(".")}
-    assert visible == {"best.safetensors", "last.safetensors", "history.csv", "curves.png", "recipe.toml", "state.pt"}
-    assert trained_home.find_weights("long").is_file()
-
-
 def test_the_app_knows_every_command() -> None:
     commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
     groups = {str(group.name) for group in app.registered_groups}
