@@ -12,7 +12,7 @@ import platform
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ _REASONS = {
     errno.ENOTDIR: "a part of the path is not a folder; write elsewhere",
     errno.EEXIST: "a file of that name is in the way; move it, or write elsewhere",
     errno.EISDIR: "it is a folder; write elsewhere",
-    errno.ENOTEMPTY: "another process has written it at the same time; run it again",
     errno.ENAMETOOLONG: "the name is too long; give a shorter one",
     errno.ELOOP: "its links lead in a circle; write elsewhere",
 }
@@ -37,6 +36,10 @@ _REASONS = {
 
 def _part_name(path: Path) -> Path:
     return path.with_name(f"{_part_prefix(path)}{os.getpid()}.part{path.suffix}")
+
+
+def _old_name(part: Path) -> Path:
+    return part.with_suffix(".old")
 
 
 def _part_prefix(path: Path) -> str:
@@ -47,10 +50,14 @@ def _remove_parts_of_the_dead(path: Path) -> None:
     """Remove what processes of this machine that were killed have left of `path`."""
     if os.name != "posix":
         return
-    for part in path.parent.glob(f"{glob.escape(_part_prefix(path))}*.part{glob.escape(path.suffix)}"):
+    for part in path.parent.glob(f"{glob.escape(_part_prefix(path))}*"):
         number = part.name.removeprefix(_part_prefix(path)).split(".")[0]
-        if number.isdigit() and not _is_alive(int(number)):
-            part.unlink(missing_ok=True)
+        is_ours = part.name in (f"{_part_prefix(path)}{number}.part{path.suffix}", _old_name(part).name)
+        if is_ours and number.isdigit() and not _is_alive(int(number)):
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink(missing_ok=True)
 
 
 def _is_alive(process: int) -> bool:
@@ -121,19 +128,33 @@ def writing_folder(path: Path) -> Iterator[Path]:
     never a half-filled one.
     """
     part = _part_name(path)
-    old = part.with_suffix(".old")
+    old = _old_name(part)
     with _told_as_output_error(path):
         make_folder(path.parent)
         try:
+            _remove_parts_of_the_dead(path)
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir()
             yield part
-            if path.exists():
-                path.replace(old)
-            part.replace(path)
+            _put_in_place(part, path, old)
         finally:
             shutil.rmtree(part, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_in_place(part: Path, path: Path, old: Path) -> None:
+    """Move `part` to `path`, and what stands there to `old`; of processes that do so at once, the last wins."""
+    while True:
+        with suppress(FileNotFoundError):
+            path.replace(old)
+        try:
+            part.replace(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            return
 
 
 def require_writable(path: Path) -> None:

@@ -120,8 +120,8 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     [
         (np.zeros((4, 4, 3), dtype=np.uint8), "is one plane of integers"),
         (np.full((4, 4), 0.5), "holds float64 of shape"),
-        (np.full((4, 4), -1), "holds -1 to -1; labels are 0 to"),
-        (np.array([[object()]]), "Object arrays cannot be loaded"),
+        (np.full((4, 4), -1), "holds -1 to -1; number its nuclei within 0 to"),
+        (np.array([[object()]]), "no NPY of numbers"),
     ],
 )
 def test_files_that_hold_no_labels(tmp_path: Path, pixels: NDArray[np.generic], reason: str) -> None:

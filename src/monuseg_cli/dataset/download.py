@@ -5,7 +5,7 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -322,7 +322,17 @@ def _read_mpp(path: Path, entry: zipfile.ZipInfo, extracted: Path) -> float | No
 
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> str:
     """Unpack one entry, whose checksum zipfile verifies, and hash what was written."""
-    with target.open("wb") as file, archive.open(entry) as source:
-        while chunk := source.read(_CHUNK_BYTES):
+    with target.open("wb") as file:
+        for chunk in _chunks(archive, entry):
             file.write(chunk)
     return _sha256_of_file(target)
+
+
+def _chunks(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Give the content of an entry; what cannot be read is damage, never to be taken for a fault of writing."""
+    try:
+        with archive.open(entry) as source:
+            while chunk := source.read(_CHUNK_BYTES):
+                yield chunk
+    except OSError as error:
+        raise zipfile.BadZipFile(str(error)) from error

@@ -65,7 +65,7 @@ def read_label_image(path: Path) -> NDArray[np.int32]:
     while pixels.ndim > 2 and 1 in (pixels.shape[0], pixels.shape[-1]):
         pixels = pixels[0] if pixels.shape[0] == 1 else pixels[..., 0]
     if pixels.ndim != 2 or not (np.issubdtype(pixels.dtype, np.integer) or pixels.dtype == np.bool_):
-        message = f"{path} holds {pixels.dtype} of shape {pixels.shape}; save it as one plane of integers"
+        message = f"{path} holds {pixels.dtype} of shape {pixels.shape}; what can be scored is one plane of integers"
         raise InputError(message)
     values = np.unique(pixels)
     if values.size and (int(values[0]) < 0 or int(values[-1]) >= 2**31):

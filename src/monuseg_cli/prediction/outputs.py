@@ -1,5 +1,6 @@
 """Which files a prediction writes, from what the user typed: decided before anything is computed."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.images import SUFFIXES
 from monuseg_cli.paths import real
 
+_LONGEST_NAME = 255  # bytes, on the file systems in use
 TIFF_SUFFIXES = (".tif", ".tiff")
 RESULT_SUFFIXES = (".png", *TIFF_SUFFIXES, ".geojson", ".csv")
 """What ``-o`` can write: a mask (or labels, for TIFF), and two tables of nuclei."""
@@ -135,6 +137,9 @@ def _place(pattern: str, image: Path, suffixes: tuple[str, ...]) -> Path:
         message = f"{pattern!r} is no name to write to; the one pattern is {{stem}}, as in out/{{stem}}.png"
         raise InputError(message)
     path = Path(pattern)
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+        message = f"cannot write {path}: the name is too long; give a shorter one"
+        raise InputError(message)
     if path.is_dir() or pattern.endswith(("/", "\\")) or not path.suffix:
         return path / f"{_stem(image)}{suffixes[0]}"
     if path.suffix.lower() not in suffixes:

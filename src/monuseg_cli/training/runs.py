@@ -69,7 +69,7 @@ def compare_runs(runs: Sequence[Path], picture: Path) -> None:
     histories = {run.name: read_history(run) for run in runs}
     for name, records in histories.items():
         if not records:
-            message = f"run {name} has no finished epoch, so no curves"
+            message = f"run {name} has no finished epoch, so no curves; leave it out"
             raise InputError(message)
     draw_comparison(picture, histories)
 

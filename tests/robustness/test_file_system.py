@@ -1,0 +1,279 @@
+"""Disks that are full or closed, links in circles, damaged files of ours, two at once, and kill -9 in the middle."""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import Monuseg
+from monuseg_cli.dataset.manifest import Dataset
+from monuseg_cli.dataset.masks import labels_path
+from monuseg_cli.paths import Home
+from robustness.conftest import Says
+from robustness.processes import fork
+from robustness.small import QUICK
+from robustness.table import Row, hold, snapshot
+from tissue import draw_tissue
+
+
+@pytest.fixture
+def large_picture(tmp_path: Path) -> Path:
+    """A picture whose labels do not compress into nothing."""
+    path = tmp_path / "large.png"
+    Image.fromarray(np.tile(draw_tissue(80, seed=6)[0], (8, 8, 1))).save(path)
+    return path
+
+
+@pytest.fixture
+def predict(weights: Path) -> tuple[object, ...]:
+    return ("--model", weights, "--engine", "torch")
+
+
+def fill(disk: Path, *, but: int) -> None:
+    free = shutil.disk_usage(disk).free
+    (disk / "ballast").write_bytes(bytes(max(free - but, 0)))
+
+
+@pytest.mark.parametrize("option", ["labels", "overlay", "probability"])
+def test_a_full_disk(
+    says: Says, predict: tuple[object, ...], large_picture: Path, tmp_path: Path, small_disk: Path, option: str
+) -> None:
+    fill(small_disk, but=4096)
+    options = {
+        "labels": ("-o", small_disk / "m.tif", "--labels"),
+        "overlay": ("-o", tmp_path / "m.png", "--overlay", small_disk / "o.png"),
+        "probability": ("-o", tmp_path / "m.png", "--probability", small_disk / "p.tif"),
+    }
+    says("predict", large_picture, *predict, *options[option])
+
+
+@pytest.mark.parametrize("stage", ["download", "masks", "patches", "train", "export", "runs", "evaluate"])
+def test_a_disk_that_fills_up_in_the_middle_of_a_stage(
+    row: Row, monuseg: Monuseg, home: Home, small_archive: Path, tmp_path: Path, small_disk: Path, stage: str
+) -> None:
+    """Every stage writes into a folder on the small disk; what it had begun is gone afterwards."""
+    fill(small_disk, but=24 << 10 if stage == "masks" else 8 << 10)
+    moved = {"masks": home.dataset / "masks", "patches": home.dataset / "patches", "train": home.runs}
+    if stage in moved:
+        shutil.rmtree(moved[stage])
+        moved[stage].symlink_to(small_disk)
+    words = {
+        "download": ("--archive", small_archive, "--allow-unverified", "--home", small_disk),
+        "patches": ("--size", 32, "--home", home.root),
+        "train": (*QUICK, "--home", home.root),
+        "export": ("run", "-o", small_disk / "m.onnx", "--home", home.root),
+        "runs": ("--curves", small_disk / "c.png", "--home", home.root),
+        "evaluate": (
+            "run",
+            "--device",
+            "cpu",
+            "-o",
+            small_disk,
+            "--report",
+            small_disk / "r.html",
+            "--home",
+            home.root,
+        ),
+    }
+    result = monuseg(stage, *words.get(stage, ("--home", home.root)))
+    hold(row, result.exit_code, result.stdout, result.stderr, tmp_path)
+    assert [path.name for path in small_disk.rglob("*") if ".part" in path.name] == []
+
+
+@pytest.mark.parametrize("what", ["file system", "folder"])
+def test_what_is_read_only(
+    says: Says, predict: tuple[object, ...], picture: Path, tmp_path: Path, request: pytest.FixtureRequest, what: str
+) -> None:
+    if what == "file system":
+        closed: Path = request.getfixturevalue("small_disk")
+        subprocess.run(["mount", "-o", "remount,ro", str(closed)], check=True)
+    elif os.geteuid() == 0:
+        pytest.skip("root may write into every folder")
+    else:
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0o500)
+    says("predict", picture, "-o", closed / "m.png", *predict)
+
+
+def test_a_limit_on_the_size_of_files(row: Row, home: Home, tmp_path: Path) -> None:
+    before = snapshot(tmp_path)
+    child = fork(
+        tmp_path,
+        ("export", "run", "-o", tmp_path / "m.onnx", "--home", home.root),
+        lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048)),
+    )
+    hold(row, child.wait(), "", child.errors.read_text(), tmp_path)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("place", ["file", "device", "long name"])
+def test_outputs_in_the_place_of_something_else(
+    says: Says, predict: tuple[object, ...], picture: Path, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    output = {"file": "file/m.png", "device": "out.png", "long name": f"{'m' * 300}.png"}[place]
+    if place == "device":
+        (tmp_path / "out.png").symlink_to("/dev/null")
+    says("predict", picture, "-o", tmp_path / output, *predict)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param("predict {loop} -o {folder}/m.png", id="image"),
+        pytest.param(
+            "predict {folder}/images -o {folder}/out/ --model {weights} --engine torch", id="image in a folder"
+        ),
+        pytest.param("predict {picture} -o {loop}/m.png --model {weights} --engine torch", id="output"),
+        pytest.param("predict {picture} -o {folder}/m.png --roi {loop}", id="regions"),
+        pytest.param("predict {picture} -o {folder}/m.png --model {loop}", id="model"),
+        pytest.param("slide-info {loop}", id="slide"),
+        pytest.param("show {loop} -o {folder}/s.png", id="shown"),
+        pytest.param("download --archive {loop}", id="archive"),
+        pytest.param("masks --home {loop}", id="home"),
+        pytest.param("patches --home {loop}", id="home of patches"),
+        pytest.param("runs run --home {loop}", id="home of runs"),
+        pytest.param("export {loop} -o {folder}/m.onnx", id="exported"),
+    ],
+)
+def test_links_in_a_circle(says: Says, weights: Path, picture: Path, tmp_path: Path, words: str) -> None:
+    (tmp_path / "images").mkdir()
+    for loop in (tmp_path / "loop", tmp_path / "images" / "loop.png"):
+        loop.symlink_to(loop)
+    names = {"folder": tmp_path, "picture": picture, "weights": weights, "loop": tmp_path / "loop"}
+    says(*(word.format(**names) for word in words.split()))
+
+
+def test_an_output_that_is_a_link_in_a_circle_is_replaced(
+    says: Says, predict: tuple[object, ...], picture: Path, tmp_path: Path
+) -> None:
+    loop = tmp_path / "m.png"
+    loop.symlink_to(loop)
+    says("predict", picture, "-o", loop, *predict)
+    assert loop.is_file()
+    assert not loop.is_symlink()
+
+
+Damage = Callable[[Path], object]
+
+
+def binary(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe\0")
+
+
+def half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "damage"),
+    [
+        pytest.param("masks", "data/monuseg/manifest.json", binary, id="manifest"),
+        pytest.param("patches --size 32", "data/monuseg/manifest.json", folder, id="manifest a folder"),
+        pytest.param("masks", "data/monuseg/masks/manifest.json", binary, id="masks' manifest"),
+        pytest.param("patches --size 40", "LABELS", half, id="half a mask"),
+        pytest.param("patches --size 32 --stride 16", "PATCHES/manifest.json", binary, id="patches' manifest"),
+        pytest.param("patches --size 32 --stride 16", "PATCHES/images.npy", half, id="half the patches"),
+        pytest.param("runs", "runs/run/history.csv", binary, id="history"),
+        pytest.param("runs run --curves c.png", "runs/run/history.csv", binary, id="history drawn"),
+        pytest.param("runs", "runs/run/recipe.toml", folder, id="recipe a folder"),
+        pytest.param("runs run --curves c.png", "runs/run/history.csv", Path.unlink, id="no history"),
+        pytest.param("train --resume run --device cpu", "runs/run/recipe.toml", binary, id="recipe"),
+        pytest.param("train --resume run --device cpu", "runs/run/last.safetensors", half, id="last weights"),
+        pytest.param("evaluate run --device cpu", "LABELS", half, id="reference"),
+        pytest.param("evaluate run --device cpu", "runs/run/best.safetensors", Path.unlink, id="no weights"),
+    ],
+)
+def test_damaged_files_of_ours(says: Says, home: Home, words: str, name: str, damage: Damage) -> None:
+    dataset = Dataset.load(home.dataset)
+    case = next(case for case in dataset.cases if case.case_id in _val_cases(home))
+    patches = next((home.dataset / "patches").rglob("manifest.json")).parent
+    name = name.replace("LABELS", str(labels_path(dataset.root, case.case_id))).replace("PATCHES", str(patches))
+    damage(home.root / name)
+    says(*(word.replace("c.png", str(home.root / "c.png")) for word in words.split()), "--home", home.root)
+
+
+def _val_cases(home: Home) -> tuple[str, ...]:
+    from monuseg_cli.training.recipe import Recipe
+
+    return Recipe.load(home.runs / "run" / "recipe.toml").monuseg_cases()[1]
+
+
+STAGES = {
+    "download": "download --archive {archive} --allow-unverified --home {folder}/new",
+    "masks": "masks --home {home}",
+    "patches": "patches --size 32 --home {home}",
+    "train": f"train {' '.join(QUICK)} --home {{home}}",
+    "evaluate": "evaluate run --device cpu -o {folder}/scores --report {folder}/report.html --home {home}",
+    "predict": "predict {picture} -o {folder}/m.tif --overlay {folder}/o.png --model run --engine torch --home {home}",
+    "export": "export run -o {folder}/m.onnx --home {home}",
+}
+
+
+def words_of(stage: str, home: Home, archive: Path, picture: Path, folder: Path) -> tuple[str, ...]:
+    names = {"home": home.root, "archive": archive, "picture": picture, "folder": folder}
+    return tuple(STAGES[stage].format(**names).split())
+
+
+def kill_at_the_second_file() -> None:
+    """Have this process killed when its second file or folder is written and about to be moved to its place."""
+    replace, moved = Path.replace, []
+
+    def killing(path: Path, target: Path) -> Path:
+        moved.append(target)
+        if len(moved) > 1 or path.is_dir() or target.suffix == ".onnx":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(path, target)
+
+    Path.replace = killing  # type: ignore[method-assign,assignment] # of the child alone
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_kill_9_in_the_middle(
+    row: Row, monuseg: Monuseg, home: Home, small_archive: Path, picture: Path, tmp_path: Path, stage: str
+) -> None:
+    """What is visible afterwards is whole; the next time, the stage goes through and clears up."""
+    if stage == "masks":
+        (home.dataset / "masks" / "manifest.json").unlink()
+    words = words_of(stage, home, small_archive, picture, tmp_path)
+    before = snapshot(tmp_path)
+    assert fork(tmp_path, words, kill_at_the_second_file).wait() == -signal.SIGKILL
+    new = [Path(name) for name in snapshot(tmp_path).keys() - before.keys()]
+    assert any(".part" in str(path) for path in new)
+    for path in (tmp_path / name for name in new if not any(part.startswith(".") for part in name.parts)):
+        assert path.is_dir() or path.stat().st_size > 0
+    result = monuseg(*words)
+    hold(row, result.exit_code, result.stdout, result.stderr, tmp_path)
+    left = [path.name for path in tmp_path.rglob("*") if ".part" in path.name]
+    assert left == [] or stage == "train"  # a killed run is left as it is; the next has a folder of its own
+
+
+@pytest.mark.parametrize("stage", ["download", "masks", "patches", "train", "predict"])
+def test_two_at_once_in_one_folder(
+    row: Row, monuseg: Monuseg, home: Home, small_archive: Path, picture: Path, tmp_path: Path, stage: str
+) -> None:
+    """Both go through, and what both have written is whole."""
+    for made in ("masks", "patches"):
+        if stage == made:
+            shutil.rmtree(home.dataset / made)
+    if stage == "patches":
+        assert monuseg("masks", "--home", home.root).exit_code == 0
+    words = words_of(stage, home, small_archive, picture, tmp_path)
+    children = [fork(tmp_path, words) for _ in range(2)]
+    codes = [child.wait() for child in children]
+    assert codes == [0, 0], [child.errors.read_text() for child in children]
+    assert [path.name for path in tmp_path.rglob("*") if ".part" in path.name or ".old" in path.name] == []
+    result = monuseg(*words)
+    hold(row, result.exit_code, result.stdout, result.stderr, tmp_path)

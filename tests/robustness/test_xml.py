@@ -1,0 +1,109 @@
+"""Annotations that are hostile, damaged or absurd."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monuseg_cli.dataset.manifest import Dataset
+from monuseg_cli.paths import Home
+from robustness.conftest import Says
+from robustness.processes import measure
+from robustness.table import Row, hold
+from tissue import aperio_xml, ellipse
+
+ROUND = ellipse(20, 20, 8, 10)
+ANGLES = np.arange(5) * 4 * np.pi / 5
+STAR = np.column_stack([20 + 15 * np.sin(ANGLES), 20 + 15 * np.cos(ANGLES)])
+WELL = aperio_xml([ROUND])
+ENTITIES = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10 if n else "nucleus"}">' for n in range(10))
+BOMB = f'<?xml version="1.0"?><!DOCTYPE b [{ENTITIES}]><Annotations>&a9;</Annotations>'
+EXTERNAL = '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><Annotations>&b;</Annotations>'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("", id="empty"),
+        pytest.param(WELL[:-40], id="cut"),
+        pytest.param("<svg/>", id="other"),
+        pytest.param(bytes(range(256)), id="binary"),
+        pytest.param(BOMB, id="entities"),
+        pytest.param(BOMB.encode("utf-16"), id="entities in UTF-16"),
+        pytest.param(EXTERNAL, id="external"),
+        pytest.param('<?xml version="1.0" encoding="foo"?><Annotations/>', id="encoding"),
+        pytest.param(aperio_xml([ROUND, ROUND * np.nan]), id="nan"),
+        pytest.param(aperio_xml([ROUND, ROUND * np.inf]), id="infinite"),
+        pytest.param(aperio_xml([ROUND, ROUND * 1e8]), id="huge"),
+        pytest.param(WELL.replace('X="', 'X="two', 1), id="words"),
+        pytest.param(WELL.replace("X=", "U=", 1), id="no X"),
+        pytest.param('<Annotations><Vertex X="1" Y="1"/><Region/></Annotations>', id="before a region"),
+    ],
+)
+def test_annotations_that_are_refused(says: Says, home: Home, content: str | bytes) -> None:
+    dataset = Dataset.load(home.dataset)
+    path = dataset.annotation_path(dataset.of_split("train")[0])
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    (home.dataset / "masks" / "manifest.json").unlink()
+    says("masks", "--home", home.root)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(aperio_xml([STAR]), id="star"),
+        pytest.param(aperio_xml([np.concatenate([ROUND, ROUND])]), id="twice around"),
+        pytest.param(aperio_xml([np.repeat(ROUND, 50, axis=0)]), id="repeated vertices"),
+        pytest.param(aperio_xml([np.array([[-9e6, -9e6], [-9e6, 9e6], [9e6, 9e6], [9e6, -9e6]])]), id="far corners"),
+        pytest.param("<Annotations>" + "<a>" * 50_000 + "</a>" * 50_000 + "</Annotations>", id="deep"),
+        pytest.param(aperio_xml([ROUND - 1000]), id="negative"),
+    ],
+)
+def test_outlines_that_are_odd(says: Says, picture: Path, tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.xml").write_text(content)
+    says("show", picture, "--labels", tmp_path / "a.xml", "-o", tmp_path / "shown.png")
+
+
+@pytest.mark.parametrize("kind", ["10^6 vertices", "10^6 vertices across", "10^4 regions over all"])
+def test_very_many_vertices(row: Row, picture: Path, tmp_path: Path, kind: str) -> None:
+    """In memory that is measured."""
+    vertex = '<Vertex X="{}" Y="{}"/>'
+    up_and_down = "".join(vertex.format(79 * (n * 37 % 100) / 100, (n % 2) * 10 + 20) for n in range(1000))
+    content = {
+        "10^6 vertices": "".join(vertex.format(n % 80, 20 + n % 3) for n in range(1000)) * 1000,
+        "10^6 vertices across": up_and_down * 1000,
+        "10^4 regions over all": "".join(vertex.format(x, y) for x, y in ((0, 0), (80, 0), (80, 80), (0, 80))),
+    }[kind]
+    regions = 10_000 if "regions" in kind else 1
+    region = f"<Region><Vertices>{content}</Vertices></Region>" * regions
+    (tmp_path / "a.xml").write_text(f"<Annotations><Annotation><Regions>{region}</Regions></Annotation></Annotations>")
+    result, gib = measure("show", picture, "--labels", tmp_path / "a.xml", "-o", tmp_path / "shown.png")
+    hold(row, result.returncode, result.stdout, result.stderr, tmp_path)
+    assert gib < 2
+
+
+def test_a_reference_that_is_hostile(says: Says, tmp_path: Path) -> None:
+    for folder in ("predictions", "references"):
+        (tmp_path / folder).mkdir()
+    np.save(tmp_path / "predictions" / "a.npy", np.zeros((8, 8), dtype=np.int32))
+    (tmp_path / "references" / "a.xml").write_text(EXTERNAL)
+    says("evaluate", "--predictions", tmp_path / "predictions", "--reference", tmp_path / "references")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(json.dumps({"type": "Polygon", "coordinates": [[[0, 0], [0, float("nan")], [9, 9]]]}), id="nan"),
+        pytest.param(json.dumps({"type": "Point", "coordinates": [0, 0]}), id="no polygon"),
+        pytest.param("[" * 100_000, id="deep"),
+        pytest.param(json.dumps({"type": "Polygon", "coordinates": [[["a", "b"]] * 4]}), id="words"),
+        pytest.param("<kml/>", id="other"),
+    ],
+)
+def test_regions_of_interest_that_are_refused(
+    says: Says, weights: Path, picture: Path, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "rois.geojson").write_text(content)
+    rois = ("--roi", tmp_path / "rois.geojson")
+    says("predict", picture, "-o", tmp_path / "m.png", "--model", weights, "--engine", "torch", *rois)
