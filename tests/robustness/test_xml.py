@@ -80,7 +80,7 @@ def test_very_many_vertices(row: Row, picture: Path, tmp_path: Path, kind: str) 
     (tmp_path / "a.xml").write_text(f"<Annotations><Annotation><Regions>{region}</Regions></Annotation></Annotations>")
     result, gib = measure("show", picture, "--labels", tmp_path / "a.xml", "-o", tmp_path / "shown.png")
     hold(row, result.returncode, result.stdout, result.stderr, tmp_path)
-    assert gib < 2
+    assert gib < 1  # without a bound on what is held at a time, the second and third kind take more
 
 
 def test_a_reference_that_is_hostile(says: Says, tmp_path: Path) -> None:

@@ -182,10 +182,10 @@ REGISTRY.register(
     Architecture(
         name="unet-efficientnet",
         target="monuseg_cli.models.efficientnet:EfficientNetUNet",
-        summary="U-Net with EfficientNet-Lite0 as its encoder",
-        weights=3_505_969,
-        gflop=3.98,
-        options=MappingProxyType({"width": 16, "stages": 7}),
+        summary="U-Net with the first stages of EfficientNet-Lite0 as its encoder",
+        weights=918_865,
+        gflop=3.49,
+        options=MappingProxyType({"width": 16, "stages": 5}),
         imagenet=_EFFICIENTNET_LITE,
     )
 )
