@@ -223,10 +223,14 @@ def growth(home: Home, folder: Path) -> None:
         for side in (5_000, 10_000, 20_000):
             image = slide(home, folder, side)
             began = time.perf_counter()
-            predict(home, image, suffixes, "--labels")
+            predict(home, image, suffixes, *(["--labels"] if suffixes[1:] else []))
             seconds = time.perf_counter() - began - start
-            megapixels = result_of(image, ".png")["tissue_mm2"] / 0.25**2
-            print(f"{name:12s} {side:6d} px: {seconds / megapixels:.4f} s a megapixel of tissue", flush=True)
+            tissue = result_of(image, ".png")["tissue_mm2"] / 0.25**2
+            print(
+                f"{name:12s} {side:6d} px: {seconds / tissue:.4f} s a megapixel of tissue ({tissue:.0f} of them); "
+                f"{seconds * MPX / side**2:.4f} s a megapixel of the slide",
+                flush=True,
+            )
 
 
 class _Given:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monuseg_cli.tiling import grid, starts
+from monuseg_cli.tiling import Even, grid, starts
 
 
 def test_the_default_patches_cover_an_image_of_1000_px_exactly() -> None:
@@ -37,3 +37,17 @@ def test_every_pixel_is_covered_where_steps_leave_no_gap(height: int, width: int
         assert row + size <= max(height, size)
         assert col + size <= max(width, size)
     assert covered.all()
+
+
+@given(st.integers(1, 3000), st.integers(2, 40), st.integers(0, 12), st.sampled_from([1, 16, 32]))
+def test_even_tiles_cover_an_axis_to_its_end(length: int, largest: int, overlap: int, multiple: int) -> None:
+    largest, overlap = largest * multiple, min(overlap, largest - 1) * multiple
+    axis = Even.cover(length, largest, overlap, multiple)
+    begins = [axis.start(tile) for tile in range(axis.count)]
+    assert axis.size <= max(largest, multiple)
+    assert begins[0] == 0
+    assert begins[-1] + axis.size == axis.length
+    assert length <= axis.length < length + multiple
+    for tile in range(1, axis.count):
+        assert begins[tile - 1] < begins[tile] <= begins[tile - 1] + axis.size - overlap
+        assert axis.surplus(tile) == (0 if tile < axis.count - 1 else tile * axis.step - begins[tile])

@@ -11,28 +11,24 @@ T = TypeVar("T")
 def ahead(items: Iterator[T], most: int = 2) -> Generator[T]:
     """Make items in a thread, up to `most` ahead of the one in use; what fails there is raised here.
 
-    Close it where it is left before its end, with `contextlib.closing`: the thread has ended then.
+    The one that is being made counts: with 1, an item is begun when the one before it is taken. Close it where it is
+    left before its end, with `contextlib.closing`: the thread has ended then.
     """
-    made: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(most)
+    made: queue.SimpleQueue[tuple[T] | BaseException | None] = queue.SimpleQueue()
+    room = threading.Semaphore(most)
     stopped = threading.Event()
-
-    def put(item: tuple[T] | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                made.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
 
     def make() -> None:
         try:
+            room.acquire()
             for item in items:
-                put((item,))
+                made.put((item,))
+                room.acquire()
                 if stopped.is_set():
                     return
-            put(None)
+            made.put(None)
         except BaseException as error:  # raised again by whom it concerns
-            put(error)
+            made.put(error)
 
     thread = threading.Thread(target=make, name="ahead", daemon=True)
     thread.start()
@@ -40,7 +36,9 @@ def ahead(items: Iterator[T], most: int = 2) -> Generator[T]:
         while (item := made.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
+            room.release()
             yield item[0]
     finally:
         stopped.set()
+        room.release()
         thread.join()

@@ -1,6 +1,7 @@
 """Where windows stand in an image: geometry only, no pixels."""
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 Edge = Literal["shift", "drop"]
@@ -36,22 +37,50 @@ def grid(shape: tuple[int, int], size: int, stride: int, edge: Edge = "shift") -
     return [(row, col) for row in rows for col in cols]
 
 
-def even(length: int, largest: int, overlap: int, multiple: int) -> tuple[int, int]:
-    """Cover an axis by as few tiles of one size as possible, each of which reaches by `overlap` into the next.
+@dataclass(frozen=True, slots=True)
+class Even:
+    """An axis covered by as few tiles of one size as possible, each of which reaches into the next.
 
     Parameters
     ----------
-    length, largest, overlap : int
-        Pixels of the axis, of the largest tile, and of what two neighbours share; `overlap` < `largest`.
-    multiple : int
-        A tile's size is a multiple of this, as is `largest`.
-
-    Returns
-    -------
+    length : int
+        Pixels of the axis, up to the next multiple that a tile's size can be of.
     size, count : int
-        The smallest size that suffices for that number of tiles. Tile k begins at k * (size - overlap); the last one
-        may reach beyond the axis, by less than `count` * `multiple`.
+        Pixels of a tile, and how many there are.
+    step : int
+        Pixels from one tile to the next. The last one is moved back to the end of the axis.
     """
-    count = max(math.ceil((length - overlap) / (largest - overlap)), 1)
-    needed = math.ceil((length + (count - 1) * overlap) / count)
-    return math.ceil(needed / multiple) * multiple, count
+
+    length: int
+    size: int
+    count: int
+    step: int
+
+    @classmethod
+    def cover(cls, length: int, largest: int, overlap: int, multiple: int) -> "Even":
+        """Cover an axis.
+
+        Parameters
+        ----------
+        length, largest, overlap : int
+            Pixels of the axis, of the largest tile, and of what two neighbours share at least; `overlap` < `largest`.
+        multiple : int
+            A tile's size is the smallest multiple of this that suffices for the number of tiles; `largest` is one, too.
+        """
+        reached = math.ceil(length / multiple) * multiple
+        if reached <= largest:
+            return cls(reached, reached, 1, reached)
+        count = math.ceil((length - overlap) / (largest - overlap))
+        needed = math.ceil((length + (count - 1) * overlap) / count)
+        size = math.ceil(needed / multiple) * multiple
+        step = size - overlap
+        count = math.ceil((length - overlap) / step)  # rounding up may have made one superfluous
+        return cls(reached, size, count, step)
+
+    def start(self, tile: int) -> int:
+        """Give the first pixel of a tile."""
+        return min(tile * self.step, self.length - self.size)
+
+    def surplus(self, tile: int) -> int:
+        """Tell by how many pixels a tile begins earlier than its turn is: 0 but for the last."""
+        return tile * self.step - self.start(tile)

@@ -26,3 +26,32 @@ def test_freed_memory_is_used_again_without_a_page_fault() -> None:
         for how in ("keep", "give back")
     }
     assert faults["keep"] < 0.05 * faults["give back"]
+
+
+COUNT_KEPT = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from monuseg_cli.models.memory import give_back_freed_memory
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+if sys.argv[1] == "give back":
+    assert give_back_freed_memory()
+np.ones(3_000_000)  # by default, arrays up to this size are taken from a heap from now on
+before = resident()
+arrays, pins = [], []
+for _ in range(10):
+    arrays.append(np.ones(2_000_000))  # 16 MB
+    pins.append(np.ones(12_000))
+del arrays
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+def test_freed_memory_is_given_back() -> None:
+    kept = {
+        how: int(subprocess.run([sys.executable, "-c", COUNT_KEPT, how], capture_output=True, check=True).stdout)
+        for how in ("keep", "give back")
+    }
+    assert kept["give back"] < 0.1 * kept["keep"]

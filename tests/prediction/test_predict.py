@@ -213,7 +213,7 @@ def test_the_cards_normalisation_reaches_the_network(weights: Path) -> None:
 
 
 def test_overlapping_weights_add_up_to_one() -> None:
-    first, inner, last = ramp(300, True, False), ramp(300, False, False), ramp(300, False, True)
+    first, inner, last = (ramp(400, *ends) for ends in ((True, False), (False, False), (False, True)))
     assert first[0] == last[-1] == 1
     for before, after in ((first, inner), (inner, inner), (inner, last)):
         np.testing.assert_allclose(before[-blend.OVERLAP_PX :] + after[: blend.OVERLAP_PX], 1, rtol=1e-6)

@@ -1,5 +1,6 @@
 """Tiles of an image -> rows of maps, from top to bottom, without a border where tiles meet."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,10 +15,10 @@ from monuseg_cli.prediction.engine import Engine
 from monuseg_cli.prediction.source import Source
 from monuseg_cli.progress import SILENT_TASK, Task
 from monuseg_cli.stains import density_to_8_bits, haematoxylin_density
-from monuseg_cli.tiling import even
+from monuseg_cli.tiling import Even
 
-LARGEST_TILE_PX = 1088
-OVERLAP_PX = 128
+LARGEST_TILE_PX = 1024
+OVERLAP_PX = 192
 STEPS = 255
 """What stands for 1 where maps are kept in 8 bits."""
 
@@ -39,21 +40,21 @@ class TileGrid:
     shape: tuple[int, int]
 
     @property
-    def rows(self) -> tuple[int, int]:
-        """Height of a tile, and number of rows of tiles."""
-        return even(self.shape[0], LARGEST_TILE_PX, OVERLAP_PX, _MULTIPLE)
+    def rows(self) -> Even:
+        """Where tiles stand from top to bottom."""
+        return Even.cover(self.shape[0], LARGEST_TILE_PX, OVERLAP_PX, _MULTIPLE)
 
     @property
-    def cols(self) -> tuple[int, int]:
-        """Width of a tile, and number of columns of tiles."""
-        return even(self.shape[1], LARGEST_TILE_PX, OVERLAP_PX, _MULTIPLE)
+    def cols(self) -> Even:
+        """Where tiles stand from left to right."""
+        return Even.cover(self.shape[1], LARGEST_TILE_PX, OVERLAP_PX, _MULTIPLE)
 
     def __iter__(self) -> Iterator[tuple[int, int, int, int]]:
         """Give each tile's first row and column, height and width, row by row."""
-        (height, rows), (width, cols) = self.rows, self.cols
-        for i in range(rows):
-            for j in range(cols):
-                yield i * (height - OVERLAP_PX), j * (width - OVERLAP_PX), height, width
+        rows, cols = self.rows, self.cols
+        for i in range(rows.count):
+            for j in range(cols.count):
+                yield rows.start(i), cols.start(j), rows.size, cols.size
 
 
 Wanted = Callable[[int, int, int, int], bool]
@@ -92,9 +93,7 @@ def blended_rows(
     """
     height, width = source.shape
     grid = TileGrid(source.shape)
-    (tile_height, rows), (tile_width, cols) = grid.rows, grid.cols
-    step_down, step_right = tile_height - OVERLAP_PX, tile_width - OVERLAP_PX
-    padded_width = (cols - 1) * step_right + tile_width
+    rows, cols = grid.rows, grid.cols
     classes = len(engine.card.classes)
     densities: deque[NDArray[np.uint8]] = deque()  # of tiles that the engine has taken and not given back
 
@@ -103,29 +102,34 @@ def blended_rows(
             densities.append(density_to_8_bits(haematoxylin_density(tile)))
             yield tile
 
+    # Of what a tile shares with the next one, the outermost rows and columns weigh nothing.
+    shared = math.ceil(OVERLAP_PX * (1 - _MARGIN))
     with closing(ahead((source.read(*window) for window in grid if wanted(*window)), _AHEAD)) as read:
         found = engine.run(tiles(read))
-        above = np.zeros((classes, min(OVERLAP_PX, tile_height), padded_width), dtype=np.float32)
-        for i in range(rows):
-            is_last = i == rows - 1
-            done = min(tile_height if is_last else step_down, height - i * step_down)
-            maps = np.zeros((classes, done, padded_width), dtype=dtype)
-            haematoxylin = np.zeros((done, padded_width), dtype=np.uint8)
+        above = np.zeros((classes, min(shared, rows.size), cols.length), dtype=np.float32)
+        for i in range(rows.count):
+            tall, is_lowest = rows.size - rows.surplus(i), i == rows.count - 1
+            done = min(tall if is_lowest else rows.step, height - i * rows.step)
+            maps = np.zeros((classes, done, cols.length), dtype=dtype)
+            haematoxylin = np.zeros((done, cols.length), dtype=np.uint8)
             below = np.zeros_like(above)
-            before = np.zeros((classes, tile_height, min(OVERLAP_PX, tile_width)), dtype=np.float32)
-            down = ramp(tile_height, i == 0, is_last)
-            for j in range(cols):
-                across = slice(j * step_right, j * step_right + (tile_width if j == cols - 1 else step_right))
-                tile = np.zeros((classes, tile_height, tile_width), dtype=np.float32)
-                if wanted(i * step_down, across.start, tile_height, tile_width):
-                    np.multiply(next(found), np.outer(down, ramp(tile_width, j == 0, j == cols - 1)), out=tile)
-                    haematoxylin[:, across.start : across.start + tile_width] = densities.popleft()[:done]
+            before = np.zeros((classes, tall, min(shared, cols.size)), dtype=np.float32)
+            down = ramp(tall, i == 0, is_lowest)
+            for j in range(cols.count):
+                wide, is_last = cols.size - cols.surplus(j), j == cols.count - 1
+                across = slice(j * cols.step, j * cols.step + (wide if is_last else cols.step))
+                tile = np.zeros((classes, tall, wide), dtype=np.float32)
+                if wanted(rows.start(i), cols.start(j), rows.size, cols.size):
+                    own = np.s_[..., rows.surplus(i) :, cols.surplus(j) :]
+                    np.multiply(next(found)[own], np.outer(down, ramp(wide, j == 0, is_last)), out=tile)
+                    haematoxylin[:, across.start : across.start + wide] = densities.popleft()[own][:done]
                     task.advance()
                 tile[:, :, : before.shape[2]] += before
-                before = tile[:, :, tile_width - before.shape[2] :]
+                before = tile[:, :, cols.step : cols.step + before.shape[2]]
                 whole = tile[:, :, : across.stop - across.start]
                 whole[:, : above.shape[1]] += above[:, :, across]
-                below[:, :, across] = whole[:, tile_height - above.shape[1] :]
+                if not is_lowest:
+                    below[:, :, across] = whole[:, rows.step : rows.step + above.shape[1]]
                 maps[:, :, across] = in_steps(whole[:, :done]) if dtype is np.uint8 else whole[:, :done]
             above = below
             yield maps[:, :, :width], haematoxylin[:, :width]

@@ -14,6 +14,7 @@ from monuseg_cli.ahead import ahead
 from monuseg_cli.atomic import require_writable
 from monuseg_cli.errors import InputError
 from monuseg_cli.models.card import Card
+from monuseg_cli.models.memory import give_back_freed_memory
 from monuseg_cli.prediction.blend import TileGrid, blended_rows, in_steps
 from monuseg_cli.prediction.engine import Engine
 from monuseg_cli.prediction.outputs import TIFF_SUFFIXES, Outputs
@@ -126,6 +127,7 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
         If something cannot be written.
     """
     began = time.perf_counter()
+    give_back_freed_memory()
     for path in outputs.files:
         require_writable(path)
     card = engine.card

@@ -15,7 +15,7 @@ from monuseg_cli.prediction.blend import STEPS
 from monuseg_cli.separation import Separation
 from monuseg_cli.stains import density_from_8_bits
 
-BLOCK_ROWS_PX, BLOCK_COLS_PX = 768, 2048
+BLOCK_ROWS_PX, BLOCK_COLS_PX = 512, 2048
 """Nuclei are separated in blocks of this size, and what surrounds them."""
 
 HALO_UM = 20.0
