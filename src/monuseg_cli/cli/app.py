@@ -49,14 +49,19 @@ class _Commands(Group):
         super().__init__(**{**attributes, "commands": {name: _Later(name) for name in COMMANDS}})
 
 
-def load(name: str) -> Any:
-    """Give a subcommand, as click has them: the function of its name, or the app of its file where that is a group."""
+def app_of(name: str) -> typer.Typer:
+    """Give a subcommand's app: that of its file where it is a group, else one of the function of its name alone."""
     module = importlib.import_module(f"monuseg_cli.cli.{name.replace('-', '_')}")
-    own = getattr(module, "app", None)
+    own: typer.Typer | None = getattr(module, "app", None)
     if own is None:
         own = typer.Typer(add_completion=False)
         own.command(name, cls=Command)(getattr(module, name.replace("-", "_")))
-    return typer.main.get_command(own)
+    return own
+
+
+def load(name: str) -> Any:
+    """Give a subcommand, as click has them."""
+    return typer.main.get_command(app_of(name))
 
 
 app = typer.Typer(

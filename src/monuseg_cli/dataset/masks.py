@@ -188,11 +188,12 @@ def _read_annotation(dataset: Dataset, case: Case) -> tuple[Raster, int, float]:
 
     A label image is its own raster.
     """
-    path, shape = dataset.annotation_path(case), shape_of_case(dataset, case)
+    path = dataset.annotation_path(case)
     if path.suffix.lower() in OUTLINE_SUFFIXES:
         outlines = read_outlines(path, case.box)
-        return rasterise(outlines.polygons, shape), outlines.degenerate, float(np.nansum(outlines.drawn_areas_px))
-    labels = read_label_image(path)
+        raster = rasterise(outlines.polygons, shape_of_case(dataset, case))
+        return raster, outlines.degenerate, float(np.nansum(outlines.drawn_areas_px))
+    labels, shape = read_label_image(path), shape_of_case(dataset, case)
     if labels.shape != shape:
         message = (
             f"{path} is {labels.shape[1]} x {labels.shape[0]} pixels, its image {dataset.image_path(case)} "

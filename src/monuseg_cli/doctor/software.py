@@ -14,7 +14,7 @@ import monuseg_cli
 from monuseg_cli.doctor.check import Check, State
 
 _DISTRIBUTION = "monuseg-cli"
-_NOT_FOR_USERS = "dev"
+_NOT_FOR_USERS = ("dev", "docs")
 _MODULES = {"scikit-image": "skimage", "pillow": "PIL"}
 """Packages whose module has another name than they, dashes aside."""
 
@@ -45,7 +45,7 @@ def check_packages() -> list[Check]:
 def _check_each(requirements: list[str]) -> Iterator[Check]:
     for requirement in requirements:
         found = _REQUIREMENT.match(requirement)
-        if found and found["extra"] != _NOT_FOR_USERS:
+        if found and found["extra"] not in _NOT_FOR_USERS:
             yield _check_package(found["name"], found["least"] or "0", found["extra"])
 
 

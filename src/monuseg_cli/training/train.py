@@ -24,6 +24,9 @@ from monuseg_cli.training.meter import Meter
 from monuseg_cli.training.running import Running, TrainConfig, keep_epoch, set_up
 from monuseg_cli.training.schedule import is_over, learning_rate
 
+_SAID_OUT_OF_MEMORY = ("can't allocate memory", "could not create a primitive")
+"""What torch's allocator and oneDNN say on a CPU."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
@@ -124,7 +127,8 @@ def _fitting_in_memory(running: Running) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError, as is the CPU's
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "can't allocate memory" not in str(error):
+        is_named = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not is_named and not any(said in str(error) for said in _SAID_OUT_OF_MEMORY):
             raise
         batch = running.recipe.batch_size
         smaller = f"--batch-size {batch // 2}" if batch > 1 else "--crop-px 128"
