@@ -182,12 +182,10 @@ def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
     """Add the pages that are written here, and copies of what the pages link to outside of docs/."""
     from mkdocs.structure.files import File
 
-    from monuseg_cli.cli.app import app
-
     docs = Path(config.docs_dir)
     pages = {
         HOME_PAGE: (ROOT / "README.md").read_text(encoding="utf-8"),
-        COMMANDS_PAGE: commands_page(app),
+        COMMANDS_PAGE: commands_page(),
         API_PAGE: api_page((docs / "architecture.md").read_text(encoding="utf-8")),
         CARD_PAGE: card_page(),
     }

@@ -63,6 +63,6 @@ def measure(*words: object) -> tuple[subprocess.CompletedProcess[str], float]:
         pytest.skip("only POSIX tells how much memory a process took")
     command = [sys.executable, "-m", "monuseg_cli", *map(str, words)]
     done = subprocess.run([sys.executable, "-c", _TELL_PEAK, *command], capture_output=True, text=True, check=False)
-    errors, peak = done.stderr.rsplit("\n", 1)
+    errors, _, peak = done.stderr.rpartition("\n")
     unit = 1 if sys.platform == "darwin" else 1024
     return subprocess.CompletedProcess(command, done.returncode, done.stdout, errors), int(peak) * unit / 2**30
