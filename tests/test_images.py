@@ -7,8 +7,9 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from monuseg_cli.conversion import Conversion
 from monuseg_cli.errors import InputError, MissingError
-from monuseg_cli.images import Conversion, read_image
+from monuseg_cli.images import read_image
 from monuseg_cli.slide import Slide
 from tissue import draw_tissue
 

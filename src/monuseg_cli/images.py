@@ -1,10 +1,9 @@
-"""Pixels of any kind and depth -> (H, W, 3) uint8, or one clear error."""
+"""An image file of any kind -> (H, W, 3) uint8, or one clear error."""
 
 import math
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,15 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from monuseg_cli.conversion import ANEW, Conversion, ImageError, conversion_of_page
 from monuseg_cli.errors import InputError, MissingError, MonusegError
+from monuseg_cli.paths import is_endless
 
 SUFFIXES = frozenset({".tif", ".tiff", ".svs", ".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 """By these the images in a folder are told from other files; what an image is, its first bytes tell."""
 
 LARGEST_WHOLE_BYTES = 2**29
 """Of pixels that cannot be read in parts, more are refused; three bytes a pixel, it is Pillow's limit, too."""
-
-ANEW = "save it anew, as PNG or as TIFF of 8-bit RGB"
-"""What helps against most that is wrong with an image."""
 
 _BLOCK_PX = 1024  # side of the blocks in which a whole image is converted
 
@@ -42,189 +40,6 @@ DECODING_ERRORS = (
 )
 
 _PLAIN_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
-
-
-class ImageError(ValueError):
-    """What keeps an image from being used, with the remedy."""
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """How the pixels of one image become 8-bit RGB.
-
-    Parameters
-    ----------
-    dtype : numpy dtype
-        Of the stored samples.
-    samples : int
-        Samples a pixel: 1 (grey or palette), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha, or CMYK).
-    palette : ndarray of shape (3, K), uint16, or None
-        Colours of a palette image.
-    inverted : bool
-        True where 0 is white (TIFF's MINISWHITE).
-    cmyk : bool
-        True where the samples are cyan, magenta, yellow and black.
-    premultiplied : bool
-        True where colours are multiplied with their alpha.
-    bits : int
-        Bits that a sample uses, where it is an integer.
-    """
-
-    dtype: np.dtype[np.generic]
-    samples: int = 3
-    palette: NDArray[np.uint16] | None = None
-    inverted: bool = False
-    cmyk: bool = False
-    premultiplied: bool = False
-    bits: int = 16
-
-    def require_clear(self) -> None:
-        """Check that the meaning of such pixels is clear.
-
-        Raises
-        ------
-        ImageError
-            If it is not; the message says why.
-        """
-        problem = None
-        if self.dtype == np.bool_:
-            problem = "its pixels are one bit, a mask rather than an image; name the image that it was made of"
-        elif self.dtype.type not in (np.uint8, np.uint16, np.float16, np.float32, np.float64):
-            problem = f"its samples are {self.dtype}, whose range has no agreed meaning; save it as 8-bit RGB"
-        elif not 1 <= self.samples <= 4:
-            problem = f"it has {self.samples} channels, so it is no H&E image in RGB; save it as 8-bit RGB"
-        if problem:
-            raise ImageError(problem)
-
-    @property
-    def bytes_per_pixel(self) -> int:
-        """Bytes that a pixel takes, as stored."""
-        return self.dtype.itemsize * self.samples
-
-    @property
-    def white(self) -> int:
-        """The sample that means white."""
-        if self.inverted or self.cmyk:
-            return 0
-        if self.dtype.kind == "f":
-            return 1
-        return 255 if self.dtype == np.uint8 else 2**self.bits - 1
-
-    def note(self) -> str | None:
-        """Say what is converted; None for 8-bit RGB, where nothing is."""
-        parts = []
-        if self.palette is not None:
-            parts.append("palette looked up")
-        elif self.dtype != np.uint8:
-            kind = f"0..{2**self.bits - 1}" if self.dtype.kind == "u" else "0..1"
-            parts.append(f"{self.dtype} of range {kind} scaled to 8 bits")
-        if self.samples <= 2 and self.palette is None:
-            parts.append("grey taken as equal red, green and blue")
-        if self.cmyk:
-            parts.append("CMYK converted to RGB")
-        elif self.samples in (2, 4):
-            parts.append("transparency laid over white")
-        if self.inverted:
-            parts.append("white-is-zero inverted")
-        return ", ".join(parts) or None
-
-    def apply(self, pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-        """Convert pixels of this kind.
-
-        Parameters
-        ----------
-        pixels : ndarray of shape (H, W) or (H, W, samples)
-            Of the dtype given.
-
-        Returns
-        -------
-        ndarray of shape (H, W, 3), uint8
-
-        Raises
-        ------
-        ImageError
-            If floating-point samples are not within 0..1, or a palette lacks a colour that is used.
-        """
-        if self.palette is not None:
-            index = pixels.reshape(pixels.shape[:2]).astype(np.intp)
-            if index.size and index.max() >= self.palette.shape[1]:
-                message = f"a pixel names a colour that the palette does not have; {ANEW}"
-                raise ImageError(message)
-            return (self.palette.T[index] >> 8).astype(np.uint8)
-        scaled = _to_uint8(pixels.reshape(*pixels.shape[:2], -1), self.bits)
-        colour = scaled[..., : 3 if self.samples >= 3 else 1]
-        if self.inverted:
-            colour = 255 - colour
-        if self.cmyk:
-            ink, black = 255 - colour.astype(np.uint16), 255 - scaled[..., 3:].astype(np.uint16)
-            colour = ((ink * black + 127) // 255).astype(np.uint8)
-        elif self.samples in (2, 4):
-            alpha = scaled[..., -1:].astype(np.uint16)
-            through = 255 * (255 - alpha)
-            over = 255 * np.minimum(colour, alpha) if self.premultiplied else colour * alpha
-            colour = ((over + through + 127) // 255).astype(np.uint8)
-        return np.ascontiguousarray(np.broadcast_to(colour, (*colour.shape[:2], 3)))
-
-
-def _to_uint8(pixels: NDArray[np.generic], bits: int) -> NDArray[np.uint8]:
-    if pixels.dtype == np.uint8:
-        return pixels.astype(np.uint8, copy=False)
-    if pixels.dtype == np.uint16:
-        largest = 2**bits - 1
-        scaled = (pixels.astype(np.uint32) * np.uint32(255) + np.uint32(largest // 2)) // np.uint32(largest)
-        return np.asarray(scaled, dtype=np.uint8)
-    values = pixels.astype(np.float64)
-    if not (values.min(initial=0) >= 0 and values.max(initial=0) <= 1):  # also False for NaN
-        message = "its floating-point samples are not within 0..1, so their range is unclear; save it as 8-bit RGB"
-        raise ImageError(message)
-    return np.rint(values * 255).astype(np.uint8)
-
-
-_DECODE_TO_RGB = (
-    tifffile.COMPRESSION.JPEG,
-    tifffile.COMPRESSION.JPEG2000,
-    tifffile.COMPRESSION.APERIO_JP2000_YCBC,
-    tifffile.COMPRESSION.APERIO_JP2000_RGB,
-    tifffile.COMPRESSION.JPEG_2000_LOSSY,
-)
-_INKS = 4
-_ONE_SAMPLE = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.PALETTE)
-
-
-def conversion_of_page(page: tifffile.TiffPage | tifffile.TiffFrame) -> Conversion:
-    """Tell how the pixels of a TIFF page, as tifffile decodes them, become 8-bit RGB.
-
-    Raises
-    ------
-    ImageError
-        If the page is no single image, or the meaning of its pixels is not clear.
-    """
-    page = page.aspage()
-    photometric = tifffile.PHOTOMETRIC(page.photometric)
-    is_rgb = photometric == tifffile.PHOTOMETRIC.RGB
-    # The JPEG and JPEG 2000 codecs decode it to RGB; other compressions leave it as it is.
-    is_decoded = photometric == tifffile.PHOTOMETRIC.YCBCR and page.compression in _DECODE_TO_RGB
-    is_cmyk = photometric == tifffile.PHOTOMETRIC.SEPARATED and page.samplesperpixel == _INKS
-    problem = None
-    if not (is_rgb or is_decoded or is_cmyk or photometric in _ONE_SAMPLE):
-        problem = f"its colours are {photometric.name}, which is not supported; save it as 8-bit RGB"
-    elif photometric in _ONE_SAMPLE and page.samplesperpixel > 2:
-        problem = f"it has {page.samplesperpixel} channels that are not said to be colours; save it as 8-bit RGB"
-    elif page.axes not in ("YX", "YXS", "SYX"):
-        problem = f"its axes are {page.axes}, not those of a single image (YX, YXS or SYX); {ANEW}"
-    if problem:
-        raise ImageError(problem)
-    conversion = Conversion(
-        dtype=np.dtype(np.bool_) if page.bitspersample == 1 else np.dtype(page.dtype),
-        samples=page.samplesperpixel,
-        palette=page.colormap if photometric == tifffile.PHOTOMETRIC.PALETTE else None,
-        inverted=photometric == tifffile.PHOTOMETRIC.MINISWHITE,
-        cmyk=is_cmyk,
-        premultiplied=tifffile.EXTRASAMPLE.ASSOCALPHA in page.extrasamples,
-        bits=max(page.bitspersample, 1),
-    )
-    conversion.require_clear()
-    return conversion
 
 
 # TIFF 6.0, section 8: orientations 5 to 8 have rows and columns exchanged; then one, both or none are mirrored.
@@ -320,7 +135,7 @@ def is_tiff(path: Path) -> bool:
     ImageError
         If it is something that never ends, such as a pipe.
     """
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    if is_endless(path):
         message = "it is no regular file; name an image"
         raise ImageError(message)
     with path.open("rb") as file:

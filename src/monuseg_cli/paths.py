@@ -177,6 +177,11 @@ def real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def is_endless(path: Path) -> bool:
+    """Tell whether reading a path might never end: it is a pipe, a device or a socket."""
+    return path.exists() and not (path.is_file() or path.is_dir())
+
+
 def require_run_name(name: str) -> None:
     """Check that `name` can be the name of a run.
 

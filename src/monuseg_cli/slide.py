@@ -18,11 +18,10 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from monuseg_cli.conversion import ImageError, conversion_of_page
 from monuseg_cli.images import (
     DECODING_ERRORS,
-    ImageError,
     Upright,
-    conversion_of_page,
     decode_plain,
     decoding,
     first_line,

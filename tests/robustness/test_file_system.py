@@ -151,6 +151,22 @@ def test_links_in_a_circle(says: Says, weights: Path, picture: Path, tmp_path: P
     says(*(word.format(**names) for word in words.split()))
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only POSIX has named pipes")
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param("download --archive {pipe}", id="archive"),
+        pytest.param("predict {picture} -o {folder}/m.png --roi {pipe}", id="regions"),
+        pytest.param("show {picture} --labels {pipe} -o {folder}/s.png", id="annotation"),
+    ],
+)
+def test_pipes(says: Says, picture: Path, tmp_path: Path, words: str) -> None:
+    """Which nobody writes into, so reading one would wait for ever."""
+    os.mkfifo(tmp_path / "pipe.xml")
+    names = {"folder": tmp_path, "picture": picture, "pipe": tmp_path / "pipe.xml"}
+    says(*(word.format(**names) for word in words.split()))
+
+
 def test_an_output_that_is_a_link_in_a_circle_is_replaced(
     says: Says, predict: tuple[object, ...], picture: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -17,10 +18,10 @@ from monuseg_cli.training.recipe import BUILT_IN, Amp, Loss, Recipe, Schedule, S
 _DEFAULT = BUILT_IN["default"]
 
 
-_DATA = "Data and crops"
-_MODEL = "Model"
-_VARIATION = "Variation of crops"
-_COURSE = "Course of the training"
+_data = partial(typer.Option, rich_help_panel="Data and crops")
+_model = partial(typer.Option, rich_help_panel="Model")
+_variation = partial(typer.Option, rich_help_panel="Variation of crops")
+_course = partial(typer.Option, rich_help_panel="Course of the training")
 
 
 @command(example="monuseg train --arch unet-se --epochs 40")
@@ -58,111 +59,59 @@ def train(
     workers: Annotated[int, typer.Option(help="Processes that prepare crops; 0: a thread does.")] = _DEFAULT.workers,
     train: Annotated[
         str,
-        typer.Option(
-            metavar="FOLDER",
-            help="Train on a folder of your own: images/ and annotations/.",
-            show_default="MoNuSeg",
-            rich_help_panel=_DATA,
+        _data(
+            metavar="FOLDER", help="Train on a folder of your own: images/ and annotations/.", show_default="MoNuSeg"
         ),
     ] = _DEFAULT.train,
     val: Annotated[
         str,
-        typer.Option(
-            metavar="FOLDER",
-            help="Validate on this one.",
-            show_default="by its split.csv, regions or folds",
-            rich_help_panel=_DATA,
-        ),
+        _data(metavar="FOLDER", help="Validate on this one.", show_default="by its split.csv, regions or folds"),
     ] = _DEFAULT.val,
-    train_set: Annotated[
-        int, typer.Option(help="30: the challenge's cases; 37: with the bonus cases.", rich_help_panel=_DATA)
-    ] = _DEFAULT.train_set,
-    fold: Annotated[
-        int, typer.Option(help="Which of the five folds to validate on.", rich_help_panel=_DATA)
-    ] = _DEFAULT.fold,
-    patch_px: Annotated[int, typer.Option(help="Side of a patch.", rich_help_panel=_DATA)] = _DEFAULT.patch_px,
-    stride_px: Annotated[int, typer.Option(help="Step between patches.", rich_help_panel=_DATA)] = _DEFAULT.stride_px,
-    edge: Annotated[Edge, typer.Option(help="Patches at an image's edge.", rich_help_panel=_DATA)] = _DEFAULT.edge,
-    crop_px: Annotated[
-        int, typer.Option(help="Side of the crops that the network sees.", rich_help_panel=_DATA)
-    ] = _DEFAULT.crop_px,
-    rescale: Annotated[
-        bool, typer.Option(help="Resample 20x cases to 0.25 um/px; your own are always.", rich_help_panel=_DATA)
-    ] = _DEFAULT.rescale,
-    crops_per_case: Annotated[
-        int, typer.Option(help="Crops of each case in an epoch.", rich_help_panel=_DATA)
-    ] = _DEFAULT.crops_per_case,
+    train_set: Annotated[int, _data(help="30: the challenge's cases; 37: with the bonus cases.")] = _DEFAULT.train_set,
+    fold: Annotated[int, _data(help="Which of the five folds to validate on.")] = _DEFAULT.fold,
+    patch_px: Annotated[int, _data(help="Side of a patch.")] = _DEFAULT.patch_px,
+    stride_px: Annotated[int, _data(help="Step between patches.")] = _DEFAULT.stride_px,
+    edge: Annotated[Edge, _data(help="Patches at an image's edge.")] = _DEFAULT.edge,
+    crop_px: Annotated[int, _data(help="Side of the crops that the network sees.")] = _DEFAULT.crop_px,
+    rescale: Annotated[bool, _data(help="Resample 20x cases to 0.25 um/px; your own are always.")] = _DEFAULT.rescale,
+    crops_per_case: Annotated[int, _data(help="Crops of each case in an epoch.")] = _DEFAULT.crops_per_case,
     second_target: Annotated[
-        SecondTarget, typer.Option(help="What is learnt to separate nuclei that touch.", rich_help_panel=_MODEL)
+        SecondTarget, _model(help="What is learnt to separate nuclei that touch.")
     ] = _DEFAULT.second_target,
-    dropout: Annotated[
-        float, typer.Option(help="Share of values dropped, in the U-Nets.", rich_help_panel=_MODEL)
-    ] = _DEFAULT.dropout,
+    dropout: Annotated[float, _model(help="Share of values dropped, in the U-Nets.")] = _DEFAULT.dropout,
     pretrained: Annotated[
         bool,
-        typer.Option(
-            "--pretrained",
-            help="Start from ImageNet weights (unet-efficientnet; DeepLabV3 fetches them).",
-            rich_help_panel=_MODEL,
-        ),
+        _model("--pretrained", help="Start from ImageNet weights (unet-efficientnet; DeepLabV3 fetches them)."),
     ] = _DEFAULT.pretrained,
-    flips: Annotated[
-        bool, typer.Option(help="Flip, and turn by right angles.", rich_help_panel=_VARIATION)
-    ] = _DEFAULT.flips,
-    warp: Annotated[
-        float, typer.Option(help="Share of crops scaled, turned freely and bent.", rich_help_panel=_VARIATION)
-    ] = _DEFAULT.warp,
-    scale: Annotated[
-        float, typer.Option(help="Warped crops: scaled by up to 1 + this.", rich_help_panel=_VARIATION)
-    ] = _DEFAULT.scale,
-    rotation_deg: Annotated[
-        float, typer.Option(help="Warped crops: turned by up to this.", rich_help_panel=_VARIATION)
-    ] = _DEFAULT.rotation_deg,
+    flips: Annotated[bool, _variation(help="Flip, and turn by right angles.")] = _DEFAULT.flips,
+    warp: Annotated[float, _variation(help="Share of crops scaled, turned freely and bent.")] = _DEFAULT.warp,
+    scale: Annotated[float, _variation(help="Warped crops: scaled by up to 1 + this.")] = _DEFAULT.scale,
+    rotation_deg: Annotated[float, _variation(help="Warped crops: turned by up to this.")] = _DEFAULT.rotation_deg,
     elastic_px: Annotated[
-        float, typer.Option(help="Warped crops: bent by this standard deviation.", rich_help_panel=_VARIATION)
+        float, _variation(help="Warped crops: bent by this standard deviation.")
     ] = _DEFAULT.elastic_px,
-    stain: Annotated[
-        float, typer.Option(help="Haematoxylin and eosin scaled by up to 1 + this.", rich_help_panel=_VARIATION)
-    ] = _DEFAULT.stain,
+    stain: Annotated[float, _variation(help="Haematoxylin and eosin scaled by up to 1 + this.")] = _DEFAULT.stain,
     blank: Annotated[
-        float, typer.Option(help="Share of crops replaced by glass or ink, without nuclei.", rich_help_panel=_VARIATION)
+        float, _variation(help="Share of crops replaced by glass or ink, without nuclei.")
     ] = _DEFAULT.blank,
-    brightness: Annotated[
-        float, typer.Option(help="Intensities scaled by up to 1 ± this.", rich_help_panel=_VARIATION)
-    ] = _DEFAULT.brightness,
-    degrade: Annotated[
-        float, typer.Option(help="Share of crops blurred, made noisy, compressed.", rich_help_panel=_VARIATION)
-    ] = _DEFAULT.degrade,
-    blur_px: Annotated[
-        float, typer.Option(help="Blur: by up to this standard deviation.", rich_help_panel=_VARIATION)
-    ] = _DEFAULT.blur_px,
-    noise: Annotated[
-        float, typer.Option(help="Noise: of up to this standard deviation, of 0..1.", rich_help_panel=_VARIATION)
-    ] = _DEFAULT.noise,
-    jpeg_quality: Annotated[
-        int, typer.Option(help="Compression: down to this quality.", rich_help_panel=_VARIATION)
-    ] = _DEFAULT.jpeg_quality,
-    loss: Annotated[Loss, typer.Option(help="What is minimised.", rich_help_panel=_COURSE)] = _DEFAULT.loss,
-    learning_rate: Annotated[
-        float, typer.Option(help="Peak learning rate of AdamW.", rich_help_panel=_COURSE)
-    ] = _DEFAULT.learning_rate,
-    weight_decay: Annotated[
-        float, typer.Option(help="Weight decay of AdamW.", rich_help_panel=_COURSE)
-    ] = _DEFAULT.weight_decay,
-    schedule: Annotated[
-        Schedule, typer.Option(help="Course of the learning rate.", rich_help_panel=_COURSE)
-    ] = _DEFAULT.schedule,
+    brightness: Annotated[float, _variation(help="Intensities scaled by up to 1 ± this.")] = _DEFAULT.brightness,
+    degrade: Annotated[float, _variation(help="Share of crops blurred, made noisy, compressed.")] = _DEFAULT.degrade,
+    blur_px: Annotated[float, _variation(help="Blur: by up to this standard deviation.")] = _DEFAULT.blur_px,
+    noise: Annotated[float, _variation(help="Noise: of up to this standard deviation, of 0..1.")] = _DEFAULT.noise,
+    jpeg_quality: Annotated[int, _variation(help="Compression: down to this quality.")] = _DEFAULT.jpeg_quality,
+    loss: Annotated[Loss, _course(help="What is minimised.")] = _DEFAULT.loss,
+    learning_rate: Annotated[float, _course(help="Peak learning rate of AdamW.")] = _DEFAULT.learning_rate,
+    weight_decay: Annotated[float, _course(help="Weight decay of AdamW.")] = _DEFAULT.weight_decay,
+    schedule: Annotated[Schedule, _course(help="Course of the learning rate.")] = _DEFAULT.schedule,
     plateau_patience: Annotated[
         int,
-        typer.Option(
-            help="Epochs without a gain before a tenth of the rate (schedule plateau).", rich_help_panel=_COURSE
-        ),
+        _course(help="Epochs without a gain before a tenth of the rate (schedule plateau)."),
     ] = _DEFAULT.plateau_patience,
     early_stopping: Annotated[
-        int, typer.Option(help="Stop after so many epochs without a gain; 0: never.", rich_help_panel=_COURSE)
+        int, _course(help="Stop after so many epochs without a gain; 0: never.")
     ] = _DEFAULT.early_stopping,
     averaging: Annotated[
-        float, typer.Option(help="Decay of the moving average of the weights; 0: none.", rich_help_panel=_COURSE)
+        float, _course(help="Decay of the moving average of the weights; 0: none.")
     ] = _DEFAULT.averaging,
 ) -> None:
     """Train a model on the patches; masks and patches that are missing are made first."""
@@ -192,13 +141,13 @@ def train(
         result,
         f"Run: {result.run}, {result.epochs} of {chosen.epochs} epochs",
         f"Best: epoch {result.best_epoch}, validation {scores}",
-        then=f"train --resume {name}" if result.interrupted else f"evaluate {name}{_data(chosen)}",
+        then=f"train --resume {name}" if result.interrupted else f"evaluate {name}{_own_data(chosen)}",
     )
     if result.interrupted:
         raise typer.Exit(130)
 
 
-def _data(recipe: Recipe) -> str:
+def _own_data(recipe: Recipe) -> str:
     folder = recipe.val or recipe.train
     return f" --data {shlex.quote(folder)}" if folder else ""
 

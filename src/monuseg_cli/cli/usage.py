@@ -1,6 +1,7 @@
 """Errors of the command line itself, in one line like every other error, with what was probably meant."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn, cast
 
 import typer
@@ -21,11 +22,8 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line, or end with exit code 2."""
-        typed = list(args)
-        try:
+        with _in_one_line(ctx, args):
             return super().parse_args(ctx, args)
-        except _UsageError as error:
-            _end(error, ctx, typed)
 
 
 class Group(TyperGroup):
@@ -33,11 +31,8 @@ class Group(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse what stands before the subcommand, or end with exit code 2."""
-        typed = list(args)
-        try:
+        with _in_one_line(ctx, args):
             return super().parse_args(ctx, args)
-        except _UsageError as error:
-            _end(error, ctx, typed)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the subcommand, or end with exit code 2."""
@@ -65,10 +60,15 @@ def end_with_usage_error(message: str, command_path: str | None = None) -> NoRet
     raise typer.Exit(EXIT_CODE) from None
 
 
-def _end(error: Exception, ctx: Any, typed: Sequence[str]) -> NoReturn:
-    if type(error).__name__ == _HELP_IN_PLACE_OF_NOTHING or ctx.resilient_parsing:
-        raise error
-    end_with_usage_error(" ".join(_explain(error, ctx, typed).split()), ctx.command_path)
+@contextmanager
+def _in_one_line(ctx: Any, args: Sequence[str]) -> Iterator[None]:
+    typed = list(args)  # parsing takes words away
+    try:
+        yield
+    except _UsageError as error:
+        if type(error).__name__ == _HELP_IN_PLACE_OF_NOTHING or ctx.resilient_parsing:
+            raise
+        end_with_usage_error(" ".join(_explain(error, ctx, typed).split()), ctx.command_path)
 
 
 def _explain(error: Any, ctx: Any, typed: Sequence[str]) -> str:

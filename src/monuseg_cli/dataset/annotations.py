@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.paths import is_endless
 
 MAX_COORDINATE_PX = 1e7
 """Coordinates beyond this are refused: no slide is that large."""
@@ -97,6 +98,8 @@ class _Reader:
             self.root(name, attributes)
             parser.StartElementHandler = below_root
 
+        if is_endless(self.path):
+            self.refuse("no regular file")
         parser = expat.ParserCreate()
         parser.StartDoctypeDeclHandler = self.doctype
         parser.StartElementHandler = root_then_below

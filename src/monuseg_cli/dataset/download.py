@@ -1,6 +1,6 @@
 """Official archives, from the network or a local disk -> images and annotations, each checked."""
 
-import hashlib
+import os
 import re
 import stat
 import zipfile
@@ -13,8 +13,9 @@ from monuseg_cli.atomic import make_folder, writing_folder
 from monuseg_cli.dataset.annotations import read_mpp
 from monuseg_cli.dataset.catalog import ARCHIVES, CATALOG, Archive, Split
 from monuseg_cli.dataset.config import DownloadConfig
-from monuseg_cli.dataset.manifest import Case, Dataset, SourceArchive
+from monuseg_cli.dataset.manifest import Case, Dataset, SourceArchive, sha256_of
 from monuseg_cli.errors import DownloadError, InputError, MissingError, OutputError, VerificationError
+from monuseg_cli.paths import is_endless
 from monuseg_cli.progress import SILENT, Progress
 
 MAX_ENTRY_BYTES = 64 << 20
@@ -167,7 +168,13 @@ def _refuse_page(start: bytes, content_type: str, archive: Archive, remedy: str)
 
 def _add_archive(config: DownloadConfig, dataset: Dataset, path: Path, progress: Progress) -> tuple[Split, Dataset]:
     """Check and unpack one archive, and write the manifest with its cases."""
-    sha256 = _sha256_of_file(path)
+    if not os.path.lexists(path):
+        message = f"no archive {path}; {_OFFICIAL}"
+        raise MissingError(message)
+    if is_endless(path):
+        message = f"{path} is no regular file; name a zip archive"
+        raise InputError(message)
+    sha256 = sha256_of(path)
     progress.detail(f"{path}: SHA-256 {sha256}")
     try:
         with zipfile.ZipFile(path) as archive:
@@ -197,18 +204,6 @@ def _add_archive(config: DownloadConfig, dataset: Dataset, path: Path, progress:
     )
     dataset.save()
     return split, dataset
-
-
-def _sha256_of_file(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError as error:
-        message = f"no archive {path}; {_OFFICIAL}"
-        raise MissingError(message) from error
-    except OSError as error:
-        message = f"cannot read {path}: {error.strerror}; name a zip archive"
-        raise InputError(message) from error
 
 
 def _verify(config: DownloadConfig, path: Path, split: Split, sha256: str, progress: Progress) -> bool:
@@ -325,7 +320,7 @@ def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> 
     with target.open("wb") as file:
         for chunk in _chunks(archive, entry):
             file.write(chunk)
-    return _sha256_of_file(target)
+    return sha256_of(target)
 
 
 def _chunks(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.paths import is_endless
 
 _FEWEST_POINTS = 3
 
@@ -45,6 +46,9 @@ def read_features(path: Path) -> tuple[Feature, ...]:
     InputError
         If it is no GeoJSON, or a polygon of it cannot be used.
     """
+    if is_endless(path):
+        message = f"{path} is no regular file; name a GeoJSON file"
+        raise InputError(message)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from monuseg_cli.conversion import ImageError
 from monuseg_cli.dataset.annotations import Annotation, read_annotation
 from monuseg_cli.dataset.geojson import Feature, read_features
 from monuseg_cli.dataset.manifest import Box
@@ -17,7 +18,6 @@ from monuseg_cli.dataset.rasterise import rasterise
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.images import (
     DECODING_ERRORS,
-    ImageError,
     decoding,
     first_line,
     is_tiff,

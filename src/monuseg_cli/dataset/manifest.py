@@ -1,5 +1,6 @@
 """A data set on disk: which cases are there, from which archive or folder, with which hashes."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -175,3 +176,19 @@ class Dataset:
     def annotation_path(self, case: Case) -> Path:
         """Give the path of the case's annotation."""
         return self.root / case.annotation
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        message = f"cannot read {path}: {error.strerror or error}; check what is there, and whether it may be read"
+        raise InputError(message) from error

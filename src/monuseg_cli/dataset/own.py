@@ -10,7 +10,7 @@ from pathlib import Path
 from monuseg_cli.dataset.annotations import read_mpp
 from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
 from monuseg_cli.dataset.labels import ANNOTATION_SUFFIXES, OUTLINE_SUFFIXES, read_regions
-from monuseg_cli.dataset.manifest import CASE_SPLITS, Box, Case, CaseSplit, Dataset, SourceArchive
+from monuseg_cli.dataset.manifest import CASE_SPLITS, Box, Case, CaseSplit, Dataset, SourceArchive, sha256_of
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.images import SUFFIXES
 from monuseg_cli.progress import SILENT, Progress
@@ -131,7 +131,7 @@ def _by_stem(folder: Path, suffixes: Sequence[str] | frozenset[str]) -> dict[str
 
 def _cases_of(image: Path, annotation: Path, line: _Line) -> Iterator[Case]:
     """Make the case of an image, or those of the regions that are annotated in it."""
-    image_hash, annotation_hash = (_sha256(path) for path in (image, annotation))
+    image_hash, annotation_hash = (sha256_of(path) for path in (image, annotation))
     with Slide(image) as slide:
         shape, of_image = slide.shape, slide.mpp
     of_annotation = read_mpp(annotation) if annotation.suffix.lower() == ".xml" else None
@@ -203,15 +203,6 @@ def _read_line(path: Path, number: int, row: Mapping[str, str | None]) -> _Line:
         message = f"{path}, line {number}: mpp is {stated!r}, and must lie within {MIN_MPP} and {MAX_MPP} um/px"
         raise InputError(message)
     return _Line(split, mpp, (row.get("organ") or "").strip() or UNKNOWN_ORGAN)
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        message = f"cannot read {path}: {error.strerror or error}"
-        raise InputError(message) from error
 
 
 def _hash_of(cases: Sequence[Case], split: CaseSplit) -> str:
