@@ -10,15 +10,11 @@ import torch
 from hypothesis import settings
 from typer.testing import CliRunner, Result
 
+from made import make_home
 from monuseg_cli.cli.app import app
-from monuseg_cli.dataset.config import DownloadConfig, PatchesConfig
-from monuseg_cli.dataset.download import download
-from monuseg_cli.dataset.prepare import prepare_patches
 from monuseg_cli.paths import Home
 from monuseg_cli.progress import Silent
 from monuseg_cli.training.recipe import Recipe
-from monuseg_cli.training.running import TrainConfig
-from monuseg_cli.training.train import train
 from tissue import write_archive
 
 SIZE = 96
@@ -86,11 +82,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(scope="session")
 def _trained(tmp_path_factory: pytest.TempPathFactory, archives: tuple[Path, Path]) -> Path:
     """A home with data, patches and a trained run; copied before use."""
-    home = Home(tmp_path_factory.mktemp("trained"))
-    download(DownloadConfig(home.dataset, archives=archives, allow_unverified=True))
-    prepare_patches(PatchesConfig(home.dataset, RECIPE.patch_px, RECIPE.stride_px))
-    train(TrainConfig(home, RECIPE, device="cpu"))
-    return home.root
+    return make_home(tmp_path_factory.mktemp("trained"), archives, RECIPE).root
 
 
 @pytest.fixture

@@ -20,13 +20,9 @@ from scipy import ndimage
 
 from conftest import Monuseg
 from drive import drive, like_drive, publish
-from monuseg_cli.dataset.config import DownloadConfig, PatchesConfig
-from monuseg_cli.dataset.download import download
-from monuseg_cli.dataset.prepare import prepare_patches
+from made import make_home
 from monuseg_cli.paths import Home
 from monuseg_cli.training.recipe import Recipe
-from monuseg_cli.training.running import TrainConfig
-from monuseg_cli.training.train import train
 from own import feature, region, write_geojson
 from tissue import draw_tissue, write_archive
 
@@ -140,13 +136,10 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def used_home(tmp_path_factory: pytest.TempPathFactory, archives: tuple[Path, Path]) -> Home:
     """The home of somebody who has the data and three runs; copied before use."""
-    home = Home(tmp_path_factory.mktemp("used home"))
-    download(DownloadConfig(home.dataset, archives=archives, allow_unverified=True))
-    prepare_patches(PatchesConfig(home.dataset, size_px=128, stride_px=128))
     quick = Recipe(epochs=1, crops_per_case=1, crop_px=64, patch_px=128, stride_px=128)
-    run = train(TrainConfig(home, quick, device="cpu")).run
+    home = make_home(tmp_path_factory.mktemp("used home"), archives, quick)
     for name in ("unet", "segnet"):
-        shutil.copytree(run, home.runs / name)
+        shutil.copytree(home.runs / "unet-se", home.runs / name)
     return home
 
 

@@ -9,30 +9,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from conftest import Told
+from made import CARD
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models import registry
-from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import pick_device
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.weights import list_weights, load_model, read_card, save_weights
 from monuseg_cli.paths import Home
-
-CARD = Card(
-    architecture="unet-se",
-    options={"width": 8, "depth": 2},
-    mpp=0.25,
-    licence="CC BY-NC-SA 4.0",
-    attribution="generated",
-    train_set=30,
-    train_cases=("a", "b"),
-    val_cases=("c",),
-    data_sha256="00",
-    data_verified=False,
-    epoch=3,
-    scores={"f1": 0.75},
-    recipe={"seed": 0},
-    version="0",
-)
 
 
 @pytest.fixture

@@ -11,16 +11,11 @@ from PIL import Image
 from typer.testing import Result
 
 from conftest import Monuseg
-from monuseg_cli.dataset.config import DownloadConfig, PatchesConfig
-from monuseg_cli.dataset.download import download
-from monuseg_cli.dataset.prepare import prepare_patches
+from made import CARD, make_home
 from monuseg_cli.models import registry
 from monuseg_cli.models.weights import save_weights
 from monuseg_cli.paths import Home
 from monuseg_cli.training.recipe import Recipe
-from monuseg_cli.training.running import TrainConfig
-from monuseg_cli.training.train import train
-from robustness.small import CARD
 from robustness.table import Row, hold, read_table, snapshot
 from tissue import draw_tissue, write_archive
 
@@ -36,6 +31,10 @@ RECIPE = Recipe(
     batch_size=8,
     second_target="none",
 )
+_WINDOWS = ("--patch-px", "32", "--stride-px", "16", "--crop-px", "32", "--crops-per-case", "1")
+QUICK = ("--epochs", "2", *_WINDOWS, "--second-target", "none", "--device", "cpu")
+"""Options of ``monuseg train`` that go through in a second."""
+
 Says = Callable[..., Result]
 
 
@@ -66,12 +65,8 @@ def says(row: Row, monuseg: Monuseg, tmp_path: Path) -> Says:
 def _small_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data, patches and a run of the least that trains; copied before use."""
     folder = tmp_path_factory.mktemp("small")
-    home = Home(folder / "home")
-    archive = write_archive(folder, "train", SIZE)
     write_archive(folder, "test", SIZE)
-    download(DownloadConfig(home.dataset, archives=(archive,), allow_unverified=True))
-    prepare_patches(PatchesConfig(home.dataset, RECIPE.patch_px, RECIPE.stride_px))
-    train(TrainConfig(home, RECIPE, name="run", device="cpu"))
+    make_home(folder / "home", (write_archive(folder, "train", SIZE),), RECIPE, name="run")
     return folder
 
 

@@ -16,9 +16,8 @@ from conftest import Monuseg
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import labels_path
 from monuseg_cli.paths import Home
-from robustness.conftest import Says
+from robustness.conftest import QUICK, Says
 from robustness.processes import fork
-from robustness.small import QUICK
 from robustness.table import Row, hold, snapshot
 from tissue import draw_tissue
 

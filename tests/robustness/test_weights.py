@@ -14,8 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from monuseg_cli.models.weights import read_card, save_weights
 from monuseg_cli.paths import Home
-from robustness.conftest import Says
-from robustness.small import QUICK
+from robustness.conftest import QUICK, Says
 
 
 class Hostile:
