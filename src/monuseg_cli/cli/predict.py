@@ -1,5 +1,6 @@
 """``monuseg predict``."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -124,7 +125,8 @@ def predict(
             regions.add_row(f"{one.outputs.image.name}: {area.name}", f"{area.mm2:.3f}", str(area.nuclei), density)
     written = [str(path) for one in result.predictions for path in one.outputs.files]
     if len(result.predictions) > 1:
-        written = sorted({str(path.parent) for one in result.predictions for path in one.outputs.files})
+        folders = sorted({f"{path.parent}{os.sep}" for one in result.predictions for path in one.outputs.files})
+        written = [f"{len(written)} files in {', '.join(folders)}"]
     there = [f"{len(result.there)} images were done before and are left as they are; --again predicts anew"]
     session.show(
         result,
