@@ -50,6 +50,7 @@ _SELF_SIZED = (
     tifffile.COMPRESSION.APERIO_JP2000_RGB,
     tifffile.COMPRESSION.JPEG_2000_LOSSY,
     tifffile.COMPRESSION.PNG,
+    tifffile.COMPRESSION.WEBP,
 )
 
 
@@ -315,7 +316,7 @@ class _Chunks:
             with self._path.open("rb") as file, suppress(UnidentifiedImageError):
                 file.seek(self._page.dataoffsets[index])
                 stream = io.BytesIO(file.read(self._page.databytecounts[index]))
-                with Image.open(stream, formats=("JPEG", "JPEG2000", "PNG")) as inside:
+                with Image.open(stream, formats=("JPEG", "JPEG2000", "PNG", "WEBP")) as inside:
                     require_moderate(inside.size[::-1], self._page.samplesperpixel)
 
 

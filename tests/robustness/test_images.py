@@ -22,6 +22,7 @@ from robustness.table import Row, hold
 from tissue import draw_tissue
 
 PICTURE, _ = draw_tissue(80, seed=6)
+TWO_TILES: dict[str, Any] = {"shape": (128, 64, 3), "dtype": np.uint8, "tile": (64, 64), "metadata": None}
 Make = Callable[[Path], object]
 
 
@@ -82,9 +83,16 @@ def huge_inside(path: Path) -> None:
     """Write a TIFF one of whose tiles is a JPEG that states 60,000 pixels a side."""
     tile = bytes(imagecodecs.jpeg_encode(PICTURE[:64, :64]))
     at = tile.index(b"\xff\xc0") + 5
-    hostile = tile[:at] + struct.pack(">HH", 60_000, 60_000) + tile[at + 4 :]
-    options: dict[str, Any] = {"shape": (128, 64, 3), "dtype": np.uint8, "tile": (64, 64), "photometric": "ycbcr"}
-    tifffile.imwrite(path, iter([hostile, tile]), compression="jpeg", metadata=None, **options)
+    tiles = [tile[:at] + struct.pack(">HH", 60_000, 60_000) + tile[at + 4 :], tile]
+    tifffile.imwrite(path, iter(tiles), compression="jpeg", photometric="ycbcr", **TWO_TILES)
+
+
+def huge_webp_inside(path: Path) -> None:
+    """Write a TIFF one of whose tiles is a WebP that states 16,383 pixels a side, the most that WebP can."""
+    tile = bytes(imagecodecs.webp_encode(PICTURE[:64, :64], lossless=False))
+    at = tile.index(b"\x9d\x01\x2a") + 3
+    tiles = [tile[:at] + struct.pack("<HH", 16_383, 16_383) + tile[at + 4 :], tile]
+    tifffile.imwrite(path, iter(tiles), compression="webp", photometric="rgb", **TWO_TILES)
 
 
 def one_strip(path: Path) -> None:
@@ -141,6 +149,11 @@ def test_images_that_are_refused(says: Says, weights: Path, tmp_path: Path, name
         pytest.param("show a.tif -o s.png", one_strip, id="one strip shown"),
         pytest.param(
             "predict a.tif -o m.png --engine torch --model w.safetensors", huge_inside, id="huge inside a tile"
+        ),
+        pytest.param(
+            "predict a.tif -o m.png --engine torch --model w.safetensors",
+            huge_webp_inside,
+            id="huge WebP inside",
         ),
         pytest.param("show p.png --labels a.tif -o s.png", blank_png(20_000, 20_000), id="labels"),
     ],
