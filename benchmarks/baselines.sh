@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# The baseline's systems, all by one recipe: nuclei alone, no second target. Trained on fold 1's 31 cases, scored on its
+# six, on whole images and by the notebooks' protocol. One after the other: four of them take some two hours on two
+# cores, deeplabv3 takes two hours by itself and gets fewer epochs for that.
+#
+# usage: benchmarks/baselines.sh HOME [ARCH ...]
+#
+# HOME is a folder that `monuseg download --home HOME` filled. `--split test` behind the last two commands scores the 14
+# test images; each time that is done, docs/results.md gets a line.
+set -euo pipefail
+export MONUSEG_HOME=${1:?usage: benchmarks/baselines.sh HOME [ARCH ...]}
+shift
+[ $# -gt 0 ] || set -- unet-se deeplabv3-mobilenet segnet unet deeplabv3
+
+for arch; do
+  epochs=30
+  [ "$arch" != deeplabv3 ] || epochs=12
+  monuseg train --recipe robust --second-target none --amp bf16 --epochs $epochs --arch "$arch"
+  monuseg evaluate "$arch"
+  monuseg evaluate "$arch" --protocol notebook
+done
