@@ -163,7 +163,7 @@ def _fitting(names: Sequence[str], titles: Mapping[str, str], width: int) -> lis
 
 
 def _image_table(evaluation: "Evaluation", width: int) -> list[Table | str]:
-    from monuseg_cli.evaluation.tables import TITLES, several, show, shown_scores
+    from monuseg_cli.evaluation.tables import TITLES, closing_rows, show, shown_scores
 
     summary = evaluation.summary
     all_names = shown_scores(summary.mean)
@@ -176,12 +176,8 @@ def _image_table(evaluation: "Evaluation", width: int) -> list[Table | str]:
 
     for image in evaluation.images:
         add(f"{image.case_id}{' *' if image.trained_on else ''}", image.organ, image.scores)
-    for organ, of_organ in several(evaluation.organs).items():
-        add(f"mean of {of_organ.images}", organ, of_organ.mean)
-    add(f"mean over {summary.images} images", "", summary.mean, style="bold")
-    add("  95 % interval, low", "", summary.low)
-    add("  95 % interval, high", "", summary.high)
-    add("pooled", "", summary.pooled)
+    for label, organ, scores in closing_rows(evaluation.organs, summary):
+        add(label, organ, scores, style="bold" if scores is summary.mean else "")
     left_out = [TITLES[name] for name in all_names if name not in names]
     return [rows, *([f"A wider terminal also shows {', '.join(left_out)}"] if left_out else [])]
 

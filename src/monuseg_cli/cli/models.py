@@ -9,6 +9,9 @@ from monuseg_cli.cli.console import Session, command, table
 from monuseg_cli.cli.usage import Command, Group
 from monuseg_cli.paths import DEFAULT_MODEL
 
+_SCORED_ON = ("test", "validation")
+"""Of a card's results, whole images all of them, which are shown."""
+
 
 @command(example="monuseg models")
 def models(session: Session, context: typer.Context) -> None:
@@ -24,20 +27,19 @@ def models(session: Session, context: typer.Context) -> None:
     for spec in architectures:
         known.add_row(spec.name, f"{spec.weights / 1e6:.2f} M", f"{spec.gflop:.1f}", spec.summary)
     weights = list_weights(session.home, session.progress)
-    rows = table("weights", "architecture", "epoch", "val F1", "AJI", "PQ", "cases", "licence")
+    rows = table("weights", "architecture", "trained on", "F1", "AJI", "PQ", "scored on", "licence")
     for name, card in weights.items():
-        whole = card.results.get("validation", {})
-        scores = [card.scores.get("f1"), whole.get("aji"), whole.get("pq")]
-        shown = ["-" if score is None else f"{score:.3f}" for score in scores]
-        rows.add_row(name, card.architecture, str(card.epoch), *shown, str(card.train_set), card.licence)
+        scored_on = next((cases for cases in _SCORED_ON if cases in card.results), "validation windows")
+        scores = card.results.get(scored_on, card.scores)
+        shown = [f"{scores[score]:.3f}" if score in scores else "-" for score in ("f1", "aji", "pq")]
+        trained_on = f"{len(card.train_cases)} cases"
+        rows.add_row(name, card.architecture, trained_on, *shown, scored_on, card.licence)
     session.show(
         {"architectures": architectures, "weights": weights},
         known,
         "GFLOP: to predict on 256 x 256 pixels",
         "",
         rows,
-        "F1: of the training's validation windows; AJI, PQ: of whole images, where the card has them;",
-        "cases: of the train set",
         then=f"models card {DEFAULT_MODEL}",
     )
 

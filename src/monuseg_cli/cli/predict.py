@@ -127,7 +127,8 @@ def predict(
     if len(result.predictions) > 1:
         folders = sorted({f"{path.parent}{os.sep}" for one in result.predictions for path in one.outputs.files})
         written = [f"{len(written)} files in {', '.join(folders)}"]
-    there = [f"{len(result.there)} images were done before and are left as they are; --again predicts anew"]
+    total = len(result.there) + len(result.predictions) + len(result.failures)
+    there = [f"Done before, and left as it is: {len(result.there)} of {total}; --again predicts anew"]
     session.show(
         result,
         *(there if result.there else ()),

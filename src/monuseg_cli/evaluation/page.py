@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from monuseg_cli.atomic import write_text
 from monuseg_cli.evaluation.scores import ImageScores, Scores, Summary
-from monuseg_cli.evaluation.tables import TITLES, several, show, shown_scores
+from monuseg_cli.evaluation.tables import TITLES, closing_rows, show, shown_scores
 from monuseg_cli.metrics.faults import find_faults
 from monuseg_cli.metrics.instance import find_overlaps, number_labels
 from monuseg_cli.outlines import paint_outlines
@@ -225,11 +225,8 @@ def _table(images: Sequence[ImageScores], organs: Mapping[str, Summary], summary
         mark = " *" if image.trained_on else ""
         name = f'<button class="link" data-open="{index}">{html.escape(image.case_id)}</button>{mark}'
         rows.append(row(name, image.organ, image.scores))
-    rows += [row(f"mean of {of_organ.images}", organ, of_organ.mean) for organ, of_organ in several(organs).items()]
-    rows.append(row(f"mean over {summary.images} images", "", summary.mean, ' class="strong"'))
-    rows.append(row("95 % interval, low", "", summary.low))
-    rows.append(row("95 % interval, high", "", summary.high))
-    rows.append(row("pooled", "", summary.pooled))
+    for label, organ, scores in closing_rows(organs, summary):
+        rows.append(row(label, organ, scores, ' class="strong"' if scores is summary.mean else ""))
     trained = any(image.trained_on for image in images)
     note = "<p>* the model was trained on this case</p>" if trained else ""
     return f"<table><thead><tr>{heading}</tr></thead><tbody>{''.join(rows)}</tbody></table>{note}"

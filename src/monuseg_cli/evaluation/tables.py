@@ -27,9 +27,22 @@ TITLES: Mapping[str, str] = {
 """How scores are called in tables. F1 is the hard Dice, DQ the F1 of detection."""
 
 
-def several(organs: Mapping[str, Summary]) -> dict[str, Summary]:
-    """Leave out organs of one image, whose mean would repeat the image's own row in a table for people."""
-    return {organ: summary for organ, summary in organs.items() if summary.images > 1}
+def closing_rows(organs: Mapping[str, Summary], summary: Summary) -> list[tuple[str, str, Scores]]:
+    """Give what follows the images' rows in a table for people, each with its label and organ.
+
+    The mean of each organ, then the mean over images, its 95 % interval and the pooled scores, which are the last four;
+    a mean of one image would repeat the image's own row and is left out.
+    """
+    if summary.images == 1:
+        return []
+    several = [(f"mean of {of.images}", organ, of.mean) for organ, of in organs.items() if of.images > 1]
+    return [
+        *several,
+        (f"mean over {summary.images} images", "", summary.mean),
+        ("95 % interval, low", "", summary.low),
+        ("95 % interval, high", "", summary.high),
+        ("pooled", "", summary.pooled),
+    ]
 
 
 def scores_csv(images: Iterable[ImageScores], organs: Mapping[str, Summary], summary: Summary) -> str:
@@ -65,11 +78,9 @@ def scores_markdown(images: Sequence[ImageScores], organs: Mapping[str, Summary]
     for image in images:
         mark = " \\*" if image.trained_on else ""
         rows.append([f"{image.case_id}{mark}", image.organ, *_cells(image.scores, names)])
-    rows += [[f"mean of {of.images}", organ, *_cells(of.mean, names)] for organ, of in several(organs).items()]
-    rows.append([f"**mean over {summary.images} images**", "", *_cells(summary.mean, names)])
-    ends = [f"{show(getattr(summary.low, name))}-{show(getattr(summary.high, name))}" for name in names]
-    rows.append(["95 % interval of the mean", "", *ends])
-    rows.append(["pooled", "", *_cells(summary.pooled, names)])
+    for label, organ, scores in closing_rows(organs, summary):
+        emphasis = "**" if scores is summary.mean else ""
+        rows.append([f"{emphasis}{label}{emphasis}", organ, *_cells(scores, names)])
     text = _markdown(["case", "organ", *(TITLES[name] for name in names)], rows)
     trained = any(image.trained_on for image in images)
     return text + ("\n\\* the model was trained on this case\n" if trained else "")
