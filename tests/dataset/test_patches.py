@@ -103,10 +103,30 @@ def test_bad_settings_and_missing_masks_are_said(data_home: Home) -> None:
         build_patches(config(data_home))
     with pytest.raises(InputError, match="--size and --stride must be at least 1"):
         build_patches(config(data_home, stride_px=0))
-    build_masks(MasksConfig(data_home.dataset))
-    with pytest.raises(InputError, match=rf"is {SIZE}x{SIZE} px, smaller than a patch of {SIZE + 1}"):
-        build_patches(config(data_home, size_px=SIZE + 1))
     assert not (data_home.dataset / "patches").exists() or not list((data_home.dataset / "patches").iterdir())
+
+
+def test_what_is_smaller_than_a_patch_is_mirrored(data_home: Home) -> None:
+    build_masks(MasksConfig(data_home.dataset))
+    told = Told()
+    result = build_patches(config(data_home, size_px=SIZE + 20, edge="drop"), told)
+    assert f"37 of 37 cases are smaller than a patch of {SIZE + 20} px" in told.lines[-1]
+    assert result.patches == 37
+    store, dataset = PatchStore.load(result.folder), Dataset.load(data_home.dataset)
+    seen = copied = 0
+    for index, case_id in enumerate(store.case_ids):
+        image, labels = store.read(index)
+        whole = read_labels(labels_path(dataset.root, case_id))
+        np.testing.assert_array_equal(image[:SIZE, SIZE:], image[:SIZE, SIZE - 20 : SIZE][:, ::-1])
+        np.testing.assert_array_equal(labels[:SIZE, :SIZE] > 0, whole > 0)
+        # A nucleus at the mirror is one with its copy; another one and its copy are two.
+        np.testing.assert_array_equal(labels[:SIZE, SIZE - 1], labels[:SIZE, SIZE])
+        beyond = set(np.unique(labels[:SIZE, SIZE:]).tolist()) - set(np.unique(labels[:SIZE, SIZE]).tolist()) - {0}
+        assert beyond.isdisjoint(np.unique(labels[:SIZE, :SIZE]).tolist())
+        seen += bool(labels[:SIZE, SIZE].any())
+        copied += bool(beyond)
+    assert seen
+    assert copied
 
 
 def test_a_store_without_its_arrays_is_made_again(trained_home: Home) -> None:

@@ -129,6 +129,8 @@ class PatchesResult:
 def build_patches(config: PatchesConfig, progress: Progress = SILENT) -> PatchesResult:
     """Cut the images and label images of a split into patches.
 
+    What is smaller than a patch is mirrored at its end until it is as large.
+
     A store made by the same settings from the same images and label images is not made again.
 
     Raises
@@ -136,7 +138,7 @@ def build_patches(config: PatchesConfig, progress: Progress = SILENT) -> Patches
     MissingError
         If the data set, the split or a mask is not there.
     InputError
-        If an image is smaller than a patch, cannot be read, or does not fit its mask.
+        If an image cannot be read, or does not fit its mask.
     OutputError
         If the store cannot be written.
     """
@@ -206,7 +208,13 @@ def _cut(
     """Fill the arrays in `folder`, case by case, and list case, row and column of each patch."""
     size = config.size_px
     patches: list[dict[str, str | int]] = []
-    grids = [grid(_shape(config, case), size, config.stride_px, config.edge) for case in cases]
+    shapes = [_shape(config, case) for case in cases]
+    grids = [grid((max(tall, size), max(wide, size)), size, config.stride_px, config.edge) for tall, wide in shapes]
+    if smaller := [case.case_id for case, shape in zip(cases, shapes, strict=True) if min(shape) < size]:
+        progress.info(
+            f"{len(smaller)} of {len(cases)} cases are smaller than a patch of {size} px (the first: {smaller[0]}): "
+            "they are mirrored at their end"
+        )
     total = sum(len(corners) for corners in grids)
     # Written front to back: on a full disk this is an error, where a memory map would end the process.
     with (folder / "images.npy").open("wb") as images, (folder / "labels.npy").open("wb") as labels:
@@ -240,7 +248,21 @@ def _read_case(config: PatchesConfig, dataset: Dataset, case: Case) -> tuple[NDA
         message = f"the mask of {case.case_id} is {label_image.shape}, its image {pixels.shape[:2]}; run: monuseg masks"
         raise InputError(message)
     shape = _shape(config, case)
-    return resize_image(pixels, shape), resize_labels(label_image, shape)
+    return _mirrored(resize_image(pixels, shape), resize_labels(label_image, shape), config.size_px)
+
+
+def _mirrored(
+    pixels: NDArray[np.uint8], labels: NDArray[np.int32], size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Mirror image and label image at their end where they are smaller than `size`; copies of nuclei get own labels."""
+    missing = [(0, max(size - side, 0)) for side in labels.shape]
+    if not any(after for _, after in missing):
+        return pixels, labels
+    from skimage.measure import label  # takes longer to load than most cuttings last
+
+    pixels = np.pad(pixels, (*missing, (0, 0)), mode="symmetric")
+    parts = label(np.pad(labels, missing, mode="symmetric"), connectivity=1)  # type: ignore[no-untyped-call]
+    return pixels, np.asarray(parts, dtype=np.int32)
 
 
 def _write_pair(folder: Path, patch: dict[str, str | int], image: NDArray[np.uint8], labels: NDArray[np.int32]) -> None:
@@ -257,10 +279,4 @@ def _shape(config: PatchesConfig, case: Case) -> tuple[int, int]:
     height, width = read_labels(labels_path(config.dataset, case.case_id)).shape
     if config.rescale and case.mpp:
         height, width = scaled((height, width), case.mpp / MPP)
-    if min(height, width) < config.size_px:
-        message = (
-            f"the image of {case.case_id} is {height}x{width} px, smaller than a patch of {config.size_px}; choose "
-            "smaller patches (--size and --stride; --patch-px and --stride-px in a training)"
-        )
-        raise InputError(message)
     return height, width
