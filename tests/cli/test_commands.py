@@ -137,8 +137,12 @@ def test_systems_are_compared_and_other_tools_scored(monuseg: Monuseg, trained_h
     assert compared.exit_code == 0, compared.stderr
     alone = monuseg("evaluate", "unet-se", "--device", "cpu", *home)
     assert re.findall(r"mean of (\d+) +(\w+)", alone.stdout) == [("2", "breast")]
-    assert re.search(r"AJI +0\.\d{4}. 0\.\d{4}-0\.\d{4} ", compared.stdout)
+    assert re.search(r"AJI +0\.\d{4}. \(0\.\d{4}-0\.\d{4}\) ", compared.stdout)
     assert "6 images (val); intervals of 95 %" in compared.stdout
+    one = monuseg("evaluate", "unet-se", last, "--cases", "G9-6356", "--device", "cpu", *home)
+    assert re.search(r"AJI +0\.\d{4}\* +0\.\d{4}. +[+-]0\.\d{4}$", one.stdout, re.MULTILINE)  # no interval
+    assert "1 image (" in one.stdout
+    assert "intervals" not in one.stdout
     notebook = monuseg("evaluate", "unet-se", "--protocol", "notebook", "--device", "cpu", *home)
     assert notebook.exit_code == 3
     assert "96x96 pixels, smaller than the protocol's windows of 256" in notebook.stderr

@@ -183,7 +183,7 @@ def _image_table(evaluation: "Evaluation", width: int) -> list[Table | str]:
 
 
 def _show_comparison(session: Session, result: "EvaluateResult", output: Path | None) -> None:
-    from monuseg_cli.evaluation.tables import TITLES, is_best, show, shown_scores
+    from monuseg_cli.evaluation.tables import TITLES, is_best, show, show_interval, shown_scores
 
     summaries = [evaluation.summary for evaluation in result.evaluations]
     means = [summary.mean for summary in summaries]
@@ -196,17 +196,16 @@ def _show_comparison(session: Session, result: "EvaluateResult", output: Path | 
     for name in shown_scores(*means):
         cells = []
         for summary in summaries:
-            low, high = (show(getattr(end, name)) for end in (summary.low, summary.high))
             best = is_best(name, summary.mean, means)
             mean = f"{show(getattr(summary.mean, name))}{'*' if best else ' '}"
-            cells.append(Text(f"{mean} {low}-{high}", style="bold" if best else ""))
+            cells.append(Text(f"{mean}{show_interval(summary, name)}", style="bold" if best else ""))
         for difference in result.differences:
-            mean, low, high = (getattr(part, name) for part in (difference.mean, difference.low, difference.high))
-            cells.append(Text(f"{show(mean, '+')} {show(low, '+')} to {show(high, '+')}"))
+            cells.append(Text(f"{show(getattr(difference.mean, name), '+')}{show_interval(difference, name, '+')}"))
         rows.add_row(TITLES[name], *cells)
-    count = f"{summaries[0].images} images ({result.evaluations[0].cases})"
+    count = f"{summaries[0].images} {'image' if summaries[0].images == 1 else 'images'} ({result.evaluations[0].cases})"
     trained = _trained_on([sum(image.trained_on for image in one.images) for one in result.evaluations])
-    notes = f"{count}; intervals of 95 % by a bootstrap over cases; * best{trained}"
+    intervals = "; intervals of 95 % by a bootstrap over cases" if summaries[0].images > 1 else ""
+    notes = f"{count}{intervals}; * best{trained}"
     folders = [f"Scores: {one.folder}" for one in result.evaluations if one.folder]
     written = [f"Comparison: {output / 'comparison.md'} and comparison.csv"] if output else []
     session.show(result, rows, notes, *folders, *written)

@@ -120,16 +120,14 @@ def comparison_markdown(systems: Sequence[tuple[str, Summary]], differences: Seq
     for system, summary in systems:
         cells = []
         for name in names:
-            low, high = (show(getattr(end, name)) for end in (summary.low, summary.high))
             cell = show(getattr(summary.mean, name))
             best = is_best(name, summary.mean, [other.mean for _, other in systems])
-            cells.append(f"{f'**{cell}**' if best else cell} ({low}-{high})")
+            cells.append(f"{f'**{cell}**' if best else cell}{show_interval(summary, name)}")
         rows.append([system, *cells])
     for difference in differences:
         cells = []
         for name in names:
-            mean, low, high = (getattr(part, name) for part in (difference.mean, difference.low, difference.high))
-            cells.append(f"{show(mean, '+')} ({show(low, '+')} to {show(high, '+')})")
+            cells.append(f"{show(getattr(difference.mean, name), '+')}{show_interval(difference, name, '+')}")
         rows.append([f"{difference.name} less {systems[0][0]}", *cells])
     return _markdown(["mean over images (95 % interval)", *(TITLES[name] for name in names)], rows)
 
@@ -148,6 +146,14 @@ def is_best(name: str, scores: Scores, among: Sequence[Scores]) -> bool:
 def show(value: float | None, sign: Literal["", "+"] = "") -> str:
     """Write a score with four decimals, or a difference with its sign; a dash where there is none."""
     return "-" if value is None else f"{value:{sign}.4f}"
+
+
+def show_interval(of: Summary | Difference, name: str, sign: Literal["", "+"] = "") -> str:
+    """Write the interval of a mean or of a difference behind it; nothing where one image leaves it open."""
+    low, high = getattr(of.low, name), getattr(of.high, name)
+    if low is None or high is None:
+        return ""
+    return f" ({show(low, sign)}{' to ' if sign else '-'}{show(high, sign)})"
 
 
 def _cells(scores: Scores, names: Sequence[str]) -> list[str]:
