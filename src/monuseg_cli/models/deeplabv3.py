@@ -73,9 +73,29 @@ class DeepLabV3ResNet50(_DeepLabV3):
     imagenet_weights = ResNet50_Weights.IMAGENET1K_V1
 
 
+_FIRST_AT_STRIDE_16 = 7  # of MobileNetV3-Large's stages, as torchvision numbers them
+
+
 class DeepLabV3MobileNet(_DeepLabV3):
-    """DeepLabV3 with a MobileNetV3-Large of output stride 16."""
+    """DeepLabV3 with a MobileNetV3-Large of output stride 8.
+
+    torchvision's has 16, and what it says of 16 x 16 pixels at a time cannot follow nuclei of 20 to 40. As it makes 16
+    out of 32, so 8 is made here: the stride of the stages behind is taken away, and their convolutions are dilated.
+    """
 
     build = staticmethod(deeplabv3_mobilenet_v3_large)
     build_classifier = staticmethod(mobilenet_v3_large)
     imagenet_weights = MobileNet_V3_Large_Weights.IMAGENET1K_V1
+
+    def __init__(self, *, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels=in_channels, out_channels=out_channels)
+        assert isinstance(self.network.backbone, nn.Module)
+        stages = [
+            stage for number, stage in self.network.backbone.named_children() if int(number) >= _FIRST_AT_STRIDE_16
+        ]
+        for convolution in nn.ModuleList(stages).modules():
+            if isinstance(convolution, nn.Conv2d) and convolution.groups > 1:
+                convolution.stride = (1, 1)
+                rows, cols = convolution.dilation
+                convolution.dilation = (2 * rows, 2 * cols)
+                convolution.padding = (int(convolution.padding[0]) * 2, int(convolution.padding[1]) * 2)

@@ -216,7 +216,7 @@ REGISTRY.register(
         target="monuseg_cli.models.deeplabv3:DeepLabV3MobileNet",
         summary="DeepLabV3 with a MobileNetV3-Large (torchvision)",
         weights=11_048_321,
-        gflop=4.91,
+        gflop=19.02,
         min_train_batch=2,
         imagenet=_TORCHVISION,
     )
