@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from conftest import Told
 from monuseg_cli.dataset.rasterise import rasterise
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models.weights import load_model
@@ -131,7 +133,11 @@ def test_one_failure_does_not_stop_the_others(weights: Path, picture: Path, tmp_
     (folder / "a.png").write_bytes(b"no image")
     (folder / "notes.txt").write_text("not taken")
     (folder / "._b.png").write_bytes(b"litter of another system")
-    result = predict(config(folder, output=tmp_path / "out", weights=weights))
+    told = Told()
+    result = predict(config(folder, output=tmp_path / "out", weights=weights), told)
+    counted = [line for line in told.lines if " of 2: " in line]
+    assert counted[0].startswith(f"1 of 2: {folder / 'a.png'}: not an image")
+    assert re.fullmatch(r"2 of 2: b\.png, \d+ nuclei, \d+\.\d s", counted[1])
     assert [one.outputs.results[0].name for one in result.predictions] == ["b.png"]
     assert [(path.name, type(error)) for path, error in result.failures] == [("a.png", InputError)]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b.png", "b.png.monuseg.json"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -114,12 +115,16 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
     card = read_card(config.weights)
     card = replace(card, separation=_changed(card.separation, config))
     job = Job(config, card, hashlib.sha256(config.weights.read_bytes()).hexdigest())
+    coming: Iterator[Outcome] = (job.run(outputs, progress) for outputs in plans)
     if config.scheduler:
         from monuseg_cli.prediction.cluster import run_on_cluster
 
-        outcomes = list(run_on_cluster(config.scheduler, job, plans, progress))
-    else:
-        outcomes = [job.run(outputs, progress) for outputs in plans]
+        coming = run_on_cluster(config.scheduler, job, plans, progress)
+    outcomes = []
+    for number, outcome in enumerate(coming, start=1):
+        outcomes.append(outcome)
+        if len(plans) > 1 and not outcome.was_there:
+            progress.info(f"{number} of {len(plans)}: {outcome.told()}")
     return PredictResult(
         weights=config.weights,
         card=card,
@@ -141,6 +146,12 @@ class Outcome:
     def was_there(self) -> bool:
         """Whether there was nothing to do."""
         return self.prediction is None and self.error is None
+
+    def told(self) -> str:
+        """Say in a line what was done."""
+        if self.prediction:
+            return f"{self.outputs.image.name}, {self.prediction.nuclei} nuclei, {self.prediction.seconds:.1f} s"
+        return str(self.error)
 
 
 @dataclass(frozen=True, slots=True)
