@@ -14,7 +14,7 @@ def architectures() -> list[tuple[str, str]]:
 
 def recipes() -> list[str]:
     """List the built-in recipes."""
-    from monuseg_cli.training.recipe import BUILT_IN
+    from monuseg_cli.training.recipes import BUILT_IN
 
     return list(BUILT_IN)
 

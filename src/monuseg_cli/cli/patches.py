@@ -11,7 +11,7 @@ from monuseg_cli.cli.masks import DATA_HELP
 from monuseg_cli.dataset.config import PatchesConfig, PatchFormat
 from monuseg_cli.dataset.manifest import CaseSplit
 from monuseg_cli.tiling import Edge
-from monuseg_cli.training.recipe import BUILT_IN
+from monuseg_cli.training.recipes import BUILT_IN
 
 _DEFAULT = PatchesConfig(dataset=Path())
 _CROP_PX = BUILT_IN["default"].crop_px

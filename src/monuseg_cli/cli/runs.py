@@ -25,7 +25,7 @@ def runs(
     ] = None,
 ) -> None:
     """List the training runs, oldest first, with their best validation scores."""
-    from monuseg_cli.training.recipe import describe
+    from monuseg_cli.training.recipes import describe
     from monuseg_cli.training.runs import compare_runs, list_runs
 
     wanted = [session.home.find_run(name) for name in names or ()]

@@ -13,7 +13,8 @@ from monuseg_cli.errors import InputError
 from monuseg_cli.models.devices import Device
 from monuseg_cli.paths import RECIPE_FILE
 from monuseg_cli.tiling import Edge
-from monuseg_cli.training.recipe import BUILT_IN, Amp, Loss, Recipe, Schedule, SecondTarget, find_recipe
+from monuseg_cli.training.recipe import Amp, Loss, Recipe, Schedule, SecondTarget
+from monuseg_cli.training.recipes import BUILT_IN, find_recipe
 
 _DEFAULT = BUILT_IN["default"]
 

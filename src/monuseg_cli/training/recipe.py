@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import tomllib
-import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,6 @@ from monuseg_cli.atomic import write_text
 from monuseg_cli.dataset.catalog import train_set, validation_fold
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models import registry
-from monuseg_cli.nearest import did_you_mean
 from monuseg_cli.tiling import Edge
 
 Loss = Literal["bce", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"]
@@ -291,82 +289,3 @@ def _option(knob: str) -> str:
 def _kind(knob: "dataclasses.Field[Any]") -> str:
     """Name the type of a knob, without its parameters; a choice of words is named ``"Literal"``."""
     return str(getattr(knob.type, "__name__", knob.type))
-
-
-BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
-    {
-        "default": Recipe(),
-        # For images from elsewhere, too: every case at one scale, wide variation of stain and light, blurred, noisy and
-        # compressed crops, and pictures without nuclei.
-        "robust": Recipe(train_set=37, rescale=True, stain=0.4, blank=0.08, brightness=0.15, degrade=0.15),
-        # For weights that know nuclei already and are to learn somebody's own slides, of which there are few.
-        "fine-tune": Recipe(
-            epochs=20, learning_rate=3e-4, stain=0.4, blank=0.04, brightness=0.15, degrade=0.15, crops_per_case=32
-        ),
-        # The notebooks': Adam, binary cross-entropy, no augmentation, the last rows and columns never seen. The one
-        # deviation is what this toolkit always does: validation is by case.
-        "baseline": Recipe(
-            dropout=0.05,
-            patch_px=256,
-            stride_px=128,
-            edge="drop",
-            crops_per_case=36,  # every patch once
-            second_target="none",
-            loss="bce",
-            epochs=100,
-            batch_size=16,
-            learning_rate=1e-3,
-            weight_decay=0.0,
-            schedule="plateau",
-            early_stopping=20,
-            averaging=0.0,
-            flips=False,
-            warp=0.0,
-            stain=0.0,
-        ),
-    }
-)
-"""The recipes that have a name."""
-
-
-_BESIDES = ("arch", "options", "train", "val", "fold", "train_set", "epochs", "seed", "workers")
-_MOST_NAMED = 2
-
-
-def describe(recipe: Recipe) -> str:
-    """Name the built-in recipe that this one is nearest to, and in which knobs it differs.
-
-    Architecture, data, epochs, seed and workers are no part of it.
-    """
-
-    def differences(name: str) -> list[str]:
-        theirs = BUILT_IN[name].to_dict()
-        return [
-            f"{knob} {value}"
-            for knob, value in recipe.to_dict().items()
-            if knob not in _BESIDES and theirs[knob] != value
-        ]
-
-    nearest = min(BUILT_IN, key=lambda name: len(differences(name)))
-    changes = differences(nearest)
-    more = f"{len(changes) - _MOST_NAMED} more" if len(changes) > _MOST_NAMED else ""
-    return ", ".join([nearest, *changes[:_MOST_NAMED], *([more] if more else [])])
-
-
-def find_recipe(name: str) -> Recipe:
-    """Give a built-in recipe by its name, or read one from a TOML file.
-
-    Raises
-    ------
-    MissingError
-        If it is neither.
-    InputError
-        If the file is no recipe.
-    """
-    if name in BUILT_IN:
-        return BUILT_IN[name]
-    if not Path(name).suffix:
-        choices = f"name a file, or one of: {', '.join(BUILT_IN)}"
-        message = f"no recipe named {name!r}; {choices}{did_you_mean(name, BUILT_IN)}"
-        raise MissingError(message)
-    return Recipe.load(Path(name))

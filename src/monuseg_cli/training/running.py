@@ -28,7 +28,8 @@ from monuseg_cli.training.data import Batch, TrainBatches, validation_batches
 from monuseg_cli.training.distributed import World
 from monuseg_cli.training.history import EpochRecord, best_epoch, draw_curves, read_history, write_history
 from monuseg_cli.training.initial import require_unseen, take_over
-from monuseg_cli.training.recipe import Recipe, describe
+from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.recipes import describe
 from monuseg_cli.training.targets import CLASSES
 
 _AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
