@@ -69,6 +69,7 @@ STAND_INS = (
         "OpenVINO's form of a model takes seconds to make; tests/prediction/test_engines.py makes it",
     ),
     StandIn(r" --region( \d+){4}", " --region 20 30 100 90", "a part of a slide of 256 px"),
+    StandIn(r"\$MONUSEG_HOME", "nuclei", "a variable of the shell"),
     StandIn(r"\$SLURM_ARRAY_TASK_ID", "1", "what Slurm tells a job"),
     StandIn(r"\$HEAD_NODE", "localhost", "set by whoever starts the job"),
 )

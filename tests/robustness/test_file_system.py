@@ -16,6 +16,7 @@ from conftest import Monuseg
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import labels_path
 from monuseg_cli.paths import Home
+from own import write_folder
 from robustness.conftest import QUICK, Says
 from robustness.processes import fork
 from robustness.table import Row, hold, snapshot
@@ -157,6 +158,7 @@ def test_links_in_a_circle(says: Says, weights: Path, picture: Path, tmp_path: P
         pytest.param("download --archive {pipe}", id="archive"),
         pytest.param("predict {picture} -o {folder}/m.png --roi {pipe}", id="regions"),
         pytest.param("show {picture} --labels {pipe} -o {folder}/s.png", id="annotation"),
+        pytest.param("train --recipe {pipe}", id="recipe"),
     ],
 )
 def test_pipes(says: Says, picture: Path, tmp_path: Path, words: str) -> None:
@@ -164,6 +166,15 @@ def test_pipes(says: Says, picture: Path, tmp_path: Path, words: str) -> None:
     os.mkfifo(tmp_path / "pipe.xml")
     names = {"folder": tmp_path, "picture": picture, "pipe": tmp_path / "pipe.xml"}
     says(*(word.format(**names) for word in words.split()))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only POSIX has named pipes")
+@pytest.mark.parametrize("name", ["images/a.png", "split.csv"])
+def test_pipes_in_own_data(says: Says, tmp_path: Path, name: str) -> None:
+    write_folder(tmp_path / "own", ["a", "b"])
+    (tmp_path / "own" / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / "own" / name)
+    says("masks", "--data", tmp_path / "own")
 
 
 def test_an_output_that_is_a_link_in_a_circle_is_replaced(

@@ -189,7 +189,7 @@ def _show_comparison(session: Session, result: "EvaluateResult", output: Path | 
     means = [summary.mean for summary in summaries]
     first = result.evaluations[0].name
     rows = table(
-        "mean over images",
+        "mean over images" if summaries[0].images > 1 else "one image",
         *(evaluation.name for evaluation in result.evaluations),
         *(f"{difference.name} less {first}" for difference in result.differences),
     )

@@ -9,8 +9,8 @@ from monuseg_cli.cli.console import Session, command, table
 from monuseg_cli.cli.usage import Command, Group
 from monuseg_cli.paths import DEFAULT_MODEL
 
-_SCORED_ON = ("test", "validation")
-"""Of a card's results, whole images all of them, which are shown."""
+_WHOLE_IMAGES = {"test": "test", "validation": "val"}
+"""Of a card's results those that are shown, the first that is there, and what they are called."""
 
 
 @command(example="monuseg models")
@@ -27,19 +27,20 @@ def models(session: Session, context: typer.Context) -> None:
     for spec in architectures:
         known.add_row(spec.name, f"{spec.weights / 1e6:.2f} M", f"{spec.gflop:.1f}", spec.summary)
     weights = list_weights(session.home, session.progress)
-    rows = table("weights", "architecture", "trained on", "F1", "AJI", "PQ", "scored on", "licence")
+    rows = table("weights", "architecture", "cases", "F1", "AJI", "PQ", "of", "licence")
     for name, card in weights.items():
-        scored_on = next((cases for cases in _SCORED_ON if cases in card.results), "validation windows")
-        scores = card.results.get(scored_on, card.scores)
+        scored = next((cases for cases in _WHOLE_IMAGES if cases in card.results), "windows")
+        scores = card.results.get(scored, card.scores)
         shown = [f"{scores[score]:.3f}" if score in scores else "-" for score in ("f1", "aji", "pq")]
-        trained_on = f"{len(card.train_cases)} cases"
-        rows.add_row(name, card.architecture, trained_on, *shown, scored_on, card.licence)
+        cases = str(len(card.train_cases))
+        rows.add_row(name, card.architecture, cases, *shown, _WHOLE_IMAGES.get(scored, scored), card.licence)
     session.show(
         {"architectures": architectures, "weights": weights},
         known,
         "GFLOP: to predict on 256 x 256 pixels",
         "",
         rows,
+        "cases: trained on; of: scored on test or validation images, or on the training's validation windows",
         then=f"models card {DEFAULT_MODEL}",
     )
 

@@ -14,7 +14,7 @@ def show(
     image: Annotated[Path, typer.Argument(help="The image.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The picture to write (.png).")],
     labels: Annotated[
-        Path | None, typer.Option(help="Its mask or label image (PNG, TIFF, NPY) or annotation (Aperio XML).")
+        Path | None, typer.Option(help="Its mask or label image (PNG, TIFF, NPY) or annotation (Aperio XML, GeoJSON).")
     ] = None,
     width_px: Annotated[int, typer.Option(min=1, help="Width of the outlines.")] = 1,
 ) -> None:

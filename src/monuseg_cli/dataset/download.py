@@ -15,7 +15,6 @@ from monuseg_cli.dataset.catalog import ARCHIVES, CATALOG, Archive, Split
 from monuseg_cli.dataset.config import DownloadConfig
 from monuseg_cli.dataset.manifest import Case, Dataset, SourceArchive, sha256_of
 from monuseg_cli.errors import DownloadError, InputError, MissingError, OutputError, VerificationError
-from monuseg_cli.paths import is_endless
 from monuseg_cli.progress import SILENT, Progress
 
 MAX_ENTRY_BYTES = 64 << 20
@@ -171,9 +170,6 @@ def _add_archive(config: DownloadConfig, dataset: Dataset, path: Path, progress:
     if not os.path.lexists(path):
         message = f"no archive {path}; {_OFFICIAL}"
         raise MissingError(message)
-    if is_endless(path):
-        message = f"{path} is no regular file; name a zip archive"
-        raise InputError(message)
     sha256 = sha256_of(path)
     progress.detail(f"{path}: SHA-256 {sha256}")
     try:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from monuseg_cli.atomic import write_json
 from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.paths import is_endless
 
 SCHEMA = 1
 
@@ -186,6 +187,9 @@ def sha256_of(path: Path) -> str:
     InputError
         If it cannot be read.
     """
+    if is_endless(path):
+        message = f"{path} is no regular file; check what is there"
+        raise InputError(message)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

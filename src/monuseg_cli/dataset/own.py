@@ -13,6 +13,7 @@ from monuseg_cli.dataset.labels import ANNOTATION_SUFFIXES, OUTLINE_SUFFIXES, re
 from monuseg_cli.dataset.manifest import CASE_SPLITS, Box, Case, CaseSplit, Dataset, SourceArchive, sha256_of
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.images import SUFFIXES
+from monuseg_cli.paths import is_endless
 from monuseg_cli.progress import SILENT, Progress
 from monuseg_cli.slide import MAX_MPP, MIN_MPP, Slide
 
@@ -166,6 +167,9 @@ def _clip(box: Box, shape: tuple[int, int]) -> Box | None:
 
 def _read_table(path: Path, images: Sequence[Path]) -> dict[str, _Line]:
     """Read what each image is for, by its file's name; empty where there is no table."""
+    if is_endless(path):
+        message = f"{path} is no regular file; name it otherwise, or write the table"
+        raise InputError(message)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))

@@ -254,15 +254,17 @@ def _read_case(config: PatchesConfig, dataset: Dataset, case: Case) -> tuple[NDA
 def _mirrored(
     pixels: NDArray[np.uint8], labels: NDArray[np.int32], size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Mirror image and label image at their end where they are smaller than `size`; copies of nuclei get own labels."""
+    """Mirror image and label image at their end where they are smaller than `size`; copies of nuclei get new labels."""
     missing = [(0, max(size - side, 0)) for side in labels.shape]
     if not any(after for _, after in missing):
         return pixels, labels
     from skimage.measure import label  # takes longer to load than most cuttings last
 
     pixels = np.pad(pixels, (*missing, (0, 0)), mode="symmetric")
-    parts = label(np.pad(labels, missing, mode="symmetric"), connectivity=1)  # type: ignore[no-untyped-call]
-    return pixels, np.asarray(parts, dtype=np.int32)
+    parts: NDArray[np.intp] = label(np.pad(labels, missing, mode="symmetric"))  # type: ignore[no-untyped-call]
+    of_part = np.arange(parts.max() + 1, dtype=np.int32) + labels.max()
+    of_part[parts[: labels.shape[0], : labels.shape[1]]] = labels
+    return pixels, np.where(parts, of_part[parts], np.int32(0))
 
 
 def _write_pair(folder: Path, patch: dict[str, str | int], image: NDArray[np.uint8], labels: NDArray[np.int32]) -> None:

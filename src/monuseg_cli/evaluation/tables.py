@@ -129,7 +129,8 @@ def comparison_markdown(systems: Sequence[tuple[str, Summary]], differences: Seq
         for name in names:
             cells.append(f"{show(getattr(difference.mean, name), '+')}{show_interval(difference, name, '+')}")
         rows.append([f"{difference.name} less {systems[0][0]}", *cells])
-    return _markdown(["mean over images (95 % interval)", *(TITLES[name] for name in names)], rows)
+    heading = "mean over images (95 % interval)" if systems[0][1].images > 1 else "one image"
+    return _markdown([heading, *(TITLES[name] for name in names)], rows)
 
 
 def shown_scores(*scores: Scores) -> tuple[str, ...]:

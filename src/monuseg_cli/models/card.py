@@ -123,6 +123,8 @@ class Card:
         }
         if "separation" in values:
             values["separation"] = _separation(values["separation"])
+        for scores in (content.get("scores", {}), *content.get("results", {}).values()):
+            _require_scores(scores)
         values["ranges"] = {name: _range(name, bounds) for name, bounds in content.get("ranges", {}).items()}
         card = cls(**values)
         positive = (card.mpp, *card.std, card.in_channels, card.out_channels)
@@ -184,6 +186,13 @@ def describe(card: Card, name: str) -> str:
         "\n".join(f"- {cases}: {_scores(scores)}" for cases, scores in results.items()),
     ]
     return "\n\n".join(lines)
+
+
+def _require_scores(scores: object) -> None:
+    numbers = scores.values() if isinstance(scores, dict) else [None]
+    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+        message = f"the card's scores cannot be {scores!r}"
+        raise ValueError(message)
 
 
 def _list(values: tuple[float, ...]) -> str:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchvision.models import MobileNet_V3_Large_Weights, ResNet50_Weights, WeightsEnum, mobilenet_v3_large, resnet50
 from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large, deeplabv3_resnet50
 
-from monuseg_cli.errors import DownloadError
+from monuseg_cli.errors import DownloadError, InputError
 
 
 class _DeepLabV3(nn.Module):
@@ -77,18 +77,31 @@ _FIRST_AT_STRIDE_16 = 7  # of MobileNetV3-Large's stages, as torchvision numbers
 
 
 class DeepLabV3MobileNet(_DeepLabV3):
-    """DeepLabV3 with a MobileNetV3-Large of output stride 8.
+    """DeepLabV3 with a MobileNetV3-Large.
 
-    torchvision's has 16, and what it says of 16 x 16 pixels at a time cannot follow nuclei of 20 to 40. As it makes 16
-    out of 32, so 8 is made here: the stride of the stages behind is taken away, and their convolutions are dilated.
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of the image and of the logits.
+    output_stride : {8, 16}
+        Pixels of the image, along a side, to one of the logits before they are enlarged. torchvision's has 16, which
+        cannot follow nuclei of 20 to 40. As it makes 16 out of 32, so 8 is made here: the stride of the stages behind
+        is taken away, and their convolutions are dilated.
     """
 
     build = staticmethod(deeplabv3_mobilenet_v3_large)
     build_classifier = staticmethod(mobilenet_v3_large)
     imagenet_weights = MobileNet_V3_Large_Weights.IMAGENET1K_V1
 
-    def __init__(self, *, in_channels: int, out_channels: int) -> None:
+    def __init__(self, *, in_channels: int, out_channels: int, output_stride: int) -> None:
         super().__init__(in_channels=in_channels, out_channels=out_channels)
+        if output_stride not in (8, 16):
+            message = f"deeplabv3-mobilenet has an output stride of 8 or 16, not {output_stride}"
+            raise InputError(message)
+        if output_stride == 8:
+            self._halve_output_stride()
+
+    def _halve_output_stride(self) -> None:
         assert isinstance(self.network.backbone, nn.Module)
         stages = [
             stage for number, stage in self.network.backbone.named_children() if int(number) >= _FIRST_AT_STRIDE_16

@@ -218,6 +218,7 @@ REGISTRY.register(
         weights=11_048_321,
         gflop=19.02,
         min_train_batch=2,
+        options=MappingProxyType({"output_stride": 8}),
         imagenet=_TORCHVISION,
     )
 )

@@ -151,7 +151,7 @@ class Outcome:
         """Say in a line what was done."""
         if self.prediction:
             return f"{self.outputs.image.name}, {self.prediction.nuclei} nuclei, {self.prediction.seconds:.1f} s"
-        return str(self.error)
+        return f"{self.outputs.image.name}, failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from monuseg_cli.atomic import write_text
 from monuseg_cli.dataset.catalog import train_set, validation_fold
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models import registry
+from monuseg_cli.paths import is_endless
 from monuseg_cli.tiling import Edge
 
 Loss = Literal["bce", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"]
@@ -267,6 +268,9 @@ class Recipe:
         InputError
             If it is no TOML, or has an unknown knob or a value of the wrong kind.
         """
+        if is_endless(path):
+            message = f"{path} is no regular file; take the recipe.toml that a training has saved"
+            raise InputError(message)
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
             return cls(**content)
