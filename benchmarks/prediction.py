@@ -45,7 +45,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from monuseg_cli.dataset.manifest import Dataset
+from monuseg_cli.dataset.manifest import Dataset, sha256_of
 from monuseg_cli.dataset.masks import labels_path, read_labels
 from monuseg_cli.dataset.rasterise import rasterise
 from monuseg_cli.evaluation.scores import count_image
@@ -147,7 +147,7 @@ def bits(home: Home, folder: Path) -> None:
     """Print the scores of both engines."""
     dataset, card = Dataset.load(home.dataset), read_card(SHIPPED)
     for name in ("torch", "openvino"):
-        engine = open_engine(SHIPPED, card, name, "cpu", folder / "cache", "bits")
+        engine = open_engine(SHIPPED, card, name, "cpu", folder / "cache", sha256_of(SHIPPED))
         scores = []
         for case in dataset.select(card.val_cases):
             image, _ = read_image(dataset.image_path(case))
@@ -247,7 +247,7 @@ class _Given:
 def stages(home: Home, folder: Path) -> None:
     """Print the seconds of each stage."""
     card = read_card(SHIPPED)
-    engine = open_engine(SHIPPED, card, "openvino", "cpu", home.cache, "stages")
+    engine = open_engine(SHIPPED, card, "openvino", "cpu", home.cache, sha256_of(SHIPPED))
     for image in two_images(home, folder):
         seconds = {"start": start_of(home, folder)}
 

@@ -2,7 +2,8 @@
 
 usage: python tools/ship.py WEIGHTS HOME [--set threshold=0.45 ...] [--results NAME scores.json [scores.json ...]] ...
 
-HOME is a folder that `monuseg download --home HOME` filled: the ranges for 8 bits are found on crops of train cases.
+HOME is a folder that `monuseg download --home HOME` filled: the ranges for 8 bits are found on crops of train cases, where
+the weights have none yet.
 
 Each --results names what was scored, and the scores.json that `monuseg evaluate` wrote of it; they are brought together
 as a mean over all their images. Without, the model is shipped unscored, to be evaluated and shipped anew.
@@ -65,7 +66,7 @@ def main() -> None:
     changes = {name: float(value) for name, value in (pair.split("=") for pair in options.set)}
     results = {name: read_scores(files) for name, *files in options.results}
     card = replace(card, separation=replace(card.separation, **changes), results=results)
-    card = replace(card, ranges=observe(model, crops(card, Home(options.home))))
+    card = replace(card, ranges=card.ranges or observe(model, crops(card, Home(options.home))))
     state = {
         name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in model.state_dict().items()
     }
