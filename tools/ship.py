@@ -2,8 +2,8 @@
 
 usage: python tools/ship.py WEIGHTS HOME [--set threshold=0.45 ...] [--results NAME scores.json [scores.json ...]] ...
 
-HOME is a folder that `monuseg download --home HOME` filled: the ranges for 8 bits are found on crops of train cases, where
-the weights have none yet.
+HOME is a folder that `monuseg download --home HOME` filled: the ranges for 8 bits are found on crops of train cases,
+unless the weights have them.
 
 Each --results names what was scored, and the scores.json that `monuseg evaluate` wrote of it; they are brought together
 as a mean over all their images. Without, the model is shipped unscored, to be evaluated and shipped anew.
