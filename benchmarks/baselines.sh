@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The baseline's systems, all by one recipe: nuclei alone, no second target. Trained on fold 1's 31 cases, scored on its
+# The baseline's systems, all by one recipe but for segnet's learning rate: nuclei alone, no second target. Trained on fold 1's 31 cases, scored on its
 # six, on whole images and by the notebooks' protocol. One after the other: unet-se takes some 20 minutes on two
 # cores, deeplabv3-mobilenet and segnet an hour each; deeplabv3 gets as many epochs as two hours give.
 #
@@ -14,8 +14,10 @@ shift
 
 for arch; do
   epochs=30
+  rate=2e-3
   [ "$arch" != deeplabv3 ] || epochs=12
-  monuseg train --recipe robust --second-target none --amp bf16 --epochs $epochs --arch "$arch"
+  [ "$arch" != segnet ] || rate=5e-4 # at 2e-3 its training breaks
+  monuseg train --recipe robust --second-target none --amp bf16 --epochs $epochs --learning-rate $rate --arch "$arch"
   monuseg evaluate "$arch"
   monuseg evaluate "$arch" --protocol notebook
 done
