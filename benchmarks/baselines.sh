@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The baseline's systems, all by one recipe but for segnet's learning rate: nuclei alone, no second target. Trained on fold 1's 31 cases, scored on its
-# six, on whole images and by the notebooks' protocol. One after the other: unet-se takes some 20 minutes on two
-# cores, deeplabv3-mobilenet and segnet an hour each; deeplabv3 gets as many epochs as two hours give.
+# The baseline's systems, all by one recipe but for segnet's learning rate: nuclei alone, no second target. Trained on
+# fold 1's 31 cases, scored on its six, on whole images and by the notebooks' protocol. One after the other: unet-se
+# takes some 20 minutes on two cores, deeplabv3-mobilenet and segnet an hour each; deeplabv3 gets as many epochs as two
+# hours give.
 #
 # usage: benchmarks/baselines.sh HOME [ARCH ...]
 #
