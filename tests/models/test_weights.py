@@ -12,6 +12,7 @@ from conftest import Told
 from made import CARD
 from monuseg_cli.errors import InputError, MissingError
 from monuseg_cli.models import registry
+from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import pick_device
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.weights import list_weights, load_model, read_card, save_weights
@@ -140,3 +141,11 @@ def test_devices() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="torch finds no cuda device here"):
             pick_device("cuda")
+
+
+@pytest.mark.parametrize("scores", [None, {"aji": None}, {"aji": "high"}, {"aji": float("nan")}])
+def test_a_card_whose_scores_are_no_numbers_is_refused(scores: object) -> None:
+    content = json.loads(CARD.to_json())
+    for changed in ({"results": {"test": scores}}, {"scores": scores}):
+        with pytest.raises(ValueError, match="the card's scores cannot be"):
+            Card.from_json(json.dumps({**content, **changed}))

@@ -35,7 +35,7 @@ class PatchStore:
         Where the store is.
     images : ndarray of shape (N, P, P, 3), uint8
     labels : ndarray of shape (N, P, P), int32
-        Label images; a nucleus keeps the label that it has in its case.
+        Label images; a nucleus keeps the label that it has in its case, a mirrored copy of one has a new label.
     case_ids : tuple of str
         Case of each patch, N of them.
     origins : ndarray of shape (N, 2), intp
@@ -261,7 +261,8 @@ def _mirrored(
     from skimage.measure import label  # takes longer to load than most cuttings last
 
     pixels = np.pad(pixels, (*missing, (0, 0)), mode="symmetric")
-    parts: NDArray[np.intp] = label(np.pad(labels, missing, mode="symmetric"))  # type: ignore[no-untyped-call]
+    mirrored = np.pad(labels, missing, mode="symmetric")
+    parts: NDArray[np.intp] = label(mirrored)  # type: ignore[no-untyped-call] # scikit-image has no types
     of_part = np.arange(parts.max() + 1, dtype=np.int32) + labels.max()
     of_part[parts[: labels.shape[0], : labels.shape[1]]] = labels
     return pixels, np.where(parts, of_part[parts], np.int32(0))
