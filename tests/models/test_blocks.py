@@ -1,7 +1,9 @@
 import pytest
 import torch
+from torch import nn
 
-from monuseg_cli.models.blocks import Dropout
+from monuseg_cli.models import registry
+from monuseg_cli.models.blocks import DepthwiseConv2d, Dropout
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -29,3 +31,30 @@ def test_dropout_does_nothing_in_evaluation_and_repeats_itself_for_a_seed() -> N
     assert not torch.equal(other, first)
     assert dropout.eval()(x) is x
     assert Dropout(0.0)(x) is x
+
+
+def test_a_depthwise_convolution_computes_in_float32_under_autocast() -> None:
+    torch.manual_seed(0)
+    ours = DepthwiseConv2d(8, 5, stride=2, padding=4, dilation=2)
+    plain = nn.Conv2d(8, 8, 5, stride=2, padding=4, dilation=2, groups=8, bias=False)
+    plain.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 8, 33, 31)
+    exact = plain(x)
+    exact.square().sum().backward()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not torch.equal(plain(x).float(), exact)
+        half = ours(x.bfloat16())
+        y = ours(x)
+    assert half.dtype == torch.float32
+    assert torch.equal(y, exact)
+    y.square().sum().backward()
+    assert plain.weight.grad is not None
+    assert ours.weight.grad is not None
+    torch.testing.assert_close(ours.weight.grad, plain.weight.grad)
+
+
+@pytest.mark.parametrize("arch", ["deeplabv3-mobilenet", "unet-efficientnet"])
+def test_all_depthwise_convolutions_are_ours(arch: str) -> None:
+    grouped = [layer for layer in registry.create(arch).modules() if isinstance(layer, nn.Conv2d) and layer.groups > 1]
+    assert grouped
+    assert {type(layer) for layer in grouped} == {DepthwiseConv2d}

@@ -50,6 +50,30 @@ class Dropout(nn.Module):
         return x * kept.as_strided(x.size(), x.stride())
 
 
+class DepthwiseConv2d(nn.Conv2d):
+    """A convolution of each channel by itself, without bias, that computes in float32 on a CPU, also under autocast.
+
+    oneDNN has no fast kernel for the weights' gradient of most such convolutions in bfloat16: 5x5, or dilated.
+
+    Parameters
+    ----------
+    channels : int
+        Of what is given and of what comes out.
+    kernel, stride, padding, dilation : int
+        As those of `torch.nn.Conv2d`, the same for rows and columns.
+    """
+
+    def __init__(self, channels: int, kernel: int, *, stride: int = 1, padding: int, dilation: int = 1) -> None:
+        super().__init__(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve `x`, (N, C, H, W)."""
+        if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float())
+
+
 def conv_bn_relu(in_channels: int, out_channels: int) -> list[nn.Module]:
     """List the layers of a 3x3 convolution that keeps the size, batch norm and ReLU."""
     return [

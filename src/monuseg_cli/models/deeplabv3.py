@@ -7,6 +7,7 @@ from torchvision.models import MobileNet_V3_Large_Weights, ResNet50_Weights, Wei
 from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large, deeplabv3_resnet50
 
 from monuseg_cli.errors import DownloadError, InputError
+from monuseg_cli.models.blocks import DepthwiseConv2d
 
 
 class _DeepLabV3(nn.Module):
@@ -98,17 +99,27 @@ class DeepLabV3MobileNet(_DeepLabV3):
         if output_stride not in (8, 16):
             message = f"deeplabv3-mobilenet has an output stride of 8 or 16, not {output_stride}"
             raise InputError(message)
-        if output_stride == 8:
-            self._halve_output_stride()
+        backbone = self.network.backbone
+        assert isinstance(backbone, nn.Module)
+        for number, stage in backbone.named_children():
+            _replace_depthwise(stage, halves=output_stride == 8 and int(number) >= _FIRST_AT_STRIDE_16)
 
-    def _halve_output_stride(self) -> None:
-        assert isinstance(self.network.backbone, nn.Module)
-        stages = [
-            stage for number, stage in self.network.backbone.named_children() if int(number) >= _FIRST_AT_STRIDE_16
-        ]
-        for convolution in nn.ModuleList(stages).modules():
-            if isinstance(convolution, nn.Conv2d) and convolution.groups > 1:
-                convolution.stride = (1, 1)
-                rows, cols = convolution.dilation
-                convolution.dilation = (2 * rows, 2 * cols)
-                convolution.padding = (int(convolution.padding[0]) * 2, int(convolution.padding[1]) * 2)
+
+def _replace_depthwise(stage: nn.Module, *, halves: bool) -> None:
+    """Put our depthwise convolutions in the place of torchvision's; where they halve, with half the stride.
+
+    Their first weights stay torchvision's.
+    """
+    for parent in list(stage.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Conv2d) and child.groups > 1:
+                finer = 2 if halves else 1
+                ours = DepthwiseConv2d(
+                    child.in_channels,
+                    child.kernel_size[0],
+                    stride=1 if halves else child.stride[0],
+                    padding=finer * int(child.padding[0]),
+                    dilation=finer * child.dilation[0],
+                )
+                ours.weight = child.weight
+                setattr(parent, name, ours)

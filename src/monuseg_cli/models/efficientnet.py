@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from monuseg_cli.errors import InputError, MissingError
-from monuseg_cli.models.blocks import conv_bn_relu, pad_to_multiple
+from monuseg_cli.models.blocks import DepthwiseConv2d, conv_bn_relu, pad_to_multiple
 
 # EfficientNet-Lite0 (Tan and Le, "EfficientNet", ICML 2019; its Lite form has ReLU6 and no squeeze-and-excitation):
 # blocks, kernel, stride, expansion, channels of each stage; 32 channels before the first.
@@ -94,7 +94,8 @@ class _Encoder(nn.Module):
 
     def __init__(self, in_channels: int, stages: int) -> None:
         super().__init__()
-        self.stem = nn.Sequential(*_conv_bn(in_channels, _STEM, 3, stride=2), nn.ReLU6(inplace=True))
+        stem = nn.Conv2d(in_channels, _STEM, kernel_size=3, stride=2, padding=1, bias=False)
+        self.stem = nn.Sequential(*_with_norm(stem), nn.ReLU6(inplace=True))
         blocks: list[_Block] = []
         before = _STEM
         for count, kernel, stride, expansion, after in _STAGES[:stages]:
@@ -140,9 +141,10 @@ class _Block(nn.Module):
         wide = in_channels * expansion
         layers: list[nn.Module] = []
         if expansion > 1:
-            layers += [*_conv_bn(in_channels, wide, 1), nn.ReLU6(inplace=True)]
-        layers += [*_conv_bn(wide, wide, kernel, stride=stride, groups=wide), nn.ReLU6(inplace=True)]
-        layers += _conv_bn(wide, out_channels, 1)
+            layers += [*_with_norm(nn.Conv2d(in_channels, wide, kernel_size=1, bias=False)), nn.ReLU6(inplace=True)]
+        depthwise = DepthwiseConv2d(wide, kernel, stride=stride, padding=kernel // 2)
+        layers += [*_with_norm(depthwise), nn.ReLU6(inplace=True)]
+        layers += _with_norm(nn.Conv2d(wide, out_channels, kernel_size=1, bias=False))
         self.layers = nn.Sequential(*layers)
         self.is_residual = stride == 1 and in_channels == out_channels
 
@@ -151,8 +153,5 @@ class _Block(nn.Module):
         return x + changed if self.is_residual else changed
 
 
-def _conv_bn(in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, groups: int = 1) -> list[nn.Module]:
-    return [
-        nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(out_channels, eps=_BATCH_NORM_EPS),
-    ]
+def _with_norm(convolution: nn.Conv2d) -> list[nn.Module]:
+    return [convolution, nn.BatchNorm2d(convolution.out_channels, eps=_BATCH_NORM_EPS)]
