@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import re
@@ -50,6 +51,15 @@ def test_help_shows_the_defaults_of_the_dataclasses(monuseg: Monuseg) -> None:
         assert f"[default: {value}]" in train
     patches = flat(monuseg("patches", "--help").stdout)
     assert f"[default: {PatchesConfig(Path()).stride_px}]" in patches
+
+
+def test_what_a_recipe_switches_on_can_be_typed_off(monuseg: Monuseg, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    told = monuseg("train", "--help").stdout
+    switches = [knob.name for knob in dataclasses.fields(Recipe) if knob.type in (bool, "bool")]
+    assert switches == ["pretrained", "rescale", "flips"]
+    for switch in switches:
+        assert f"--no-{switch} " in told
 
 
 def test_six_commands_from_archives_to_a_mask(monuseg: Monuseg, archives: tuple[Path, Path], tmp_path: Path) -> None:

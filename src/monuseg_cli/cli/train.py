@@ -81,8 +81,7 @@ def train(
     ] = _DEFAULT.second_target,
     dropout: Annotated[float, _model(help="Share of values dropped, in the U-Nets.")] = _DEFAULT.dropout,
     pretrained: Annotated[
-        bool,
-        _model("--pretrained", help="Start from ImageNet weights (unet-efficientnet; DeepLabV3 fetches them)."),
+        bool, _model(help="Start from ImageNet weights (unet-efficientnet; DeepLabV3 fetches them).")
     ] = _DEFAULT.pretrained,
     flips: Annotated[bool, _variation(help="Flip, and turn by right angles.")] = _DEFAULT.flips,
     warp: Annotated[float, _variation(help="Share of crops scaled, turned freely and bent.")] = _DEFAULT.warp,
