@@ -150,6 +150,17 @@ def test_degraded_images_lose_quality_and_nothing_else(knobs: dict[str, Any], ch
         assert max(roughness) > 1.3 * roughness[-1]
 
 
+def test_turned_views_are_degraded_like_their_copies() -> None:
+    picture = np.rot90(draw_tissue(64, seed=3)[0])[::-1].astype(np.float32) / np.float32(255)
+    assert not picture.flags.c_contiguous
+    recipe = replace(degrade=0.5)
+    for seed in range(16):  # some are compressed alone: blur and noise make copies
+        view, copy = (
+            degrade(image, recipe, np.random.default_rng(seed)) for image in (picture, picture.copy(order="C"))
+        )
+        np.testing.assert_allclose(view, copy, atol=1e-6)
+
+
 def test_a_share_of_images_is_degraded() -> None:
     picture = draw_tissue(64, seed=3)[0].astype(np.float32) / np.float32(255)
     recipe = replace(degrade=0.2)

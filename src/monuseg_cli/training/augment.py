@@ -170,6 +170,7 @@ def degrade(image: NDArray[np.float32], recipe: Recipe, random: np.random.Genera
         image = np.clip(image + np.float32(random.uniform(0, recipe.noise)) * noise, 0, 1)
     if compressed:
         quality = int(random.integers(recipe.jpeg_quality, BEST_JPEG_QUALITY, endpoint=True))
-        encoded = imagecodecs.jpeg8_encode((image * 255).round().astype(np.uint8), level=quality)
+        pixels = (image * 255).round().astype(np.uint8, order="C")  # a turned crop is a view in another order
+        encoded = imagecodecs.jpeg8_encode(pixels, level=quality)
         image = imagecodecs.jpeg8_decode(encoded).astype(np.float32) / np.float32(255)
     return image
