@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# The baseline's systems, all by one recipe but for segnet's learning rate: nuclei alone, no second target. Trained on
-# fold 1's 31 cases, scored on its six, on whole images and by the notebooks' protocol. One after the other: on two cores
-# of a CPU with AMX unet and unet-se take some 20 minutes, segnet 40, deeplabv3-mobilenet an hour; deeplabv3 gets as
-# many epochs as two hours give.
+# The baseline's systems, by one recipe but for the number of epochs and segnet's learning rate: nuclei alone, no second
+# target. Trained on fold 1's 31 cases, scored on its six, on whole images and by the notebooks' protocol. One after the
+# other; docs/results.md tells how long they took. deeplabv3 gets as many epochs as two hours give.
 #
 # usage: benchmarks/baselines.sh HOME [ARCH ...]
 #
@@ -18,7 +17,7 @@ for arch; do
   rate=2e-3
   case $arch in
   unet-se) epochs=60 ;;
-  segnet) epochs=60 rate=5e-4 ;; # at 2e-3 its training breaks
+  segnet) epochs=60 rate=5e-4 ;; # at 2e-3 it did not recover from a jump of its loss
   deeplabv3) epochs=12 ;;
   esac
   monuseg train --recipe robust --second-target none --amp bf16 --epochs $epochs --learning-rate $rate --arch "$arch"

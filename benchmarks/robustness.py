@@ -8,7 +8,7 @@ are and disturbed; printed are means over all images of all models, as Markdown.
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -98,10 +98,22 @@ SCALES = (0.8, 1.25)
 """Pixels of an image whose scale is misstated, for a pixel of the true one."""
 
 
-def score(image: Pixels, reference: NDArray[np.int32], engine: Engine) -> Scores:
-    """Score a prediction of an image that is taken to have the model's scale."""
-    maps, labels = predict_array(image, engine.card.mpp, engine)
+def score(image: Pixels, mpp: float, reference: NDArray[np.int32], engine: Engine) -> Scores:
+    """Score a prediction of an image of this scale."""
+    maps, labels = predict_array(image, mpp, engine)
     return count_image(reference, labels, maps[0]).scores()
+
+
+def print_means(title: str, scores: Mapping[str, Sequence[Scores]]) -> None:
+    """Print, as Markdown, a line with the means of every list of scores, and what F1 loses against the first."""
+    means = {
+        name: tuple(fmean(getattr(score, part) for score in of_name) for part in ("f1", "aji", "pq"))
+        for name, of_name in scores.items()
+    }
+    plain = next(iter(means.values()))[0]
+    print(f"| {title} | F1 (Dice) | lost | AJI | PQ |\n| --- | --- | --- | --- | --- |")
+    for name, (f1, aji, pq) in means.items():
+        print(f"| {name} | {f1:.4f} | {plain - f1:.4f} | {aji:.4f} | {pq:.4f} |")
 
 
 def blanks() -> dict[str, Pixels]:
@@ -138,19 +150,15 @@ def main(home: Home, runs: list[str]) -> None:
             image, _ = read_image(dataset.image_path(case))
             reference = read_labels(labels_path(dataset.root, case.case_id))
             for name, disturb in DISTURBANCES.items():
-                scores.setdefault(name, []).append(score(disturb(image), reference, engine))
+                scores.setdefault(name, []).append(score(disturb(image), card.mpp, reference, engine))
             for factor in SCALES:
                 shape = (round(image.shape[0] * factor), round(image.shape[1] * factor))
-                both = resize_image(image, shape), resize_labels(reference, shape)
-                scores.setdefault(f"scale x{factor}", []).append(score(*both, engine))
+                resized, labels = resize_image(image, shape), resize_labels(reference, shape)
+                scores.setdefault(f"scale x{factor}", []).append(score(resized, card.mpp, labels, engine))
         for name, image in blanks().items():
             count = int(predict_array(image, card.mpp, engine)[1].max())
             found.setdefault(name, []).append(count / MM2)
-    plain = fmean(score.f1 for score in scores["as it is"])
-    print("| validation cases | F1 (Dice) | lost | AJI | PQ |\n| --- | --- | --- | --- | --- |")
-    for name, of_name in scores.items():
-        f1, aji, pq = (fmean(getattr(score, part) for score in of_name) for part in ("f1", "aji", "pq"))
-        print(f"| {name} | {f1:.4f} | {plain - f1:.4f} | {aji:.4f} | {pq:.4f} |")
+    print_means("validation cases", scores)
     print("\n| no nuclei | nuclei per mm2 |\n| --- | --- |")
     for name, counts in found.items():
         print(f"| {name} | {fmean(counts):.1f} |")

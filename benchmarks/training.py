@@ -58,7 +58,7 @@ from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.targets import CLASSES, make_targets
 
 THREADS = 2
-BATCHES = {"unet": 8, "unet-se": 16, "segnet": 8, "deeplabv3": 4, "deeplabv3-mobilenet": 16}
+BATCHES = {"unet": 8, "unet-se": 16, "unet-efficientnet": 8, "segnet": 8, "deeplabv3": 4, "deeplabv3-mobilenet": 16}
 
 
 class PngPatches(Dataset[tuple[Tensor, Tensor]]):

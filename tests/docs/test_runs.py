@@ -12,6 +12,7 @@ DOCS = Home(Path(__file__).parents[2] / "docs" / "training")
 def test_all_of_them_can_be_listed_and_are_finished() -> None:
     runs = list_runs(DOCS)
     assert {summary.run for summary in runs} == set(DOCS.runs.iterdir())
+    assert all(DOCS.find_run(summary.run.name) == summary.run for summary in runs)  # NAME-2 would be the newer NAME
     assert {summary.run.name: summary.epochs for summary in runs} == {
         summary.run.name: summary.recipe.epochs for summary in runs
     }

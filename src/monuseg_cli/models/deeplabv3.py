@@ -102,24 +102,24 @@ class DeepLabV3MobileNet(_DeepLabV3):
         backbone = self.network.backbone
         assert isinstance(backbone, nn.Module)
         for number, stage in backbone.named_children():
-            _replace_depthwise(stage, halves=output_stride == 8 and int(number) >= _FIRST_AT_STRIDE_16)
+            _replace_depthwise(stage, dilate=output_stride == 8 and int(number) >= _FIRST_AT_STRIDE_16)
 
 
-def _replace_depthwise(stage: nn.Module, *, halves: bool) -> None:
-    """Put our depthwise convolutions in the place of torchvision's; where they halve, with half the stride.
+def _replace_depthwise(stage: nn.Module, *, dilate: bool) -> None:
+    """Put our depthwise convolutions, with their initial weights, in the place of torchvision's.
 
-    Their first weights stay torchvision's.
+    Where `dilate`, they have a stride of 1 and twice the dilation.
     """
+    factor = 2 if dilate else 1
     for parent in list(stage.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Conv2d) and child.groups > 1:
-                finer = 2 if halves else 1
                 ours = DepthwiseConv2d(
                     child.in_channels,
                     child.kernel_size[0],
-                    stride=1 if halves else child.stride[0],
-                    padding=finer * int(child.padding[0]),
-                    dilation=finer * child.dilation[0],
+                    stride=1 if dilate else child.stride[0],
+                    padding=factor * int(child.padding[0]),
+                    dilation=factor * child.dilation[0],
                 )
                 ours.weight = child.weight
                 setattr(parent, name, ours)

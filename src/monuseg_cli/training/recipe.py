@@ -224,7 +224,7 @@ class Recipe:
             message = f"--crop-px {self.crop_px} does not fit into --patch-px {self.patch_px}"
             raise InputError(message)
         if self.init and self.pretrained:
-            message = "--init and --pretrained both say where to start; leave one out"
+            message = "--init and --pretrained both say where to start; take --no-pretrained, or leave out --init"
             raise InputError(message)
         if self.val and not self.train:
             message = "--val needs --train: a folder of own data to train on"
