@@ -6,7 +6,8 @@ HOME is a folder that `monuseg download --home HOME` filled: the ranges for 8 bi
 unless the weights have them.
 
 Each --results names what was scored, and the scores.json that `monuseg evaluate` wrote of it; they are brought together
-as a mean over all their images. Without, the model is shipped unscored, to be evaluated and shipped anew.
+as a mean over all their images, and added to those that the weights' card has. A run's has none: it is shipped unscored,
+evaluated, and shipped anew.
 """
 
 import argparse
@@ -64,7 +65,7 @@ def main() -> None:
     options = parser.parse_args()
     model, card = load_model(options.weights)
     changes = {name: float(value) for name, value in (pair.split("=") for pair in options.set)}
-    results = {name: read_scores(files) for name, *files in options.results}
+    results = {**card.results, **{name: read_scores(files) for name, *files in options.results}}
     card = replace(card, separation=replace(card.separation, **changes), results=results)
     card = replace(card, ranges=card.ranges or observe(model, crops(card, Home(options.home))))
     state = {

@@ -36,6 +36,7 @@ def test_it_is_small_and_its_card_is_complete() -> None:
     assert "Not a medical device" in card.use
     assert {*card.train_cases, *card.val_cases} <= set(train_set(37))
     assert not {*card.train_cases} & {*card.val_cases}
+    assert card.results.keys() == {VALIDATION, "cross-validation, folds 1 to 3", "test"}
     assert card.results[VALIDATION]["f1"] > 0.8
     assert "boundary" in card.classes
 
