@@ -27,8 +27,8 @@ class Separation:
 
     threshold: float = 0.5
     min_area_um2: float = 7.0
-    smoothing_um: float = 1.0
-    depth: float = 0.12
+    smoothing_um: float = 0.85
+    depth: float = 0.06
 
     def __post_init__(self) -> None:
         """Check every value."""

@@ -30,7 +30,7 @@ from monuseg_cli.training.history import EpochRecord, best_epoch, draw_curves, r
 from monuseg_cli.training.initial import require_unseen, take_over
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.recipes import describe
-from monuseg_cli.training.targets import CLASSES
+from monuseg_cli.training.targets import CLASSES, SEPARATIONS
 
 _AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -220,6 +220,7 @@ def _build(recipe: Recipe, shares: Shares, begins: bool) -> tuple[nn.Module, Car
         # Whoever is given the weights need not know where their data lay.
         recipe={**recipe.to_dict(), "train": Path(recipe.train).name, "val": Path(recipe.val).name},
         version=__version__,
+        separation=SEPARATIONS[recipe.second_target],
     )
     imagenet = registry.get(recipe.arch).imagenet
     if recipe.pretrained and imagenet:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from monuseg_cli.separation import Separation
 from monuseg_cli.training.recipe import SecondTarget
 
 CLASSES: Mapping[SecondTarget, tuple[str, ...]] = MappingProxyType(
@@ -18,6 +19,16 @@ CLASSES: Mapping[SecondTarget, tuple[str, ...]] = MappingProxyType(
     }
 )
 """The network's channels for each second target, as the card names them."""
+
+SEPARATIONS: Mapping[SecondTarget, Separation] = MappingProxyType(
+    {
+        "none": Separation(),
+        "boundary": Separation(),
+        "distance": Separation(smoothing_um=1.0, depth=0.12),  # predicted distances are rougher than boundaries
+        "hv": Separation(),
+    }
+)
+"""The post-processing for each second target, until one is chosen for the weights."""
 
 
 def make_targets(labels: NDArray[np.int32], second: SecondTarget) -> NDArray[np.float32]:
