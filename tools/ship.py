@@ -6,8 +6,8 @@ HOME is a folder that `monuseg download --home HOME` filled: the ranges for 8 bi
 unless the weights have them.
 
 Each --results names what was scored, and the scores.json that `monuseg evaluate` wrote of it; they are brought together
-as a mean over all their images, and added to those that the weights' card has. A run's has none: it is shipped unscored,
-evaluated, and shipped anew.
+as a mean over all their images, and added to those that the weights' card has. A run's has none: it is shipped
+unscored, evaluated, and shipped anew.
 """
 
 import argparse
