@@ -24,7 +24,7 @@ def compute_loss(logits: Tensor, targets: Tensor, loss: Loss, second: SecondTarg
     ----------
     logits, targets : Tensor of shape (N, C, H, W)
         Raw logits, and what they should be after the sigmoid; see `monuseg_cli.training.targets`.
-    loss : {"bce", "bce+dice", "focal+dice", "bce+lovasz"}
+    loss : {"bce", "dice", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"}
         What is minimised for the nuclei, the first channel: the sum of the named terms.
     second : {"none", "boundary", "distance", "hv"}
         What the other channels are.

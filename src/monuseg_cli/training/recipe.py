@@ -17,7 +17,7 @@ from monuseg_cli.models import registry
 from monuseg_cli.paths import is_endless
 from monuseg_cli.tiling import Edge
 
-Loss = Literal["bce", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"]
+Loss = Literal["bce", "dice", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"]
 SecondTarget = Literal["none", "boundary", "distance", "hv"]
 Schedule = Literal["constant", "cosine", "one-cycle", "plateau"]
 Amp = Literal["none", "bf16", "fp16"]
@@ -62,7 +62,7 @@ class Recipe:
     second_target : {"none", "boundary", "distance", "hv"}
         What the network learns beside the nuclei themselves, to separate those that touch: their boundaries, the
         distance from them, or the horizontal and vertical place in the nucleus.
-    loss : {"bce", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"}
+    loss : {"bce", "dice", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"}
         What is minimised for the nuclei: binary cross-entropy, 1 - soft Dice over the batch, focal loss and Lovász
         hinge, or the sum of two.
     epochs : int
