@@ -10,10 +10,10 @@ export MONUSEG_HOME=${1:?usage: benchmarks/recipes.sh HOME [EPOCHS_OF_DEFAULT]} 
 epochs=${2:-18}
 
 for fold in 1 2 3; do
-  timeout -s INT 1200 monuseg train --recipe default --epochs "$epochs" --fold $fold --name default-$fold &
-  timeout -s INT 1200 monuseg train --recipe baseline --fold $fold --name baseline-$fold &
+  timeout -s INT 1200 monuseg train --recipe default --epochs "$epochs" --fold $fold --name recipe-default-$fold &
+  timeout -s INT 1200 monuseg train --recipe baseline --fold $fold --name recipe-baseline-$fold &
   wait
 done
 for fold in 1 2 3; do
-  monuseg evaluate baseline-$fold default-$fold
+  monuseg evaluate recipe-baseline-$fold recipe-default-$fold
 done
