@@ -11,6 +11,7 @@ report
     Seconds from opening the page to its first image shown, in Debian's Chromium, and the file's size.
 """
 
+import shutil
 import statistics
 import sys
 import time
@@ -103,7 +104,7 @@ def report(path: Path) -> None:
     times = []
     with sync_playwright() as playwright:
         for _ in range(ROUNDS):
-            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
             tab = browser.new_page()
             began = time.perf_counter()
             tab.goto(path.absolute().as_uri())
