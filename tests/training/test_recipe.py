@@ -29,7 +29,7 @@ def test_train_and_validation_share_no_case() -> None:
         ({"arch": "vgg"}, "unknown architecture 'vgg'; choose from"),
         ({"fold": 6}, "--fold takes 1 to 5"),
         ({"train_set": 31}, "--train-set takes 30 or 37"),
-        ({"loss": "hinge"}, "--loss takes bce or bce.dice or .* not 'hinge'"),
+        ({"loss": "hinge"}, "--loss takes bce or dice or .* not 'hinge'"),
         ({"second_target": "none "}, "--second-target takes none or boundary or distance or hv, not 'none '"),
         ({"amp": "fp8"}, "--amp takes none or bf16 or fp16, not 'fp8'"),
         ({"averaging": 1.0}, "--averaging must lie within 0 and 1, not be 1.0"),
