@@ -68,10 +68,14 @@ def jpeg(image: Pixels) -> Pixels:
     return np.asarray(Image.open(file).convert("RGB"))
 
 
-def from_20x(image: Pixels) -> Pixels:
-    """Take away every second pixel, and bring it back to the old size."""
-    height, width = image.shape[:2]
-    return resize_image(resize_image(image, (height // 2, width // 2)), (height, width))
+def coarser(times: int) -> Disturbance:
+    """Resample to pixels that are so many times as wide, and back to the old size."""
+
+    def disturb(image: Pixels) -> Pixels:
+        height, width = image.shape[:2]
+        return resize_image(resize_image(image, (height // times, width // times)), (height, width))
+
+    return disturb
 
 
 def _bytes(image: NDArray[np.floating]) -> Pixels:
@@ -92,7 +96,8 @@ DISTURBANCES: dict[str, Disturbance] = {
     "blur of 2 px": blur(2),
     "JPEG quality 30": jpeg,
     "noise of 0.05": noise(0.05),
-    "20x resampled to 40x": from_20x,
+    "20x resampled to 40x": coarser(2),
+    "10x resampled to 40x": coarser(4),
 }
 SCALES = (0.8, 1.25)
 """Pixels of an image whose scale is misstated, for a pixel of the true one."""
