@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels
-from monuseg_cli.images import read_image
+from monuseg_cli.imaging.read import read_image
 from monuseg_cli.models.weights import load_model
-from monuseg_cli.paths import Home
-from monuseg_cli.prediction.engine import Engine
-from monuseg_cli.prediction.torch_engine import TorchEngine
+from monuseg_cli.prediction.engines.base import Engine
+from monuseg_cli.prediction.engines.torch import TorchEngine
 from robustness import print_means, score
 
 Orientation = tuple[int, bool]

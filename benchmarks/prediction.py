@@ -45,22 +45,22 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
+from monuseg_cli.core.home import SHIPPED, Home
 from monuseg_cli.dataset.manifest import Dataset, sha256_of
 from monuseg_cli.dataset.masks import labels_path, read_labels
-from monuseg_cli.dataset.rasterise import rasterise
 from monuseg_cli.evaluation.scores import count_image
-from monuseg_cli.images import read_image
+from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.metrics.instance import find_overlaps, panoptic_quality
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.weights import load_model, read_card
-from monuseg_cli.paths import SHIPPED, Home
+from monuseg_cli.nuclei.rasterise import rasterise
 from monuseg_cli.prediction import blend, stitch
-from monuseg_cli.prediction.engines import open_engine
-from monuseg_cli.prediction.predict import predict_array
+from monuseg_cli.prediction.engines.select import open_engine
+from monuseg_cli.prediction.engines.torch import TorchEngine
 from monuseg_cli.prediction.rasters import mask_png
+from monuseg_cli.prediction.slide import predict_array
 from monuseg_cli.prediction.source import ArraySource, SlideSource
-from monuseg_cli.prediction.torch_engine import TorchEngine
-from monuseg_cli.slide import Slide
 
 ALL = (".png", ".tif", ".ome.tif", ".geojson", ".csv")
 NUCLEI = (".tif", ".geojson", ".csv")

@@ -19,16 +19,16 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from skimage.color import hed2rgb, rgb2hed
 
+from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels
 from monuseg_cli.evaluation.scores import Scores, count_image
-from monuseg_cli.images import read_image
+from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.resample import resize_image, resize_labels
 from monuseg_cli.models.weights import load_model
-from monuseg_cli.paths import Home
-from monuseg_cli.prediction.engine import Engine
-from monuseg_cli.prediction.predict import predict_array
-from monuseg_cli.prediction.torch_engine import TorchEngine
-from monuseg_cli.resampling import resize_image, resize_labels
+from monuseg_cli.prediction.engines.base import Engine
+from monuseg_cli.prediction.engines.torch import TorchEngine
+from monuseg_cli.prediction.slide import predict_array
 
 Pixels = NDArray[np.uint8]
 Disturbance = Callable[[Pixels], Pixels]

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import torch
 
+from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels
 from monuseg_cli.evaluation.scores import Scores, count_image
-from monuseg_cli.images import read_image
+from monuseg_cli.imaging.read import read_image
 from monuseg_cli.models.weights import load_model
-from monuseg_cli.nuclei import separate
-from monuseg_cli.paths import Home
-from monuseg_cli.prediction.predict import predict_array
-from monuseg_cli.prediction.torch_engine import TorchEngine
-from monuseg_cli.separation import Separation
+from monuseg_cli.nuclei.params import Separation
+from monuseg_cli.nuclei.postprocess import separate
+from monuseg_cli.prediction.engines.torch import TorchEngine
+from monuseg_cli.prediction.slide import predict_array
 from robustness import print_means
 
 VALUES = {

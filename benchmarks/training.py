@@ -43,14 +43,14 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
+from monuseg_cli.core.home import Home
+from monuseg_cli.core.malloc import keep_freed_memory
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.dataset.patches import PatchStore
 from monuseg_cli.dataset.prepare import prepare_patches
 from monuseg_cli.models import registry
 from monuseg_cli.models.blocks import DepthwiseConv2d
 from monuseg_cli.models.devices import place
-from monuseg_cli.models.memory import keep_freed_memory
-from monuseg_cli.paths import Home
 from monuseg_cli.training.augment import vary
 from monuseg_cli.training.history import read_history
 from monuseg_cli.training.losses import compute_loss

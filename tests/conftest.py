@@ -10,12 +10,12 @@ import torch
 from hypothesis import settings
 from typer.testing import CliRunner, Result
 
-from made import make_home
 from monuseg_cli.cli.app import app
-from monuseg_cli.paths import Home
-from monuseg_cli.progress import Silent
+from monuseg_cli.core.home import Home
+from monuseg_cli.core.progress import Silent
 from monuseg_cli.training.recipe import Recipe
-from tissue import write_archive
+from support.made import make_home
+from support.tissue import write_archive
 
 SIZE = 96
 """Side of the generated images."""

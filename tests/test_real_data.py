@@ -7,16 +7,16 @@ import pytest
 from PIL import Image
 
 from conftest import Monuseg
-from monuseg_cli.dataset.annotations import read_annotation
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.catalog import ARCHIVES, SPLITS
 from monuseg_cli.dataset.config import DownloadConfig, MasksConfig
 from monuseg_cli.dataset.download import download
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
-from monuseg_cli.errors import InputError
-from monuseg_cli.images import read_image
-from monuseg_cli.paths import Home
-from monuseg_cli.slide import Slide
+from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.slide import Slide
+from monuseg_cli.nuclei.aperio import read_annotation
 
 pytestmark = pytest.mark.data
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tissue import draw_tissue
+from support.tissue import draw_tissue
 
 ROOT = Path(__file__).parents[1]
 OFFLINE = """

@@ -129,9 +129,9 @@ def api_page(architecture: str) -> str:
 
 def card_page() -> str:
     """Write the card of the model in the package, as ``monuseg models card default`` prints it."""
+    from monuseg_cli.core.home import DEFAULT_MODEL, SHIPPED
     from monuseg_cli.models.card import describe
     from monuseg_cli.models.weights import read_card
-    from monuseg_cli.paths import DEFAULT_MODEL, SHIPPED
 
     return describe(read_card(SHIPPED), DEFAULT_MODEL)
 

@@ -21,15 +21,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from monuseg_cli.core.home import SHIPPED, Home
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.evaluation.scores import SCORE_NAMES
-from monuseg_cli.images import read_image
+from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.resample import resize_image, scaled
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.quantise import observe
 from monuseg_cli.models.weights import load_model, save_weights
-from monuseg_cli.paths import SHIPPED, Home
-from monuseg_cli.resampling import resize_image, scaled
 
 MAX_MIB = 8
 CROPS, CROP_PX = 60, 384

@@ -10,9 +10,9 @@ import tifffile
 from PIL import Image
 
 from conftest import Monuseg
+from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.manifest import Dataset
-from monuseg_cli.paths import Home
-from tissue import draw_tissue
+from support.tissue import draw_tissue
 
 PICTURE, _ = draw_tissue(80, seed=6)
 

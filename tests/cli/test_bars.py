@@ -9,7 +9,7 @@ from rich.console import Console
 
 from conftest import Monuseg
 from monuseg_cli.cli.bars import ConsoleProgress, QuietProgress
-from monuseg_cli.paths import Home
+from monuseg_cli.core.home import Home
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 

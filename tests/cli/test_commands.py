@@ -16,10 +16,10 @@ from PIL import Image
 from conftest import PATCHES, QUICK, Monuseg
 from monuseg_cli.cli import console
 from monuseg_cli.cli.app import COMMANDS, load
+from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.config import PatchesConfig
-from monuseg_cli.paths import Home
 from monuseg_cli.training.recipe import Recipe
-from tissue import draw_tissue
+from support.tissue import draw_tissue
 
 
 def flat(text: str) -> str:

@@ -5,8 +5,8 @@ from typer.testing import CliRunner
 
 from conftest import Monuseg
 from monuseg_cli.cli.app import app
-from monuseg_cli.nearest import did_you_mean
-from monuseg_cli.paths import Home
+from monuseg_cli.core.home import Home
+from monuseg_cli.core.suggest import did_you_mean
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ from itertools import cycle
 
 import pytest
 
+from monuseg_cli.core.errors import InputError
 from monuseg_cli.dataset.catalog import CATALOG, FOLDS, train_set, validation_fold
-from monuseg_cli.errors import InputError
 
 
 def test_the_counts_of_the_challenge() -> None:

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from drive import VIRUS_PAGE, drive, like_drive, publish
+from monuseg_cli.core.errors import DownloadError, InputError, MissingError, OutputError, VerificationError
 from monuseg_cli.dataset.catalog import ARCHIVES
 from monuseg_cli.dataset.config import DownloadConfig
 from monuseg_cli.dataset.download import download
 from monuseg_cli.dataset.manifest import Dataset
-from monuseg_cli.errors import DownloadError, InputError, MissingError, OutputError, VerificationError
-from tissue import aperio_xml, draw_tissue, tiff_bytes
+from support.drive import VIRUS_PAGE, drive, like_drive, publish
+from support.tissue import aperio_xml, draw_tissue, tiff_bytes
 
 CASE = "TCGA-A7-A13E-01Z-00-DX1"
 QUOTA_PAGE = b"<html><title>Google Drive - Quota exceeded</title>Too many users have viewed or downloaded this file"

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from conftest import SIZE
+from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.config import MasksConfig
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
-from monuseg_cli.dataset.rasterise import rasterise
-from monuseg_cli.errors import InputError, MissingError
-from monuseg_cli.paths import Home
-from tissue import aperio_xml, area, ellipse
+from monuseg_cli.nuclei.rasterise import rasterise
+from support.tissue import aperio_xml, area, ellipse
 
 
 def square(row: float, col: float, side: float) -> NDArray[np.float64]:
@@ -173,7 +173,7 @@ class Listener:
     """Keeps warnings."""
 
     def __init__(self) -> None:
-        from monuseg_cli.progress import SILENT
+        from monuseg_cli.core.progress import SILENT
 
         self.task = SILENT.task
         self.warnings: list[str] = []

@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from conftest import SIZE, Told
+from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.config import MasksConfig, PatchesConfig
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
 from monuseg_cli.dataset.patches import PatchStore, build_patches
-from monuseg_cli.errors import InputError, MissingError
-from monuseg_cli.images import read_image
-from monuseg_cli.paths import Home
+from monuseg_cli.imaging.read import read_image
 
 
 def config(home: Home, **knobs: Any) -> PatchesConfig:

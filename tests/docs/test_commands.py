@@ -19,12 +19,12 @@ from PIL import Image
 from scipy import ndimage
 
 from conftest import Monuseg
-from drive import drive, like_drive, publish
-from made import make_home
-from monuseg_cli.paths import Home
+from monuseg_cli.core.home import Home
 from monuseg_cli.training.recipe import Recipe
-from own import feature, region, write_geojson
-from tissue import draw_tissue, write_archive
+from support.drive import drive, like_drive, publish
+from support.made import make_home
+from support.own import feature, region, write_geojson
+from support.tissue import draw_tissue, write_archive
 
 ROOT = Path(__file__).parents[2]
 SIZE_PX = 256

@@ -52,7 +52,7 @@ def test_every_command_is_there_with_example_defaults_and_panels() -> None:
 def test_the_api_is_what_the_architecture_names() -> None:
     named = api_page((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
     names = re.findall(r"^::: (.+)$", named, re.MULTILINE)
-    assert "monuseg_cli.prediction.cohort.predict" in names
+    assert "monuseg_cli.prediction.batch.predict" in names
     for name in names:
         assert callable(pkgutil.resolve_name(name)), name
 

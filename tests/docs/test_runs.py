@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from monuseg_cli.core.home import SHIPPED, Home
 from monuseg_cli.models.weights import read_card
-from monuseg_cli.paths import SHIPPED, Home
 from monuseg_cli.training.runs import list_runs
 
 DOCS = Home(Path(__file__).parents[2] / "docs" / "training")

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from conftest import Monuseg
+from monuseg_cli.core.home import SHIPPED, Home
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.doctor import hardware, places, software
 from monuseg_cli.doctor.check import Check
-from monuseg_cli.paths import SHIPPED, Home
 
 
 def test_a_machine_on_which_all_is_well(monuseg: Monuseg, trained_home: Home) -> None:

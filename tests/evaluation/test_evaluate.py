@@ -9,16 +9,16 @@ import pytest
 from PIL import Image
 
 from conftest import SIZE
+from monuseg_cli.core.errors import ContaminationError, InputError, MissingError
+from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels
-from monuseg_cli.errors import ContaminationError, InputError, MissingError
 from monuseg_cli.evaluation.cases import CaseChoice
 from monuseg_cli.evaluation.evaluate import EvaluateConfig, evaluate, evaluate_as_notebook
 from monuseg_cli.evaluation.results import Evaluation
-from monuseg_cli.images import read_image
+from monuseg_cli.imaging.read import read_image
 from monuseg_cli.models.devices import pick_device
 from monuseg_cli.models.weights import load_model
-from monuseg_cli.paths import Home
 
 
 def config(home: Home, *names: str, choice: CaseChoice | None = None, **knobs: Any) -> EvaluateConfig:

@@ -7,9 +7,9 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from monuseg_cli.dataset.labels import read_label_image
-from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.evaluation.folders import FoldersConfig, evaluate_folders
+from monuseg_cli.nuclei.read import read_label_image
 
 LABELS = np.zeros((40, 50), dtype=np.int32)
 LABELS[2:10, 2:10], LABELS[2:10, 10:18], LABELS[20:30, 30:45] = 5, 9, 70000

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from metrics import slow
 from monuseg_cli.metrics.instance import aji, aji_plus, detections, find_overlaps, panoptic_quality
+from support import slow
 
 Labels = NDArray[np.int32]
 

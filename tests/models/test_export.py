@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from conftest import Monuseg
-from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.home import SHIPPED, Home
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.export import CARD_KEY, export_onnx
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.weights import load_model
-from monuseg_cli.paths import SHIPPED, Home
 
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 160)])

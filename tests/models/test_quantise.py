@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from monuseg_cli.errors import InputError
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.home import Home
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.quantise import observe, quantise
 from monuseg_cli.models.weights import load_model, read_card, save_weights
-from monuseg_cli.paths import Home
-from monuseg_cli.prediction.engines import open_engine
-from tissue import draw_tissue
+from monuseg_cli.prediction.engines.select import open_engine
+from support.tissue import draw_tissue
 
 
 @pytest.fixture

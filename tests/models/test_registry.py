@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from monuseg_cli.errors import DownloadError, InputError, MissingError
+from monuseg_cli.core.errors import DownloadError, InputError, MissingError
 from monuseg_cli.models import registry
 from monuseg_cli.models.blocks import count_weights
 from monuseg_cli.models.registry import Architecture, Registry

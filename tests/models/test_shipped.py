@@ -7,21 +7,21 @@ import pytest
 from PIL import Image
 
 from conftest import Monuseg
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.home import DEFAULT_MODEL, SHIPPED, Home, require_run_name
 from monuseg_cli.dataset.catalog import train_set
 from monuseg_cli.dataset.config import DownloadConfig
 from monuseg_cli.dataset.download import download
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels
-from monuseg_cli.errors import InputError
 from monuseg_cli.evaluation.cases import CaseChoice
 from monuseg_cli.evaluation.evaluate import EvaluateConfig, evaluate
 from monuseg_cli.evaluation.scores import count_image
-from monuseg_cli.images import read_image
+from monuseg_cli.imaging.read import read_image
 from monuseg_cli.models.weights import load_model, read_card
-from monuseg_cli.paths import DEFAULT_MODEL, SHIPPED, Home, require_run_name
-from monuseg_cli.prediction.engines import open_engine
-from monuseg_cli.prediction.predict import predict_array
-from tissue import draw_tissue
+from monuseg_cli.prediction.engines.select import open_engine
+from monuseg_cli.prediction.slide import predict_array
+from support.tissue import draw_tissue
 
 VALIDATION = "validation"
 """The card's name for the scores on its own validation cases."""

@@ -9,14 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from conftest import Told
-from made import CARD
-from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.home import Home
 from monuseg_cli.models import registry
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import pick_device
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.weights import list_weights, load_model, read_card, save_weights
-from monuseg_cli.paths import Home
+from support.made import CARD
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.prediction.roi import draw_rois, read_rois
 
 SQUARE = [[10, 20], [50, 20], [50, 60], [10, 60], [10, 20]]  # x, y

@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monuseg_cli.dataset.rasterise import rasterise
+from monuseg_cli.imaging.stains import density_to_8_bits
 from monuseg_cli.metrics.instance import find_overlaps, panoptic_quality
-from monuseg_cli.nuclei import separate
+from monuseg_cli.nuclei.params import Separation
+from monuseg_cli.nuclei.postprocess import separate
+from monuseg_cli.nuclei.rasterise import rasterise
 from monuseg_cli.prediction import stitch
 from monuseg_cli.prediction.blend import in_steps
 from monuseg_cli.prediction.stitch import Finished, Nuclei, Stitcher
-from monuseg_cli.separation import Separation
-from monuseg_cli.stains import density_to_8_bits
 from monuseg_cli.training.targets import CLASSES, make_targets
-from tissue import ellipse
+from support.tissue import ellipse
 
 MPP = 0.25
 

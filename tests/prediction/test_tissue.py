@@ -1,7 +1,7 @@
 import numpy as np
 
 from monuseg_cli.prediction.tissue import find_tissue, widen
-from tissue import draw_tissue
+from support.tissue import draw_tissue
 
 TISSUE, _ = draw_tissue(64, seed=1)
 

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from conftest import Monuseg
-from tissue import draw_tissue
+from support.tissue import draw_tissue
 
 SCHEMA = json.loads(Path(__file__).with_name("geojson.schema.json").read_text(encoding="utf-8"))
 SECRETS = (b"Mustermann", b"4711-0815", b"2019:08:07", b"ScanScope")

@@ -11,13 +11,13 @@ from PIL import Image
 from typer.testing import Result
 
 from conftest import Monuseg
-from made import CARD, make_home
+from monuseg_cli.core.home import Home
 from monuseg_cli.models import registry
 from monuseg_cli.models.weights import save_weights
-from monuseg_cli.paths import Home
 from monuseg_cli.training.recipe import Recipe
-from robustness.table import Row, hold, read_table, snapshot
-from tissue import draw_tissue, write_archive
+from support.made import CARD, make_home
+from support.table import Row, hold, read_table, snapshot
+from support.tissue import draw_tissue, write_archive
 
 SIZE = 48
 SMALL_DISK = 96 << 10

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from robustness.conftest import Says
-from tissue import aperio_xml, draw_tissue, tiff_bytes
+from support.tissue import aperio_xml, draw_tissue, tiff_bytes
 
 CASE = "TCGA-A7-A13E-01Z-00-DX1"
 OTHER = "TCGA-18-5592-01Z-00-DX1"

@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 
 from conftest import Monuseg
+from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import labels_path
-from monuseg_cli.paths import Home
-from own import write_folder
 from robustness.conftest import QUICK, Says
-from robustness.processes import fork
-from robustness.table import Row, hold, snapshot
-from tissue import draw_tissue
+from support.own import write_folder
+from support.processes import fork
+from support.table import Row, hold, snapshot
+from support.tissue import draw_tissue
 
 
 @pytest.fixture

@@ -17,13 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from monuseg_cli.dataset.annotations import read_annotation
+from monuseg_cli.core.errors import InputError, MonusegError
 from monuseg_cli.dataset.config import DownloadConfig
 from monuseg_cli.dataset.download import download
-from monuseg_cli.errors import InputError, MonusegError
-from monuseg_cli.slide import Slide
+from monuseg_cli.imaging.slide import Slide
+from monuseg_cli.nuclei.aperio import read_annotation
 from robustness.test_archives import GOOD
-from tissue import aperio_xml, draw_tissue, ellipse
+from support.tissue import aperio_xml, draw_tissue, ellipse
 
 EXAMPLES = int(os.environ.get("MONUSEG_FUZZ_EXAMPLES", "150"))
 """Of each kind; so many take some seconds."""

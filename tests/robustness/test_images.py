@@ -14,12 +14,12 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from monuseg_cli.images import SUFFIXES
+from monuseg_cli.imaging.read import SUFFIXES
 from monuseg_cli.prediction.outputs import Wanted, plan_outputs
 from robustness.conftest import Says
-from robustness.processes import measure
-from robustness.table import Row, hold
-from tissue import draw_tissue
+from support.processes import measure
+from support.table import Row, hold
+from support.tissue import draw_tissue
 
 PICTURE, _ = draw_tissue(80, seed=6)
 TWO_TILES: dict[str, Any] = {"shape": (128, 64, 3), "dtype": np.uint8, "tile": (64, 64), "metadata": None}
@@ -222,7 +222,7 @@ def test_an_image_that_goes_away(
 ) -> None:
     """Between the listing of the images and its turn."""
     plans = plan_outputs([tmp_path / "gone.png"], Wanted((str(tmp_path / "m.png"),)))
-    monkeypatch.setattr("monuseg_cli.prediction.cohort.plan_outputs", lambda *_: plans)
+    monkeypatch.setattr("monuseg_cli.prediction.batch.plan_outputs", lambda *_: plans)
     says("predict", picture, "-o", tmp_path / "m.png", "--model", weights, "--engine", "torch")
 
 

@@ -5,8 +5,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from monuseg_cli.errors import MonusegError
-from robustness.table import read_table
+from monuseg_cli.core.errors import MonusegError
+from support.table import read_table
 
 ROOT = Path(__file__).parents[2]
 GROUPS = {"Archives", "XML and GeoJSON", "Images and masks", "Weights", "File system"}

@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from monuseg_cli.core.home import Home
 from monuseg_cli.models.weights import read_card, save_weights
-from monuseg_cli.paths import Home
 from robustness.conftest import QUICK, Says
 
 

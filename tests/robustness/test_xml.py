@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.manifest import Dataset
-from monuseg_cli.paths import Home
 from robustness.conftest import Says
-from robustness.processes import measure
-from robustness.table import Row, hold
-from tissue import aperio_xml, ellipse
+from support.processes import measure
+from support.table import Row, hold
+from support.tissue import aperio_xml, ellipse
 
 ROUND = ellipse(20, 20, 8, 10)
 ANGLES = np.arange(5) * 4 * np.pi / 5

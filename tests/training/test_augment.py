@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from monuseg_cli.training.augment import degrade, vary, vary_stain
 from monuseg_cli.training.recipe import Recipe
-from tissue import draw_tissue
+from support.tissue import draw_tissue
 
 STILL = Recipe(crop_px=64, flips=False, warp=0.0, scale=0.0, rotation_deg=0.0, elastic_px=0.0, stain=0.0)
 

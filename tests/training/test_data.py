@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from conftest import RECIPE
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.dataset.patches import PatchStore
-from monuseg_cli.errors import InputError
-from monuseg_cli.paths import Home
 from monuseg_cli.training.data import CropDataset, TrainBatches, validation_batches
 from monuseg_cli.training.recipe import Recipe
 

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from conftest import PATCHES
+from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.dataset.patches import PatchStore
 from monuseg_cli.models.weights import load_model
-from monuseg_cli.paths import Home
 from monuseg_cli.training.data import validation_batches
 from monuseg_cli.training.distributed import World
 from monuseg_cli.training.history import read_history
@@ -31,7 +31,7 @@ COMPARABLE = (*PATCHES, "--arch", "unet-still", "--loss", "bce", "--second-targe
 
 def start(home: Home, *words: object, ranks: int) -> subprocess.Popen[str]:
     torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}") if ranks > 1 else ()
-    command = [sys.executable, *torchrun, "-m", "training.still", *words, "--home", home.root]
+    command = [sys.executable, *torchrun, "-m", "support.still", *words, "--home", home.root]
     return subprocess.Popen(
         [str(word) for word in command],
         env={**os.environ, "PYTHONPATH": _PATH, "OMP_NUM_THREADS": "1"},

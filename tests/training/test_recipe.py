@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.recipes import BUILT_IN, describe, find_recipe
 from monuseg_cli.training.schedule import is_over, learning_rate

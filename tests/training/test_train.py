@@ -18,15 +18,15 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from conftest import PATCHES, RECIPE
+from monuseg_cli.core.errors import InputError, MissingError, TrainingError
+from monuseg_cli.core.home import Home
+from monuseg_cli.core.progress import SILENT_TASK, Task
 from monuseg_cli.dataset.manifest import Dataset
-from monuseg_cli.errors import InputError, MissingError, TrainingError
 from monuseg_cli.models import registry
 from monuseg_cli.models.weights import read_card
-from monuseg_cli.paths import Home
-from monuseg_cli.progress import SILENT_TASK, Task
 from monuseg_cli.training import train as module
 from monuseg_cli.training.losses import compute_loss
-from monuseg_cli.training.running import Running, TrainConfig
+from monuseg_cli.training.session import Running, TrainConfig
 from monuseg_cli.training.train import train
 
 

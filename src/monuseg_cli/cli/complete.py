@@ -2,7 +2,7 @@
 
 import typer
 
-from monuseg_cli.paths import Home
+from monuseg_cli.core.home import Home
 
 
 def architectures() -> list[tuple[str, str]]:

@@ -20,9 +20,9 @@ from rich.table import Table
 
 from monuseg_cli import __version__
 from monuseg_cli.cli.usage import end_with_usage_error
-from monuseg_cli.errors import MonusegError
-from monuseg_cli.paths import HOME_VARIABLE, Home
-from monuseg_cli.progress import Progress
+from monuseg_cli.core.errors import MonusegError
+from monuseg_cli.core.home import HOME_VARIABLE, Home
+from monuseg_cli.core.progress import Progress
 
 _FILE_COLUMNS = 200
 

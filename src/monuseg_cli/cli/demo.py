@@ -7,7 +7,7 @@ import typer
 
 from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command
-from monuseg_cli.paths import DEFAULT_MODEL
+from monuseg_cli.core.home import DEFAULT_MODEL
 
 
 @command(example="monuseg demo")

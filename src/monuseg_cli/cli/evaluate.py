@@ -12,10 +12,10 @@ from rich.text import Text
 from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command, table
 from monuseg_cli.cli.masks import DATA_HELP
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.home import DEFAULT_MODEL
 from monuseg_cli.dataset.catalog import KumarSplit
-from monuseg_cli.errors import InputError
 from monuseg_cli.models.devices import Device
-from monuseg_cli.paths import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from monuseg_cli.evaluation.evaluate import EvaluateConfig

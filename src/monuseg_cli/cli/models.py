@@ -7,7 +7,7 @@ import typer
 from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command, table
 from monuseg_cli.cli.usage import Command, Group
-from monuseg_cli.paths import DEFAULT_MODEL
+from monuseg_cli.core.home import DEFAULT_MODEL
 
 _WHOLE_IMAGES = {"test": "test", "validation": "val"}
 """Of a card's results those that are shown, the first that is there, and what they are called."""

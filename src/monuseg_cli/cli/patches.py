@@ -10,7 +10,7 @@ from monuseg_cli.cli.console import Session, command
 from monuseg_cli.cli.masks import DATA_HELP
 from monuseg_cli.dataset.config import PatchesConfig, PatchFormat
 from monuseg_cli.dataset.manifest import CaseSplit
-from monuseg_cli.tiling import Edge
+from monuseg_cli.imaging.tiling import Edge
 from monuseg_cli.training.recipes import BUILT_IN
 
 _DEFAULT = PatchesConfig(dataset=Path())

@@ -8,8 +8,8 @@ import typer
 
 from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command, table
+from monuseg_cli.core.home import DEFAULT_MODEL
 from monuseg_cli.models.devices import Device
-from monuseg_cli.paths import DEFAULT_MODEL
 
 _MANY = "Many images"
 
@@ -88,11 +88,11 @@ def predict(
     ] = "auto",
 ) -> None:
     """Find the nuclei in images and slides, and write them as masks or label images."""
-    from monuseg_cli.prediction.cohort import PredictConfig
-    from monuseg_cli.prediction.cohort import predict as run
+    from monuseg_cli.prediction.batch import PredictConfig
+    from monuseg_cli.prediction.batch import predict as run
     from monuseg_cli.prediction.outputs import Wanted
-    from monuseg_cli.prediction.predict import SlideSettings
     from monuseg_cli.prediction.roi import read_rois
+    from monuseg_cli.prediction.slide import SlideSettings
 
     weights = session.home.find_weights(model)
     wanted = Wanted(tuple(output), labels, overlay, probability, save_tissue_mask)

@@ -19,7 +19,7 @@ def show(
     width_px: Annotated[int, typer.Option(min=1, help="Width of the outlines.")] = 1,
 ) -> None:
     """Draw the outlines of nuclei on an image."""
-    from monuseg_cli.evaluation.show import ShowConfig, show_image
+    from monuseg_cli.nuclei.show import ShowConfig, show_image
 
     result = show_image(ShowConfig(image, output, labels, width_px), session.progress)
     said = f", {result.nuclei} nuclei" if labels else ""

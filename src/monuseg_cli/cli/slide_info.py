@@ -14,7 +14,7 @@ def slide_info(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image or a slide.")],
 ) -> None:
     """Tell size, levels, tiles, compression and scale of a slide, and where the scale comes from."""
-    from monuseg_cli.slide import Slide
+    from monuseg_cli.imaging.slide import Slide
 
     with Slide(image) as slide:
         rows = table("level", "width x height", "downsample", "tile", "compression")

@@ -9,10 +9,10 @@ import typer
 
 from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command
-from monuseg_cli.errors import InputError
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.home import RECIPE_FILE
+from monuseg_cli.imaging.tiling import Edge
 from monuseg_cli.models.devices import Device
-from monuseg_cli.paths import RECIPE_FILE
-from monuseg_cli.tiling import Edge
 from monuseg_cli.training.recipe import Amp, Loss, Recipe, Schedule, SecondTarget
 from monuseg_cli.training.recipes import BUILT_IN, find_recipe
 
@@ -117,8 +117,8 @@ def train(
     """Train a model on the patches; masks and patches that are missing are made first."""
     from monuseg_cli.models.weights import read_card
     from monuseg_cli.training.distributed import is_first, told_by_the_first
-    from monuseg_cli.training.initial import shaped_like
-    from monuseg_cli.training.running import TrainConfig
+    from monuseg_cli.training.finetune import shaped_like
+    from monuseg_cli.training.session import TrainConfig
     from monuseg_cli.training.train import train as run
 
     with told_by_the_first():

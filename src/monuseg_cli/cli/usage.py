@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 
-from monuseg_cli.nearest import did_you_mean
+from monuseg_cli.core.suggest import did_you_mean
 
 EXIT_CODE = 2
 

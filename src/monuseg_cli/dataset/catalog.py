@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from monuseg_cli.errors import InputError
+from monuseg_cli.core.errors import InputError
 
 Split = Literal["train", "test"]
 KumarSplit = Literal["train", "same-organ", "other-organ"]

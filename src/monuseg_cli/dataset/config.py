@@ -10,7 +10,7 @@ from typing import Literal
 
 from monuseg_cli.dataset.catalog import SPLITS, Split
 from monuseg_cli.dataset.manifest import CaseSplit
-from monuseg_cli.tiling import Edge
+from monuseg_cli.imaging.tiling import Edge
 
 DRIVE_URL = "https://drive.usercontent.google.com/download"
 DRIVE_URL_VARIABLE = "MONUSEG_DRIVE_URL"

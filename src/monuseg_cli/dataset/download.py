@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from monuseg_cli.atomic import make_folder, writing_folder
-from monuseg_cli.dataset.annotations import read_mpp
+from monuseg_cli.core.atomic import make_folder, writing_folder
+from monuseg_cli.core.errors import DownloadError, InputError, MissingError, OutputError, VerificationError
+from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.catalog import ARCHIVES, CATALOG, Archive, Split
 from monuseg_cli.dataset.config import DownloadConfig
 from monuseg_cli.dataset.manifest import Case, Dataset, SourceArchive, sha256_of
-from monuseg_cli.errors import DownloadError, InputError, MissingError, OutputError, VerificationError
-from monuseg_cli.progress import SILENT, Progress
+from monuseg_cli.nuclei.aperio import read_mpp
 
 MAX_ENTRY_BYTES = 64 << 20
 """An entry that unpacks to more is refused; the largest official one has 5 MB."""

@@ -7,18 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from monuseg_cli.atomic import write_json
-from monuseg_cli.errors import InputError, MissingError
-from monuseg_cli.paths import is_endless
+from monuseg_cli.core.atomic import write_json
+from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.home import is_endless
+from monuseg_cli.imaging.tiling import Box
 
 SCHEMA = 1
 
 CaseSplit = Literal["train", "val", "test"]
 CASE_SPLITS: tuple[CaseSplit, ...] = ("train", "val", "test")
 """MoNuSeg has no ``"val"``: its folds take validation cases out of the train split."""
-
-Box = tuple[int, int, int, int]
-"""First row, first column, height and width, in pixels of level 0."""
 
 
 @dataclass(frozen=True, slots=True)

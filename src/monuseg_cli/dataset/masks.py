@@ -10,16 +10,16 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from monuseg_cli.atomic import write_bytes, write_json, writing
+from monuseg_cli.core.atomic import write_bytes, write_json, writing
+from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.config import MasksConfig
-from monuseg_cli.dataset.labels import OUTLINE_SUFFIXES, read_label_image, read_outlines
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.dataset.pixels import read_case, shape_of_case
-from monuseg_cli.dataset.rasterise import RULE, Raster, rasterise
-from monuseg_cli.errors import InputError, MissingError
-from monuseg_cli.images import decoding
-from monuseg_cli.outlines import draw_outlines
-from monuseg_cli.progress import SILENT, Progress
+from monuseg_cli.imaging.read import decoding
+from monuseg_cli.nuclei.draw import draw_outlines
+from monuseg_cli.nuclei.rasterise import RULE, Raster, rasterise
+from monuseg_cli.nuclei.read import OUTLINE_SUFFIXES, read_label_image, read_outlines
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,16 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from monuseg_cli.atomic import write_json, writing_folder
+from monuseg_cli.core.atomic import write_json, writing_folder
+from monuseg_cli.core.errors import InputError, MissingError, MonusegError
+from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.catalog import MPP
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels, require_masks
 from monuseg_cli.dataset.pixels import read_case
-from monuseg_cli.errors import InputError, MissingError, MonusegError
-from monuseg_cli.progress import SILENT, Progress
-from monuseg_cli.resampling import resize_image, resize_labels, scaled
-from monuseg_cli.tiling import Edge, grid
+from monuseg_cli.imaging.resample import resize_image, resize_labels, scaled
+from monuseg_cli.imaging.tiling import Edge, grid
 
 SCHEMA = 1
 

@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from monuseg_cli.dataset.manifest import Box, Case, Dataset
-from monuseg_cli.errors import InputError
-from monuseg_cli.slide import Slide
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.dataset.manifest import Case, Dataset
+from monuseg_cli.imaging.slide import Slide
+from monuseg_cli.imaging.tiling import Box
 
 LARGEST_PX = 100_000_000
 """A case of more pixels is refused, since it is held in memory, with its labels."""

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from monuseg_cli.core.home import Home
+from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.config import MasksConfig, PatchesConfig
+from monuseg_cli.dataset.folder import gather
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import build_masks
-from monuseg_cli.dataset.own import gather
 from monuseg_cli.dataset.patches import PatchStore, build_patches
-from monuseg_cli.paths import Home
-from monuseg_cli.progress import SILENT, Progress
 
 
 def open_dataset(home: Home, own: Path | None, progress: Progress = SILENT) -> Dataset:

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from monuseg_cli.core.home import Home
+from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.doctor.check import Check
 from monuseg_cli.doctor.hardware import check_devices, check_memory, check_threads
 from monuseg_cli.doctor.places import check_dataset, check_home, check_prediction, check_weights
 from monuseg_cli.doctor.software import check_codecs, check_packages, check_versions
-from monuseg_cli.paths import Home
-from monuseg_cli.progress import SILENT, Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ import time
 
 import numpy as np
 
-from monuseg_cli.atomic import require_writable
+from monuseg_cli.core.atomic import require_writable
+from monuseg_cli.core.errors import MissingError, MonusegError
+from monuseg_cli.core.home import DEFAULT_MODEL, HOME_VARIABLE, SHIPPED, Home
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import load_case_masks
 from monuseg_cli.doctor.check import Check
-from monuseg_cli.errors import MissingError, MonusegError
 from monuseg_cli.models.weights import find_all_weights, load_model, read_card
-from monuseg_cli.paths import DEFAULT_MODEL, HOME_VARIABLE, SHIPPED, Home
-from monuseg_cli.prediction.engines import open_engine
+from monuseg_cli.prediction.engines.select import open_engine
 
 _GB = 1_000_000_000
 _LITTLE_SPACE = 2 * _GB  # the data set with its archives, masks and patches

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from monuseg_cli.core.errors import ContaminationError, InputError, MissingError
 from monuseg_cli.dataset.catalog import KumarSplit, kumar_split, validation_fold
 from monuseg_cli.dataset.manifest import Case, Dataset
-from monuseg_cli.errors import ContaminationError, InputError, MissingError
 from monuseg_cli.models.card import Card
 
 EvaluationSplit = Literal["val", "test", "train", "all"]

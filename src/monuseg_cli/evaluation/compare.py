@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from monuseg_cli.errors import InputError
+from monuseg_cli.core.errors import InputError
 from monuseg_cli.evaluation.scores import SCORE_NAMES, ImageScores, Scores, bootstrap, mean
 
 

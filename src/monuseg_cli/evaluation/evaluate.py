@@ -8,16 +8,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.home import DEFAULT_MODEL, SHIPPED, Home
+from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
 from monuseg_cli.dataset.config import MasksConfig
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels
 from monuseg_cli.dataset.pixels import read_case
 from monuseg_cli.dataset.prepare import open_dataset, prepare_masks
-from monuseg_cli.errors import InputError
 from monuseg_cli.evaluation.cases import CaseChoice, choose_cases
 from monuseg_cli.evaluation.notebook import NotebookScores, WindowCounts, count_windows, score_windows
-from monuseg_cli.evaluation.page import Page
+from monuseg_cli.evaluation.report import Page
 from monuseg_cli.evaluation.results import (
     EvaluateResult,
     Evaluation,
@@ -29,16 +31,14 @@ from monuseg_cli.evaluation.results import (
     write_page,
 )
 from monuseg_cli.evaluation.scores import ImageScores, count_image
+from monuseg_cli.imaging.write import write_picture
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device, pick_device
 from monuseg_cli.models.weights import load_model, read_card
-from monuseg_cli.outlines import GREEN, YELLOW, draw_outlines
-from monuseg_cli.paths import DEFAULT_MODEL, SHIPPED, Home
-from monuseg_cli.prediction.engine import Engine
-from monuseg_cli.prediction.overlay import write_picture
-from monuseg_cli.prediction.predict import predict_array
-from monuseg_cli.prediction.torch_engine import TorchEngine
-from monuseg_cli.progress import SILENT, Progress
+from monuseg_cli.nuclei.draw import GREEN, YELLOW, draw_outlines
+from monuseg_cli.prediction.engines.base import Engine
+from monuseg_cli.prediction.engines.torch import TorchEngine
+from monuseg_cli.prediction.slide import predict_array
 
 
 @dataclass(frozen=True, slots=True)

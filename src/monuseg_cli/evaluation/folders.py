@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.catalog import CATALOG, UNKNOWN_ORGAN
-from monuseg_cli.dataset.labels import ANNOTATION_SUFFIXES, LABEL_SUFFIXES, read_label_image, read_labels_of
-from monuseg_cli.errors import InputError, MissingError
-from monuseg_cli.evaluation.page import Page
+from monuseg_cli.evaluation.report import Page
 from monuseg_cli.evaluation.results import (
     EvaluateResult,
     Stopwatch,
@@ -22,8 +22,8 @@ from monuseg_cli.evaluation.results import (
     write_page,
 )
 from monuseg_cli.evaluation.scores import ImageScores, count_image
-from monuseg_cli.images import SUFFIXES, read_image
-from monuseg_cli.progress import SILENT, Progress
+from monuseg_cli.imaging.read import SUFFIXES, read_image
+from monuseg_cli.nuclei.read import ANNOTATION_SUFFIXES, LABEL_SUFFIXES, read_label_image, read_labels_of
 
 
 @dataclass(frozen=True, slots=True)

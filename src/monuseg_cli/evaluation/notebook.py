@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monuseg_cli.errors import InputError
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.imaging.tiling import grid
 from monuseg_cli.metrics.pixel import PixelCounts, SoftCounts, count_pixels, count_soft
-from monuseg_cli.prediction.engine import Engine
-from monuseg_cli.tiling import grid
+from monuseg_cli.prediction.engines.base import Engine
 
 WINDOW_PX = 256
 STRIDE_PX = 128

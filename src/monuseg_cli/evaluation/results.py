@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from monuseg_cli import __version__
-from monuseg_cli.atomic import require_writable, write_json, write_text
-from monuseg_cli.errors import InputError
+from monuseg_cli.core.atomic import require_writable, write_json, write_text
+from monuseg_cli.core.errors import InputError
 from monuseg_cli.evaluation.compare import Difference, compare
-from monuseg_cli.evaluation.page import Page
+from monuseg_cli.evaluation.report import Page
 from monuseg_cli.evaluation.scores import ImageScores, Summary, summarise, summarise_organs
 from monuseg_cli.evaluation.tables import comparison_csv, comparison_markdown, scores_csv, scores_markdown
 from monuseg_cli.models.card import Card

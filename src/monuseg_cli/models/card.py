@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
-from monuseg_cli.separation import Separation
+from monuseg_cli.nuclei.params import Separation
 
 SCHEMA = 1
 _JSON_KINDS: Mapping[str, tuple[type, ...]] = {

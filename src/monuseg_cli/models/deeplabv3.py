@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchvision.models import MobileNet_V3_Large_Weights, ResNet50_Weights, WeightsEnum, mobilenet_v3_large, resnet50
 from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large, deeplabv3_resnet50
 
-from monuseg_cli.errors import DownloadError, InputError
+from monuseg_cli.core.errors import DownloadError, InputError
 from monuseg_cli.models.blocks import DepthwiseConv2d
 
 

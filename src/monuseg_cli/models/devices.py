@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-from monuseg_cli.errors import InputError
+from monuseg_cli.core.errors import InputError
 
 if TYPE_CHECKING:
     import torch

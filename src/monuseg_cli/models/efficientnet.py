@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.models.blocks import DepthwiseConv2d, conv_bn_relu, pad_to_multiple
 
 # EfficientNet-Lite0 (Tan and Le, "EfficientNet", ICML 2019; its Lite form has ReLU6 and no squeeze-and-excitation):

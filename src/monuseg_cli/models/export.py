@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from monuseg_cli.atomic import writing
-from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.core.atomic import writing
+from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.weights import load_model
-from monuseg_cli.progress import SILENT, Progress
 
 CARD_KEY = "monuseg_card"
 MULTIPLE_PX = 32

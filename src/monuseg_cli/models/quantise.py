@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from monuseg_cli.errors import InputError
+from monuseg_cli.core.errors import InputError
 
 _LEVELS = 255
 _WEIGHT_STEPS = 63

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
-from monuseg_cli.errors import InputError
-from monuseg_cli.nearest import did_you_mean
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn

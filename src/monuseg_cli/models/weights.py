@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
-from monuseg_cli.atomic import write_bytes
-from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.core.atomic import write_bytes
+from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.home import BEST_WEIGHTS, DEFAULT_MODEL, SHIPPED, WEIGHTS_SUFFIX, Home
+from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.models import registry
 from monuseg_cli.models.card import Card
-from monuseg_cli.paths import BEST_WEIGHTS, DEFAULT_MODEL, SHIPPED, WEIGHTS_SUFFIX, Home
-from monuseg_cli.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

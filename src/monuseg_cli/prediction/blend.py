@@ -10,12 +10,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monuseg_cli.ahead import ahead
-from monuseg_cli.prediction.engine import Engine
+from monuseg_cli.core.prefetch import ahead
+from monuseg_cli.core.progress import SILENT_TASK, Task
+from monuseg_cli.imaging.stains import density_to_8_bits, haematoxylin_density
+from monuseg_cli.imaging.tiling import Even
+from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.source import Source
-from monuseg_cli.progress import SILENT_TASK, Task
-from monuseg_cli.stains import density_to_8_bits, haematoxylin_density
-from monuseg_cli.tiling import Even
 
 LARGEST_TILE_PX = 1024
 OVERLAP_PX = 192

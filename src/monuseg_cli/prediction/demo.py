@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from monuseg_cli.atomic import write_bytes
-from monuseg_cli.errors import MissingError
+from monuseg_cli.core.atomic import write_bytes
+from monuseg_cli.core.errors import MissingError
+from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.models.card import Card
-from monuseg_cli.prediction.cohort import PredictConfig, predict
+from monuseg_cli.prediction.batch import PredictConfig, predict
 from monuseg_cli.prediction.outputs import Wanted
-from monuseg_cli.prediction.predict import Prediction, SlideSettings
-from monuseg_cli.progress import SILENT, Progress
+from monuseg_cli.prediction.slide import Prediction, SlideSettings
 
 _PACKAGE, _PICTURE = "skimage", "data/ihc.png"
 _MPP = 0.5

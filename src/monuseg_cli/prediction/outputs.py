@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from monuseg_cli.errors import InputError, MissingError
-from monuseg_cli.images import SUFFIXES
-from monuseg_cli.paths import real
+from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.home import real
+from monuseg_cli.imaging.read import SUFFIXES
 
 _LONGEST_NAME = 255  # bytes, on the file systems in use
 TIFF_SUFFIXES = (".tif", ".tiff")

@@ -4,16 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from monuseg_cli.atomic import write_bytes
-from monuseg_cli.outlines import draw_outlines
+from monuseg_cli.imaging.resample import resize_image
+from monuseg_cli.imaging.slide import Slide
+from monuseg_cli.imaging.write import write_picture
+from monuseg_cli.nuclei.draw import draw_outlines
 from monuseg_cli.prediction.rasters import AddRows
 from monuseg_cli.prediction.source import read_thumbnail
-from monuseg_cli.resampling import resize_image
-from monuseg_cli.slide import Slide
 
 LONGEST_PX = 5000
 """Longer images are shown smaller."""
@@ -45,8 +44,3 @@ def overlay_png(path: Path, slide: Slide, region: tuple[int, int, int, int]) -> 
     labels = np.concatenate(kept).astype(np.int32)
     picture = resize_image(read_thumbnail(slide, every, region), (labels.shape[0], labels.shape[1]))
     write_picture(path, draw_outlines(picture, labels))
-
-
-def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write an (H, W, 3) picture as a PNG, whole or not at all."""
-    write_bytes(path, imagecodecs.png_encode(pixels))

@@ -18,7 +18,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from monuseg_cli.atomic import writing
+from monuseg_cli.core.atomic import writing
 
 AddRows = Callable[[NDArray[np.generic]], None]
 

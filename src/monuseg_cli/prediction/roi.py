@@ -8,8 +8,8 @@ from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from monuseg_cli.dataset.geojson import Polygon, read_features
-from monuseg_cli.errors import InputError
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.nuclei.geojson import Polygon, read_features
 from monuseg_cli.prediction.tables import Frame
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from monuseg_cli.resampling import resize_image, scaled
-from monuseg_cli.slide import Slide
+from monuseg_cli.imaging.resample import resize_image, scaled
+from monuseg_cli.imaging.slide import Slide
 
 _SUPPORT = 3  # pixels of the output that bicubic resampling looks to either side, rounded up
 _STRIP = 16

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monuseg_cli.contours import Contours, trace
-from monuseg_cli.measure import Measurements, labelled_pixels, measure
-from monuseg_cli.nuclei import separate
+from monuseg_cli.imaging.stains import density_from_8_bits
+from monuseg_cli.nuclei.contours import Contours, trace
+from monuseg_cli.nuclei.measure import Measurements, labelled_pixels, measure
+from monuseg_cli.nuclei.params import Separation
+from monuseg_cli.nuclei.postprocess import separate
 from monuseg_cli.prediction.blend import STEPS
-from monuseg_cli.separation import Separation
-from monuseg_cli.stains import density_from_8_bits
 
 BLOCK_ROWS_PX, BLOCK_COLS_PX = 512, 2048
 """Nuclei are separated in blocks of this size, and what surrounds them."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from monuseg_cli.atomic import writing
+from monuseg_cli.core.atomic import writing
 from monuseg_cli.prediction.stitch import Nuclei
 
 AddNuclei = Callable[[Nuclei], None]

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from monuseg_cli.stains import OPTICAL_DENSITY
+from monuseg_cli.imaging.stains import OPTICAL_DENSITY
 
 THUMBNAIL_UM = 8.0
 """Micrometres per pixel of the thumbnail that tissue is found on, about."""

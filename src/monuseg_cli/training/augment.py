@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from monuseg_cli.stains import OPTICAL_DENSITY, STAINS, unit_rows
+from monuseg_cli.imaging.stains import OPTICAL_DENSITY, STAINS, unit_rows
 from monuseg_cli.training.blank import draw_blank
 from monuseg_cli.training.recipe import BEST_JPEG_QUALITY, Recipe
 

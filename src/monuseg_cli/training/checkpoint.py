@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from monuseg_cli.atomic import write_bytes
-from monuseg_cli.errors import InputError
+from monuseg_cli.core.atomic import write_bytes
+from monuseg_cli.core.errors import InputError
 
 STATE_FILE = "state.pt"
 

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from monuseg_cli.ahead import ahead
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.prefetch import ahead
 from monuseg_cli.dataset.patches import PatchStore
-from monuseg_cli.errors import InputError
+from monuseg_cli.imaging.tiling import grid
 from monuseg_cli.models import registry
-from monuseg_cli.tiling import grid
 from monuseg_cli.training.augment import vary
-from monuseg_cli.training.chance import derive
 from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.rng import derive
 from monuseg_cli.training.targets import make_targets
 
 Batch = tuple[Tensor, Tensor]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.rendezvous import rendezvous
 
-from monuseg_cli.errors import InputError, MonusegError, TrainingError
+from monuseg_cli.core.errors import InputError, MonusegError, TrainingError
 from monuseg_cli.models.devices import Device, pick_device
 
 _Result = TypeVar("_Result")

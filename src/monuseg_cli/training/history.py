@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from monuseg_cli.atomic import write_bytes, write_text
-from monuseg_cli.errors import InputError
+from monuseg_cli.core.atomic import write_bytes, write_text
+from monuseg_cli.core.errors import InputError
 
 HISTORY_FILE = "history.csv"
 CURVES_FILE = "curves.png"

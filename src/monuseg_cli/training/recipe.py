@@ -10,12 +10,12 @@ from typing import Any, Literal, get_args
 
 import tomli_w
 
-from monuseg_cli.atomic import write_text
+from monuseg_cli.core.atomic import write_text
+from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.home import is_endless
 from monuseg_cli.dataset.catalog import train_set, validation_fold
-from monuseg_cli.errors import InputError, MissingError
+from monuseg_cli.imaging.tiling import Edge
 from monuseg_cli.models import registry
-from monuseg_cli.paths import is_endless
-from monuseg_cli.tiling import Edge
 
 Loss = Literal["bce", "dice", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"]
 SecondTarget = Literal["none", "boundary", "distance", "hv"]
@@ -46,7 +46,7 @@ class Recipe:
         Start from these weights, a run's name or a file; empty: from random ones. Only the last layer may differ in its
         channels, of which those of the same class are taken over.
     train : str
-        Folder of own data to train on, as `monuseg_cli.dataset.own.gather` reads it; empty: MoNuSeg.
+        Folder of own data to train on, as `monuseg_cli.dataset.folder.gather` reads it; empty: MoNuSeg.
     val : str
         Folder of own data to validate on; empty: what `train` leaves for that.
     train_set : int

@@ -4,8 +4,8 @@ import types
 from collections.abc import Mapping
 from pathlib import Path
 
-from monuseg_cli.errors import MissingError
-from monuseg_cli.nearest import did_you_mean
+from monuseg_cli.core.errors import MissingError
+from monuseg_cli.core.suggest import did_you_mean
 from monuseg_cli.training.recipe import Recipe
 
 BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from monuseg_cli.errors import InputError
-from monuseg_cli.paths import RECIPE_FILE, Home
-from monuseg_cli.progress import SILENT, Progress
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.home import RECIPE_FILE, Home
+from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.training.history import best_epoch, draw_comparison, read_history
 from monuseg_cli.training.recipe import Recipe
 

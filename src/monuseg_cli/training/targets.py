@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from monuseg_cli.separation import Separation
+from monuseg_cli.nuclei.params import Separation
 from monuseg_cli.training.recipe import SecondTarget
 
 CLASSES: Mapping[SecondTarget, tuple[str, ...]] = MappingProxyType(

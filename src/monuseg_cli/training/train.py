@@ -13,16 +13,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from monuseg_cli.errors import TrainingError
-from monuseg_cli.models.memory import keep_freed_memory
-from monuseg_cli.progress import SILENT, Progress, Task
-from monuseg_cli.training.chance import derive
+from monuseg_cli.core.errors import TrainingError
+from monuseg_cli.core.malloc import keep_freed_memory
+from monuseg_cli.core.progress import SILENT, Progress, Task
 from monuseg_cli.training.distributed import World, joined
 from monuseg_cli.training.history import EpochRecord, best_epoch
 from monuseg_cli.training.losses import compute_loss
 from monuseg_cli.training.meter import Meter
-from monuseg_cli.training.running import Running, TrainConfig, keep_epoch, set_up
+from monuseg_cli.training.rng import derive
 from monuseg_cli.training.schedule import is_over, learning_rate
+from monuseg_cli.training.session import Running, TrainConfig, keep_epoch, set_up
 
 _SAID_OUT_OF_MEMORY = ("can't allocate memory", "could not create a primitive")
 """What torch's allocator and oneDNN say on a CPU."""

@@ -1,0 +1,1 @@
+"""Errors, progress, places, and files that appear whole: the standard library and platformdirs only."""

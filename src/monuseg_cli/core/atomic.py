@@ -1,0 +1,211 @@
+"""Files and folders that appear under their name only when they are whole.
+
+Everything is written beside its destination under a hidden name that ends in ``.part`` (before the suffix) and
+then moved by `os.replace`, so that a process that dies at any moment leaves the old content or the new, never a part.
+"""
+
+import errno
+import glob
+import json
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from monuseg_cli.core.errors import OutputError
+
+_HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node())[:16]
+_REASONS = {
+    errno.ENOSPC: "the disk is full; make room, or write elsewhere",
+    errno.EDQUOT: "the disk quota is used up; make room, or write elsewhere",
+    errno.EFBIG: "the file would be larger than the system allows; write elsewhere",
+    errno.EACCES: "permission denied; write elsewhere",
+    errno.EPERM: "permission denied; write elsewhere",
+    errno.EROFS: "the file system is read-only; write elsewhere",
+    errno.ENOTDIR: "a part of the path is not a folder; write elsewhere",
+    errno.EEXIST: "a file of that name is in the way; move it, or write elsewhere",
+    errno.EISDIR: "it is a folder; write elsewhere",
+    errno.ENAMETOOLONG: "the name is too long; give a shorter one",
+    errno.ELOOP: "its links lead in a circle; write elsewhere",
+}
+
+
+def _part_name(path: Path) -> Path:
+    return path.with_name(f"{_part_prefix(path)}{os.getpid()}.part{path.suffix}")
+
+
+def _old_name(part: Path) -> Path:
+    return part.with_suffix(".old")
+
+
+def _part_prefix(path: Path) -> str:
+    return f".{path.stem}.{_HOST}-"
+
+
+def _remove_parts_of_the_dead(path: Path) -> None:
+    """Remove what processes of this machine that were killed have left of `path`."""
+    if os.name != "posix":
+        return
+    for part in path.parent.glob(f"{glob.escape(_part_prefix(path))}*"):
+        number = part.name.removeprefix(_part_prefix(path)).split(".")[0]
+        is_ours = part.name in (f"{_part_prefix(path)}{number}.part{path.suffix}", _old_name(part).name)
+        if is_ours and number.isdigit() and not _is_alive(int(number)):
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+@contextmanager
+def _told_as_output_error(path: Path) -> Iterator[None]:
+    """Turn an OSError of writing into an OutputError about `path`; let errors about other files pass."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        if error.filename is not None:
+            named = Path(os.fsdecode(error.filename))
+            if not named.is_relative_to(path.parent) and not path.is_relative_to(named):
+                raise
+        reason = _REASONS.get(error.errno or 0) or f"{error.strerror or error}; write elsewhere"
+        message = f"cannot write {path}: {reason}"
+        raise OutputError(message) from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to, and move it there when the body ends without an error.
+
+    Parameters
+    ----------
+    path : Path
+        Destination; its folder is made if it is missing.
+
+    Yields
+    ------
+    Path
+        The temporary path, with the suffix of `path`.
+
+    Raises
+    ------
+    OutputError
+        If the destination is not a regular file, or writing fails for lack of space, permission or the like.
+    """
+    part = _part_name(path)
+    with _told_as_output_error(path):
+        if path.exists() and not path.is_file():
+            message = f"cannot write {path}: it exists and is not a regular file; write elsewhere"
+            raise OutputError(message)
+        make_folder(path.parent)
+        _remove_parts_of_the_dead(path)
+        try:
+            yield part
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_folder(path: Path) -> Iterator[Path]:
+    """Give a fresh folder beside `path` to fill, and put it in the place of `path` when the body ends.
+
+    A folder that stood there is moved aside first and removed after: a crash between leaves no folder of that name,
+    never a half-filled one.
+    """
+    part = _part_name(path)
+    old = _old_name(part)
+    with _told_as_output_error(path):
+        make_folder(path.parent)
+        try:
+            _remove_parts_of_the_dead(path)
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            yield part
+            _put_in_place(part, path, old)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_in_place(part: Path, path: Path, old: Path) -> None:
+    """Move `part` to `path`, and what stands there to `old`; of processes that do so at once, the last wins."""
+    while True:
+        with suppress(FileNotFoundError):
+            path.replace(old)
+        try:
+            part.replace(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            return
+
+
+def require_writable(path: Path) -> None:
+    """Check, before long work, that a file could be made at `path`; nothing is made.
+
+    Raises
+    ------
+    OutputError
+        If a part of the path is not a folder, or its last folder that exists cannot be written to.
+    """
+    ancestor = next(folder for folder in path.absolute().parents if folder.exists())
+    if not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
+        reason = "permission denied, or a read-only file system" if ancestor.is_dir() else "it is not a folder"
+        message = f"cannot write {path}: {ancestor}: {reason}; write elsewhere"
+        raise OutputError(message)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder `path` and its parents, or say in one line why that cannot be."""
+    with _told_as_output_error(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def make_new_folder(path: Path) -> bool:
+    """Make the folder `path` and its parents; False, and nothing done, where something of that name exists."""
+    make_folder(path.parent)
+    with _told_as_output_error(path):
+        try:
+            path.mkdir()
+        except FileExistsError:
+            return False
+        return True
+
+
+def remove(path: Path) -> None:
+    """Remove the file `path`, if it is there."""
+    with _told_as_output_error(path):
+        path.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes | bytearray) -> None:
+    """Write `content` to `path`, whole or not at all."""
+    with writing(path) as part:
+        part.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write `content` to `path` as UTF-8, whole or not at all."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` to `path` as indented JSON, paths in it as text, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, default=os.fspath) + "\n")

@@ -1,0 +1,216 @@
+"""Anybody's images and annotations -> a data set that every stage takes like MoNuSeg's."""
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.home import is_endless
+from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
+from monuseg_cli.dataset.manifest import CASE_SPLITS, Case, CaseSplit, Dataset, SourceArchive, sha256_of
+from monuseg_cli.imaging.read import SUFFIXES
+from monuseg_cli.imaging.slide import MAX_MPP, MIN_MPP, Slide
+from monuseg_cli.imaging.tiling import Box
+from monuseg_cli.nuclei.aperio import read_mpp
+from monuseg_cli.nuclei.read import ANNOTATION_SUFFIXES, OUTLINE_SUFFIXES, read_regions
+
+IMAGES, ANNOTATIONS, TABLE = "images", "annotations", "split.csv"
+_HASH_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of the table ``split.csv``."""
+
+    split: CaseSplit
+    mpp: float | None
+    organ: str
+
+
+_UNLISTED = _Line("train", None, UNKNOWN_ORGAN)
+
+
+def gather(folder: Path, root: Path, progress: Progress = SILENT) -> Dataset:
+    """Make a data set of a folder of images with annotations, and write its manifest.
+
+    The folder holds ``images/`` and ``annotations/``, or images and outlines side by side; an image and its annotation
+    have the same stem. Annotations are GeoJSON, as QuPath exports and `monuseg predict` writes it, Aperio XML, label
+    images, or masks. Rectangles of class "Region*" in a GeoJSON file are cases of their own, and what lies around them
+    counts as not annotated. A table ``split.csv`` with the columns ``image`` and ``split`` (train, val, test), and
+    ``mpp`` and ``organ`` if wanted, says what each image is for; of several regions in an image, those named train, val
+    or test are for that. Nothing is written into the folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The images and annotations.
+    root : Path
+        Where the manifest goes, and later masks and patches.
+    progress : Progress
+        Told how many images there are.
+
+    Returns
+    -------
+    Dataset
+        Its cases refer to the files where they are.
+
+    Raises
+    ------
+    MissingError
+        If the folder does not exist.
+    InputError
+        If an image or annotation is alone or cannot be read, two have one stem, or the table does not fit.
+    OutputError
+        If the manifest cannot be written.
+    """
+    folder = folder.expanduser().absolute()
+    pairs = _pairs(folder)
+    table = _read_table(folder / TABLE, [image for image, _ in pairs])
+    cases: list[Case] = []
+    with progress.task(f"looking through {folder.name}", len(pairs), "images") as task:
+        for image, annotation in pairs:
+            cases += _cases_of(image, annotation, table.get(image.name, _UNLISTED))
+            task.advance()
+    twice = [case_id for case_id, count in Counter(case.case_id for case in cases).items() if count > 1]
+    if twice:
+        message = f"{folder} has the same image twice: {twice[0]}"
+        raise InputError(message)
+    if unstated := [case.case_id for case in cases if case.mpp is None]:
+        progress.warn(
+            f"{len(unstated)} of {len(cases)} cases state no scale (the first: {unstated[0]}) and are taken as 40x; "
+            f"give their um/px in a column mpp of {TABLE}"
+        )
+    splits = [split for split in CASE_SPLITS if any(case.split == split for case in cases)]
+    sources = tuple(SourceArchive(split, folder.name, _hash_of(cases, split), verified=False) for split in splits)
+    dataset = Dataset(root, sources, tuple(sorted(cases, key=lambda case: case.case_id)))
+    dataset.save()
+    return dataset
+
+
+def _pairs(folder: Path) -> list[tuple[Path, Path]]:
+    """Match images and annotations by stem, in order."""
+    if not folder.is_dir():
+        message = f"no folder {folder}"
+        raise MissingError(message)
+    if (folder / IMAGES).is_dir():
+        images = _by_stem(folder / IMAGES, SUFFIXES)
+        annotations = _by_stem(folder / ANNOTATIONS, ANNOTATION_SUFFIXES)
+    else:
+        images = _by_stem(folder, SUFFIXES)
+        annotations = _by_stem(folder, OUTLINE_SUFFIXES)
+    if not images:
+        message = (
+            f"no images in {folder}; it needs {IMAGES}/ and {ANNOTATIONS}/, or images and .geojson or .xml of the same "
+            "names side by side"
+        )
+        raise InputError(message)
+    for missing, what, other in (
+        (sorted(images.keys() - annotations.keys()), "images", "annotation"),
+        (sorted(annotations.keys() - images.keys()), "annotations", "image"),
+    ):
+        if missing:
+            message = f"{len(missing)} {what} in {folder} have no {other} of the same name, the first: {missing[0]}"
+            raise InputError(message)
+    return [(images[stem], annotations[stem]) for stem in sorted(images)]
+
+
+def _by_stem(folder: Path, suffixes: Sequence[str] | frozenset[str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix.lower() not in suffixes or path.name.startswith(".") or path.is_dir():
+            continue
+        stem = path.stem.removesuffix(".ome")
+        if stem in found:
+            message = f"{found[stem]} and {path} have the same stem; keep one of them"
+            raise InputError(message)
+        found[stem] = path
+    return found
+
+
+def _cases_of(image: Path, annotation: Path, line: _Line) -> Iterator[Case]:
+    """Make the case of an image, or those of the regions that are annotated in it."""
+    image_hash, annotation_hash = (sha256_of(path) for path in (image, annotation))
+    with Slide(image) as slide:
+        shape, of_image = slide.shape, slide.mpp
+    of_annotation = read_mpp(annotation) if annotation.suffix.lower() == ".xml" else None
+    whole = Case(
+        case_id=f"{image.stem.removesuffix('.ome')}-{image_hash[:_HASH_DIGITS]}",
+        organ=line.organ,
+        split=line.split,
+        mpp=line.mpp or of_annotation or of_image,
+        image=image.as_posix(),
+        annotation=annotation.as_posix(),
+        image_sha256=image_hash,
+        annotation_sha256=annotation_hash,
+    )
+    regions = read_regions(annotation)
+    for number, region in enumerate(regions, start=1):
+        split = next((split for split in CASE_SPLITS if split == region.name.lower()), line.split)
+        box = _clip(region.box, shape)
+        if box is None:
+            message = f"{annotation}: the region {region.name!r} lies outside of {image.name}"
+            raise InputError(message)
+        yield replace(whole, case_id=f"{whole.case_id}-region{number}", split=split, box=box)
+    if not regions:
+        yield whole
+
+
+def _clip(box: Box, shape: tuple[int, int]) -> Box | None:
+    """Give the part of a box that is in the image; None where there is none."""
+    row, col = max(box[0], 0), max(box[1], 0)
+    height, width = min(box[0] + box[2], shape[0]) - row, min(box[1] + box[3], shape[1]) - col
+    return (row, col, height, width) if height > 0 and width > 0 else None
+
+
+def _read_table(path: Path, images: Sequence[Path]) -> dict[str, _Line]:
+    """Read what each image is for, by its file's name; empty where there is no table."""
+    if is_endless(path):
+        message = f"{path} is no regular file; name it otherwise, or write the table"
+        raise InputError(message)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        message = f"{path} cannot be read ({error})"
+        raise InputError(message) from error
+    named = {**{image.stem: image.name for image in images}, **{image.name: image.name for image in images}}
+    table: dict[str, _Line] = {}
+    for number, row in enumerate(rows, start=2):
+        image = named.get((row.get("image") or "").strip())
+        if image is None or image in table:
+            what = "names no image" if image is None else f"names {image} a second time"
+            message = f"{path}, line {number}, {what}; it needs columns image and split, and a line for every image"
+            raise InputError(message)
+        table[image] = _read_line(path, number, row)
+    if missing := [image.name for image in images if image.name not in table]:
+        message = f"{path} has no line for {len(missing)} images, the first: {missing[0]}"
+        raise InputError(message)
+    return table
+
+
+def _read_line(path: Path, number: int, row: Mapping[str, str | None]) -> _Line:
+    split = next((split for split in CASE_SPLITS if split == (row.get("split") or "").strip().lower()), None)
+    if split is None:
+        message = f"{path}, line {number}: the split is {row.get('split')!r}, not one of {', '.join(CASE_SPLITS)}"
+        raise InputError(message)
+    stated = (row.get("mpp") or "").strip()
+    try:
+        mpp = float(stated) if stated else None
+    except ValueError:
+        mpp = 0.0
+    if mpp is not None and not MIN_MPP <= mpp <= MAX_MPP:
+        message = f"{path}, line {number}: mpp is {stated!r}, and must lie within {MIN_MPP} and {MAX_MPP} um/px"
+        raise InputError(message)
+    return _Line(split, mpp, (row.get("organ") or "").strip() or UNKNOWN_ORGAN)
+
+
+def _hash_of(cases: Sequence[Case], split: CaseSplit) -> str:
+    """Hash the hashes of a split's files."""
+    lines = sorted(f"{case.case_id} {case.annotation_sha256}\n" for case in cases if case.split == split)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

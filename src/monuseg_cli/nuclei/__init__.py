@@ -1,0 +1,1 @@
+"""Nuclei as label images, polygons and numbers, and the files that hold them."""

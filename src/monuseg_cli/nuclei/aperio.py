@@ -1,0 +1,190 @@
+"""Aperio XML outlines -> polygons. The only place that sees x, y; everything behind it is row, column."""
+
+import math
+from array import array
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+from xml.parsers import expat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.home import is_endless
+
+MAX_COORDINATE_PX = 1e7
+"""Coordinates beyond this are refused: no slide is that large."""
+
+MAX_VERTICES = 10_000_000
+"""More are refused; the largest official annotation has 10^5."""
+
+ANEW = "export it anew, or fetch it again with: monuseg download"
+"""What helps against an annotation that cannot be used."""
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """The outlines of one image.
+
+    Parameters
+    ----------
+    polygons : tuple of ndarray of shape (V, 2), float64
+        One per region of three or more vertices, in document order over all ``<Annotation>`` elements. Columns are
+        row and column, in pixels, in the plane in which pixel (r, c) covers [r, r+1) x [c, c+1). Not closed: the
+        last vertex joins the first.
+    drawn_areas_px : ndarray of shape (N,), float64
+        The attribute Area of each of these regions; NaN where there is none.
+    degenerate : int
+        Number of regions left out because they have fewer than three vertices.
+    mpp : float or None
+        Micrometres per pixel, the root's attribute MicronsPerPixel; None where absent or not a positive number.
+    """
+
+    polygons: tuple[NDArray[np.float64], ...]
+    drawn_areas_px: NDArray[np.float64]
+    degenerate: int
+    mpp: float | None
+
+
+class _Found(Exception):
+    """Stops the parser early."""
+
+
+class _Reader:
+    """Collects what is wanted from one document; refuses what no annotation needs."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.mpp: float | None = None
+        self.coordinates = array("d")
+        self.starts: list[int] = []
+        self.areas: list[float] = []
+
+    def refuse(self, what: str) -> NoReturn:
+        message = f"{self.path}: {what}; {ANEW}"
+        raise InputError(message)
+
+    def doctype(self, *_: object) -> None:
+        # Without a document type there are no entities, so neither expansions nor external files.
+        self.refuse("document type declarations are refused, since they can define entities")
+
+    def root(self, name: str, attributes: dict[str, str]) -> None:
+        if name != "Annotations":
+            self.refuse(f"not an Aperio annotation (the root is <{name}>, not <Annotations>)")
+        self.mpp = _positive(attributes.get("MicronsPerPixel"))
+
+    def element(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "Vertex":
+            try:
+                place = float(attributes["Y"]), float(attributes["X"])
+            except KeyError as error:
+                self.refuse(f"a vertex of region {len(self.starts)} has no {error}")
+            except ValueError as error:
+                self.refuse(f"a vertex of region {len(self.starts)} is not a number ({str(error)[:80]})")
+            self.coordinates.extend(place)
+            if len(self.coordinates) > 2 * MAX_VERTICES:
+                self.refuse(f"more than {MAX_VERTICES} vertices")
+        elif name == "Region":
+            self.starts.append(len(self.coordinates) // 2)
+            self.areas.append(_positive(attributes.get("Area")) or math.nan)
+
+    def parse(self, below_root: Callable[[str, dict[str, str]], None]) -> None:
+        def root_then_below(name: str, attributes: dict[str, str]) -> None:
+            self.root(name, attributes)
+            parser.StartElementHandler = below_root
+
+        if is_endless(self.path):
+            self.refuse("no regular file")
+        parser = expat.ParserCreate()
+        parser.StartDoctypeDeclHandler = self.doctype
+        parser.StartElementHandler = root_then_below
+        try:
+            with self.path.open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    parser.Parse(chunk, False)
+                parser.Parse(b"", True)
+        except FileNotFoundError as error:
+            message = f"no annotation {self.path}; {ANEW}"
+            raise MissingError(message) from error
+        except expat.ExpatError as error:
+            what = "empty" if self.path.stat().st_size == 0 else f"not well-formed XML, or cut off ({error})"
+            self.refuse(what)
+        except InputError:
+            raise
+        except (LookupError, ValueError, OSError) as error:  # an encoding that is unknown, a folder, no permission
+            self.refuse((error.strerror if isinstance(error, OSError) else None) or str(error))
+
+
+def _positive(text: str | None) -> float | None:
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        return None
+    return value if 0 < value < math.inf else None
+
+
+def read_mpp(path: Path) -> float | None:
+    """Read the micrometres per pixel that the root of an Aperio XML states, without reading the rest.
+
+    Raises
+    ------
+    InputError
+        If the file is not an Aperio annotation.
+    """
+    reader = _Reader(path)
+
+    def stop(*_: object) -> None:
+        raise _Found
+
+    with suppress(_Found):
+        reader.parse(stop)
+    return reader.mpp
+
+
+def read_annotation(path: Path) -> Annotation:
+    """Read every region of every ``<Annotation>`` of an Aperio XML file.
+
+    Regions marked as negative (NegativeROA) are read like any other: MoNuSeg has 20 of them, and all are nuclei.
+
+    Parameters
+    ----------
+    path : Path
+        The XML file.
+
+    Returns
+    -------
+    Annotation
+        With no polygons where the file holds no region.
+
+    Raises
+    ------
+    MissingError
+        If the file does not exist.
+    InputError
+        If it is empty, cut off, not Aperio's, has a document type declaration or more than `MAX_VERTICES`, or a vertex
+        is not a finite number within `MAX_COORDINATE_PX`.
+    """
+    reader = _Reader(path)
+    reader.parse(reader.element)
+    vertices = np.array(reader.coordinates, dtype=np.float64).reshape(-1, 2)
+    outside = ~(np.abs(vertices) <= MAX_COORDINATE_PX).all(axis=1)
+    starts = np.array(reader.starts, dtype=np.intp)
+    if outside.any():
+        region = int(np.searchsorted(starts, int(outside.argmax()), side="right"))
+        reader.refuse(f"a vertex of region {region} is not finite, or farther than {MAX_COORDINATE_PX:.0f} px")
+    if len(starts) and starts[0] != 0:
+        reader.refuse("vertices stand before the first region")
+    counts = np.diff(starts, append=len(vertices))
+    kept = counts >= 3
+    regions = np.split(vertices, starts[1:]) if len(starts) else []
+    return Annotation(
+        polygons=tuple(region for region, keep in zip(regions, kept, strict=True) if keep),
+        drawn_areas_px=np.array(reader.areas, dtype=np.float64)[kept],
+        degenerate=int((~kept).sum()),
+        mpp=reader.mpp,
+    )

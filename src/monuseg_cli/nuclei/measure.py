@@ -1,0 +1,129 @@
+"""Label image -> measurements of every nucleus, all at once."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monuseg_cli.nuclei.contours import Contours
+
+_PIXEL_VARIANCE = 1 / 12  # of a point within its pixel, along one axis
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """What is known of N nuclei; lengths in pixels.
+
+    Parameters
+    ----------
+    area_px : ndarray of shape (N,), int64
+        Pixels.
+    centroids : ndarray of shape (N, 2), float64
+        Row and column of the centre of mass, in the plane in which pixel (r, c) covers r..r+1 and c..c+1.
+    perimeter_px : ndarray of shape (N,), float64
+        Length of the lines that join the midpoints of neighbouring pixel edges along the contours, holes included.
+    eccentricity : ndarray of shape (N,), float64
+        Of the ellipse of the same second moments, pixels being squares: 0 for a circle, towards 1 for a line.
+    solidity : ndarray of shape (N,), float64
+        Area over the area of the convex hull of the pixels.
+    probability : ndarray of shape (N,), float64
+        Mean of the predicted probability.
+    haematoxylin : ndarray of shape (N,), float64
+        Mean optical density of haematoxylin.
+    """
+
+    area_px: NDArray[np.int64]
+    centroids: NDArray[np.float64]
+    perimeter_px: NDArray[np.float64]
+    eccentricity: NDArray[np.float64]
+    solidity: NDArray[np.float64]
+    probability: NDArray[np.float64]
+    haematoxylin: NDArray[np.float64]
+
+
+def measure(
+    labels: NDArray[np.int32],
+    contours: Contours,
+    probability: NDArray[np.floating],
+    haematoxylin: NDArray[np.floating],
+) -> Measurements:
+    """Measure every nucleus of a label image.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (H, W), int32
+        Labels 1..N without gaps; 0 background.
+    contours : Contours
+        Of `labels`.
+    probability, haematoxylin : ndarray of shape (H, W), floating
+        What is averaged over each nucleus.
+    """
+    place, rows, cols = labelled_pixels(labels)
+    label = labels.reshape(-1)[place] - 1
+    count = int(labels.max(initial=0))
+
+    def total(values: NDArray[np.floating] | None = None) -> NDArray[np.float64]:
+        return np.bincount(label, weights=values, minlength=count).astype(np.float64)
+
+    area = total()
+    centroids = np.stack([total(rows + 0.5), total(cols + 0.5)], axis=1) / area[:, None]
+    down, right = rows + 0.5 - centroids[label, 0], cols + 0.5 - centroids[label, 1]
+    vertical = total(down * down) / area + _PIXEL_VARIANCE
+    horizontal = total(right * right) / area + _PIXEL_VARIANCE
+    both = total(down * right) / area
+    middle, spread = (vertical + horizontal) / 2, np.hypot((vertical - horizontal) / 2, both)
+    return Measurements(
+        area_px=area.astype(np.int64),
+        centroids=centroids,
+        perimeter_px=_perimeters(contours, count),
+        eccentricity=np.sqrt(2 * spread / (middle + spread)),
+        solidity=area / _hull_areas(contours, count),
+        probability=total(probability.reshape(-1)[place]) / area,
+        haematoxylin=total(haematoxylin.reshape(-1)[place]) / area,
+    )
+
+
+def labelled_pixels(labels: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """List the pixels of an (H, W) label image that have a label: their index in a line, row, and column; (N,) each."""
+    place = np.flatnonzero(labels != 0)  # of a mask and in a line, it takes a quarter of the time
+    rows = place // labels.shape[1]
+    return place, rows, place - rows * labels.shape[1]
+
+
+def _perimeters(contours: Contours, count: int) -> NDArray[np.float64]:
+    """Sum up the lines between midpoints: 1 from an edge straight on to the next, half a diagonal round a corner."""
+    ring = np.repeat(np.arange(len(contours.labels)), np.diff(contours.starts))
+    following = np.arange(1, len(ring) + 1)
+    following[contours.starts[1:] - 1] = contours.starts[:-1]
+    edges = np.abs(contours.points[following] - contours.points).sum(axis=1)
+    lengths = edges - 1 + math.sqrt(0.5)
+    return np.bincount(contours.labels[ring] - 1, weights=lengths, minlength=count).astype(np.float64)
+
+
+def _hull_areas(contours: Contours, count: int) -> NDArray[np.float64]:
+    """Give the area of each label's convex hull: below its upper chain, and not below its lower one."""
+    ring = np.repeat(np.arange(len(contours.labels)), np.diff(contours.starts))
+    label = contours.labels[ring] - 1
+    return _under_chain(label, contours.points, count) + _under_chain(label, contours.points * (-1, 1), count)
+
+
+def _under_chain(label: NDArray[np.int64], points: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """Integrate, column by column, the highest chain of segments that bends downwards over each label's points."""
+    order = np.lexsort((-points[:, 0], points[:, 1], label))
+    label, rows, cols = label[order], points[order, 0], points[order, 1]
+    topmost = np.ones(len(label), dtype=bool)
+    topmost[1:] = (np.diff(label) != 0) | (np.diff(cols) != 0)
+    label, rows, cols = label[topmost], rows[topmost], cols[topmost]
+    while True:
+        inner = (label[2:] == label[1:-1]) & (label[1:-1] == label[:-2])
+        # A point on or below the segment between its neighbours is none of the hull's corners.
+        turn = (rows[1:-1] - rows[:-2]) * (cols[2:] - cols[:-2]) - (rows[2:] - rows[:-2]) * (cols[1:-1] - cols[:-2])
+        below = np.zeros(len(label), dtype=bool)
+        below[1:-1] = inner & (turn <= 0)
+        if not below.any():
+            break
+        label, rows, cols = label[~below], rows[~below], cols[~below]
+    same = label[1:] == label[:-1]
+    areas = np.where(same, (rows[1:] + rows[:-1]) * (cols[1:] - cols[:-1]) / 2, 0)
+    return np.bincount(label[1:], weights=areas, minlength=count).astype(np.float64)

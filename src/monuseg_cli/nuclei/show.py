@@ -1,0 +1,80 @@
+"""An image with the outlines of its nuclei."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from monuseg_cli.core.atomic import require_writable
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.home import real
+from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.write import write_picture
+from monuseg_cli.nuclei.draw import draw_outlines
+from monuseg_cli.nuclei.read import read_labels_of
+
+
+@dataclass(frozen=True, slots=True)
+class ShowConfig:
+    """What `show_image` draws.
+
+    Parameters
+    ----------
+    image : Path
+        The image.
+    output : Path
+        The picture, a PNG.
+    labels : Path, optional
+        A mask, a label image (PNG, TIFF or NPY) or an Aperio XML annotation of it; None: no outlines.
+    width_px : int
+        Width of the outlines.
+    """
+
+    image: Path
+    output: Path
+    labels: Path | None = None
+    width_px: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ShowResult:
+    """The picture, and how many nuclei are outlined on it."""
+
+    output: Path
+    nuclei: int
+
+
+def show_image(config: ShowConfig, progress: Progress = SILENT) -> ShowResult:
+    """Draw the outlines of labels on an image, as all pictures of this toolkit are drawn.
+
+    Raises
+    ------
+    MissingError
+        If a file is not there.
+    InputError
+        If a file cannot be read, the labels are of another size, or the output does not end in .png or is one of them.
+    OutputError
+        If the picture cannot be written.
+    """
+    if config.output.suffix.lower() != ".png":
+        message = f"cannot write {config.output}: the name must end in .png; give another"
+        raise InputError(message)
+    if real(config.output) in {real(path) for path in (config.image, config.labels) if path}:
+        message = f"{config.output} is what is to be shown, and would be replaced by the picture; give another -o"
+        raise InputError(message)
+    require_writable(config.output)
+    pixels, note = read_image(config.image)
+    progress.detail(f"{config.image}: {pixels.shape[1]} x {pixels.shape[0]} pixels{f', {note}' if note else ''}")
+    nuclei = 0
+    if config.labels:
+        labels = read_labels_of(config.labels, pixels.shape[:2])
+        if labels.shape != pixels.shape[:2]:
+            (height, width), (rows, cols) = pixels.shape[:2], labels.shape
+            sizes = f"{config.labels} is {cols}x{rows} pixels, the image {config.image} {width}x{height}"
+            message = f"{sizes}; name the labels of this image"
+            raise InputError(message)
+        pixels = draw_outlines(pixels, labels, width_px=config.width_px)
+        nuclei = int(np.count_nonzero(np.unique(labels)))
+    write_picture(config.output, pixels)
+    return ShowResult(config.output, nuclei)

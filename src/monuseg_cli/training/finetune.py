@@ -1,0 +1,93 @@
+"""The weights that a training begins with, taken from another one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from monuseg_cli.core.errors import ContaminationError, InputError
+from monuseg_cli.models import registry
+from monuseg_cli.models.card import Card
+from monuseg_cli.models.weights import load_model
+from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.targets import CLASSES
+
+
+def shaped_like(recipe: Recipe, card: Card) -> Recipe:
+    """Give a recipe the architecture, options and second target of weights that it begins with."""
+    second = next(target for target, classes in CLASSES.items() if classes == card.classes)
+    options = {name: value for name, value in card.options.items() if name != "dropout"}
+    return replace(recipe, arch=card.architecture, options=options, second_target=second)
+
+
+def require_unseen(val_cases: Sequence[str], card: Card, weights: Path) -> None:
+    """Refuse to validate on cases that the weights were trained on.
+
+    Raises
+    ------
+    ContaminationError
+        If there is one.
+    """
+    seen = [case_id for case_id in val_cases if case_id in card.train_cases]
+    if seen:
+        message = (
+            f"{weights} was trained on {len(seen)} of the validation cases (the first: {seen[0]}), so validation would "
+            "flatter it; choose the --fold that it was validated on, or another --val"
+        )
+        raise ContaminationError(message)
+
+
+@torch.no_grad()
+def take_over(model: nn.Module, recipe: Recipe, weights: Path) -> Card:
+    """Give a model the weights of a file, whose last layer may have other channels.
+
+    Of the last layer, the channels whose class both have are taken over; the others keep their random values.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Made by the recipe; changed in place.
+    recipe : Recipe
+        Architecture, options and second target of `model`.
+    weights : Path
+        What to begin with.
+
+    Returns
+    -------
+    Card
+        That of the weights.
+
+    Raises
+    ------
+    MissingError
+        If there is no such file.
+    InputError
+        If it cannot be used, or is of another architecture or built with other options.
+    """
+    source, card = load_model(weights)
+    defaults = registry.get(card.architecture).options  # of options that are younger than the weights
+    wanted, given = ({**defaults, **options, "dropout": 0} for options in (recipe.model_options(), card.options))
+    if (recipe.arch, wanted) != (card.architecture, given):
+        differences = {name: value for name, value in given.items() if wanted.get(name) != value}
+        said = f" with {differences}" if differences else ""
+        message = f"{weights} is of {card.architecture}{said}, which a {recipe.arch} cannot begin with"
+        raise InputError(message)
+    last, source_last = _last_layer(model), _last_layer(source)
+    bias = last.bias
+    assert bias is not None
+    assert source_last.bias is not None
+    rows = {"weight": last.weight.clone(), "bias": bias.clone()}
+    for channel, name in enumerate(CLASSES[recipe.second_target]):
+        if name in card.classes:
+            rows["weight"][channel] = source_last.weight[card.classes.index(name)]
+            rows["bias"][channel] = source_last.bias[card.classes.index(name)]
+    source_last.weight, source_last.bias = nn.Parameter(rows["weight"]), nn.Parameter(rows["bias"])
+    model.load_state_dict(source.state_dict())
+    return card
+
+
+def _last_layer(model: nn.Module) -> nn.Conv2d:
+    """Find the layer that gives the logits, which every architecture has last."""
+    return [module for module in model.modules() if isinstance(module, nn.Conv2d)][-1]

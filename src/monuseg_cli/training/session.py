@@ -1,0 +1,288 @@
+"""A training between its steps: set up anew or from its last finished epoch, and kept after every epoch."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader
+
+from monuseg_cli import __version__
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.home import BEST_WEIGHTS, LAST_WEIGHTS, RECIPE_FILE, Home, require_run_name
+from monuseg_cli.core.progress import Progress
+from monuseg_cli.dataset.catalog import ATTRIBUTION, LICENCE, MPP
+from monuseg_cli.dataset.manifest import SourceArchive
+from monuseg_cli.models import registry
+from monuseg_cli.models.blocks import count_weights
+from monuseg_cli.models.card import Card
+from monuseg_cli.models.devices import Device, place
+from monuseg_cli.models.normalise import normalise
+from monuseg_cli.models.weights import read_card, save_weights
+from monuseg_cli.training.checkpoint import STATE_FILE, Checkpoint, fitting
+from monuseg_cli.training.data import Batch, TrainBatches, validation_batches
+from monuseg_cli.training.distributed import World
+from monuseg_cli.training.ema import average_of
+from monuseg_cli.training.finetune import require_unseen, take_over
+from monuseg_cli.training.history import EpochRecord, best_epoch, draw_curves, read_history, write_history
+from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.recipes import describe
+from monuseg_cli.training.splits import Shares, find_shares
+from monuseg_cli.training.targets import CLASSES, SEPARATIONS
+
+_AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """What `train` does.
+
+    Parameters
+    ----------
+    home : Home
+        Where the data set is, and where the run goes.
+    recipe : Recipe
+        How to train. With `resume` it must be the one that the run was begun with.
+    name : str, optional
+        Name of the new run; None: the architecture's. A resumed run keeps its own.
+    resume : Path, optional
+        Folder of a run to go on with, instead of a new one.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where to compute.
+    """
+
+    home: Home
+    recipe: Recipe
+    name: str | None = None
+    resume: Path | None = None
+    device: Device = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Everything that the loop holds in its hands.
+
+    `model` is what is trained, `network` the same as the loop calls it: shared between processes where there are
+    several. `averaged` is the moving average of the weights, where the recipe asks for one.
+    """
+
+    run: Path
+    recipe: Recipe
+    world: World
+    model: nn.Module
+    network: nn.Module
+    averaged: AveragedModel | None
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    training: TrainBatches
+    validation: DataLoader[Batch]
+    train_cases: int
+    card: Card
+    records: list[EpochRecord]
+
+    @property
+    def result(self) -> nn.Module:
+        """The model that is validated and kept."""
+        return self.averaged.module if self.averaged else self.model
+
+    @property
+    def val_losses(self) -> list[float]:
+        """Validation losses of the epochs that are finished."""
+        return [record.val_loss for record in self.records]
+
+    def logits(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Call a network on images (N, 3, P, P), within 0..1; gives logits (N, C, P, P) in float32."""
+        device = self.world.device
+        pixels = normalise(images.to(device, memory_format=torch.channels_last), self.card)
+        with torch.autocast(device.type, _AMP_TYPES.get(self.recipe.amp), enabled=self.recipe.amp != "none"):
+            logits: Tensor = network(pixels)
+        return logits.float()
+
+
+def set_up(config: TrainConfig, world: World, progress: Progress) -> Running:
+    """Bring together data, model and optimizer; of a new run, or of one to resume after its last finished epoch.
+
+    Raises
+    ------
+    MonusegError
+        As `monuseg_cli.training.train.train` does.
+    """
+    recipe = config.recipe
+    require_run_name(config.name or recipe.arch)
+    _require_precision(recipe, world)
+    if config.resume:
+        _require_same_recipe(config.resume, recipe)
+    else:
+        recipe = _with_whole_paths(recipe, config.home)
+    shares = world.once(lambda: find_shares(config.home, recipe, progress))
+    training = TrainBatches(shares.train.store, shares.train.indices, recipe, world.rank, world.ranks)
+    validation = validation_batches(shares.val.store, shares.val.indices, recipe, world.rank, world.ranks)
+    torch.manual_seed(recipe.seed)
+    state = _state(config.resume, shares.train.source, world.ranks) if config.resume else None
+    if recipe.init and not state:
+        require_unseen(shares.val.cases, read_card(Path(recipe.init)), Path(recipe.init))
+    model, card = _build(recipe, shares, begins=state is None)
+    if config.resume and state:
+        begun = read_card(config.resume / LAST_WEIGHTS)
+        card = replace(
+            card,
+            mean=begun.mean,
+            std=begun.std,
+            train_cases=begun.train_cases,
+            licence=begun.licence,
+            attribution=begun.attribution,
+        )
+    place(model, world.device)
+    progress.detail(f"recipe {describe(recipe)}; patches {shares.train.store.folder}; {count_weights(model):,} weights")
+    averaged = average_of(model, recipe.averaging) if recipe.averaging else None
+    fused = world.device.type in ("cpu", "cuda")
+    optimizer = torch.optim.AdamW(
+        model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused
+    )
+    scaler = torch.amp.GradScaler(world.device.type, enabled=recipe.amp == "fp16")
+    records: list[EpochRecord] = []
+    if config.resume and state:
+        records = _finished_epochs(config.resume, state)
+        with fitting(config.resume):
+            model.load_state_dict(state.model)
+            optimizer.load_state_dict(state.optimizer)
+            scaler.load_state_dict(state.scaler)
+            if averaged:
+                averaged.load_state_dict(state.averaged)
+    return Running(
+        run=config.resume or world.once(lambda: _new_run(config, recipe)),
+        recipe=recipe,
+        world=world,
+        model=model,
+        network=world.share(model),
+        averaged=averaged,
+        optimizer=optimizer,
+        scaler=scaler,
+        training=training,
+        validation=validation,
+        train_cases=len(shares.train.cases),
+        card=card,
+        records=records,
+    )
+
+
+def _require_precision(recipe: Recipe, world: World) -> None:
+    supported = {"cuda": ("none", "bf16", "fp16"), "cpu": ("none", "bf16")}.get(world.device.type, ("none",))
+    if recipe.amp not in supported:
+        message = f"--amp {recipe.amp} does not work on {world.device.type}, which takes: {', '.join(supported)}"
+        raise InputError(message)
+
+
+def _with_whole_paths(recipe: Recipe, home: Home) -> Recipe:
+    """Name files and folders so that a run can be resumed from anywhere."""
+    train, val = (str(Path(folder).expanduser().absolute()) if folder else "" for folder in (recipe.train, recipe.val))
+    init = str(home.find_weights(recipe.init).absolute()) if recipe.init else ""
+    return replace(recipe, train=train, val=val, init=init)
+
+
+def _require_same_recipe(run: Path, recipe: Recipe) -> None:
+    begun, wanted = Recipe.load(run / RECIPE_FILE).to_dict(), recipe.to_dict()
+    differences = [f"{name} {begun[name]!r}, not {wanted[name]!r}" for name in begun if begun[name] != wanted[name]]
+    if differences:
+        message = f"{run} was begun with {'; '.join(differences)}: go on with its own recipe, or train a new run"
+        raise InputError(message)
+
+
+def _new_run(config: TrainConfig, recipe: Recipe) -> Path:
+    run = config.home.make_run(config.name or recipe.arch)
+    recipe.save(run / RECIPE_FILE)
+    return run
+
+
+def _build(recipe: Recipe, shares: Shares, begins: bool) -> tuple[nn.Module, Card]:
+    """Build the model and its card; one that begins takes its first weights from where the recipe says."""
+    options: dict[str, Any] = recipe.model_options()
+    classes = CLASSES[recipe.second_target]
+    model = registry.create(recipe.arch, out_channels=len(classes), pretrained=recipe.pretrained and begins, **options)
+    own = f"own data ({Path(recipe.train).name})" if recipe.train else ""
+    card = Card(
+        architecture=recipe.arch,
+        options=options,
+        out_channels=len(classes),
+        classes=classes,
+        mpp=MPP,
+        licence=f"that of {own}" if own else LICENCE,
+        attribution=own or ATTRIBUTION,
+        train_set=len(shares.train.cases) + len(shares.val.cases) if own else recipe.train_set,
+        train_cases=shares.train.cases,
+        val_cases=shares.val.cases,
+        data_sha256=shares.train.source.sha256,
+        data_verified=shares.train.source.verified,
+        epoch=0,
+        scores={},
+        # Whoever is given the weights need not know where their data lay.
+        recipe={**recipe.to_dict(), "train": Path(recipe.train).name, "val": Path(recipe.val).name},
+        version=__version__,
+        separation=SEPARATIONS[recipe.second_target],
+    )
+    imagenet = registry.get(recipe.arch).imagenet
+    if recipe.pretrained and imagenet:
+        card = replace(card, mean=imagenet[0], std=imagenet[1])
+    if recipe.init and begins:
+        first = take_over(model, recipe, Path(recipe.init))
+        seen = tuple(sorted({*card.train_cases, *first.train_cases}))
+        card = replace(card, mean=first.mean, std=first.std, train_cases=seen)
+        if own:
+            attribution = f"{own}; {first.attribution}"
+            card = replace(card, licence=first.licence, attribution=attribution)  # what is begun with is part of it
+    return model, card
+
+
+def _state(run: Path, source: SourceArchive, ranks: int) -> Checkpoint | None:
+    """Read the state of a run; None where it was killed in its first epoch: all it depends on then is its recipe."""
+    if not (run / STATE_FILE).exists():
+        if len(read_history(run)) > 1:
+            message = f"{run} has finished epochs and no {STATE_FILE} to go on from; train anew, with --init {run.name}"
+            raise InputError(message)
+        return None
+    state = Checkpoint.load(run)
+    if state.data_sha256 != source.sha256:
+        message = f"{run} was begun on other data (archive {state.data_sha256[:12]}, here {source.sha256[:12]})"
+        raise InputError(message)
+    if state.ranks != ranks:
+        message = f"{run} was begun with {state.ranks} processes, not {ranks}, so its steps would be others"
+        raise InputError(message)
+    return state
+
+
+def _finished_epochs(run: Path, state: Checkpoint) -> list[EpochRecord]:
+    """Read the history up to the state, which is written last: where the history is ahead, its epoch is run again."""
+    records = read_history(run)[: state.epoch]
+    if len(records) < state.epoch:
+        message = f"{run} has a history of {len(records)} epochs and a state after {state.epoch}; train anew"
+        raise InputError(message)
+    return records
+
+
+def keep_epoch(running: Running, newest: EpochRecord) -> None:
+    """Write weights, history, curves and, last, the state after the newest epoch; the first process does."""
+    if running.world.is_first:
+        _write_epoch(running, newest)
+    running.records.append(newest)
+
+
+def _write_epoch(running: Running, newest: EpochRecord) -> None:
+    run, records = running.run, [*running.records, newest]
+    card = replace(running.card, epoch=newest.epoch, scores=newest.validation_scores())
+    weights = running.result.state_dict()
+    save_weights(run / LAST_WEIGHTS, weights, card)
+    if best_epoch(records) is newest:
+        save_weights(run / BEST_WEIGHTS, weights, card)
+    write_history(run, records)
+    draw_curves(run, records)
+    Checkpoint(
+        epoch=newest.epoch,
+        model=running.model.state_dict(),
+        optimizer=running.optimizer.state_dict(),
+        scaler=running.scaler.state_dict(),
+        averaged=running.averaged.state_dict() if running.averaged else {},
+        ranks=running.world.ranks,
+        data_sha256=card.data_sha256,
+    ).save(run)

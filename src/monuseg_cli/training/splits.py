@@ -1,0 +1,146 @@
+"""Which cases a recipe trains and validates on, and the patches of them."""
+
+from dataclasses import dataclass, replace
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monuseg_cli.core.errors import ContaminationError, InputError
+from monuseg_cli.core.home import Home
+from monuseg_cli.core.progress import Progress
+from monuseg_cli.dataset.catalog import FOLDS
+from monuseg_cli.dataset.config import PatchesConfig
+from monuseg_cli.dataset.folder import TABLE
+from monuseg_cli.dataset.manifest import Case, CaseSplit, Dataset, SourceArchive
+from monuseg_cli.dataset.patches import PatchStore
+from monuseg_cli.dataset.prepare import open_dataset, prepare_patches
+from monuseg_cli.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Cases that are trained on, or validated on.
+
+    Parameters
+    ----------
+    source : SourceArchive
+        Where they came from.
+    cases : tuple of str
+        Their ids.
+    store : PatchStore
+        Holds their patches, and may hold those of others.
+    """
+
+    source: SourceArchive
+    cases: tuple[str, ...]
+    store: PatchStore
+
+    @property
+    def indices(self) -> NDArray[np.intp]:
+        """The patches of these cases in the store."""
+        return self.store.of_cases(self.cases)
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What a training sees, and what it is judged by; no case is in both."""
+
+    train: Share
+    val: Share
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    dataset: Dataset
+    split: CaseSplit
+    cases: tuple[Case, ...]
+
+
+def find_shares(home: Home, recipe: Recipe, progress: Progress) -> Shares:
+    """Divide the recipe's data, and make the masks and patches that are missing.
+
+    MoNuSeg's train set is divided by its folds; own data by folders (`Recipe.train` and `Recipe.val`), else by their
+    table or the names of their regions, else in five folds: of images, or, where there is one image, of its regions.
+
+    Raises
+    ------
+    MissingError
+        If the data set or a case of it is not there.
+    InputError
+        If own data cannot be used, or leave nothing to train or validate on.
+    ContaminationError
+        If an image is to be trained and validated on.
+    OutputError
+        If masks or patches cannot be written.
+    """
+    train, val = _choose_own(home, recipe, progress) if recipe.train else _choose_monuseg(home, recipe)
+    train_share = _share(train, recipe, progress)
+    if (val.dataset.root, val.split) == (train.dataset.root, train.split):
+        return Shares(train_share, replace(train_share, cases=_ids(val)))
+    return Shares(train_share, _share(val, recipe, progress))
+
+
+def _ids(chosen: _Chosen) -> tuple[str, ...]:
+    return tuple(case.case_id for case in chosen.cases)
+
+
+def _share(chosen: _Chosen, recipe: Recipe, progress: Progress) -> Share:
+    source = chosen.dataset.archive_of(chosen.split)
+    assert source is not None
+    # Own data are always brought to the one scale that the model's card then states.
+    rescale = recipe.rescale or bool(recipe.train)
+    config = PatchesConfig(
+        chosen.dataset.root, recipe.patch_px, recipe.stride_px, recipe.edge, rescale, split=chosen.split
+    )
+    return Share(source, _ids(chosen), prepare_patches(config, progress))
+
+
+def _choose_monuseg(home: Home, recipe: Recipe) -> tuple[_Chosen, _Chosen]:
+    dataset = Dataset.load(home.dataset)
+    dataset.of_split("train")
+    train, val = recipe.monuseg_cases()
+    return _Chosen(dataset, "train", dataset.select(train)), _Chosen(dataset, "train", dataset.select(val))
+
+
+def _choose_own(home: Home, recipe: Recipe, progress: Progress) -> tuple[_Chosen, _Chosen]:
+    dataset = open_dataset(home, Path(recipe.train), progress)
+    if not recipe.val and "val" not in dataset.splits:
+        return _own_fold(dataset, recipe, progress)
+    train = _of_split(dataset, "train", recipe.train)
+    if not recipe.val:
+        return train, _of_split(dataset, "val", recipe.train)
+    other = open_dataset(home, Path(recipe.val), progress)
+    val = _of_split(other, "val" if "val" in other.splits else "train", recipe.val)
+    known = {case.image_sha256 for case in train.cases}
+    if both := [case.image for case in val.cases if case.image_sha256 in known]:
+        message = f"{len(both)} images of {recipe.val} are also in {recipe.train} (the first: {Path(both[0]).name})"
+        raise ContaminationError(message)
+    return train, val
+
+
+def _of_split(dataset: Dataset, split: CaseSplit, folder: str) -> _Chosen:
+    if split not in dataset.splits:
+        message = f"{folder} has nothing for {split}; see its {TABLE}, and the names of regions"
+        raise InputError(message)
+    return _Chosen(dataset, split, dataset.of_split(split))
+
+
+def _own_fold(dataset: Dataset, recipe: Recipe, progress: Progress) -> tuple[_Chosen, _Chosen]:
+    """Leave a fifth out to validate on; the parts of one image stay together where there are several images."""
+    everything = _of_split(dataset, "train", recipe.train)
+    one_image = len({case.image for case in everything.cases}) == 1
+    parts = {case.case_id: case.case_id if one_image else case.image for case in everything.cases}
+    fold_of = dict(zip(sorted(set(parts.values())), cycle(FOLDS), strict=False))
+    val = tuple(case for case in everything.cases if fold_of[parts[case.case_id]] == recipe.fold)
+    train = tuple(case for case in everything.cases if case not in val)
+    if not train or not val:
+        message = (
+            f"{recipe.train} has {len(everything.cases)} annotated images or regions, and --fold {recipe.fold} leaves "
+            f"nothing to {'validate' if train else 'train'} on; add some, or name others with --val"
+        )
+        raise InputError(message)
+    if one_image:
+        progress.warn(f"all regions are of one image, {Path(val[0].image).name}: validation will flatter the model")
+    return replace(everything, cases=train), replace(everything, cases=val)

@@ -1,0 +1,162 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from conftest import Told
+from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.dataset.config import MasksConfig
+from monuseg_cli.dataset.folder import gather
+from monuseg_cli.dataset.manifest import Case, Dataset
+from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
+from monuseg_cli.dataset.pixels import read_case
+from monuseg_cli.nuclei.rasterise import rasterise
+from support.own import KINDS, feature, region, write_folder, write_geojson
+from support.tissue import draw_tissue
+
+
+def stem_of(case: Case) -> str:
+    return case.case_id.split("-")[0]
+
+
+def test_every_kind_of_annotation_gives_the_same_nuclei(tmp_path: Path) -> None:
+    drawn = write_folder(tmp_path / "mine", ["a", "b", "c", "d", "e"], KINDS)
+    dataset = gather(tmp_path / "mine", tmp_path / "made")
+    assert Dataset.load(tmp_path / "made") == dataset
+    result = build_masks(MasksConfig(dataset.root, preview=True))
+    for case, made in zip(dataset.cases, result.cases, strict=True):
+        labels = read_labels(labels_path(dataset.root, case.case_id))
+        expected = rasterise(drawn[stem_of(case)], (96, 96)).labels
+        assert np.array_equal(labels > 0, expected > 0)
+        if stem_of(case) != "e":  # a mask does not tell nuclei apart that touch
+            assert made.nuclei == len(np.unique(expected)) - 1 == labels.max()
+        assert made.regions >= made.nuclei > 5
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["annotations", "images"]
+
+
+def test_scale_comes_from_the_table_the_annotation_or_the_image(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    write_folder(folder, ["a", "b", "c", "d"], [".xml", ".geojson", ".geojson", ".geojson"])
+    picture, _ = draw_tissue(96, seed=900)
+    (folder / "images" / "c.png").unlink()
+    resolution = (1e4 / 0.4, 1e4 / 0.4)
+    tifffile.imwrite(folder / "images" / "c.tif", picture, resolution=resolution, resolutionunit="CENTIMETER")
+    (folder / "split.csv").write_text("image,split,mpp,organ\na,train,,\nb.png,val,0.3,liver\nc,test,,\nd,train,,\n")
+    told = Told()
+    dataset = gather(folder, tmp_path / "made", told)
+    assert [case.mpp for case in dataset.cases] == [0.5, 0.3, pytest.approx(0.4), None]
+    assert [(case.split, case.organ) for case in dataset.cases][1] == ("val", "liver")
+    assert dataset.splits == ("train", "val", "test")
+    assert [line.split(" (")[0] for line in told.lines] == ["1 of 4 cases state no scale"]
+
+
+def test_images_and_outlines_side_by_side(tmp_path: Path) -> None:
+    write_folder(tmp_path / "two", ["a.b", "c"])
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for path in (tmp_path / "two").rglob("*.*"):
+        shutil.copy(path, flat)
+    cases = gather(flat, tmp_path / "made").cases
+    assert [case.case_id.rsplit("-", 1)[0] for case in cases] == ["a.b", "c"]
+    assert {case.case_id for case in cases} == {case.case_id for case in gather(tmp_path / "two", tmp_path / "m").cases}
+
+
+def test_regions_are_cases_of_their_own(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    (polygons,) = write_folder(folder, ["a"], size=160).values()
+    boxes = {"train": (10, 20, 64, 70), "val": (90, 64, 60, 96), "": (80, 0, 50, 50)}
+    drawn = {**boxes, "val": (90, 64, 60, 110)}  # over the edge of the image
+    regions = [region(name, *box) for name, box in drawn.items()]
+    write_geojson(folder / "annotations" / "a.geojson", [*map(feature, polygons), *regions])
+    dataset = gather(folder, tmp_path / "made")
+    result = build_masks(MasksConfig(dataset.root))
+    whole, _ = draw_tissue(160, seed=500)
+    labels = rasterise(polygons, (160, 160)).labels
+    for case, made in zip(dataset.cases, result.cases, strict=True):
+        assert case.box is not None
+        row, col, height, width = case.box
+        window = np.s_[row : row + height, col : col + width]
+        assert np.array_equal(read_case(dataset, case), whole[window])
+        own = read_labels(labels_path(dataset.root, case.case_id))
+        assert np.array_equal(own > 0, labels[window] > 0)
+        assert made.outside == 0
+    assert [(case.split, case.box) for case in dataset.cases] == [
+        ("train", boxes["train"]),
+        ("val", boxes["val"]),
+        ("train", boxes[""]),
+    ]
+
+
+def test_cells_of_qupath_give_their_nuclei(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    (polygons,) = write_folder(folder, ["a"]).values()
+    cells = []
+    for polygon in polygons:
+        around = (polygon - polygon.mean(axis=0)) * 1.5 + polygon.mean(axis=0)
+        cells.append({**feature(around, objectType="cell"), "nucleusGeometry": feature(polygon)["geometry"]})
+    write_geojson(folder / "annotations" / "a.geojson", cells)
+    dataset = gather(folder, tmp_path / "made")
+    build_masks(MasksConfig(dataset.root))
+    labels = read_labels(labels_path(dataset.root, dataset.cases[0].case_id))
+    assert np.array_equal(labels, rasterise(polygons, (96, 96)).labels)
+
+
+def spoil(folder: Path, what: str) -> None:
+    images, annotations = folder / "images", folder / "annotations"
+    table = folder / "split.csv"
+    match what:
+        case "no annotation":
+            (annotations / "b.geojson").unlink()
+        case "no image":
+            (images / "b.png").unlink()
+        case "two images of one stem":
+            shutil.copy(images / "b.png", images / "b.tif")
+        case "a turned region":
+            diamond = feature([(0, 30), (30, 60), (60, 30), (30, 0)], name="lower", classification={"name": "Region*"})
+            write_geojson(annotations / "a.geojson", [diamond])
+        case "a region outside":
+            write_geojson(annotations / "a.geojson", [region("x", 96, 50, 60, 20)])
+        case "labels of another size":
+            (annotations / "a.geojson").unlink()
+            np.save(annotations / "a.npy", np.zeros((96, 90), dtype=np.int32))
+        case "a table without an image":
+            table.write_text("image,split\na,train\n")
+        case "a table with an unknown image":
+            table.write_text("image,split\na,train\nb,val\nq,val\n")
+        case "a table with another split":
+            table.write_text("image,split\na,train\nb,validation\n")
+        case "a table with no scale":
+            table.write_text("image,split,mpp\na,train,250\nb,val,\n")
+        case "no images":
+            shutil.rmtree(images)
+            images.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("no annotation", "1 images in .* have no annotation of the same name, the first: b"),
+        ("no image", "1 annotations in .* have no image of the same name, the first: b"),
+        ("two images of one stem", "b.png and .*b.tif have the same stem"),
+        ("a turned region", "a.geojson: the region 'lower' is no upright rectangle"),
+        ("a region outside", "a.geojson: the region 'x' lies outside of a.png"),
+        ("labels of another size", "a.npy is 90 x 96 pixels, its image .*a.png 96 x 96"),
+        ("a table without an image", "split.csv has no line for 1 images, the first: b.png"),
+        ("a table with an unknown image", "split.csv, line 4, names no image"),
+        ("a table with another split", "split.csv, line 3: the split is 'validation', not one of train, val, test"),
+        ("a table with no scale", "split.csv, line 2: mpp is '250', and must lie within 0.05 and 5.0"),
+        ("no images", "no images in .*; it needs images/ and annotations/"),
+    ],
+)
+def test_what_does_not_fit_is_one_clear_error(tmp_path: Path, what: str, told: str) -> None:
+    write_folder(tmp_path / "mine", ["a", "b"])
+    spoil(tmp_path / "mine", what)
+    with pytest.raises(InputError, match=told):
+        build_masks(MasksConfig(gather(tmp_path / "mine", tmp_path / "made").root))
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match=r"no folder .*gone"):
+        gather(tmp_path / "gone", tmp_path / "made")

@@ -1,0 +1,80 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.home import Home
+from monuseg_cli.models.weights import read_card
+from monuseg_cli.prediction.engines import select
+from monuseg_cli.prediction.engines.base import Engine
+from monuseg_cli.prediction.engines.openvino import OpenVinoEngine
+from monuseg_cli.prediction.engines.select import EngineName, open_engine
+from monuseg_cli.prediction.engines.torch import TorchEngine
+from support.tissue import draw_tissue
+
+
+@pytest.fixture
+def weights(trained_home: Home) -> Path:
+    return trained_home.find_weights("unet-se")
+
+
+def opened(weights: Path, name: EngineName) -> Engine:
+    return open_engine(weights, read_card(weights), name, "cpu", weights.parent / "cache", "some-hash")
+
+
+@pytest.mark.parametrize("size", [64, 96])
+def test_openvino_says_what_torch_says(weights: Path, size: int) -> None:
+    tiles = [draw_tissue(size, seed)[0] for seed in range(7)]
+    expected = np.stack(list(opened(weights, "torch").run(tiles)))
+    openvino = opened(weights, "openvino")
+    assert isinstance(openvino, OpenVinoEngine)
+    found = np.stack(list(openvino.run(tiles)))
+    assert found.shape == expected.shape == (7, 2, size, size)
+    assert np.abs(found - expected).max() < 0.05  # 16 bits, where the CPU computes in them
+    assert ((found[:, 0] >= 0.5) != (expected[:, 0] >= 0.5)).mean() < 0.01
+    np.testing.assert_array_equal(next(openvino.run(tiles[3:4])), found[3])
+
+
+def test_the_graph_is_made_once(weights: Path) -> None:
+    opened(weights, "openvino")
+    (graph,) = weights.parent.glob("cache/openvino/some-hash-*/model.xml")
+    made = graph.stat().st_mtime_ns
+    opened(weights, "openvino")
+    assert graph.stat().st_mtime_ns == made
+
+
+def test_auto_takes_openvino_where_it_is_and_nothing_faster(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(opened(weights, "auto"), OpenVinoEngine)
+    monkeypatch.setattr(select, "_has_openvino", lambda: False)
+    assert isinstance(opened(weights, "auto"), TorchEngine)
+    with pytest.raises(MissingError, match=r"pip install 'monuseg-cli\[fast\]', or take --engine torch"):
+        opened(weights, "openvino")
+
+
+def test_an_engine_that_is_not(weights: Path) -> None:
+    card = read_card(weights)
+    with pytest.raises(InputError, match="--engine takes auto, torch, openvino, not 'jax'"):
+        opened(weights, "jax")  # type: ignore[arg-type] # what is refused
+    with pytest.raises(InputError, match="openvino runs on the CPU here, not on cuda"):
+        open_engine(weights, card, "openvino", "cuda", weights.parent, "hash")
+
+
+def test_predicting_again_needs_no_torch(trained_home: Home, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray(draw_tissue(80, 1)[0]).save(tmp_path / "a.png")
+    words = ["predict", tmp_path / "a.png", "-o", tmp_path / "m.png", "--model", "unet-se", "--home", trained_home.root]
+    code = (
+        "import sys\nfrom monuseg_cli.cli.app import app\n"
+        f"try:\n    app({[*map(str, words), '--again', '--engine', 'openvino']!r})\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "print('torch' in sys.modules)"
+    )
+    said = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+        for _ in range(2)
+    ]
+    assert said == ["True", "False"]

@@ -1,0 +1,130 @@
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import RECIPE, Monuseg, Told
+from monuseg_cli.core.errors import ContaminationError, InputError
+from monuseg_cli.core.home import Home
+from monuseg_cli.core.progress import SILENT
+from monuseg_cli.models.weights import read_card
+from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.splits import find_shares
+from support.own import feature, region, write_folder, write_geojson
+
+OWN = ("--epochs", "1", "--patch-px", "64", "--stride-px", "32", "--crop-px", "48", "--crops-per-case", "4")
+
+
+def recipe(train: Path, val: Path | None = None, **knobs: Any) -> Recipe:
+    return dataclasses.replace(RECIPE, train=str(train), val=str(val or ""), **knobs)
+
+
+def stems(cases: tuple[str, ...]) -> list[str]:
+    return [case_id.split("-")[0] for case_id in cases]
+
+
+def test_folders_divide_own_data(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine", ["a", "b"])
+    write_folder(tmp_path / "theirs", ["a", "c"], first_seed=600)
+    shares = find_shares(Home(tmp_path), recipe(tmp_path / "mine", tmp_path / "theirs"), SILENT)
+    assert (stems(shares.train.cases), stems(shares.val.cases)) == (["a", "b"], ["a", "c"])
+    assert not set(shares.train.cases) & set(shares.val.cases)  # other images of the same name
+    assert len(shares.val.indices) == len(shares.val.store.case_ids) > 0
+
+
+def test_a_table_divides_own_data_and_keeps_the_test_cases_out(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine", ["a", "b", "c"])
+    (tmp_path / "mine" / "split.csv").write_text("image,split\na,test\nb,train\nc,val\n")
+    shares = find_shares(Home(tmp_path), recipe(tmp_path / "mine"), SILENT)
+    assert (stems(shares.train.cases), stems(shares.val.cases)) == (["b"], ["c"])
+
+
+def test_folds_divide_the_rest(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine", ["a", "b", "c", "d", "e", "f"])
+    found = {fold: find_shares(Home(tmp_path), recipe(tmp_path / "mine", fold=fold), SILENT) for fold in (1, 2)}
+    assert (stems(found[1].val.cases), stems(found[2].val.cases)) == (["a", "f"], ["b"])
+    assert stems(found[1].train.cases) == ["b", "c", "d", "e"]
+
+
+def test_regions_of_an_image_stay_together_unless_it_is_the_only_one(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    for stem, polygons in write_folder(folder, ["a", "b"], size=160).items():
+        regions = [region("", row, 0, 70, 70) for row in (0, 80)]
+        write_geojson(folder / "annotations" / f"{stem}.geojson", [*map(feature, polygons), *regions])
+    shares = find_shares(Home(tmp_path), recipe(folder), SILENT)
+    assert (stems(shares.train.cases), stems(shares.val.cases)) == (["b", "b"], ["a", "a"])
+    for path in folder.rglob("b.*"):
+        path.unlink()
+    told = Told()
+    shares = find_shares(Home(tmp_path), recipe(folder), told)
+    assert (len(shares.train.cases), len(shares.val.cases)) == (1, 1)
+    assert "all regions are of one image, a.png: validation will flatter the model" in told.lines
+
+
+def test_the_same_image_cannot_be_trained_and_validated_on(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine", ["a", "b"])
+    shutil.copytree(tmp_path / "mine", tmp_path / "copy")
+    for path in (tmp_path / "copy").rglob("a.*"):
+        path.rename(path.with_stem("another"))
+    with pytest.raises(ContaminationError, match=r"2 images of .*copy are also in .*mine"):
+        find_shares(Home(tmp_path), recipe(tmp_path / "mine", tmp_path / "copy"), SILENT)
+
+
+def test_one_image_is_too_little(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine", ["a"])
+    with pytest.raises(InputError, match="1 annotated images or regions, and --fold 1 leaves nothing to train on"):
+        find_shares(Home(tmp_path), recipe(tmp_path / "mine"), SILENT)
+    with pytest.raises(InputError, match="--val needs --train"):
+        Recipe(val="somewhere")
+
+
+def test_own_data_from_masks_to_a_tuned_model_and_its_scores(
+    monuseg: Monuseg, trained_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, home = tmp_path / "my slides, é", trained_home.root
+    write_folder(mine, ["a", "b", "c", "d", "e", "f"], [".geojson", ".xml", ".png"])
+    monkeypatch.chdir(tmp_path)
+    masks = monuseg("masks", "--data", mine.name, "--preview", "--home", home)
+    assert masks.exit_code == 0, masks.stderr
+    assert f"monuseg train --train '{mine.name}' --init default" in masks.stdout
+    patches = monuseg("patches", "--data", mine.name, "--size", 64, "--stride", 32, "--home", home)
+    assert patches.exit_code == 0, patches.stderr
+    words = ("--train", mine.name, "--init", "unet-se", "--recipe", "fine-tune", *OWN, "--name", "mine", "--home", home)
+    trained = monuseg("train", *words)
+    assert trained.exit_code == 0, trained.stderr
+    assert f"monuseg evaluate mine --data '{mine.name}'" in trained.stdout
+    first, card = read_card(trained_home.find_weights("unet-se")), read_card(trained_home.find_weights("mine"))
+    assert (card.architecture, dict(card.options)) == (first.architecture, {**first.options, "dropout": 0.0})
+    assert stems(card.val_cases) == ["a", "f"]
+    assert set(first.train_cases) < set(card.train_cases)  # what it was begun with has seen them
+    assert (card.licence, card.recipe["train"]) == (first.licence, mine.name)
+    monkeypatch.chdir("/")
+    scored = monuseg("evaluate", "mine", "--data", mine, "--home", home)
+    assert scored.exit_code == 0, scored.stderr
+    assert "mean over 2 images" in scored.stdout
+    compared = monuseg("evaluate", "unet-se", "mine", "--data", mine, "--split", "val", "--home", home)
+    assert compared.exit_code == 0, compared.stderr  # unet-se knows none of these cases, and has no say in them
+    everything = monuseg("evaluate", "unet-se", "--data", mine, "--home", home)
+    assert "mean over 6 images" in everything.stdout
+    seen = monuseg("evaluate", "mine", "--data", mine, "--split", "all", "--home", home)
+    assert seen.exit_code == 8
+    assert "was trained on 4 of these 6 cases" in seen.stderr
+    resumed = monuseg("train", "--resume", "mine", "--home", home)
+    assert resumed.exit_code == 0, resumed.stderr
+
+
+def test_a_model_of_own_data_alone_has_their_licence(monuseg: Monuseg, tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine", ["a", "b"])
+    home = Home(tmp_path / "home")
+    trained = monuseg("train", "--train", tmp_path / "mine", *OWN, "--home", home.root)
+    assert trained.exit_code == 0, trained.stderr
+    card = read_card(home.find_weights("unet-se"))
+    assert card.licence == "that of own data (mine)"
+    assert not any(case_id.startswith("TCGA") for case_id in card.train_cases)
+
+
+def test_choices_that_mean_nothing_for_own_data(monuseg: Monuseg, tmp_path: Path) -> None:
+    assert "--fold and --kumar divide MoNuSeg" in monuseg("evaluate", "--data", tmp_path, "--fold", 1).stderr
+    assert "--split all needs --data" in monuseg("evaluate", "--split", "all").stderr
