@@ -18,8 +18,8 @@ for change; do
   30-cases) options=(--train-set 30) ;;
   20x-as-they-are) options=(--no-rescale) ;;
   no-stain) options=(--stain 0) ;;
-  no-blanks) options=(--blank 0) ;;
-  distance | hv) options=(--second-target "$change") ;;
+  no-blanks) options=(--blank-prob 0) ;;
+  distance | hv) options=(--aux-target "$change") ;;
   no-imagenet) options=(--no-pretrained) ;;
   *)
     echo "no such change: $change" >&2

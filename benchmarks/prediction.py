@@ -56,10 +56,10 @@ from monuseg_cli.models.card import Card
 from monuseg_cli.models.weights import load_model, read_card
 from monuseg_cli.nuclei.rasterise import rasterise
 from monuseg_cli.prediction import blend, stitch
+from monuseg_cli.prediction.array import predict_array
 from monuseg_cli.prediction.engines.select import open_engine
 from monuseg_cli.prediction.engines.torch import TorchEngine
 from monuseg_cli.prediction.rasters import mask_png
-from monuseg_cli.prediction.slide import predict_array
 from monuseg_cli.prediction.source import ArraySource, SlideSource
 
 ALL = (".png", ".tif", ".ome.tif", ".geojson", ".csv")
@@ -80,7 +80,7 @@ def slide(home: Home, folder: Path, side: int, *, full: bool = False) -> Path:
 def predict(home: Home, image: Path, suffixes: tuple[str, ...], *more: str | Path) -> tuple[float, int]:
     """Run `monuseg predict`, and give its seconds and its peak memory."""
     outputs = [word for suffix in suffixes for word in ("-o", image.with_name(f"of-{image.stem}{suffix}"))]
-    command = [sys.executable, "-m", "monuseg_cli", "predict", image, *outputs, "--again", "--home", home.root]
+    command = [sys.executable, "-m", "monuseg_cli", "predict", image, *outputs, "--overwrite", "--home", home.root]
     return machine.run([*map(str, command), *map(str, more)])
 
 
@@ -177,7 +177,7 @@ def peers(home: Home, folder: Path) -> None:
     large, small = two_images(home, folder)
     mask = folder / "peer.png"
     for image, others in ((large, PEERS), (small, PEERS[:1])):
-        commands = {"monuseg": [sys.executable, "-m", "monuseg_cli", "predict", image, "-o", mask, "--again"]}
+        commands = {"monuseg": [sys.executable, "-m", "monuseg_cli", "predict", image, "-o", mask, "--overwrite"]}
         for peer in others:
             script = Path(__file__).parent / "peers" / f"{peer}_predict.py"
             commands[peer] = [folder / peer / "bin" / "python", script, SHIPPED, image, folder / f"{peer}.png"]
@@ -267,12 +267,12 @@ def stages(home: Home, folder: Path) -> None:
         whole = ArraySource(tifffile.imread(image) if image.suffix == ".tif" else np.asarray(Image.open(image)))
         with timed("blending"):
             rows = list(blend.blended_rows(whole, _Given(card, maps), lambda *_: True, np.uint8))
-        stitcher = stitch.Stitcher(source.shape, card.classes, card.mpp, card.separation)
+        stitcher = stitch.Stitcher(source.shape, card.classes, card.mpp, card.postprocess)
         with timed("nuclei"):
             found = [part for row in rows for part in stitcher.add(*row)]
         with timed("write"), mask_png(folder / "stages.png", source.shape) as add:
             for part in found:
-                if isinstance(part, stitch.Finished):
+                if isinstance(part, stitch.LabelRows):
                     add(part.labels)
         alone = "  ".join(f"{stage} {taken:.2f}" for stage, taken in seconds.items())
         process = statistics.median(predict(home, image, (".png",))[0] for _ in range(ROUNDS))

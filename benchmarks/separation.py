@@ -18,24 +18,24 @@ from monuseg_cli.dataset.masks import labels_path, read_labels
 from monuseg_cli.evaluation.scores import Scores, count_image
 from monuseg_cli.imaging.read import read_image
 from monuseg_cli.models.weights import load_model
-from monuseg_cli.nuclei.params import Separation
-from monuseg_cli.nuclei.postprocess import separate
+from monuseg_cli.nuclei.params import PostprocessParams
+from monuseg_cli.nuclei.postprocess import postprocess
+from monuseg_cli.prediction.array import predict_array
 from monuseg_cli.prediction.engines.torch import TorchEngine
-from monuseg_cli.prediction.slide import predict_array
 from robustness import print_means
 
 VALUES = {
     "threshold": (0.4, 0.45, 0.5, 0.55, 0.6),
     "min_area_um2": (3.0, 5.0, 7.0, 9.0, 12.0),
     "smoothing_um": (0.7, 1.0, 1.3, 1.6),
-    "depth": (0.06, 0.09, 0.12, 0.15, 0.2),
+    "saddle_depth": (0.06, 0.09, 0.12, 0.15, 0.2),
 }
 
 
-def changes(card: Separation) -> dict[str, Separation]:
+def changes(card: PostprocessParams) -> dict[str, PostprocessParams]:
     """Give the card's parameters, then what comes of changing one."""
     changed = {"as in the card": card}
-    for name in (field.name for field in fields(Separation)):
+    for name in (field.name for field in fields(PostprocessParams)):
         values = [value for value in VALUES[name] if value != getattr(card, name)]
         changed |= {f"{name} {value}": replace(card, **{name: value}) for value in values}
     return changed
@@ -52,8 +52,8 @@ def main(home: Home, runs: list[str]) -> None:
             mpp = case.mpp or card.mpp
             maps, _ = predict_array(read_image(dataset.image_path(case))[0], mpp, engine)
             reference = read_labels(labels_path(dataset.root, case.case_id))
-            for name, how in changes(card.separation).items():
-                labels = separate(maps, card.classes, mpp, how)
+            for name, how in changes(card.postprocess).items():
+                labels = postprocess(maps, card.classes, mpp, how)
                 scores.setdefault(name, []).append(count_image(reference, labels, maps[0]).scores())
     print_means("validation cases", scores)
 

@@ -50,8 +50,8 @@ from monuseg_cli.dataset.patches import PatchStore
 from monuseg_cli.dataset.prepare import prepare_patches
 from monuseg_cli.models import registry
 from monuseg_cli.models.blocks import DepthwiseConv2d
-from monuseg_cli.models.devices import place
-from monuseg_cli.training.augment import vary
+from monuseg_cli.models.devices import to_device
+from monuseg_cli.training.augment import augment
 from monuseg_cli.training.history import read_history
 from monuseg_cli.training.losses import compute_loss
 from monuseg_cli.training.recipe import Recipe
@@ -78,8 +78,8 @@ class PngPatches(Dataset[tuple[Tensor, Tensor]]):
         path = self.images[position % len(self.images)]
         image = imagecodecs.png_decode(path.read_bytes())
         labels = imagecodecs.png_decode(path.with_name(path.name.replace("_image", "_labels")).read_bytes())
-        image, labels = vary(image, labels.astype(np.int32), self.recipe, np.random.default_rng())
-        targets = make_targets(labels, self.recipe.second_target)
+        image, labels = augment(image, labels.astype(np.int32), self.recipe, np.random.default_rng())
+        targets = make_targets(labels, self.recipe.aux_target)
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(targets)
 
 
@@ -103,7 +103,7 @@ def plain_epoch(folder: Path, recipe: Recipe) -> float:
         else:
             seen += len(images)
         images = images.to(memory_format=torch.channels_last)
-        loss = compute_loss(model(images), targets, recipe.loss, recipe.second_target)
+        loss = compute_loss(model(images), targets, recipe.loss, recipe.aux_target)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch's
         optimizer.step()
@@ -113,8 +113,8 @@ def plain_epoch(folder: Path, recipe: Recipe) -> float:
 def _model(arch: str, recipe: Recipe) -> torch.nn.Module:
     architecture = registry.get(arch)
     dropout: dict[str, Any] = {"dropout": recipe.dropout} if "dropout" in architecture.options else {}
-    model = registry.create(arch, out_channels=len(CLASSES[recipe.second_target]), **dropout)
-    place(model, torch.device("cpu"))
+    model = registry.create(arch, out_channels=len(CLASSES[recipe.aux_target]), **dropout)
+    to_device(model, torch.device("cpu"))
     return model.train()
 
 
@@ -193,12 +193,12 @@ def _stepper(model: torch.nn.Module, batch: int, recipe: Recipe) -> Callable[[],
     """Give what takes a training step on random patches."""
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     images = torch.rand(batch, 3, 256, 256).to(memory_format=torch.channels_last)
-    targets = (torch.rand(batch, len(CLASSES[recipe.second_target]), 256, 256) > 0.7).float()
+    targets = (torch.rand(batch, len(CLASSES[recipe.aux_target]), 256, 256) > 0.7).float()
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.amp == "bf16"):
             logits = model(images)
-        loss = compute_loss(logits.float(), targets, recipe.loss, recipe.second_target)
+        loss = compute_loss(logits.float(), targets, recipe.loss, recipe.aux_target)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch's
         optimizer.step()

@@ -30,7 +30,7 @@ RECIPE = Recipe(
     epochs=2,
     batch_size=8,
     learning_rate=5e-3,
-    averaging=0.5,
+    ema_decay=0.5,
 )
 """A recipe that is through in seconds."""
 

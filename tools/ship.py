@@ -66,7 +66,7 @@ def main() -> None:
     model, card = load_model(options.weights)
     changes = {name: float(value) for name, value in (pair.split("=") for pair in options.set)}
     results = {**card.results, **{name: read_scores(files) for name, *files in options.results}}
-    card = replace(card, separation=replace(card.separation, **changes), results=results)
+    card = replace(card, postprocess=replace(card.postprocess, **changes), results=results)
     card = replace(card, ranges=card.ranges or observe(model, crops(card, Home(options.home))))
     state = {
         name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in model.state_dict().items()

@@ -23,5 +23,5 @@ pixels = tifffile.imread(image) if image.suffix == ".tif" else imagecodecs.imrea
 with torch.inference_mode():
     batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
     logits = sliding_window_inference(normalise(batch, card), (256, 256), 4, model, overlap=0.25, mode="gaussian")
-nuclei = logits[0, 0].sigmoid().numpy() >= card.separation.threshold
+nuclei = logits[0, 0].sigmoid().numpy() >= card.postprocess.threshold
 mask.write_bytes(imagecodecs.png_encode(nuclei.astype(np.uint8) * 255))

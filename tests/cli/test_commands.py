@@ -47,7 +47,7 @@ def test_every_file_that_makes_a_command_is_in_the_list() -> None:
 
 def test_help_shows_the_defaults_of_the_dataclasses(monuseg: Monuseg) -> None:
     train = flat(monuseg("train", "--help").stdout)
-    for value in (Recipe().arch, Recipe().epochs, Recipe().learning_rate, Recipe().second_target):
+    for value in (Recipe().arch, Recipe().epochs, Recipe().learning_rate, Recipe().aux_target):
         assert f"[default: {value}]" in train
     patches = flat(monuseg("patches", "--help").stdout)
     assert f"[default: {PatchesConfig(Path()).stride_px}]" in patches

@@ -8,7 +8,7 @@ import tifffile
 from conftest import Told
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.dataset.config import MasksConfig
-from monuseg_cli.dataset.folder import gather
+from monuseg_cli.dataset.folder import scan_folder
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
 from monuseg_cli.dataset.pixels import read_case
@@ -23,7 +23,7 @@ def stem_of(case: Case) -> str:
 
 def test_every_kind_of_annotation_gives_the_same_nuclei(tmp_path: Path) -> None:
     drawn = write_folder(tmp_path / "mine", ["a", "b", "c", "d", "e"], KINDS)
-    dataset = gather(tmp_path / "mine", tmp_path / "made")
+    dataset = scan_folder(tmp_path / "mine", tmp_path / "made")
     assert Dataset.load(tmp_path / "made") == dataset
     result = build_masks(MasksConfig(dataset.root, preview=True))
     for case, made in zip(dataset.cases, result.cases, strict=True):
@@ -45,7 +45,7 @@ def test_scale_comes_from_the_table_the_annotation_or_the_image(tmp_path: Path) 
     tifffile.imwrite(folder / "images" / "c.tif", picture, resolution=resolution, resolutionunit="CENTIMETER")
     (folder / "split.csv").write_text("image,split,mpp,organ\na,train,,\nb.png,val,0.3,liver\nc,test,,\nd,train,,\n")
     told = Told()
-    dataset = gather(folder, tmp_path / "made", told)
+    dataset = scan_folder(folder, tmp_path / "made", told)
     assert [case.mpp for case in dataset.cases] == [0.5, 0.3, pytest.approx(0.4), None]
     assert [(case.split, case.organ) for case in dataset.cases][1] == ("val", "liver")
     assert dataset.splits == ("train", "val", "test")
@@ -58,9 +58,11 @@ def test_images_and_outlines_side_by_side(tmp_path: Path) -> None:
     flat.mkdir()
     for path in (tmp_path / "two").rglob("*.*"):
         shutil.copy(path, flat)
-    cases = gather(flat, tmp_path / "made").cases
+    cases = scan_folder(flat, tmp_path / "made").cases
     assert [case.case_id.rsplit("-", 1)[0] for case in cases] == ["a.b", "c"]
-    assert {case.case_id for case in cases} == {case.case_id for case in gather(tmp_path / "two", tmp_path / "m").cases}
+    assert {case.case_id for case in cases} == {
+        case.case_id for case in scan_folder(tmp_path / "two", tmp_path / "m").cases
+    }
 
 
 def test_regions_are_cases_of_their_own(tmp_path: Path) -> None:
@@ -70,7 +72,7 @@ def test_regions_are_cases_of_their_own(tmp_path: Path) -> None:
     drawn = {**boxes, "val": (90, 64, 60, 110)}  # over the edge of the image
     regions = [region(name, *box) for name, box in drawn.items()]
     write_geojson(folder / "annotations" / "a.geojson", [*map(feature, polygons), *regions])
-    dataset = gather(folder, tmp_path / "made")
+    dataset = scan_folder(folder, tmp_path / "made")
     result = build_masks(MasksConfig(dataset.root))
     whole, _ = draw_tissue(160, seed=500)
     labels = rasterise(polygons, (160, 160)).labels
@@ -97,7 +99,7 @@ def test_cells_of_qupath_give_their_nuclei(tmp_path: Path) -> None:
         around = (polygon - polygon.mean(axis=0)) * 1.5 + polygon.mean(axis=0)
         cells.append({**feature(around, objectType="cell"), "nucleusGeometry": feature(polygon)["geometry"]})
     write_geojson(folder / "annotations" / "a.geojson", cells)
-    dataset = gather(folder, tmp_path / "made")
+    dataset = scan_folder(folder, tmp_path / "made")
     build_masks(MasksConfig(dataset.root))
     labels = read_labels(labels_path(dataset.root, dataset.cases[0].case_id))
     assert np.array_equal(labels, rasterise(polygons, (96, 96)).labels)
@@ -154,9 +156,9 @@ def test_what_does_not_fit_is_one_clear_error(tmp_path: Path, what: str, told: s
     write_folder(tmp_path / "mine", ["a", "b"])
     spoil(tmp_path / "mine", what)
     with pytest.raises(InputError, match=told):
-        build_masks(MasksConfig(gather(tmp_path / "mine", tmp_path / "made").root))
+        build_masks(MasksConfig(scan_folder(tmp_path / "mine", tmp_path / "made").root))
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match=r"no folder .*gone"):
-        gather(tmp_path / "gone", tmp_path / "made")
+        scan_folder(tmp_path / "gone", tmp_path / "made")

@@ -13,8 +13,9 @@ from PIL import Image
 
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import Home
-from monuseg_cli.prediction.batch import PredictConfig, predict
-from monuseg_cli.prediction.outputs import Wanted
+from monuseg_cli.prediction.batch import predict
+from monuseg_cli.prediction.config import PredictConfig
+from monuseg_cli.prediction.outputs import OutputSpec
 from support.tissue import draw_tissue
 
 IMAGES = 8
@@ -28,7 +29,7 @@ def config(trained_home: Home, tmp_path: Path) -> PredictConfig:
         Image.fromarray(draw_tissue(300, seed=number)[0]).save(folder / f"{number}.png")
     (folder / "broken.png").write_bytes(b"no image")
     weights = trained_home.find_weights("unet-se")
-    return PredictConfig((folder,), Wanted((str(tmp_path / "out"),)), weights, tmp_path / "cache", engine="torch")
+    return PredictConfig((folder,), OutputSpec((str(tmp_path / "out"),)), weights, tmp_path / "cache", engine="torch")
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -51,13 +52,13 @@ def test_a_worker_is_killed_and_nothing_is_lost_or_done_twice(config: PredictCon
         result = predict(on_cluster)
         killer.join()
         again = predict(on_cluster)
-    done = [one.outputs.image.name for one in result.predictions] + [one.image.name for one in result.there]
+    done = [one.outputs.image.name for one in result.predictions] + [one.image.name for one in result.skipped]
     assert sorted(done) == [f"{number}.png" for number in range(IMAGES)]
     assert [(path.name, type(error)) for path, error in result.failures] == [("broken.png", InputError)]
     assert sorted(path.name for path in out.iterdir()) == sorted(
         name for number in range(IMAGES) for name in (f"{number}.png", f"{number}.png.monuseg.json")
     )
-    assert len(again.there) == IMAGES
+    assert len(again.skipped) == IMAGES
 
 
 def test_no_scheduler(config: PredictConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from monuseg_cli.prediction import rasters
-from monuseg_cli.prediction.rasters import AddRows, mask_png, pyramid_tiff
+from monuseg_cli.prediction.rasters import RowWriter, mask_png, pyramid_tiff
 
 ABOUT = {"software": "monuseg"}
 
@@ -60,7 +60,7 @@ def test_a_pyramid_row_by_row(labels: NDArray[np.int32], tmp_path: Path, name: s
 
 
 def test_what_fails_in_the_middle_leaves_nothing(labels: NDArray[np.int32], tmp_path: Path) -> None:
-    def fail(writer: AbstractContextManager[AddRows]) -> None:
+    def fail(writer: AbstractContextManager[RowWriter]) -> None:
         with writer as add:
             add(labels[:2, :9])
             raise ZeroDivisionError

@@ -20,12 +20,14 @@ from monuseg_cli.imaging.stains import density_from_8_bits, haematoxylin_density
 from monuseg_cli.models.weights import load_model
 from monuseg_cli.nuclei.rasterise import rasterise
 from monuseg_cli.prediction import blend
-from monuseg_cli.prediction.batch import PredictConfig, predict
+from monuseg_cli.prediction.array import predict_array
+from monuseg_cli.prediction.batch import predict
 from monuseg_cli.prediction.blend import blended_rows, ramp
+from monuseg_cli.prediction.config import PredictConfig, SlideSettings
 from monuseg_cli.prediction.engines.torch import TorchEngine
-from monuseg_cli.prediction.outputs import Wanted, find_images, plan_outputs
+from monuseg_cli.prediction.outputs import OutputSpec, find_images, plan_outputs
 from monuseg_cli.prediction.roi import Roi
-from monuseg_cli.prediction.slide import Prediction, SlideSettings, predict_array
+from monuseg_cli.prediction.slide import Prediction
 from monuseg_cli.prediction.source import ArraySource
 from support.tissue import draw_tissue
 
@@ -52,7 +54,7 @@ def config(*images: Path, output: object, weights: Path = Path("w"), **knobs: An
     knobs = {"engine": "torch", **knobs}
     return PredictConfig(
         images,
-        Wanted(tuple(map(str, outputs)), **asked),
+        OutputSpec(tuple(map(str, outputs)), **asked),
         weights,
         weights.parent / "cache",
         SlideSettings(**settings, tissue_only=False),
@@ -146,7 +148,7 @@ def test_one_failure_does_not_stop_the_others(weights: Path, picture: Path, tmp_
 def test_names_of_outputs(tmp_path: Path) -> None:
     def names(output: str, *images: str, **knobs: Any) -> list[str]:
         paths = [Path(image) for image in images]
-        return [plan.results[0].as_posix() for plan in plan_outputs(paths, Wanted((output,), **knobs))]
+        return [plan.results[0].as_posix() for plan in plan_outputs(paths, OutputSpec((output,), **knobs))]
 
     assert names("mask.png", "a.tif") == ["mask.png"]
     assert names("out/{stem}_mask.tif", "in/a.tif", "in/b.svs") == ["out/a_mask.tif", "out/b_mask.tif"]
@@ -174,7 +176,7 @@ def test_names_of_outputs(tmp_path: Path) -> None:
 def test_outputs_that_cannot_be(images: list[str], output: str, knobs: dict[str, Any], reason: str) -> None:
     paths = [Path(image) for image in images]
     with pytest.raises(InputError, match=reason):
-        plan_outputs(paths, Wanted((output,), **knobs))
+        plan_outputs(paths, OutputSpec((output,), **knobs))
 
 
 def test_numbers_that_cannot_be(weights: Path, picture: Path, tmp_path: Path) -> None:
@@ -280,7 +282,7 @@ def test_glass_is_left_out(weights: Path, tmp_path: Path) -> None:
     everything = config(tmp_path / "s.png", output=tmp_path / "all.tif", weights=weights, labels=True)
     tissue = dataclasses.replace(
         everything,
-        wanted=Wanted((str(tmp_path / "tissue.tif"),), labels=True, tissue=str(tmp_path / "t.png")),
+        outputs=OutputSpec((str(tmp_path / "tissue.tif"),), labels=True, tissue=str(tmp_path / "t.png")),
         settings=SlideSettings(),
     )
     whole, part = predict(everything).predictions[0], predict(tissue).predictions[0]
@@ -297,20 +299,20 @@ def test_what_is_done_is_not_done_again(weights: Path, tmp_path: Path) -> None:
     for name in "abc":
         _save(folder / f"{name}.png")
     asked = config(folder, output=out, weights=weights)
-    parts = [predict(dataclasses.replace(asked, part=part, parts=2)) for part in (1, 2)]
+    parts = [predict(dataclasses.replace(asked, part=part, num_parts=2)) for part in (1, 2)]
     assert [[one.outputs.image.name for one in part.predictions] for part in parts] == [["a.png", "c.png"], ["b.png"]]
     made = (out / "a.png").stat().st_mtime_ns
     (out / "b.png").unlink()
     os.utime(folder / "c.png", ns=(1, 1))
     again = predict(asked)
     assert [one.outputs.image.name for one in again.predictions] == ["b.png", "c.png"]
-    assert [outputs.image.name for outputs in again.there] == ["a.png"]
+    assert [outputs.image.name for outputs in again.skipped] == ["a.png"]
     assert (out / "a.png").stat().st_mtime_ns == made
     assert len(predict(dataclasses.replace(asked, threshold=0.4)).predictions) == 3
-    last = predict(dataclasses.replace(asked, threshold=0.4, again=True)).predictions
+    last = predict(dataclasses.replace(asked, threshold=0.4, overwrite=True)).predictions
     assert len(last) == 3
     with pytest.raises(InputError, match="--part 3 of --num-parts 2"):
-        predict(dataclasses.replace(asked, part=3, parts=2))
+        predict(dataclasses.replace(asked, part=3, num_parts=2))
     found = json.loads((out / "a.png.monuseg.json").read_text(encoding="utf-8"))["found"]
     assert found["nuclei"] == last[0].nuclei > 0
 

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from monuseg_cli.imaging.stains import density_to_8_bits
 from monuseg_cli.metrics.instance import find_overlaps, panoptic_quality
-from monuseg_cli.nuclei.params import Separation
-from monuseg_cli.nuclei.postprocess import separate
+from monuseg_cli.nuclei.params import PostprocessParams
+from monuseg_cli.nuclei.postprocess import postprocess
 from monuseg_cli.nuclei.rasterise import rasterise
 from monuseg_cli.prediction import stitch
-from monuseg_cli.prediction.blend import in_steps
-from monuseg_cli.prediction.stitch import Finished, Nuclei, Stitcher
+from monuseg_cli.prediction.blend import to_uint8
+from monuseg_cli.prediction.stitch import LabelRows, Nuclei, Stitcher
 from monuseg_cli.training.targets import CLASSES, make_targets
 from support.tissue import ellipse
 
@@ -31,19 +31,19 @@ def truth() -> NDArray[np.int32]:
     return rasterise([ellipse(*shape) for shape in shapes], (400, 500)).labels
 
 
-def stitched(maps: NDArray[np.float32], heights: list[int]) -> tuple[list[Finished], list[Nuclei]]:
+def stitched(maps: NDArray[np.float32], heights: list[int]) -> tuple[list[LabelRows], list[Nuclei]]:
     given = list(added(maps, heights))
-    finished = [part for part in given if isinstance(part, Finished)]
+    finished = [part for part in given if isinstance(part, LabelRows)]
     return finished, [part for part in given if isinstance(part, Nuclei)]
 
 
-def added(maps: NDArray[np.float32], heights: list[int]) -> Iterator[Nuclei | Finished]:
-    stitcher = Stitcher(maps.shape[1:], CLASSES["boundary"], MPP, Separation())
+def added(maps: NDArray[np.float32], heights: list[int]) -> Iterator[Nuclei | LabelRows]:
+    stitcher = Stitcher(maps.shape[1:], CLASSES["boundary"], MPP, PostprocessParams())
     edges = np.cumsum([0, *heights]).tolist()
     assert edges[-1] == maps.shape[1]
     for top, bottom in pairwise(edges):
         rows = maps[:, top:bottom]
-        yield from stitcher.add(in_steps(rows), density_to_8_bits(rows[0]))
+        yield from stitcher.add(to_uint8(rows), density_to_8_bits(rows[0]))
 
 
 @pytest.mark.parametrize("block", [(128, 128), (64, 512), (400, 100), (1024, 2048)])
@@ -56,7 +56,7 @@ def test_blocks_give_what_the_whole_gives(
     finished, nuclei = stitched(maps, [100, 7, 193, 100])
     labels = np.concatenate([part.labels for part in finished])
     assert [part.row for part in finished] == np.cumsum([0] + [len(part.labels) for part in finished])[:-1].tolist()
-    whole = separate(maps, CLASSES["boundary"], MPP, Separation())
+    whole = postprocess(maps, CLASSES["boundary"], MPP, PostprocessParams())
     assert (labels > 0).mean() == pytest.approx((whole > 0).mean(), abs=1e-4)
     assert panoptic_quality(find_overlaps(whole, labels)).pq > 0.995
     ids = np.concatenate([found.first + np.arange(len(found)) for found in nuclei])

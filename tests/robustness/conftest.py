@@ -29,10 +29,10 @@ RECIPE = Recipe(
     crops_per_case=1,
     epochs=1,
     batch_size=8,
-    second_target="none",
+    aux_target="none",
 )
 _WINDOWS = ("--patch-px", "32", "--stride-px", "16", "--crop-px", "32", "--crops-per-case", "1")
-QUICK = ("--epochs", "2", *_WINDOWS, "--second-target", "none", "--device", "cpu")
+QUICK = ("--epochs", "2", *_WINDOWS, "--aux-target", "none", "--device", "cpu")
 """Options of ``monuseg train`` that go through in a second."""
 
 Says = Callable[..., Result]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from monuseg_cli.imaging.read import SUFFIXES
-from monuseg_cli.prediction.outputs import Wanted, plan_outputs
+from monuseg_cli.prediction.outputs import OutputSpec, plan_outputs
 from robustness.conftest import Says
 from support.processes import measure
 from support.table import Row, hold
@@ -221,7 +221,7 @@ def test_an_image_that_goes_away(
     says: Says, monkeypatch: pytest.MonkeyPatch, weights: Path, picture: Path, tmp_path: Path
 ) -> None:
     """Between the listing of the images and its turn."""
-    plans = plan_outputs([tmp_path / "gone.png"], Wanted((str(tmp_path / "m.png"),)))
+    plans = plan_outputs([tmp_path / "gone.png"], OutputSpec((str(tmp_path / "m.png"),)))
     monkeypatch.setattr("monuseg_cli.prediction.batch.plan_outputs", lambda *_: plans)
     says("predict", picture, "-o", tmp_path / "m.png", "--model", weights, "--engine", "torch")
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monuseg_cli.training.augment import degrade, vary, vary_stain
+from monuseg_cli.training.augment import augment, degrade, jitter_stain
 from monuseg_cli.training.recipe import Recipe
 from support.tissue import draw_tissue
 
@@ -27,13 +27,13 @@ def patch() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
 
 
 def test_without_variation_the_patch_comes_as_it_is(patch: tuple[NDArray[np.uint8], NDArray[np.int32]]) -> None:
-    image, labels = vary(*patch, replace(crop_px=96), np.random.default_rng(0))
+    image, labels = augment(*patch, replace(crop_px=96), np.random.default_rng(0))
     np.testing.assert_array_equal((image * 255).round(), patch[0])
     np.testing.assert_array_equal(labels, patch[1])
 
 
 def test_a_warp_that_changes_nothing_is_a_plain_crop(patch: tuple[NDArray[np.uint8], NDArray[np.int32]]) -> None:
-    image, labels = vary(*patch, replace(crop_px=96, warp=1.0), np.random.default_rng(0))
+    image, labels = augment(*patch, replace(crop_px=96, warp=1.0), np.random.default_rng(0))
     np.testing.assert_allclose(image * 255, patch[0], atol=1)
     np.testing.assert_array_equal(labels, patch[1])
 
@@ -54,7 +54,7 @@ def test_image_and_labels_move_together(
 ) -> None:
     seen = set()
     for seed in range(12):
-        image, labels = vary(*patch, replace(**knobs), np.random.default_rng(seed))
+        image, labels = augment(*patch, replace(**knobs), np.random.default_rng(seed))
         assert (image.shape, labels.shape) == ((64, 64, 3), (64, 64))
         assert (str(image.dtype), str(labels.dtype)) == ("float32", "int32")
         assert 0 <= image.min() <= image.max() <= 1
@@ -67,7 +67,7 @@ def test_image_and_labels_move_together(
 def test_a_scale_is_a_scale(patch: tuple[NDArray[np.uint8], NDArray[np.int32]]) -> None:
     areas = []
     for seed in range(60):
-        _, labels = vary(*patch, replace(warp=1.0, scale=0.5, crop_px=48), np.random.default_rng(seed))
+        _, labels = augment(*patch, replace(warp=1.0, scale=0.5, crop_px=48), np.random.default_rng(seed))
         whole = np.bincount(labels[1:-1, 1:-1].reshape(-1), minlength=6)
         edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
         areas += [
@@ -81,14 +81,14 @@ def test_a_scale_is_a_scale(patch: tuple[NDArray[np.uint8], NDArray[np.int32]]) 
 
 def test_stain_varies_colour_and_leaves_glass_bright() -> None:
     picture, _ = draw_tissue(64, seed=3)
-    same = vary_stain(picture, 0.0, np.random.default_rng(0))
+    same = jitter_stain(picture, 0.0, np.random.default_rng(0))
     np.testing.assert_allclose(same * 255, picture, atol=0.01)
-    varied = [vary_stain(picture, 0.3, np.random.default_rng(seed)) for seed in range(20)]
+    varied = [jitter_stain(picture, 0.3, np.random.default_rng(seed)) for seed in range(20)]
     means = np.array([image.mean(axis=(0, 1)) for image in varied])
     assert (means.std(axis=0) > 0.01).all()
     assert np.abs(means - picture.mean(axis=(0, 1)) / 255).max() < 0.25
     glass = np.full((8, 8, 3), 255, dtype=np.uint8)
-    assert min(vary_stain(glass, 0.3, np.random.default_rng(seed)).min() for seed in range(20)) > 0.9
+    assert min(jitter_stain(glass, 0.3, np.random.default_rng(seed)).min() for seed in range(20)) > 0.9
 
 
 def test_a_stronger_stain_is_darker_where_there_is_stain() -> None:
@@ -103,7 +103,7 @@ def test_a_stronger_stain_is_darker_where_there_is_stain() -> None:
             return np.zeros(size)
 
     picture = np.full((4, 4, 3), (180, 120, 200), dtype=np.uint8)
-    varied = vary_stain(picture, 1.0, Fixed())  # type: ignore[arg-type] # stands in for a generator
+    varied = jitter_stain(picture, 1.0, Fixed())  # type: ignore[arg-type] # stands in for a generator
     density = -np.log((picture[0, 0] + 1.0) / 256)
     np.testing.assert_allclose(varied[0, 0] * 255, np.exp(-2 * density) * 256 - 1, atol=0.01)
 
@@ -112,7 +112,7 @@ def test_a_warp_shows_nothing_beyond_the_patch() -> None:
     image, labels = np.full((64, 64, 3), 200, dtype=np.uint8), np.ones((64, 64), dtype=np.int32)
     for seed in range(20):
         recipe = replace(warp=1.0, rotation_deg=180.0, scale=0.5, elastic_px=6.0)
-        varied, moved = vary(image, labels, recipe, np.random.default_rng(seed))
+        varied, moved = augment(image, labels, recipe, np.random.default_rng(seed))
         np.testing.assert_allclose(varied, 200 / 255, atol=0.005)
         assert (moved == 1).all()
 
@@ -120,7 +120,7 @@ def test_a_warp_shows_nothing_beyond_the_patch() -> None:
 def test_brightness_scales_all_channels_alike() -> None:
     picture = np.full((64, 64, 3), (100, 50, 150), dtype=np.uint8)
     labels = np.zeros((64, 64), dtype=np.int32)
-    seen = [vary(picture, labels, replace(brightness=0.2), np.random.default_rng(seed))[0] for seed in range(20)]
+    seen = [augment(picture, labels, replace(brightness=0.2), np.random.default_rng(seed))[0] for seed in range(20)]
     factors = np.array([image[0, 0] / (picture[0, 0] / 255) for image in seen])
     np.testing.assert_allclose(factors, factors[:, :1].repeat(3, axis=1), rtol=1e-5)
     assert 0.8 <= factors.min() < 0.9
@@ -169,7 +169,7 @@ def test_a_share_of_images_is_degraded() -> None:
 
 
 def test_a_share_of_crops_is_blank(patch: tuple[NDArray[np.uint8], NDArray[np.int32]]) -> None:
-    crops = [vary(*patch, replace(blank=0.3), np.random.default_rng(seed)) for seed in range(200)]
+    crops = [augment(*patch, replace(blank_prob=0.3), np.random.default_rng(seed)) for seed in range(200)]
     blank = [image for image, labels in crops if not labels.any()]
     assert len(blank) / len(crops) == pytest.approx(0.3, abs=0.1)
     assert all(image.shape == (64, 64, 3) and 0 <= image.min() <= image.max() <= 1 for image in blank)

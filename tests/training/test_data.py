@@ -22,7 +22,7 @@ def store(trained_home: Home) -> PatchStore:
 
 def plain(**knobs: object) -> Recipe:
     """Take each patch as it is."""
-    knobs = {"crop_px": 64, "flips": False, "warp": 0.0, "stain": 0.0, "second_target": "none", **knobs}
+    knobs = {"crop_px": 64, "flips": False, "warp": 0.0, "stain": 0.0, "aux_target": "none", **knobs}
     return dataclasses.replace(RECIPE, **knobs)  # type: ignore[arg-type] # checked there
 
 

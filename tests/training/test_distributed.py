@@ -26,11 +26,13 @@ from monuseg_cli.training.recipe import Recipe
 TESTS = Path(__file__).parents[1]
 _PATH = os.pathsep.join([str(TESTS), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
 # A loss, and variation, that do not depend on how a batch is shared.
-COMPARABLE = (*PATCHES, "--arch", "unet-still", "--loss", "bce", "--second-target", "none", "--device", "cpu")
+COMPARABLE = (*PATCHES, "--arch", "unet-still", "--loss", "bce", "--aux-target", "none", "--device", "cpu")
 
 
-def start(home: Home, *words: object, ranks: int) -> subprocess.Popen[str]:
-    torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}") if ranks > 1 else ()
+def start(home: Home, *words: object, world_size: int) -> subprocess.Popen[str]:
+    torchrun = (
+        ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world_size}") if world_size > 1 else ()
+    )
     command = [sys.executable, *torchrun, "-m", "support.still", *words, "--home", home.root]
     return subprocess.Popen(
         [str(word) for word in command],
@@ -42,8 +44,8 @@ def start(home: Home, *words: object, ranks: int) -> subprocess.Popen[str]:
 
 
 def test_two_processes_at_batch_4_are_one_at_batch_8(trained_home: Home) -> None:
-    alone = start(trained_home, "train", *COMPARABLE, "--epochs", 2, "--batch-size", 8, "--name", "one", ranks=1)
-    shared = start(trained_home, "train", *COMPARABLE, "--epochs", 2, "--batch-size", 4, "--name", "two", ranks=2)
+    alone = start(trained_home, "train", *COMPARABLE, "--epochs", 2, "--batch-size", 8, "--name", "one", world_size=1)
+    shared = start(trained_home, "train", *COMPARABLE, "--epochs", 2, "--batch-size", 4, "--name", "two", world_size=2)
     for process in (alone, shared):
         out, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
@@ -57,8 +59,8 @@ def test_two_processes_at_batch_4_are_one_at_batch_8(trained_home: Home) -> None
 
 
 def test_all_processes_validate_with_the_norms_that_are_kept(trained_home: Home) -> None:
-    words = ("--arch", "unet-se", "--averaging", 0, "--loss", "bce", "--learning-rate", 0.02, "--device", "cpu")
-    process = start(trained_home, "train", *PATCHES, *words, "--epochs", 1, "--name", "norms", ranks=2)
+    words = ("--arch", "unet-se", "--ema_decay", 0, "--loss", "bce", "--learning-rate", 0.02, "--device", "cpu")
+    process = start(trained_home, "train", *PATCHES, *words, "--epochs", 1, "--name", "norms", world_size=2)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     run = trained_home.runs / "norms"
@@ -70,7 +72,7 @@ def test_all_processes_validate_with_the_norms_that_are_kept(trained_home: Home)
     with torch.inference_mode():
         for images, targets in validation_batches(store, store.of_cases(recipe.monuseg_cases()[1]), recipe):
             logits = model(images)
-            meter.add(compute_loss(logits, targets, recipe.loss, recipe.second_target), logits, targets)
+            meter.add(compute_loss(logits, targets, recipe.loss, recipe.aux_target), logits, targets)
     scores = meter.scores(World(torch.device("cpu")))
     assert scores["loss"] == pytest.approx(record.val_loss, rel=1e-4)
     assert scores["dice"] == pytest.approx(record.val_dice, rel=1e-4)
@@ -78,14 +80,14 @@ def test_all_processes_validate_with_the_norms_that_are_kept(trained_home: Home)
 
 def test_a_process_that_dies_ends_the_run_with_one_line_and_it_can_be_resumed(trained_home: Home) -> None:
     run = trained_home.runs / "long"
-    process = start(trained_home, "train", *COMPARABLE, "--epochs", 500, "--name", "long", ranks=2)
+    process = start(trained_home, "train", *COMPARABLE, "--epochs", 500, "--name", "long", world_size=2)
     deadline = time.monotonic() + 60
     while not (run / "state.pt").exists():
         assert time.monotonic() < deadline, "no epoch was finished"
         time.sleep(0.1)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    ranks = {environment(child).get("RANK"): int(child) for child in children}
-    os.kill(ranks["1"], signal.SIGKILL)
+    world_size = {environment(child).get("RANK"): int(child) for child in children}
+    os.kill(world_size["1"], signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
     lines = [line for line in errors.splitlines() if line.startswith("error: ")]
@@ -93,9 +95,9 @@ def test_a_process_that_dies_ends_the_run_with_one_line_and_it_can_be_resumed(tr
     assert lines[0].startswith("error: the training was stopped, or one of its processes died; the finished epochs")
     finished = len(read_history(run))
     assert finished >= 1
-    alone = start(trained_home, "train", "--resume", "long", "--device", "cpu", ranks=1)
+    alone = start(trained_home, "train", "--resume", "long", "--device", "cpu", world_size=1)
     assert "was begun with 2 processes, not 1, so its steps would be others" in alone.communicate(timeout=60)[1]
-    again = start(trained_home, "train", "--resume", "long", "--device", "cpu", ranks=2)
+    again = start(trained_home, "train", "--resume", "long", "--device", "cpu", world_size=2)
     while len(read_history(run)) <= finished:
         assert again.poll() is None, again.communicate()[1]
         time.sleep(0.1)
@@ -109,10 +111,10 @@ def environment(process: str) -> dict[str, str]:
 
 
 def test_what_all_processes_find_wrong_is_said_once(trained_home: Home) -> None:
-    process = start(trained_home, "train", "--resume", "gone", ranks=2)
+    process = start(trained_home, "train", "--resume", "gone", world_size=2)
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
     assert errors.count("error: no run named 'gone'") == 1
-    process = start(trained_home, "train", *COMPARABLE, "--amp", "fp16", ranks=2)
+    process = start(trained_home, "train", *COMPARABLE, "--amp", "fp16", world_size=2)
     _, errors = process.communicate(timeout=60)
     assert errors.count("error: --amp fp16 does not work on cpu, which takes: none, bf16") == 1

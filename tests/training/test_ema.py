@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from monuseg_cli.training.ema import average_of
+from monuseg_cli.training.ema import make_ema
 
 
 def value(module: nn.Module, name: str) -> Tensor:
@@ -12,7 +12,7 @@ def value(module: nn.Module, name: str) -> Tensor:
 
 def test_an_average_by_hand() -> None:
     model = nn.BatchNorm1d(1)
-    averaged = average_of(model, 0.2)
+    averaged = make_ema(model, 0.2)
     model.weight.data.fill_(3.0)
     value(model, "running_mean").fill_(5.0)
     averaged.update_parameters(model)  # the first of all is taken as it is
@@ -32,7 +32,7 @@ def test_an_average_by_hand() -> None:
 def test_it_comes_back_from_its_state_and_goes_on_the_same() -> None:
     torch.manual_seed(0)
     model = nn.Linear(3, 2)
-    one, other = average_of(model, 0.9), average_of(nn.Linear(3, 2), 0.9)
+    one, other = make_ema(model, 0.9), make_ema(nn.Linear(3, 2), 0.9)
     one.update_parameters(model)
     other.load_state_dict(one.state_dict())
     model.weight.data += 1

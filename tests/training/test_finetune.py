@@ -12,7 +12,7 @@ from monuseg_cli.core.errors import ContaminationError, InputError, MissingError
 from monuseg_cli.core.home import Home
 from monuseg_cli.models import registry
 from monuseg_cli.models.weights import read_card
-from monuseg_cli.training.finetune import take_over
+from monuseg_cli.training.finetune import transfer_weights
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.session import TrainConfig
 from monuseg_cli.training.targets import CLASSES
@@ -27,7 +27,7 @@ def tune(home: Home, **knobs: Any) -> Path:
 def test_a_tuned_run_begins_with_the_weights_and_remembers_all_it_has_seen(trained_home: Home) -> None:
     first = trained_home.find_weights("unet-se")
     before = load_file(first)
-    still = tune(trained_home, learning_rate=1e-12, weight_decay=0.0, averaging=0.0)
+    still = tune(trained_home, learning_rate=1e-12, weight_decay=0.0, ema_decay=0.0)
     after = load_file(still / "last.safetensors")
     for name in before:
         if "running" not in name and "num_batches" not in name:
@@ -42,12 +42,12 @@ def test_a_tuned_run_begins_with_the_weights_and_remembers_all_it_has_seen(train
 def test_other_channels_keep_those_of_the_same_class(trained_home: Home) -> None:
     weights = trained_home.find_weights("unet-se")
     old = load_file(weights)
-    recipe = dataclasses.replace(RECIPE, second_target="hv")
+    recipe = dataclasses.replace(RECIPE, aux_target="hv")
     torch.manual_seed(5)
     options: dict[str, Any] = recipe.model_options()
     model = registry.create("unet-se", out_channels=3, **options)
     fresh = model.state_dict()["head.weight"].clone()
-    take_over(model, recipe, weights)
+    transfer_weights(model, recipe, weights)
     state = model.state_dict()
     assert CLASSES["boundary"] == read_card(weights).classes
     assert torch.equal(state["head.weight"][0], old["head.weight"][0])

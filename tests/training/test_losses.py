@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from monuseg_cli.training.losses import compute_loss, focal, lovasz
-from monuseg_cli.training.recipe import Loss, SecondTarget
+from monuseg_cli.training.recipe import AuxTarget, Loss
 from monuseg_cli.training.targets import CLASSES, make_targets
 
 LOSSES: tuple[Loss, ...] = get_args(Loss)
@@ -45,7 +45,7 @@ def test_lovasz_of_hard_errors_is_the_jaccard_loss() -> None:
 
 @pytest.mark.parametrize("second", sorted(CLASSES))
 @pytest.mark.parametrize("loss", LOSSES)
-def test_what_is_right_costs_less_than_what_is_wrong_and_gradients_are_finite(loss: Loss, second: SecondTarget) -> None:
+def test_what_is_right_costs_less_than_what_is_wrong_and_gradients_are_finite(loss: Loss, second: AuxTarget) -> None:
     labels = np.zeros((24, 24), dtype=np.int32)
     labels[4:14, 3:11], labels[4:14, 11:20] = 1, 2
     targets = torch.from_numpy(make_targets(labels, second))[None]

@@ -30,9 +30,9 @@ def test_train_and_validation_share_no_case() -> None:
         ({"fold": 6}, "--fold takes 1 to 5"),
         ({"train_set": 31}, "--train-set takes 30 or 37"),
         ({"loss": "hinge"}, "--loss takes bce or dice or .* not 'hinge'"),
-        ({"second_target": "none "}, "--second-target takes none or boundary or distance or hv, not 'none '"),
+        ({"aux_target": "none "}, "--aux-target takes none or boundary or distance or hv, not 'none '"),
         ({"amp": "fp8"}, "--amp takes none or bf16 or fp16, not 'fp8'"),
-        ({"averaging": 1.0}, "--averaging must lie within 0 and 1, not be 1.0"),
+        ({"ema_decay": 1.0}, "--ema-decay must lie within 0 and 1, not be 1.0"),
         ({"warp": 1.5}, "--warp must lie within 0 and 1, not be 1.5"),
         ({"dropout": float("nan")}, "--dropout must lie within 0 and 1, not be nan"),
         ({"elastic_px": float("inf")}, "--elastic-px must be at least 0 for unet-se, and finite"),
@@ -121,7 +121,7 @@ def test_built_in_recipes_are_found_by_name_and_others_by_file(tmp_path: Path) -
 
 def test_a_recipe_is_described_by_what_it_differs_in() -> None:
     assert describe(Recipe(arch="segnet", fold=3, epochs=7)) == "default"
-    assert describe(Recipe(second_target="hv", stain=0.0)) == "default, second_target hv, stain 0.0"
+    assert describe(Recipe(aux_target="hv", stain=0.0)) == "default, aux_target hv, stain 0.0"
     baseline = BUILT_IN["baseline"]
     assert describe(dataclasses.replace(baseline, loss="focal")) == "baseline, loss focal"
     many = dataclasses.replace(baseline, loss="focal", stain=0.1, warp=0.5, flips=True)

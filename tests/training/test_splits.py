@@ -11,7 +11,7 @@ from monuseg_cli.core.home import Home
 from monuseg_cli.core.progress import SILENT
 from monuseg_cli.models.weights import read_card
 from monuseg_cli.training.recipe import Recipe
-from monuseg_cli.training.splits import find_shares
+from monuseg_cli.training.splits import find_splits
 from support.own import feature, region, write_folder, write_geojson
 
 OWN = ("--epochs", "1", "--patch-px", "64", "--stride-px", "32", "--crop-px", "48", "--crops-per-case", "4")
@@ -28,7 +28,7 @@ def stems(cases: tuple[str, ...]) -> list[str]:
 def test_folders_divide_own_data(tmp_path: Path) -> None:
     write_folder(tmp_path / "mine", ["a", "b"])
     write_folder(tmp_path / "theirs", ["a", "c"], first_seed=600)
-    shares = find_shares(Home(tmp_path), recipe(tmp_path / "mine", tmp_path / "theirs"), SILENT)
+    shares = find_splits(Home(tmp_path), recipe(tmp_path / "mine", tmp_path / "theirs"), SILENT)
     assert (stems(shares.train.cases), stems(shares.val.cases)) == (["a", "b"], ["a", "c"])
     assert not set(shares.train.cases) & set(shares.val.cases)  # other images of the same name
     assert len(shares.val.indices) == len(shares.val.store.case_ids) > 0
@@ -37,13 +37,13 @@ def test_folders_divide_own_data(tmp_path: Path) -> None:
 def test_a_table_divides_own_data_and_keeps_the_test_cases_out(tmp_path: Path) -> None:
     write_folder(tmp_path / "mine", ["a", "b", "c"])
     (tmp_path / "mine" / "split.csv").write_text("image,split\na,test\nb,train\nc,val\n")
-    shares = find_shares(Home(tmp_path), recipe(tmp_path / "mine"), SILENT)
+    shares = find_splits(Home(tmp_path), recipe(tmp_path / "mine"), SILENT)
     assert (stems(shares.train.cases), stems(shares.val.cases)) == (["b"], ["c"])
 
 
 def test_folds_divide_the_rest(tmp_path: Path) -> None:
     write_folder(tmp_path / "mine", ["a", "b", "c", "d", "e", "f"])
-    found = {fold: find_shares(Home(tmp_path), recipe(tmp_path / "mine", fold=fold), SILENT) for fold in (1, 2)}
+    found = {fold: find_splits(Home(tmp_path), recipe(tmp_path / "mine", fold=fold), SILENT) for fold in (1, 2)}
     assert (stems(found[1].val.cases), stems(found[2].val.cases)) == (["a", "f"], ["b"])
     assert stems(found[1].train.cases) == ["b", "c", "d", "e"]
 
@@ -53,12 +53,12 @@ def test_regions_of_an_image_stay_together_unless_it_is_the_only_one(tmp_path: P
     for stem, polygons in write_folder(folder, ["a", "b"], size=160).items():
         regions = [region("", row, 0, 70, 70) for row in (0, 80)]
         write_geojson(folder / "annotations" / f"{stem}.geojson", [*map(feature, polygons), *regions])
-    shares = find_shares(Home(tmp_path), recipe(folder), SILENT)
+    shares = find_splits(Home(tmp_path), recipe(folder), SILENT)
     assert (stems(shares.train.cases), stems(shares.val.cases)) == (["b", "b"], ["a", "a"])
     for path in folder.rglob("b.*"):
         path.unlink()
     told = Told()
-    shares = find_shares(Home(tmp_path), recipe(folder), told)
+    shares = find_splits(Home(tmp_path), recipe(folder), told)
     assert (len(shares.train.cases), len(shares.val.cases)) == (1, 1)
     assert "all regions are of one image, a.png: validation will flatter the model" in told.lines
 
@@ -69,13 +69,13 @@ def test_the_same_image_cannot_be_trained_and_validated_on(tmp_path: Path) -> No
     for path in (tmp_path / "copy").rglob("a.*"):
         path.rename(path.with_stem("another"))
     with pytest.raises(ContaminationError, match=r"2 images of .*copy are also in .*mine"):
-        find_shares(Home(tmp_path), recipe(tmp_path / "mine", tmp_path / "copy"), SILENT)
+        find_splits(Home(tmp_path), recipe(tmp_path / "mine", tmp_path / "copy"), SILENT)
 
 
 def test_one_image_is_too_little(tmp_path: Path) -> None:
     write_folder(tmp_path / "mine", ["a"])
     with pytest.raises(InputError, match="1 annotated images or regions, and --fold 1 leaves nothing to train on"):
-        find_shares(Home(tmp_path), recipe(tmp_path / "mine"), SILENT)
+        find_splits(Home(tmp_path), recipe(tmp_path / "mine"), SILENT)
     with pytest.raises(InputError, match="--val needs --train"):
         Recipe(val="somewhere")
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from monuseg_cli.training.recipe import SecondTarget
+from monuseg_cli.training.recipe import AuxTarget
 from monuseg_cli.training.targets import CLASSES, make_targets
 
 ROW = np.array([[0, 7, 7, 7, 3, 3, 3, 3, 3, 0]], dtype=np.int32)
@@ -13,7 +13,7 @@ ROW = np.array([[0, 7, 7, 7, 3, 3, 3, 3, 3, 0]], dtype=np.int32)
 
 @given(arrays(np.int32, (9, 7), elements=st.integers(0, 4)), st.sampled_from(sorted(CLASSES)))
 def test_every_target_is_within_0_and_1_and_the_first_is_the_nuclei(
-    labels: NDArray[np.int32], second: SecondTarget
+    labels: NDArray[np.int32], second: AuxTarget
 ) -> None:
     targets = make_targets(labels, second)
     assert targets.dtype == np.float32
@@ -47,7 +47,7 @@ def test_places_go_from_side_to_side_of_each_nucleus() -> None:
 
 
 @pytest.mark.parametrize("second", sorted(CLASSES))
-def test_nothing_at_all(second: SecondTarget) -> None:
+def test_nothing_at_all(second: AuxTarget) -> None:
     targets = make_targets(np.zeros((4, 4), dtype=np.int32), second)
     assert not targets[0].any()
     assert np.isfinite(targets).all()

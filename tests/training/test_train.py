@@ -26,7 +26,7 @@ from monuseg_cli.models import registry
 from monuseg_cli.models.weights import read_card
 from monuseg_cli.training import train as module
 from monuseg_cli.training.losses import compute_loss
-from monuseg_cli.training.session import Running, TrainConfig
+from monuseg_cli.training.session import TrainConfig, TrainSession
 from monuseg_cli.training.train import train
 
 
@@ -196,7 +196,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_epoch(
 def test_weights_that_are_no_numbers_are_not_kept(trained_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     validate = module._validate
 
-    def spoiled(running: Running) -> dict[str, float]:
+    def spoiled(running: TrainSession) -> dict[str, float]:
         if len(running.records) == 1:
             for weight in running.result.parameters():
                 weight.data.fill_(torch.nan)

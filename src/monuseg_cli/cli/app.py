@@ -31,7 +31,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
 """Every subcommand with its line in the list: the first of its docstring, which is not read for the list."""
 
 
-class _Later(TyperCommand):
+class LazyCommand(TyperCommand):
     """A subcommand of which only name and line are known; its file is read when it is called for."""
 
     def __init__(self, name: str) -> None:
@@ -46,7 +46,7 @@ class _Commands(Group):
     """The subcommands."""
 
     def __init__(self, **attributes: Any) -> None:
-        super().__init__(**{**attributes, "commands": {name: _Later(name) for name in COMMANDS}})
+        super().__init__(**{**attributes, "commands": {name: LazyCommand(name) for name in COMMANDS}})
 
 
 def app_of(name: str) -> typer.Typer:

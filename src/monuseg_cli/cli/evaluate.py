@@ -111,7 +111,7 @@ def evaluate(
         _require_unused({"--report": report, "--overlays": overlays, "--output": output}, "with --protocol notebook")
     if predictions and reference:
         folders = FoldersConfig(tuple(predictions), reference, images, output, report)
-        _show(session, evaluate_folders(folders, session.progress), output, report)
+        _show_scores(session, evaluate_folders(folders, session.progress), output, report)
         return
     choice = CaseChoice(split, fold, kumar, tuple(cases.split(",")) if cases else (), data)
     weights = tuple(session.home.find_weights(model) for model in models or [DEFAULT_MODEL])
@@ -119,7 +119,7 @@ def evaluate(
     if protocol == "notebook":
         _show_notebook(session, config)
     else:
-        _show(session, run(config, session.progress), output, report)
+        _show_scores(session, run(config, session.progress), output, report)
 
 
 def _require_unused(options: Mapping[str, object], where: str) -> None:
@@ -129,7 +129,7 @@ def _require_unused(options: Mapping[str, object], where: str) -> None:
             raise InputError(message)
 
 
-def _show(session: Session, result: "EvaluateResult", output: Path | None, report: Path | None) -> None:
+def _show_scores(session: Session, result: "EvaluateResult", output: Path | None, report: Path | None) -> None:
     if len(result.evaluations) > 1:
         _show_comparison(session, result, output)
         return
@@ -163,7 +163,7 @@ def _fitting(names: Sequence[str], titles: Mapping[str, str], width: int) -> lis
 
 
 def _image_table(evaluation: "Evaluation", width: int) -> list[Table | str]:
-    from monuseg_cli.evaluation.tables import TITLES, closing_rows, show, shown_scores
+    from monuseg_cli.evaluation.tables import TITLES, closing_rows, format_score, shown_scores
 
     summary = evaluation.summary
     all_names = shown_scores(summary.mean)
@@ -172,7 +172,7 @@ def _image_table(evaluation: "Evaluation", width: int) -> list[Table | str]:
     rows.columns[1].justify = "left"
 
     def add(label: str, organ: str, scores: object, style: str = "") -> None:
-        rows.add_row(label, organ, *(show(getattr(scores, name)) for name in names), style=style)
+        rows.add_row(label, organ, *(format_score(getattr(scores, name)) for name in names), style=style)
 
     for image in evaluation.images:
         add(f"{image.case_id}{' *' if image.trained_on else ''}", image.organ, image.scores)
@@ -183,7 +183,7 @@ def _image_table(evaluation: "Evaluation", width: int) -> list[Table | str]:
 
 
 def _show_comparison(session: Session, result: "EvaluateResult", output: Path | None) -> None:
-    from monuseg_cli.evaluation.tables import TITLES, is_best, show, show_interval, shown_scores
+    from monuseg_cli.evaluation.tables import TITLES, format_interval, format_score, is_best, shown_scores
 
     summaries = [evaluation.summary for evaluation in result.evaluations]
     means = [summary.mean for summary in summaries]
@@ -197,10 +197,12 @@ def _show_comparison(session: Session, result: "EvaluateResult", output: Path | 
         cells = []
         for summary in summaries:
             best = is_best(name, summary.mean, means)
-            mean = f"{show(getattr(summary.mean, name))}{'*' if best else ' '}"
-            cells.append(Text(f"{mean}{show_interval(summary, name)}", style="bold" if best else ""))
+            mean = f"{format_score(getattr(summary.mean, name))}{'*' if best else ' '}"
+            cells.append(Text(f"{mean}{format_interval(summary, name)}", style="bold" if best else ""))
         for difference in result.differences:
-            cells.append(Text(f"{show(getattr(difference.mean, name), '+')}{show_interval(difference, name, '+')}"))
+            cells.append(
+                Text(f"{format_score(getattr(difference.mean, name), '+')}{format_interval(difference, name, '+')}")
+            )
         rows.add_row(TITLES[name], *cells)
     count = f"{summaries[0].images} {'image' if summaries[0].images == 1 else 'images'} ({result.evaluations[0].cases})"
     trained = _trained_on([sum(image.trained_on for image in one.images) for one in result.evaluations])

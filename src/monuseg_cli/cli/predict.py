@@ -77,9 +77,9 @@ def predict(
         int, typer.Option(help="For job arrays: divide the images into so many parts.", rich_help_panel=_MANY)
     ] = 1,
     part: Annotated[int, typer.Option(help="Which part to predict on, from 1.", rich_help_panel=_MANY)] = 1,
-    again: Annotated[
+    overwrite: Annotated[
         bool,
-        typer.Option("--again", help="Also images that were done before, in the same way.", rich_help_panel=_MANY),
+        typer.Option("--overwrite", help="Also images that were done before, in the same way.", rich_help_panel=_MANY),
     ] = False,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
     engine: Annotated[
@@ -88,26 +88,25 @@ def predict(
     ] = "auto",
 ) -> None:
     """Find the nuclei in images and slides, and write them as masks or label images."""
-    from monuseg_cli.prediction.batch import PredictConfig
     from monuseg_cli.prediction.batch import predict as run
-    from monuseg_cli.prediction.outputs import Wanted
+    from monuseg_cli.prediction.config import PredictConfig, SlideSettings
+    from monuseg_cli.prediction.outputs import OutputSpec
     from monuseg_cli.prediction.roi import read_rois
-    from monuseg_cli.prediction.slide import SlideSettings
 
     weights = session.home.find_weights(model)
-    wanted = Wanted(tuple(output), labels, overlay, probability, save_tissue_mask)
+    spec = OutputSpec(tuple(output), labels, overlay, probability, save_tissue_mask)
     settings = SlideSettings(mpp, region, tissue_mask, skip_damaged, read_rois(roi) if roi else ())
     config = PredictConfig(
         images=tuple(image),
-        wanted=wanted,
+        outputs=spec,
         weights=weights,
         cache=session.home.cache,
         settings=settings,
         threshold=threshold,
         min_area_um2=min_area_um2,
         part=part,
-        parts=num_parts,
-        again=again,
+        num_parts=num_parts,
+        overwrite=overwrite,
         device=device,
         engine=engine,
         scheduler=scheduler,
@@ -127,11 +126,11 @@ def predict(
     if len(result.predictions) > 1:
         folders = sorted({f"{path.parent}{os.sep}" for one in result.predictions for path in one.outputs.files})
         written = [f"{len(written)} files in {', '.join(folders)}"]
-    total = len(result.there) + len(result.predictions) + len(result.failures)
-    there = [f"Done before, and left as it is: {len(result.there)} of {total}; --again predicts anew"]
+    total = len(result.skipped) + len(result.predictions) + len(result.failures)
+    there = [f"Done before, and left as it is: {len(result.skipped)} of {total}; --overwrite predicts anew"]
     session.show(
         result,
-        *(there if result.there else ()),
+        *(there if result.skipped else ()),
         *(
             (rows, *((regions,) if regions.row_count else ()), f"Written: {', '.join(written)}")
             if result.predictions

@@ -13,7 +13,7 @@ from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import RECIPE_FILE
 from monuseg_cli.imaging.tiling import Edge
 from monuseg_cli.models.devices import Device
-from monuseg_cli.training.recipe import Amp, Loss, Recipe, Schedule, SecondTarget
+from monuseg_cli.training.recipe import Amp, AuxTarget, Loss, Recipe, Schedule
 from monuseg_cli.training.recipes import BUILT_IN, find_recipe
 
 _DEFAULT = BUILT_IN["default"]
@@ -76,9 +76,9 @@ def train(
     crop_px: Annotated[int, _data(help="Side of the crops that the network sees.")] = _DEFAULT.crop_px,
     rescale: Annotated[bool, _data(help="Resample 20x cases to 0.25 um/px; your own are always.")] = _DEFAULT.rescale,
     crops_per_case: Annotated[int, _data(help="Crops of each case in an epoch.")] = _DEFAULT.crops_per_case,
-    second_target: Annotated[
-        SecondTarget, _model(help="What is learnt to separate nuclei that touch.")
-    ] = _DEFAULT.second_target,
+    aux_target: Annotated[
+        AuxTarget, _model(help="What is learnt to separate nuclei that touch.")
+    ] = _DEFAULT.aux_target,
     dropout: Annotated[float, _model(help="Share of values dropped, in the U-Nets.")] = _DEFAULT.dropout,
     pretrained: Annotated[
         bool, _model(help="Start from ImageNet weights (unet-efficientnet; DeepLabV3 fetches them).")
@@ -91,9 +91,9 @@ def train(
         float, _variation(help="Warped crops: bent by this standard deviation.")
     ] = _DEFAULT.elastic_px,
     stain: Annotated[float, _variation(help="Haematoxylin and eosin scaled by up to 1 + this.")] = _DEFAULT.stain,
-    blank: Annotated[
+    blank_prob: Annotated[
         float, _variation(help="Share of crops replaced by glass or ink, without nuclei.")
-    ] = _DEFAULT.blank,
+    ] = _DEFAULT.blank_prob,
     brightness: Annotated[float, _variation(help="Intensities scaled by up to 1 ± this.")] = _DEFAULT.brightness,
     degrade: Annotated[float, _variation(help="Share of crops blurred, made noisy, compressed.")] = _DEFAULT.degrade,
     blur_px: Annotated[float, _variation(help="Blur: by up to this standard deviation.")] = _DEFAULT.blur_px,
@@ -110,18 +110,18 @@ def train(
     early_stopping: Annotated[
         int, _course(help="Stop after so many epochs without a gain; 0: never.")
     ] = _DEFAULT.early_stopping,
-    averaging: Annotated[
+    ema_decay: Annotated[
         float, _course(help="Decay of the moving average of the weights; 0: none.")
-    ] = _DEFAULT.averaging,
+    ] = _DEFAULT.ema_decay,
 ) -> None:
     """Train a model on the patches; masks and patches that are missing are made first."""
     from monuseg_cli.models.weights import read_card
-    from monuseg_cli.training.distributed import is_first, told_by_the_first
-    from monuseg_cli.training.finetune import shaped_like
+    from monuseg_cli.training.distributed import is_first, raise_on_rank_zero
+    from monuseg_cli.training.finetune import adopt_architecture
     from monuseg_cli.training.session import TrainConfig
     from monuseg_cli.training.train import train as run
 
-    with told_by_the_first():
+    with raise_on_rank_zero():
         if resume and (name or _was_typed(context, "recipe")):
             message = "--resume goes on with a run under its own name and recipe; leave out --name and --recipe"
             raise InputError(message)
@@ -130,7 +130,7 @@ def train(
         typed = {knob: value for knob, value in knobs.items() if _was_typed(context, knob)}
         begun = Recipe.load(run_to_resume / RECIPE_FILE) if run_to_resume else find_recipe(recipe)
         if init and not run_to_resume:
-            begun = shaped_like(begun, read_card(session.home.find_weights(init)))
+            begun = adopt_architecture(begun, read_card(session.home.find_weights(init)))
         chosen = replace(begun, **typed)
     result = run(TrainConfig(session.home, chosen, name, run_to_resume, device), session.progress)
     if not is_first():

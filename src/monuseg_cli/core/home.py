@@ -172,12 +172,12 @@ class Home:
         return weights
 
 
-def real(path: Path) -> Path:
+def resolve_links(path: Path) -> Path:
     """Follow links as far as they lead, without an error where they lead in a circle."""
     return Path(os.path.realpath(path))
 
 
-def is_endless(path: Path) -> bool:
+def is_special_file(path: Path) -> bool:
     """Tell whether reading a path might never end: it is a pipe, a device or a socket."""
     return path.exists() and not (path.is_file() or path.is_dir())
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(items: Iterator[T], most: int = 2) -> Generator[T]:
+def prefetch(items: Iterator[T], most: int = 2) -> Generator[T]:
     """Make items in a thread, up to `most` ahead of the one in use; what fails there is raised here.
 
     The one that is being made counts: with 1, an item is begun when the one before it is taken. Close it where it is
@@ -30,7 +30,7 @@ def ahead(items: Iterator[T], most: int = 2) -> Generator[T]:
         except BaseException as error:  # raised again by whom it concerns
             made.put(error)
 
-    thread = threading.Thread(target=make, name="ahead", daemon=True)
+    thread = threading.Thread(target=make, name="prefetch", daemon=True)
     thread.start()
     try:
         while (item := made.get()) is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 _ALIKE = 0.7  # at difflib's own 0.6, --home is taken for --help
 
 
-def nearest(word: str, choices: Iterable[str]) -> str | None:
+def suggest(word: str, choices: Iterable[str]) -> str | None:
     """Give the choice that `word` is most like, None where none is like it."""
     from difflib import get_close_matches
 
@@ -16,5 +16,5 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Give the end of an error's line: ``"; did you mean train?"``, or nothing where no choice is like `word`."""
-    found = nearest(word, choices)
+    found = suggest(word, choices)
     return f"; did you mean {found}?" if found else ""

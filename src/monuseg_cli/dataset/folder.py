@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monuseg_cli.core.errors import InputError, MissingError
-from monuseg_cli.core.home import is_endless
+from monuseg_cli.core.home import is_special_file
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
 from monuseg_cli.dataset.manifest import CASE_SPLITS, Case, CaseSplit, Dataset, SourceArchive, sha256_of
@@ -34,7 +34,7 @@ class _Line:
 _UNLISTED = _Line("train", None, UNKNOWN_ORGAN)
 
 
-def gather(folder: Path, root: Path, progress: Progress = SILENT) -> Dataset:
+def scan_folder(folder: Path, root: Path, progress: Progress = SILENT) -> Dataset:
     """Make a data set of a folder of images with annotations, and write its manifest.
 
     The folder holds ``images/`` and ``annotations/``, or images and outlines side by side; an image and its annotation
@@ -168,7 +168,7 @@ def _clip(box: Box, shape: tuple[int, int]) -> Box | None:
 
 def _read_table(path: Path, images: Sequence[Path]) -> dict[str, _Line]:
     """Read what each image is for, by its file's name; empty where there is no table."""
-    if is_endless(path):
+    if is_special_file(path):
         message = f"{path} is no regular file; name it otherwise, or write the table"
         raise InputError(message)
     try:

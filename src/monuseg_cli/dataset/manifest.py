@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from monuseg_cli.core.atomic import write_json
 from monuseg_cli.core.errors import InputError, MissingError
-from monuseg_cli.core.home import is_endless
+from monuseg_cli.core.home import is_special_file
 from monuseg_cli.imaging.tiling import Box
 
 SCHEMA = 1
@@ -185,7 +185,7 @@ def sha256_of(path: Path) -> str:
     InputError
         If it cannot be read.
     """
-    if is_endless(path):
+    if is_special_file(path):
         message = f"{path} is no regular file; check what is there"
         raise InputError(message)
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 from monuseg_cli.core.home import Home
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.config import MasksConfig, PatchesConfig
-from monuseg_cli.dataset.folder import gather
+from monuseg_cli.dataset.folder import scan_folder
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import build_masks
 from monuseg_cli.dataset.patches import PatchStore, build_patches
@@ -19,7 +19,7 @@ def open_dataset(home: Home, own: Path | None, progress: Progress = SILENT) -> D
     MonusegError
         As `gather` and `Dataset.load` do.
     """
-    return gather(own, home.own_data(own), progress) if own else Dataset.load(home.dataset)
+    return scan_folder(own, home.own_data(own), progress) if own else Dataset.load(home.dataset)
 
 
 def prepare_masks(config: MasksConfig, progress: Progress = SILENT) -> None:

@@ -24,8 +24,8 @@ from monuseg_cli.evaluation.results import (
     EvaluateResult,
     Evaluation,
     Stopwatch,
-    bring_together,
-    finish,
+    build_evaluation,
+    compare_evaluations,
     require_apart,
     require_one_for_report,
     write_page,
@@ -36,9 +36,9 @@ from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device, pick_device
 from monuseg_cli.models.weights import load_model, read_card
 from monuseg_cli.nuclei.draw import GREEN, YELLOW, draw_outlines
+from monuseg_cli.prediction.array import predict_array
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.torch import TorchEngine
-from monuseg_cli.prediction.slide import predict_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def evaluate(config: EvaluateConfig, progress: Progress = SILENT) -> EvaluateRes
         require_apart([_folder(config, weights).name for weights in config.weights])
     dataset, cases = _prepare(config, progress)
     evaluations = [_evaluate_model(config, weights, dataset, cases, device, progress) for weights in config.weights]
-    return bring_together(evaluations, config.output)
+    return compare_evaluations(evaluations, config.output)
 
 
 def evaluate_as_notebook(config: EvaluateConfig, progress: Progress = SILENT) -> NotebookResult:
@@ -195,7 +195,7 @@ def _evaluate_model(
             progress.detail(f"predicts on {dataset.image_path(case)}")
             images.append(_evaluate_case(dataset, case, engine, overlays, page, watch))
             task.advance()
-    evaluation = finish(name, config.choice.name, images, watch, folder=folder, weights=weights, card=card)
+    evaluation = build_evaluation(name, config.choice.name, images, watch, folder=folder, weights=weights, card=card)
     if page and config.report:
         write_page(page, config.report, evaluation)
     return evaluation

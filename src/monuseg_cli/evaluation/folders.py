@@ -15,8 +15,8 @@ from monuseg_cli.evaluation.report import Page
 from monuseg_cli.evaluation.results import (
     EvaluateResult,
     Stopwatch,
-    bring_together,
-    finish,
+    build_evaluation,
+    compare_evaluations,
     require_apart,
     require_one_for_report,
     write_page,
@@ -89,10 +89,10 @@ def evaluate_folders(config: FoldersConfig, progress: Progress = SILENT) -> Eval
         output = config.output
         if output is not None and len(config.predictions) > 1:
             output = output / folder.name
-        evaluations.append(finish(str(folder), "folder", images, watch, folder=output))
+        evaluations.append(build_evaluation(str(folder), "folder", images, watch, folder=output))
         if page and config.report:
             write_page(page, config.report, evaluations[-1])
-    return bring_together(evaluations, config.output)
+    return compare_evaluations(evaluations, config.output)
 
 
 def _score(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from monuseg_cli.core.atomic import write_text
 from monuseg_cli.evaluation.scores import ImageScores, Scores, Summary
-from monuseg_cli.evaluation.tables import TITLES, closing_rows, show, shown_scores
+from monuseg_cli.evaluation.tables import TITLES, closing_rows, format_score, shown_scores
 from monuseg_cli.metrics.error_types import find_faults
 from monuseg_cli.metrics.instance import find_overlaps, number_labels
 from monuseg_cli.nuclei.draw import paint_outlines
@@ -130,9 +130,9 @@ class Page:
                 "trained_on": scores.trained_on,
                 "width": width,
                 "height": height,
-                "f1": show(scores.scores.f1),
-                "aji": show(scores.scores.aji),
-                "pq": show(scores.scores.pq),
+                "f1": format_score(scores.scores.f1),
+                "aji": format_score(scores.scores.aji),
+                "pq": format_score(scores.scores.pq),
                 "picture": _uri("jpeg", imagecodecs.jpeg_encode(shown, level=_JPEG_LEVEL)),
                 "worst": _worst(truth, prediction),
                 **{
@@ -216,7 +216,7 @@ def _table(images: Sequence[ImageScores], organs: Mapping[str, Summary], summary
     names = shown_scores(summary.mean)
 
     def row(first: str, organ: str, scores: Scores, style: str = "") -> str:
-        cells = "".join(f"<td>{show(getattr(scores, name))}</td>" for name in names)
+        cells = "".join(f"<td>{format_score(getattr(scores, name))}</td>" for name in names)
         return f"<tr{style}><td>{first}</td><td>{html.escape(organ)}</td>{cells}</tr>"
 
     heading = "".join(f"<th>{title}</th>" for title in ("case", "organ", *(TITLES[name] for name in names)))

@@ -79,7 +79,7 @@ class Stopwatch:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
 
-def finish(
+def build_evaluation(
     name: str,
     cases: str,
     images: Sequence[ImageScores],
@@ -115,7 +115,7 @@ def finish(
     return evaluation
 
 
-def bring_together(evaluations: Sequence[Evaluation], output: Path | None) -> EvaluateResult:
+def compare_evaluations(evaluations: Sequence[Evaluation], output: Path | None) -> EvaluateResult:
     """Compare every evaluation but the first with the first; of several, write the comparison to `output`, if given.
 
     Raises

@@ -120,14 +120,14 @@ def comparison_markdown(systems: Sequence[tuple[str, Summary]], differences: Seq
     for system, summary in systems:
         cells = []
         for name in names:
-            cell = show(getattr(summary.mean, name))
+            cell = format_score(getattr(summary.mean, name))
             best = is_best(name, summary.mean, [other.mean for _, other in systems])
-            cells.append(f"{f'**{cell}**' if best else cell}{show_interval(summary, name)}")
+            cells.append(f"{f'**{cell}**' if best else cell}{format_interval(summary, name)}")
         rows.append([system, *cells])
     for difference in differences:
         cells = []
         for name in names:
-            cells.append(f"{show(getattr(difference.mean, name), '+')}{show_interval(difference, name, '+')}")
+            cells.append(f"{format_score(getattr(difference.mean, name), '+')}{format_interval(difference, name, '+')}")
         rows.append([f"{difference.name} less {systems[0][0]}", *cells])
     heading = "mean over images (95 % interval)" if systems[0][1].images > 1 else "one image"
     return _markdown([heading, *(TITLES[name] for name in names)], rows)
@@ -144,21 +144,21 @@ def is_best(name: str, scores: Scores, among: Sequence[Scores]) -> bool:
     return bool(getattr(scores, name) == best(getattr(other, name) for other in among))
 
 
-def show(value: float | None, sign: Literal["", "+"] = "") -> str:
+def format_score(value: float | None, sign: Literal["", "+"] = "") -> str:
     """Write a score with four decimals, or a difference with its sign; a dash where there is none."""
     return "-" if value is None else f"{value:{sign}.4f}"
 
 
-def show_interval(of: Summary | Difference, name: str, sign: Literal["", "+"] = "") -> str:
+def format_interval(of: Summary | Difference, name: str, sign: Literal["", "+"] = "") -> str:
     """Write the interval of a mean or of a difference behind it; nothing where one image leaves it open."""
     low, high = getattr(of.low, name), getattr(of.high, name)
     if low is None or high is None:
         return ""
-    return f" ({show(low, sign)}{' to ' if sign else '-'}{show(high, sign)})"
+    return f" ({format_score(low, sign)}{' to ' if sign else '-'}{format_score(high, sign)})"
 
 
 def _cells(scores: Scores, names: Sequence[str]) -> list[str]:
-    return [show(getattr(scores, name)) for name in names]
+    return [format_score(getattr(scores, name)) for name in names]
 
 
 def _markdown(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

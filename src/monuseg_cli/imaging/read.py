@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from monuseg_cli.core.errors import InputError, MissingError, MonusegError
-from monuseg_cli.core.home import is_endless
-from monuseg_cli.imaging.to_rgb import ANEW, Conversion, ImageError, conversion_of_page
+from monuseg_cli.core.home import is_special_file
+from monuseg_cli.imaging.to_rgb import RESAVE_HINT, Conversion, ImageError, conversion_of_page
 
 SUFFIXES = frozenset({".tif", ".tiff", ".svs", ".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 """By these the images in a folder are told from other files; what an image is, its first bytes tell."""
@@ -48,7 +48,7 @@ _TURNED = (5, 6, 7, 8)
 _MIRRORED: Mapping[int, tuple[int, ...]] = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}
 
 
-class Upright:
+class OrientedPage:
     """The pixels of a TIFF page, stored in whatever order, seen upright.
 
     Parameters
@@ -105,7 +105,7 @@ def decoding(path: Path) -> Iterator[None]:
         message = f"no image {path}; check its name"
         raise MissingError(message) from error
     except UnidentifiedImageError as error:
-        message = f"{path}: not an image, or damaged; {ANEW}"
+        message = f"{path}: not an image, or damaged; {RESAVE_HINT}"
         raise InputError(message) from error
     except Image.DecompressionBombError as error:
         message = f"{path}: more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels; save it as a tiled TIFF"
@@ -115,7 +115,7 @@ def decoding(path: Path) -> Iterator[None]:
         raise InputError(message) from error
     except DECODING_ERRORS as error:
         is_systems = isinstance(error, OSError) and error.errno is not None
-        remedy = "check what is there, and whether it may be read" if is_systems else ANEW
+        remedy = "check what is there, and whether it may be read" if is_systems else RESAVE_HINT
         message = f"{path}: {first_line(error)}; {remedy}"
         raise InputError(message) from error
 
@@ -135,7 +135,7 @@ def is_tiff(path: Path) -> bool:
     ImageError
         If it is something that never ends, such as a pipe.
     """
-    if is_endless(path):
+    if is_special_file(path):
         message = "it is no regular file; name an image"
         raise ImageError(message)
     with path.open("rb") as file:
@@ -162,7 +162,7 @@ def open_tiff(path: Path, *, whole: bool = True) -> tifffile.TiffFile:
             require_whole(first)
     except IndexError as error:
         tiff.close()
-        message = f"it holds no image, or is damaged; {ANEW}"
+        message = f"it holds no image, or is damaged; {RESAVE_HINT}"
         raise ImageError(message) from error
     except BaseException:
         tiff.close()
@@ -181,7 +181,7 @@ def require_whole(page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
     size = page.parent.filehandle.size
     expected = math.prod(page.chunked)
     if len(page.dataoffsets) < expected or len(page.databytecounts) < expected:
-        message = f"damaged: of its {expected} tiles or strips, {len(page.dataoffsets)} are in the file; {ANEW}"
+        message = f"damaged: of its {expected} tiles or strips, {len(page.dataoffsets)} are in the file; {RESAVE_HINT}"
         raise ImageError(message)
     ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
     require_pixels(page.shape if ends else ())
@@ -199,7 +199,7 @@ def require_pixels(shape: Sequence[int]) -> None:
         If it has none.
     """
     if not shape or not all(shape):
-        message = f"it has no pixels; {ANEW}"
+        message = f"it has no pixels; {RESAVE_HINT}"
         raise ImageError(message)
 
 
@@ -244,7 +244,7 @@ def read_image(path: Path) -> tuple[NDArray[np.uint8], str | None]:
             page = tiff.pages.first
             conversion = conversion_of_page(page)
             require_moderate(page.shape[:2] if page.axes != "SYX" else page.shape[1:], conversion.bytes_per_pixel)
-            upright, stored = Upright(page), page.asarray()
+            upright, stored = OrientedPage(page), page.asarray()
             pixels = _in_blocks(upright.shape, lambda block: conversion.apply(upright.read(stored, block)))
             return pixels, conversion.note()
 

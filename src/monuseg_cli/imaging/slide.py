@@ -11,7 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from monuseg_cli.imaging.read import (
-    Upright,
+    OrientedPage,
     decode_plain,
     decoding,
     is_tiff,
@@ -124,11 +124,11 @@ class Slide:
             self.mpp, self.mpp_source = _credible(*_stated_mpp(tiff, page))
             self.kind = _kind(tiff)
             pages = [page, *_coarser_pages(tiff, page)]
-            width = Upright(page).shape[1]
+            width = OrientedPage(page).shape[1]
             self.levels = tuple(
                 Level(
-                    Upright(level).shape,
-                    width / Upright(level).shape[1],
+                    OrientedPage(level).shape,
+                    width / OrientedPage(level).shape[1],
                     _chunk(level),
                     tifffile.COMPRESSION(level.aspage().compression).name,
                 )
@@ -149,7 +149,7 @@ class Slide:
             self.damaged.append(f"level {number}, {where}")
             return white
 
-        stored, upright = Chunks(page, skip if self._skip_damaged else None), Upright(page)
+        stored, upright = Chunks(page, skip if self._skip_damaged else None), OrientedPage(page)
         return lambda window: upright.read(stored, window)
 
     def __enter__(self) -> "Slide":

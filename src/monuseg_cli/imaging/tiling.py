@@ -10,7 +10,7 @@ Box = tuple[int, int, int, int]
 """First row, first column, height and width, in pixels of level 0."""
 
 
-def starts(length: int, size: int, stride: int, edge: Edge = "shift") -> list[int]:
+def window_starts(length: int, size: int, stride: int, edge: Edge = "shift") -> list[int]:
     """Place windows along one axis.
 
     Parameters
@@ -36,12 +36,12 @@ def starts(length: int, size: int, stride: int, edge: Edge = "shift") -> list[in
 
 def grid(shape: tuple[int, int], size: int, stride: int, edge: Edge = "shift") -> list[tuple[int, int]]:
     """Place square windows over an image: row and column of each one's first pixel, row by row."""
-    rows, cols = (starts(length, size, stride, edge) for length in shape)
+    rows, cols = (window_starts(length, size, stride, edge) for length in shape)
     return [(row, col) for row in rows for col in cols]
 
 
 @dataclass(frozen=True, slots=True)
-class Even:
+class TileAxis:
     """An axis covered by as few tiles of one size as possible, each of which reaches into the next.
 
     Parameters
@@ -60,7 +60,7 @@ class Even:
     step: int
 
     @classmethod
-    def cover(cls, length: int, largest: int, overlap: int, multiple: int) -> "Even":
+    def cover(cls, length: int, largest: int, overlap: int, multiple: int) -> "TileAxis":
         """Cover an axis.
 
         Parameters
@@ -84,6 +84,6 @@ class Even:
         """Give the first pixel of a tile."""
         return min(tile * self.step, self.length - self.size)
 
-    def surplus(self, tile: int) -> int:
+    def overhang(self, tile: int) -> int:
         """Tell by how many pixels a tile begins earlier than its turn is: 0 but for the last."""
         return tile * self.step - self.start(tile)

@@ -6,7 +6,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-ANEW = "save it anew, as PNG or as TIFF of 8-bit RGB"
+RESAVE_HINT = "save it anew, as PNG or as TIFF of 8-bit RGB"
 """What helps against most that is wrong with an image."""
 
 
@@ -114,7 +114,7 @@ class Conversion:
         if self.palette is not None:
             index = pixels.reshape(pixels.shape[:2]).astype(np.intp)
             if index.size and index.max() >= self.palette.shape[1]:
-                message = f"a pixel names a colour that the palette does not have; {ANEW}"
+                message = f"a pixel names a colour that the palette does not have; {RESAVE_HINT}"
                 raise ImageError(message)
             return (self.palette.T[index] >> 8).astype(np.uint8)
         scaled = _to_uint8(pixels.reshape(*pixels.shape[:2], -1), self.bits)
@@ -177,7 +177,7 @@ def conversion_of_page(page: tifffile.TiffPage | tifffile.TiffFrame) -> Conversi
     elif photometric in _ONE_SAMPLE and page.samplesperpixel > 2:
         problem = f"it has {page.samplesperpixel} channels that are not said to be colours; save it as 8-bit RGB"
     elif page.axes not in ("YX", "YXS", "SYX"):
-        problem = f"its axes are {page.axes}, not those of a single image (YX, YXS or SYX); {ANEW}"
+        problem = f"its axes are {page.axes}, not those of a single image (YX, YXS or SYX); {RESAVE_HINT}"
     if problem:
         raise ImageError(problem)
     conversion = Conversion(

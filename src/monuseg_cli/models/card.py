@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
-from monuseg_cli.nuclei.params import Separation
+from monuseg_cli.nuclei.params import PostprocessParams, upgrade_params
 
 SCHEMA = 1
+_RENAMED: Mapping[str, str] = {"separation": "postprocess"}
+"""Fields of cards that an earlier version wrote, and what they are called now."""
+
 _JSON_KINDS: Mapping[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -16,7 +19,7 @@ _JSON_KINDS: Mapping[str, tuple[type, ...]] = {
     "bool": (bool,),
     "tuple": (list,),
     "Mapping": (dict,),
-    "Separation": (dict,),
+    "PostprocessParams": (dict,),
 }
 
 
@@ -38,7 +41,7 @@ class Card:
         The network sees (pixel / 255 - mean) / std, channel by channel.
     mpp : float
         Micrometres per pixel of the images it was trained on.
-    separation : Separation
+    postprocess : PostprocessParams
         How its maps become nuclei.
     licence, attribution : str
         Of the weights, which follow the data's.
@@ -86,7 +89,7 @@ class Card:
     classes: tuple[str, ...] = ("nucleus",)
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
-    separation: Separation = field(default_factory=Separation)
+    postprocess: PostprocessParams = field(default_factory=PostprocessParams)
     results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     use: str = "Research on H&E tissue. Not a medical device: not for diagnosis or treatment."
@@ -105,6 +108,7 @@ class Card:
         if not isinstance(content, dict):
             message = "the card is no JSON object"
             raise ValueError(message)
+        content = {_RENAMED.get(name, name): value for name, value in content.items()}
         if content.get("schema") != SCHEMA:
             message = f"the card has schema {content.get('schema')}, this version reads {SCHEMA}"
             raise ValueError(message)
@@ -121,8 +125,8 @@ class Card:
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
         }
-        if "separation" in values:
-            values["separation"] = _separation(values["separation"])
+        if "postprocess" in values:
+            values["postprocess"] = _postprocess(values["postprocess"])
         for scores in (content.get("scores", {}), *content.get("results", {}).values()):
             _require_scores(scores)
         values["ranges"] = {name: _range(name, bounds) for name, bounds in content.get("ranges", {}).items()}
@@ -142,11 +146,11 @@ class Card:
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
-def _separation(content: Mapping[str, Any]) -> Separation:
+def _postprocess(content: Mapping[str, Any]) -> PostprocessParams:
     try:
-        return Separation(**content)
+        return PostprocessParams(**upgrade_params(content))
     except (TypeError, ValueError) as error:
-        message = f"the card's separation cannot be used ({error})"
+        message = f"the card's postprocess cannot be used ({error})"
         raise ValueError(message) from error
 
 
@@ -162,7 +166,7 @@ def describe(card: Card, name: str) -> str:
     """Write a model card for people, as Markdown."""
     options = ", ".join(f"{option} {value}" for option, value in card.options.items())
     recipe = ", ".join(f"{knob} {value}" for knob, value in card.recipe.items() if value not in ("", {}, False))
-    separation = ", ".join(f"{part} {value}" for part, value in asdict(card.separation).items())
+    postprocess = ", ".join(f"{part} {value}" for part, value in asdict(card.postprocess).items())
     results = {"validation windows, in the training": card.scores, **card.results}
     verified = "" if card.data_verified else " (not the published archive)"
     data = f"Train set of {card.train_set}, archive {card.data_sha256[:12]}{verified}"
@@ -175,7 +179,7 @@ def describe(card: Card, name: str) -> str:
         "## Network",
         f"{card.architecture} ({options}): {card.in_channels} channels in, {', '.join(card.classes)} out.",
         f"Sees {card.mpp} um/px, each channel less {_list(card.mean)} over {_list(card.std)}, of intensities 0..1.",
-        f"Post-processing: {separation}.",
+        f"Post-processing: {postprocess}.",
         *(["OpenVINO computes it in 8 bits; PyTorch, and every figure here, in 32."] if card.ranges else []),
         "## Training",
         f"Epoch {card.epoch} of: {recipe}.",

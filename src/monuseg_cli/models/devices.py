@@ -35,7 +35,7 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def place(model: nn.Module, device: torch.device) -> None:
+def to_device(model: nn.Module, device: torch.device) -> None:
     """Move a model to a device, its weights in channels-last order, in which convolutions are faster there."""
     import torch
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.core.errors import InputError, MissingError
-from monuseg_cli.core.home import is_endless
+from monuseg_cli.core.home import is_special_file
 
 MAX_COORDINATE_PX = 1e7
 """Coordinates beyond this are refused: no slide is that large."""
@@ -21,7 +21,7 @@ MAX_COORDINATE_PX = 1e7
 MAX_VERTICES = 10_000_000
 """More are refused; the largest official annotation has 10^5."""
 
-ANEW = "export it anew, or fetch it again with: monuseg download"
+REEXPORT_HINT = "export it anew, or fetch it again with: monuseg download"
 """What helps against an annotation that cannot be used."""
 
 _CHUNK_BYTES = 1 << 20
@@ -66,7 +66,7 @@ class _Reader:
         self.areas: list[float] = []
 
     def refuse(self, what: str) -> NoReturn:
-        message = f"{self.path}: {what}; {ANEW}"
+        message = f"{self.path}: {what}; {REEXPORT_HINT}"
         raise InputError(message)
 
     def doctype(self, *_: object) -> None:
@@ -98,7 +98,7 @@ class _Reader:
             self.root(name, attributes)
             parser.StartElementHandler = below_root
 
-        if is_endless(self.path):
+        if is_special_file(self.path):
             self.refuse("no regular file")
         parser = expat.ParserCreate()
         parser.StartDoctypeDeclHandler = self.doctype
@@ -109,7 +109,7 @@ class _Reader:
                     parser.Parse(chunk, False)
                 parser.Parse(b"", True)
         except FileNotFoundError as error:
-            message = f"no annotation {self.path}; {ANEW}"
+            message = f"no annotation {self.path}; {REEXPORT_HINT}"
             raise MissingError(message) from error
         except expat.ExpatError as error:
             what = "empty" if self.path.stat().st_size == 0 else f"not well-formed XML, or cut off ({error})"

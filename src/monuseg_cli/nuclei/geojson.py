@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.core.errors import InputError, MissingError
-from monuseg_cli.core.home import is_endless
+from monuseg_cli.core.home import is_special_file
 
 _FEWEST_POINTS = 3
 
@@ -46,7 +46,7 @@ def read_features(path: Path) -> tuple[Feature, ...]:
     InputError
         If it is no GeoJSON, or a polygon of it cannot be used.
     """
-    if is_endless(path):
+    if is_special_file(path):
         message = f"{path} is no regular file; name a GeoJSON file"
         raise InputError(message)
     try:

@@ -7,33 +7,37 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from monuseg_cli.nuclei.params import Separation
+from monuseg_cli.nuclei.params import PostprocessParams
 
 _CELL_PX = 2
-_STEEPEST = 0.2  # fall of a predicted place, a pixel, from which on two nuclei are parted for certain
+_STEEPEST = 0.2  # fall of the predicted position per pixel at which two nuclei are certainly separate
 
 
-def separate(maps: NDArray[np.float32], classes: Sequence[str], mpp: float, how: Separation) -> NDArray[np.int32]:
+def postprocess(
+    maps: NDArray[np.float32], classes: Sequence[str], mpp: float, params: PostprocessParams
+) -> NDArray[np.int32]:
     """Turn a network's maps into one label per nucleus.
 
     Pixels at or above the threshold are foreground, in which holes smaller than the smallest nucleus are filled. A
-    watershed divides it among the peaks of a smoothed relief that is high in nuclei and low where they touch. Two
-    pieces are one nucleus where the relief between them hardly falls below the lower one's peak, and where one of them
-    is smaller than the smallest nucleus.
+    watershed from the maxima of a smoothed elevation map, which is high inside nuclei and low where they touch, divides
+    the foreground into regions. Two neighbouring regions are merged where the saddle between them is less than
+    `params.saddle_depth` below the lower of their maxima (a relative form of h-maxima, or dynamics: Grimaud, "A new
+    measure of contrast: the dynamics", Proc. SPIE 1769, 1992), and where one of them is smaller than the smallest
+    nucleus.
 
-    The relief is so smooth that half the rows and columns say all of it: where nuclei touch they are divided in cells
-    of 2 x 2 pixels; elsewhere their border is the foreground's, to the pixel. A nucleus' pixels share edges.
+    The smoothed elevation map is computed at half resolution: touching nuclei are divided along cells of 2 x 2 pixels;
+    elsewhere their border is that of the foreground, to the pixel. The pixels of a nucleus are 4-connected.
 
     Parameters
     ----------
     maps : ndarray of shape (C, H, W), float32
         Within 0..1.
     classes : sequence of str
-        What each map is: first ``"nucleus"``, the probability that a pixel belongs to one; then ``"boundary"``,
+        The meaning of each map: first ``"nucleus"``, the probability that a pixel belongs to one; then ``"boundary"``,
         ``"distance"``, or ``"horizontal"`` and ``"vertical"``, as `monuseg_cli.training.targets` defines them.
     mpp : float
         Micrometres per pixel of the maps.
-    how : Separation
+    params : PostprocessParams
         Threshold, sizes and lengths.
 
     Returns
@@ -41,31 +45,31 @@ def separate(maps: NDArray[np.float32], classes: Sequence[str], mpp: float, how:
     ndarray of shape (H, W), int32
         Labels 1..N without gaps; 0 background.
     """
-    min_area_px = how.min_area_um2 / mpp**2
-    mask = maps[0] >= how.threshold
+    min_area_px = params.min_area_um2 / mpp**2
+    mask = maps[0] >= params.threshold
     _fill_small_holes(mask, min_area_px)
-    relief = _mean_of_cells(_relief(mask, dict(zip(classes, maps, strict=True))))
-    relief = ndimage.gaussian_filter(relief, how.smoothing_um / mpp / _CELL_PX)
+    elevation = _mean_of_cells(_elevation_map(mask, dict(zip(classes, maps, strict=True))))
+    elevation = ndimage.gaussian_filter(elevation, params.smoothing_um / mpp / _CELL_PX)
     cells = _Cells(mask)
-    number = _Pieces(cells, relief).merge(min_area_px, how.depth)
+    cell_labels = _Regions(cells, elevation).merge(min_area_px, params.saddle_depth)
     labels = np.zeros(cells.shape, dtype=np.int32)
-    labels.reshape(-1)[cells.place] = number
+    labels.reshape(-1)[cells.place] = cell_labels
     labels = labels.repeat(_CELL_PX, axis=0).repeat(_CELL_PX, axis=1)
     labels *= cells.mask
     return labels[: mask.shape[0], : mask.shape[1]]
 
 
-def _relief(mask: NDArray[np.bool_], maps: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Give a map that is high in nuclei and low where they touch; (H, W)."""
+def _elevation_map(mask: NDArray[np.bool_], maps: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Compute a map that is high in nuclei and low where they touch; (H, W)."""
     if "distance" in maps:
         return maps["distance"]
     if "boundary" in maps:
         return maps["nucleus"] * (1 - maps["boundary"])
     if {"horizontal", "vertical"} <= maps.keys():
-        # Within a nucleus the place rises from 0 to 1; it falls where the next one begins.
+        # Within a nucleus the position rises from 0 to 1; it falls where the next one begins.
         fall = -np.minimum(_slope(maps["horizontal"], axis=1), _slope(maps["vertical"], axis=0))
-        parted = np.clip(fall / np.float32(_STEEPEST), 0, 1)
-        return np.asarray(maps["nucleus"] * (1 - parted), dtype=np.float32)
+        border = np.clip(fall / np.float32(_STEEPEST), 0, 1)
+        return np.asarray(maps["nucleus"] * (1 - border), dtype=np.float32)
     return np.asarray(ndimage.distance_transform_edt(mask), dtype=np.float32)
 
 
@@ -139,29 +143,29 @@ class _Cells:
         )
 
 
-class _Pieces:
-    """Cells, divided among the peaks of a relief: what the way up from a cell leads to is the cell's piece.
+class _Regions:
+    """The watershed regions of an elevation map: every cell belongs to the maximum that steepest ascent leads to.
 
     Parameters
     ----------
     cells : _Cells
-        What is divided.
-    relief : ndarray of shape (H, W), float32
+        The foreground.
+    elevation : ndarray of shape (H, W), float32
         Of all cells.
     """
 
-    def __init__(self, cells: _Cells, relief: NDArray[np.float32]) -> None:
+    def __init__(self, cells: _Cells, elevation: NDArray[np.float32]) -> None:
         self._cells = cells
-        self._height = relief.reshape(-1)[cells.place]
-        self._peak, self._piece = np.unique(self._climbed(), return_inverse=True)
+        self._height = elevation.reshape(-1)[cells.place]
+        self._peak, self._region = np.unique(self._find_maxima(), return_inverse=True)
 
-    def _climbed(self) -> NDArray[np.intp]:
-        """Follow the way up from every cell: to the highest of its neighbours, as long as there is a higher one."""
+    def _find_maxima(self) -> NDArray[np.intp]:
+        """Follow steepest ascent from every cell to its maximum, by pointer jumping; (N,)."""
         above, height = np.arange(len(self._height)), self._height.copy()
         for after in (self._cells.right, self._cells.below):
             first = np.flatnonzero(after >= 0)
             second = after[first]
-            # Of cells of one height the later is the higher, so that no way leads in a circle.
+            # Ties: of two cells of equal height the later one counts as higher, so that no path is a cycle.
             for one, other, is_higher in ((first, second, np.greater_equal), (second, first, np.greater)):
                 theirs = self._height[other]
                 higher = is_higher(theirs, height[one])
@@ -172,35 +176,35 @@ class _Pieces:
                 return above
             above = farther
 
-    def merge(self, min_area_px: float, depth: float) -> NDArray[np.int32]:
-        """Merge neighbouring pieces, those with the highest saddle between them first, and number what is large enough.
+    def merge(self, min_area_px: float, saddle_depth: float) -> NDArray[np.int32]:
+        """Merge neighbouring regions, the pair with the highest saddle first, and number those that are large enough.
 
-        Gives the label of each cell, 1..L, or 0 where it is too small; (N,).
+        Returns the label of each cell, 1..L, or 0 where its region is too small; (N,).
         """
-        area = np.bincount(self._piece, weights=self._cells.pixels)
-        groups = _Groups(self._height[self._peak].tolist(), area.tolist())
-        ones, others, saddles = self._saddles()
+        area = np.bincount(self._region, weights=self._cells.pixels)
+        merged = _DisjointSets(self._height[self._peak].tolist(), area.tolist())
+        ones, others, saddles = self._find_saddles()
         for one, other, saddle in zip(ones, others, saddles, strict=True):
-            one, other = groups.find(one), groups.find(other)
-            if saddle >= (1 - depth) * min(groups.peak[one], groups.peak[other]):
-                groups.join(one, other)
+            one, other = merged.find(one), merged.find(other)
+            if saddle >= (1 - saddle_depth) * min(merged.peak[one], merged.peak[other]):
+                merged.union(one, other)
         for one, other in zip(ones, others, strict=True):
-            one, other = groups.find(one), groups.find(other)
-            if min(groups.area[one], groups.area[other]) < min_area_px:
-                groups.join(one, other)
-        group = np.array([groups.find(piece) for piece in range(len(area))], dtype=np.intp)
-        large = np.array(groups.area)[group] >= min_area_px
+            one, other = merged.find(one), merged.find(other)
+            if min(merged.area[one], merged.area[other]) < min_area_px:
+                merged.union(one, other)
+        root = np.array([merged.find(region) for region in range(len(area))], dtype=np.intp)
+        is_large = np.array(merged.area)[root] >= min_area_px
         labels = np.zeros(len(area), dtype=np.int32)
-        labels[large] = np.unique(group[large], return_inverse=True)[1] + 1
-        return labels[self._piece]
+        labels[is_large] = np.unique(root[is_large], return_inverse=True)[1] + 1
+        return labels[self._region]
 
-    def _saddles(self) -> tuple[list[int], list[int], list[float]]:
-        """List pairs of pieces that share an edge of cells, with the highest point between them; highest first."""
+    def _find_saddles(self) -> tuple[list[int], list[int], list[float]]:
+        """List pairs of adjacent regions with the elevation of the saddle between them; highest first."""
         pairs, heights = [], []
         for after in (self._cells.right, self._cells.below):
-            first = np.flatnonzero((after >= 0) & (self._piece != self._piece[after]))
+            first = np.flatnonzero((after >= 0) & (self._region != self._region[after]))
             second = after[first]
-            one, other = self._piece[first], self._piece[second]
+            one, other = self._region[first], self._region[second]
             pairs.append(np.minimum(one, other) * len(self._peak) + np.maximum(one, other))
             heights.append(np.minimum(self._height[first], self._height[second]))
         pair, height = np.concatenate(pairs), np.concatenate(heights)
@@ -211,23 +215,23 @@ class _Pieces:
         return ones.tolist(), others.tolist(), height[chosen].tolist()
 
 
-class _Groups:
-    """Pieces that were joined to one another, each group known by the piece with its highest peak."""
+class _DisjointSets:
+    """Union-find over regions; the root of a set is the region with its highest maximum."""
 
     def __init__(self, peak: list[float], area: list[int]) -> None:
         self.peak, self.area = peak, area
-        self._above = list(range(len(peak)))
+        self._parent = list(range(len(peak)))
 
-    def find(self, piece: int) -> int:
-        while self._above[piece] != piece:
-            self._above[piece] = self._above[self._above[piece]]
-            piece = self._above[piece]
-        return piece
+    def find(self, region: int) -> int:
+        while self._parent[region] != region:
+            self._parent[region] = self._parent[self._parent[region]]
+            region = self._parent[region]
+        return region
 
-    def join(self, one: int, other: int) -> None:
+    def union(self, one: int, other: int) -> None:
         if one == other:
             return
         if self.peak[one] < self.peak[other]:
             one, other = other, one
-        self._above[other] = one
+        self._parent[other] = one
         self.area[one] += self.area[other]

@@ -7,7 +7,7 @@ import numpy as np
 
 from monuseg_cli.core.atomic import require_writable
 from monuseg_cli.core.errors import InputError
-from monuseg_cli.core.home import real
+from monuseg_cli.core.home import resolve_links
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.read import read_image
 from monuseg_cli.imaging.write import write_picture
@@ -60,7 +60,7 @@ def show_image(config: ShowConfig, progress: Progress = SILENT) -> ShowResult:
     if config.output.suffix.lower() != ".png":
         message = f"cannot write {config.output}: the name must end in .png; give another"
         raise InputError(message)
-    if real(config.output) in {real(path) for path in (config.image, config.labels) if path}:
+    if resolve_links(config.output) in {resolve_links(path) for path in (config.image, config.labels) if path}:
         message = f"{config.output} is what is to be shown, and would be replaced by the picture; give another -o"
         raise InputError(message)
     require_writable(config.output)

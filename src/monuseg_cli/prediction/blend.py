@@ -10,16 +10,16 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monuseg_cli.core.prefetch import ahead
+from monuseg_cli.core.prefetch import prefetch
 from monuseg_cli.core.progress import SILENT_TASK, Task
 from monuseg_cli.imaging.stains import density_to_8_bits, haematoxylin_density
-from monuseg_cli.imaging.tiling import Even
+from monuseg_cli.imaging.tiling import TileAxis
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.source import Source
 
 LARGEST_TILE_PX = 1024
 OVERLAP_PX = 192
-STEPS = 255
+UINT8_MAX = 255
 """What stands for 1 where maps are kept in 8 bits."""
 
 _MULTIPLE = 32
@@ -40,14 +40,14 @@ class TileGrid:
     shape: tuple[int, int]
 
     @property
-    def rows(self) -> Even:
+    def rows(self) -> TileAxis:
         """Where tiles stand from top to bottom."""
-        return Even.cover(self.shape[0], LARGEST_TILE_PX, OVERLAP_PX, _MULTIPLE)
+        return TileAxis.cover(self.shape[0], LARGEST_TILE_PX, OVERLAP_PX, _MULTIPLE)
 
     @property
-    def cols(self) -> Even:
+    def cols(self) -> TileAxis:
         """Where tiles stand from left to right."""
-        return Even.cover(self.shape[1], LARGEST_TILE_PX, OVERLAP_PX, _MULTIPLE)
+        return TileAxis.cover(self.shape[1], LARGEST_TILE_PX, OVERLAP_PX, _MULTIPLE)
 
     def __iter__(self) -> Iterator[tuple[int, int, int, int]]:
         """Give each tile's first row and column, height and width, row by row."""
@@ -57,7 +57,7 @@ class TileGrid:
                 yield rows.start(i), cols.start(j), rows.size, cols.size
 
 
-Wanted = Callable[[int, int, int, int], bool]
+TileFilter = Callable[[int, int, int, int], bool]
 """Tells of a tile, by its first row and column, height and width, whether it is predicted on."""
 
 
@@ -65,7 +65,7 @@ Sample = TypeVar("Sample", np.uint8, np.float32)
 
 
 def blended_rows(
-    source: Source, engine: Engine, wanted: Wanted, dtype: type[Sample], task: Task = SILENT_TASK
+    source: Source, engine: Engine, wanted: TileFilter, dtype: type[Sample], task: Task = SILENT_TASK
 ) -> Iterator[tuple[NDArray[Sample], NDArray[np.uint8]]]:
     """Run a network over an image in overlapping tiles, and blend them.
 
@@ -87,7 +87,7 @@ def blended_rows(
     Yields
     ------
     maps : ndarray of shape (C, R, W)
-        The next rows of the maps, within 0..1, or rounded to 8 bits; see `in_steps`.
+        The next rows of the maps, within 0..1, or rounded to 8 bits; see `to_uint8`.
     haematoxylin : ndarray of shape (R, W), uint8
         The same rows' density of haematoxylin; see `density_to_8_bits`.
     """
@@ -104,11 +104,11 @@ def blended_rows(
 
     # Of what a tile shares with the next one, the outermost rows and columns weigh nothing.
     shared = math.ceil(OVERLAP_PX * (1 - _MARGIN))
-    with closing(ahead((source.read(*window) for window in grid if wanted(*window)), _AHEAD)) as read:
+    with closing(prefetch((source.read(*window) for window in grid if wanted(*window)), _AHEAD)) as read:
         found = engine.run(tiles(read))
         above = np.zeros((classes, min(shared, rows.size), cols.length), dtype=np.float32)
         for i in range(rows.count):
-            tall, is_lowest = rows.size - rows.surplus(i), i == rows.count - 1
+            tall, is_lowest = rows.size - rows.overhang(i), i == rows.count - 1
             done = min(tall if is_lowest else rows.step, height - i * rows.step)
             maps = np.zeros((classes, done, cols.length), dtype=dtype)
             haematoxylin = np.zeros((done, cols.length), dtype=np.uint8)
@@ -116,11 +116,11 @@ def blended_rows(
             before = np.zeros((classes, tall, min(shared, cols.size)), dtype=np.float32)
             down = ramp(tall, i == 0, is_lowest)
             for j in range(cols.count):
-                wide, is_last = cols.size - cols.surplus(j), j == cols.count - 1
+                wide, is_last = cols.size - cols.overhang(j), j == cols.count - 1
                 across = slice(j * cols.step, j * cols.step + (wide if is_last else cols.step))
                 tile = np.zeros((classes, tall, wide), dtype=np.float32)
                 if wanted(rows.start(i), cols.start(j), rows.size, cols.size):
-                    own = np.s_[..., rows.surplus(i) :, cols.surplus(j) :]
+                    own = np.s_[..., rows.overhang(i) :, cols.overhang(j) :]
                     np.multiply(next(found)[own], np.outer(down, ramp(wide, j == 0, is_last)), out=tile)
                     haematoxylin[:, across.start : across.start + wide] = densities.popleft()[own][:done]
                     task.advance()
@@ -130,14 +130,14 @@ def blended_rows(
                 whole[:, : above.shape[1]] += above[:, :, across]
                 if not is_lowest:
                     below[:, :, across] = whole[:, rows.step : rows.step + above.shape[1]]
-                maps[:, :, across] = in_steps(whole[:, :done]) if dtype is np.uint8 else whole[:, :done]
+                maps[:, :, across] = to_uint8(whole[:, :done]) if dtype is np.uint8 else whole[:, :done]
             above = below
             yield maps[:, :, :width], haematoxylin[:, :width]
 
 
-def in_steps(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Round maps within 0..1 to 8 bits, with `STEPS` for 1."""
-    return (maps * np.float32(STEPS) + np.float32(0.5)).astype(np.uint8)
+def to_uint8(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Round maps within 0..1 to 8 bits, with `UINT8_MAX` for 1."""
+    return (maps * np.float32(UINT8_MAX) + np.float32(0.5)).astype(np.uint8)
 
 
 def ramp(size: int, is_first: bool, is_last: bool) -> NDArray[np.float32]:

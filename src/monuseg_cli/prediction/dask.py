@@ -8,7 +8,7 @@ from monuseg_cli.core.progress import Progress
 from monuseg_cli.prediction.outputs import Outputs
 
 if TYPE_CHECKING:
-    from monuseg_cli.prediction.batch import Job, Outcome
+    from monuseg_cli.prediction.job import Job, Outcome
 
 _SECONDS_TO_CONNECT = 20
 
@@ -42,7 +42,7 @@ def run_on_cluster(address: str, job: "Job", plans: Sequence[Outputs], progress:
     InputError
         If there is no scheduler at that address.
     """
-    from monuseg_cli.prediction.batch import Outcome
+    from monuseg_cli.prediction.job import Outcome
 
     try:
         from distributed import Client, KilledWorker, as_completed

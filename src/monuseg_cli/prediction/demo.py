@@ -8,9 +8,10 @@ from monuseg_cli.core.atomic import write_bytes
 from monuseg_cli.core.errors import MissingError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.models.card import Card
-from monuseg_cli.prediction.batch import PredictConfig, predict
-from monuseg_cli.prediction.outputs import Wanted
-from monuseg_cli.prediction.slide import Prediction, SlideSettings
+from monuseg_cli.prediction.batch import predict
+from monuseg_cli.prediction.config import PredictConfig, SlideSettings
+from monuseg_cli.prediction.outputs import OutputSpec
+from monuseg_cli.prediction.slide import Prediction
 
 _PACKAGE, _PICTURE = "skimage", "data/ihc.png"
 _MPP = 0.5
@@ -76,11 +77,11 @@ def demo(config: DemoConfig, progress: Progress = SILENT) -> DemoResult:
     result = predict(
         PredictConfig(
             images=(picture,),
-            wanted=Wanted((str(mask),), overlay=str(overlay)),
+            outputs=OutputSpec((str(mask),), overlay=str(overlay)),
             weights=config.weights,
             cache=config.cache,
             settings=SlideSettings(mpp=_MPP),
-            again=True,
+            overwrite=True,
         ),
         progress,
     )

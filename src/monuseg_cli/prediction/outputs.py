@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monuseg_cli.core.errors import InputError, MissingError
-from monuseg_cli.core.home import real
+from monuseg_cli.core.home import resolve_links
 from monuseg_cli.imaging.read import SUFFIXES
 
 _LONGEST_NAME = 255  # bytes, on the file systems in use
@@ -17,7 +17,7 @@ RESULT_SUFFIXES = (".png", *TIFF_SUFFIXES, ".geojson", ".csv")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class OutputSpec:
     """What the user asks for, of every image; patterns may hold ``{stem}``, and folders stand for a file in them.
 
     Parameters
@@ -90,7 +90,7 @@ def _is_image(file: Path) -> bool:
     return is_image and (file.is_file() or (file.is_symlink() and not file.exists()))
 
 
-def plan_outputs(images: Sequence[Path], wanted: Wanted) -> list[Outputs]:
+def plan_outputs(images: Sequence[Path], wanted: OutputSpec) -> list[Outputs]:
     """Name the outputs of every image.
 
     Raises
@@ -104,9 +104,9 @@ def plan_outputs(images: Sequence[Path], wanted: Wanted) -> list[Outputs]:
     if twice:
         message = f"{twice[0]} would be written more than once; give a folder, or a pattern such as out/{{stem}}.png"
         raise InputError(message)
-    sources = {real(image) for image in images}
+    sources = {resolve_links(image) for image in images}
     for path in planned:
-        if real(path) in sources:
+        if resolve_links(path) in sources:
             message = f"{path} is an image to predict on, and would be replaced by its result; give another -o"
             raise InputError(message)
     if wanted.labels and not any(path.suffix.lower() in TIFF_SUFFIXES for plan in plans for path in plan.results):
@@ -115,15 +115,15 @@ def plan_outputs(images: Sequence[Path], wanted: Wanted) -> list[Outputs]:
     return plans
 
 
-def _outputs_of(image: Path, wanted: Wanted) -> Outputs:
+def _outputs_of(image: Path, wanted: OutputSpec) -> Outputs:
     suffixes = (".tif", *RESULT_SUFFIXES) if wanted.labels else RESULT_SUFFIXES
 
     def other(pattern: str | None, suffixes: tuple[str, ...]) -> Path | None:
-        return _place(pattern, image, suffixes) if pattern is not None else None
+        return resolve_output(pattern, image, suffixes) if pattern is not None else None
 
     return Outputs(
         image=image,
-        results=tuple(_place(pattern, image, suffixes) for pattern in wanted.results),
+        results=tuple(resolve_output(pattern, image, suffixes) for pattern in wanted.results),
         labels=wanted.labels,
         overlay=other(wanted.overlay, (".png",)),
         probability=other(wanted.probability, TIFF_SUFFIXES),
@@ -131,7 +131,7 @@ def _outputs_of(image: Path, wanted: Wanted) -> Outputs:
     )
 
 
-def _place(pattern: str, image: Path, suffixes: tuple[str, ...]) -> Path:
+def resolve_output(pattern: str, image: Path, suffixes: tuple[str, ...]) -> Path:
     """Name a file; where the pattern is a folder, after the image and with the first suffix."""
     if not pattern or set(pattern.replace("{stem}", "")) & set("{}"):
         message = f"{pattern!r} is no name to write to; the one pattern is {{stem}}, as in out/{{stem}}.png"

@@ -11,7 +11,7 @@ from monuseg_cli.imaging.resample import resize_image
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.write import write_picture
 from monuseg_cli.nuclei.draw import draw_outlines
-from monuseg_cli.prediction.rasters import AddRows
+from monuseg_cli.prediction.rasters import RowWriter
 from monuseg_cli.prediction.source import read_thumbnail
 
 LONGEST_PX = 5000
@@ -19,7 +19,7 @@ LONGEST_PX = 5000
 
 
 @contextmanager
-def overlay_png(path: Path, slide: Slide, region: tuple[int, int, int, int]) -> Iterator[AddRows]:
+def overlay_png(path: Path, slide: Slide, region: tuple[int, int, int, int]) -> Iterator[RowWriter]:
     """Draw label images that come row by row onto the image, as a PNG whose longer side is 5000 pixels at most.
 
     Parameters

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from monuseg_cli.core.atomic import writing
 
-AddRows = Callable[[NDArray[np.generic]], None]
+RowWriter = Callable[[NDArray[np.generic]], None]
 
 LARGEST_8_BIT_PX = 200_000_000
 """Larger masks become PNG files of one bit a pixel, since they are read whole."""
@@ -32,7 +32,7 @@ _FAST = 1  # of deflate's levels; the others make masks and labels hardly smalle
 
 
 @contextmanager
-def mask_png(path: Path, shape: tuple[int, int]) -> Iterator[AddRows]:
+def mask_png(path: Path, shape: tuple[int, int]) -> Iterator[RowWriter]:
     """Write label images as a PNG with 255 in nuclei and 0 elsewhere; of large slides with 1 and 0, of one bit.
 
     Parameters
@@ -67,7 +67,7 @@ def mask_png(path: Path, shape: tuple[int, int]) -> Iterator[AddRows]:
 @contextmanager
 def pyramid_tiff(
     path: Path, shape: tuple[int, int], dtype: type[np.generic], mpp: float | None, about: dict[str, Any]
-) -> Iterator[AddRows]:
+) -> Iterator[RowWriter]:
     """Write rows as a tiled, compressed BigTIFF with coarser levels; as OME-TIFF where its name ends in .ome.tif.
 
     Coarser levels take every second pixel, so that labels stay labels.

@@ -113,14 +113,18 @@ class RoiCounter:
         self._rois, self._frame = rois, frame
         self._counts = [0] * len(rois)
 
+    def __bool__(self) -> bool:
+        """Whether there are any regions; without, every nucleus is kept."""
+        return bool(self._rois)
+
     def contains(self, centres: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell which nuclei are wanted, by their centres in the pixels of the maps."""
-        placed = self._frame.place(centres)
+        placed = self._frame.to_slide_coords(centres)
         return np.asarray(np.any([roi.contains(placed) for roi in self._rois], axis=0), dtype=np.bool_)
 
     def count(self, centres: NDArray[np.float64]) -> None:
         """Count nuclei region by region."""
-        placed = self._frame.place(centres)
+        placed = self._frame.to_slide_coords(centres)
         for index, roi in enumerate(self._rois):
             self._counts[index] += int(roi.contains(placed).sum())
 

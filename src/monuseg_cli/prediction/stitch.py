@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from monuseg_cli.imaging.stains import density_from_8_bits
 from monuseg_cli.nuclei.contours import Contours, trace
 from monuseg_cli.nuclei.measure import Measurements, labelled_pixels, measure
-from monuseg_cli.nuclei.params import Separation
-from monuseg_cli.nuclei.postprocess import separate
-from monuseg_cli.prediction.blend import STEPS
+from monuseg_cli.nuclei.params import PostprocessParams
+from monuseg_cli.nuclei.postprocess import postprocess
+from monuseg_cli.prediction.blend import UINT8_MAX
 
 BLOCK_ROWS_PX, BLOCK_COLS_PX = 512, 2048
 """Nuclei are separated in blocks of this size, and what surrounds them."""
@@ -72,7 +72,7 @@ class Nuclei:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class LabelRows:
     """Rows of the label image that will not change any more.
 
     Parameters
@@ -99,11 +99,11 @@ class Stitcher:
     shape : tuple of int
         Height and width of all maps.
     classes : sequence of str
-        What the maps are; see `separate`.
+        What the maps are; see `postprocess`.
     mpp : float
         Micrometres per pixel of the maps.
-    separation : Separation
-        How nuclei are separated.
+    params : PostprocessParams
+        Of the post-processing.
     inside : callable, optional
         Tells which nuclei are wanted, by their centres (N, 2), row and column in pixels of the maps.
     """
@@ -113,18 +113,18 @@ class Stitcher:
         shape: tuple[int, int],
         classes: Sequence[str],
         mpp: float,
-        separation: Separation,
+        params: PostprocessParams,
         inside: Inside | None = None,
     ) -> None:
         self._inside = inside
         self._height, self._width = shape
-        self._classes, self._mpp, self._separation = classes, mpp, separation
+        self._classes, self._mpp, self._params = classes, mpp, params
         self._halo = 2 * round(HALO_UM / mpp / 2)  # even, so that every block divides the same cells
         self._next_block = 0  # row of the image where the next blocks begin
         self._count = 0
         self._maps, self._haematoxylin, self._painted = _Rows(), _Rows(), _Rows()
 
-    def add(self, maps: NDArray[np.uint8], haematoxylin: NDArray[np.uint8]) -> Iterator[Nuclei | Finished]:
+    def add(self, maps: NDArray[np.uint8], haematoxylin: NDArray[np.uint8]) -> Iterator[Nuclei | LabelRows]:
         """Take the next rows: maps (C, R, W) and the density of haematoxylin (R, W), as `blended_rows` gives them.
 
         Gives nuclei as they are found, and after them the rows that they lie in, but for what may still be painted.
@@ -139,7 +139,7 @@ class Stitcher:
             self._painted.append(np.zeros((seen - self._painted.end, self._width), dtype=np.int32))
             for col in range(0, self._width, BLOCK_COLS_PX):
                 block = (self._next_block, end, col, min(col + BLOCK_COLS_PX, self._width))
-                if found := self._separate_block(*block):
+                if found := self._postprocess_block(*block):
                     yield found
             self._next_block = end
             # Later blocks reach up by a halo into this one, and paint no farther up than that.
@@ -147,20 +147,20 @@ class Stitcher:
             final = self._height if end == self._height else max(end - self._halo, row)
             for top in range(row, final, _ROWS_AT_ONCE):
                 rows = slice(top, min(top + _ROWS_AT_ONCE, final))
-                yield Finished(top, self._painted.read(rows, slice(0, self._width)))
+                yield LabelRows(top, self._painted.read(rows, slice(0, self._width)))
             for kept in (self._maps, self._haematoxylin, self._painted):
                 kept.forget(final)
 
-    def _separate_block(self, top: int, bottom: int, left: int, right: int) -> Nuclei | None:
+    def _postprocess_block(self, top: int, bottom: int, left: int, right: int) -> Nuclei | None:
         """Separate the nuclei of a block, given by its first and last row and column, and paint those that it keeps."""
         rows = slice(max(top - self._halo, self._painted.begin), min(bottom + self._halo, self._height))
         cols = slice(max(left - self._halo, 0), min(right + self._halo, self._width))
         corner = np.array((rows.start, cols.start))
         steps = self._maps.read(rows, cols)
-        if not (steps[..., 0] >= self._separation.threshold * STEPS).any():
+        if not (steps[..., 0] >= self._params.threshold * UINT8_MAX).any():
             return None
-        maps = np.ascontiguousarray(steps.transpose(2, 0, 1), dtype=np.float32) / np.float32(STEPS)
-        labels = separate(maps, self._classes, self._mpp, self._separation)
+        maps = np.ascontiguousarray(steps.transpose(2, 0, 1), dtype=np.float32) / np.float32(UINT8_MAX)
+        labels = postprocess(maps, self._classes, self._mpp, self._params)
         painted = self._painted.read(rows, cols)
         place, *places = labelled_pixels(labels)
         label, is_free = labels.reshape(-1)[place], painted.reshape(-1)[place] == 0

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from monuseg_cli.core.atomic import writing
 from monuseg_cli.prediction.stitch import Nuclei
 
-AddNuclei = Callable[[Nuclei], None]
+NucleiWriter = Callable[[Nuclei], None]
 
 CLASS_NAME = "Nucleus"
 _CLASS_COLOUR = (0, 158, 115)
@@ -52,7 +52,7 @@ class Frame:
         self.mpp = mpp
         self._origin, self._step = np.array(origin), np.array(step)
 
-    def place(self, points: NDArray[np.generic]) -> NDArray[np.float64]:
+    def to_slide_coords(self, points: NDArray[np.generic]) -> NDArray[np.float64]:
         """Bring rows and columns (N, 2) of the maps to those of level 0."""
         return np.asarray(points * self._step + self._origin, dtype=np.float64)
 
@@ -61,8 +61,8 @@ def rows_of(nuclei: Nuclei, frame: Frame) -> Iterator[tuple[int | float, ...]]:
     """Give what is known of each nucleus, in the order of `COLUMNS`, rounded to what the pixels support."""
     known = nuclei.measurements
     columns = (
-        frame.place(known.centroids)[:, 0].round(2),
-        frame.place(known.centroids)[:, 1].round(2),
+        frame.to_slide_coords(known.centroids)[:, 0].round(2),
+        frame.to_slide_coords(known.centroids)[:, 1].round(2),
         (known.area_px * frame.mpp**2).round(3),
         (known.perimeter_px * frame.mpp).round(3),
         known.eccentricity.round(4),
@@ -75,7 +75,7 @@ def rows_of(nuclei: Nuclei, frame: Frame) -> Iterator[tuple[int | float, ...]]:
 
 
 @contextmanager
-def nuclei_csv(path: Path, frame: Frame) -> Iterator[AddNuclei]:
+def nuclei_csv(path: Path, frame: Frame) -> Iterator[NucleiWriter]:
     """Write a row for each nucleus: id, place, size, shape, stain, probability."""
     with writing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
@@ -84,7 +84,7 @@ def nuclei_csv(path: Path, frame: Frame) -> Iterator[AddNuclei]:
 
 
 @contextmanager
-def nuclei_geojson(path: Path, frame: Frame, slide: str) -> Iterator[AddNuclei]:
+def nuclei_geojson(path: Path, frame: Frame, slide: str) -> Iterator[NucleiWriter]:
     """Write a feature for each nucleus, as QuPath reads them: polygon, class, name (its id), measurements.
 
     Coordinates are x, y in pixels of level 0, so that the nuclei fall into place on the slide.
@@ -139,7 +139,7 @@ def _feature(known: tuple[int | float, ...], geometry: dict[str, object], namesp
 def _geometries(nuclei: Nuclei, frame: Frame) -> Iterator[dict[str, object]]:
     """Give each nucleus' polygon; several where its pixels hang together at corners only."""
     contours = nuclei.contours
-    placed = frame.place(contours.points)[:, ::-1]
+    placed = frame.to_slide_coords(contours.points)[:, ::-1]
     whole = placed.astype(np.int64)
     points = (whole if (whole == placed).all() else placed.round(3)).tolist()
     first = np.searchsorted(contours.labels, np.arange(1, len(nuclei) + 2))

@@ -4,7 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.stains import OPTICAL_DENSITY
+from monuseg_cli.imaging.tiling import Box
+from monuseg_cli.prediction.blend import TileGrid
+from monuseg_cli.prediction.config import SlideSettings
+from monuseg_cli.prediction.roi import draw_rois
+from monuseg_cli.prediction.source import read_thumbnail
 
 THUMBNAIL_UM = 8.0
 """Micrometres per pixel of the thumbnail that tissue is found on, about."""
@@ -41,3 +47,52 @@ def widen(tissue: NDArray[np.bool_], um_per_px: float) -> NDArray[np.bool_]:
     if not tissue.any():
         return tissue
     return np.asarray(ndimage.distance_transform_edt(~tissue) <= _MARGIN_UM / um_per_px)
+
+
+class TissueMap:
+    """Where a slide is predicted on: in tissue, and in regions of interest where there are some.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open.
+    region : Box
+        The part that is predicted on, in pixels of level 0.
+    mpp : float
+        Micrometres per pixel of level 0.
+    shape : tuple of int
+        Height and width of the part at the network's scale.
+    settings : SlideSettings
+        Whether glass is left out, and the regions of interest.
+
+    Attributes
+    ----------
+    found : ndarray of bool, shape (H, W)
+        True in tissue, on the thumbnail.
+    mm2 : float
+        Area of tissue, in square millimetres.
+    """
+
+    def __init__(self, slide: Slide, region: Box, mpp: float, shape: tuple[int, int], settings: SlideSettings) -> None:
+        self._grid = TileGrid(shape)
+        thumbnail = read_thumbnail(slide, max(THUMBNAIL_UM / mpp, 1), region)
+        um_per_px = region[2] * mpp / thumbnail.shape[0]
+        size = (thumbnail.shape[0], thumbnail.shape[1])
+        self.found = find_tissue(thumbnail, um_per_px) if settings.tissue_only else np.ones(size, dtype=bool)
+        if settings.rois:
+            self.found &= draw_rois(settings.rois, size, (region[0], region[1]), region[2] / size[0])
+        self._near = widen(self.found, um_per_px)
+        self._step = (thumbnail.shape[0] / shape[0], thumbnail.shape[1] / shape[1])
+        self.mm2 = float(self.found.mean()) * region[2] * region[3] * (mpp / 1000) ** 2
+
+    def is_in(self, row: int, col: int, height: int, width: int) -> bool:
+        """Tell whether a window, at the network's scale, holds tissue or lies beside some."""
+        (top, bottom), (left, right) = (
+            (int(first * step), int(np.ceil((first + size) * step)))
+            for first, size, step in ((row, height, self._step[0]), (col, width, self._step[1]))
+        )
+        return bool(self._near[top:bottom, left:right].any())
+
+    def tiles(self) -> list[Box]:
+        """List the tiles that are predicted on."""
+        return [window for window in self._grid if self.is_in(*window)]

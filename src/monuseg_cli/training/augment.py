@@ -25,7 +25,7 @@ _OFFSET_SHARE = 0.15
 _DIRECTION_SHARE = 0.15
 
 
-def vary(
+def augment(
     image: NDArray[np.uint8], labels: NDArray[np.int32], recipe: Recipe, random: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Take a crop out of a patch, or a blank in its place, vary it, and bring it into the form that networks take.
@@ -45,14 +45,14 @@ def vary(
         Within 0..1.
     labels : ndarray of shape (P, P), int32
     """
-    if recipe.blank and random.random() < recipe.blank:
+    if recipe.blank_prob and random.random() < recipe.blank_prob:
         image = draw_blank(recipe.crop_px, random)
         labels = np.zeros(image.shape[:2], dtype=np.int32)
     elif random.random() < recipe.warp:
         image, labels = _warped_crop(image, labels, recipe, random)
     else:
         image, labels = _plain_crop(image, labels, recipe, random)
-    varied = vary_stain(image, recipe.stain, random) if recipe.stain else image.astype(np.float32) / np.float32(255)
+    varied = jitter_stain(image, recipe.stain, random) if recipe.stain else image.astype(np.float32) / np.float32(255)
     if recipe.brightness:
         varied = np.minimum(varied * np.float32(1 + recipe.brightness * random.uniform(-1, 1)), 1)
     return degrade(varied, recipe, random) if recipe.degrade else varied, labels
@@ -115,7 +115,7 @@ def _mesh(lines: list[int], vertices: NDArray[np.float64]) -> _Mesh:
     return mesh
 
 
-def vary_stain(image: NDArray[np.uint8], strength: float, random: np.random.Generator) -> NDArray[np.float32]:
+def jitter_stain(image: NDArray[np.uint8], strength: float, random: np.random.Generator) -> NDArray[np.float32]:
     """Vary how strongly haematoxylin and eosin are taken up, their hues, and the slide's own density.
 
     In optical density, where stains add up (the law of Beer and Lambert), each stain's amount is scaled by up to

@@ -14,6 +14,7 @@ from monuseg_cli.core.atomic import write_bytes
 from monuseg_cli.core.errors import InputError
 
 STATE_FILE = "state.pt"
+_RENAMED = {"ranks": "world_size"}  # in states that an earlier version wrote
 
 # What torch and pickle raise for states that are damaged, hostile or of another network.
 _UNFIT = (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, pickle.PickleError)
@@ -33,7 +34,7 @@ class Checkpoint:
         Their state dicts; the scaler's, of mixed precision in fp16, is empty without.
     averaged : dict
         State dict of the moving average of the weights; empty where the recipe asks for none.
-    ranks : int
+    world_size : int
         Number of processes that share the training: with another number its steps would be others.
     data_sha256 : str
         Hash of the archive that was trained on.
@@ -44,7 +45,7 @@ class Checkpoint:
     optimizer: dict[str, Any]
     scaler: dict[str, Any]
     averaged: dict[str, Any]
-    ranks: int
+    world_size: int
     data_sha256: str
 
     def save(self, run: Path) -> None:
@@ -63,7 +64,8 @@ class Checkpoint:
             If there is none, it is damaged, or holds anything but tensors and plain values.
         """
         with fitting(run):
-            state = cls(**torch.load(run / STATE_FILE, map_location="cpu", weights_only=True))
+            content = torch.load(run / STATE_FILE, map_location="cpu", weights_only=True)
+            state = cls(**{_RENAMED.get(name, name): value for name, value in content.items()})
             if not (isinstance(state.epoch, int) and isinstance(state.data_sha256, str) and state.epoch > 0):
                 raise TypeError(state.epoch)
             return state

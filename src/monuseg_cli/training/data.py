@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from monuseg_cli.core.errors import InputError
-from monuseg_cli.core.prefetch import ahead
+from monuseg_cli.core.prefetch import prefetch
 from monuseg_cli.dataset.patches import PatchStore
 from monuseg_cli.imaging.tiling import grid
 from monuseg_cli.models import registry
-from monuseg_cli.training.augment import vary
+from monuseg_cli.training.augment import augment
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.rng import derive
 from monuseg_cli.training.targets import make_targets
@@ -56,7 +56,7 @@ class CropDataset(Dataset[Batch]):
         patches = self.cases[case]
         index = int(patches[(self.epoch * recipe.crops_per_case + crop) % len(patches)])
         random = derive("crop", recipe.seed, self.epoch, case, crop)
-        image, labels = vary(*self.store.read(index), recipe, random)
+        image, labels = augment(*self.store.read(index), recipe, random)
         return _to_tensors(image, labels, recipe)
 
 
@@ -82,7 +82,7 @@ class WindowDataset(Dataset[Batch]):
 
 
 def _to_tensors(image: NDArray[np.float32], labels: NDArray[np.int32], recipe: Recipe) -> Batch:
-    targets = make_targets(labels, recipe.second_target)
+    targets = make_targets(labels, recipe.aux_target)
     return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(targets)
 
 
@@ -97,26 +97,26 @@ class EpochSampler(Sampler[int]):
         Of each process.
     seed : int
         See `Recipe`.
-    rank, ranks : int
+    rank, world_size : int
         Number of this process, from 0, and of all.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int, rank: int, ranks: int) -> None:
-        self.batch_size, self.seed, self.rank, self.ranks = batch_size, seed, rank, ranks
-        self.size = size - size % ranks  # all processes must take the same number of steps, on as many crops
+    def __init__(self, size: int, batch_size: int, seed: int, rank: int, world_size: int) -> None:
+        self.batch_size, self.seed, self.rank, self.world_size = batch_size, seed, rank, world_size
+        self.size = size - size % world_size  # all processes must take the same number of steps, on as many crops
         self.all = size
         self.epoch = 0
 
     def __len__(self) -> int:
         """Count the crops of an epoch that are this process' own."""
-        return self.size // self.ranks
+        return self.size // self.world_size
 
     def __iter__(self) -> Iterator[int]:
         """Go through this process' positions: together, the processes' batches are a single process' larger ones."""
         order = derive("order", self.seed, self.epoch).permutation(self.all)[: self.size]
-        for first in range(0, self.size, self.batch_size * self.ranks):
-            together = order[first : first + self.batch_size * self.ranks]
-            yield from np.split(together, self.ranks)[self.rank].tolist()
+        for first in range(0, self.size, self.batch_size * self.world_size):
+            together = order[first : first + self.batch_size * self.world_size]
+            yield from np.split(together, self.world_size)[self.rank].tolist()
 
 
 class TrainBatches:
@@ -130,7 +130,7 @@ class TrainBatches:
         The train patches.
     recipe : Recipe
         Crops, batch size, seed and workers.
-    rank, ranks : int
+    rank, world_size : int
         Number of this process, from 0, and of all.
 
     Raises
@@ -140,10 +140,10 @@ class TrainBatches:
     """
 
     def __init__(
-        self, store: PatchStore, indices: NDArray[np.intp], recipe: Recipe, rank: int = 0, ranks: int = 1
+        self, store: PatchStore, indices: NDArray[np.intp], recipe: Recipe, rank: int = 0, world_size: int = 1
     ) -> None:
         self._crops = CropDataset(store, indices, recipe)
-        self._sampler = EpochSampler(len(self._crops), recipe.batch_size, recipe.seed, rank, ranks)
+        self._sampler = EpochSampler(len(self._crops), recipe.batch_size, recipe.seed, rank, world_size)
         self._workers = recipe.workers
         min_batch = registry.get(recipe.arch).min_train_batch
         self._loader = DataLoader(
@@ -177,17 +177,17 @@ class TrainBatches:
         """
         self._crops.epoch = self._sampler.epoch = number
         if not self._workers:
-            return ahead(iter(self._loader))
+            return prefetch(iter(self._loader))
         with _signals_held_back():
             batches = iter(self._loader)
         return (batch for batch in batches)
 
 
 def validation_batches(
-    store: PatchStore, indices: NDArray[np.intp], recipe: Recipe, rank: int = 0, ranks: int = 1
+    store: PatchStore, indices: NDArray[np.intp], recipe: Recipe, rank: int = 0, world_size: int = 1
 ) -> DataLoader[Batch]:
     """Give the batches to validate on: of all windows the share of this process."""
-    return DataLoader(WindowDataset(store, indices[rank::ranks], recipe), batch_size=recipe.batch_size)
+    return DataLoader(WindowDataset(store, indices[rank::world_size], recipe), batch_size=recipe.batch_size)
 
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)

@@ -27,22 +27,22 @@ class World:
     ----------
     device : torch.device
         Where this process computes.
-    rank, ranks : int
+    rank, world_size : int
         Number of this process, from 0, and of all.
     """
 
     device: torch.device
     rank: int = 0
-    ranks: int = 1
+    world_size: int = 1
 
     @property
     def is_first(self) -> bool:
         """Whether this is the one process that writes and prints."""
         return self.rank == 0
 
-    def once(self, task: Callable[[], _Result]) -> _Result:
+    def on_rank_zero(self, task: Callable[[], _Result]) -> _Result:
         """Do something in the first process alone, and give its result, or its error, in all."""
-        if self.ranks == 1:
+        if self.world_size == 1:
             return task()
         outcome: list[_Result | Exception | None] = [None]
         if self.is_first:
@@ -57,21 +57,21 @@ class World:
 
     def sum(self, values: Tensor) -> Tensor:
         """Add up a tensor over all processes."""
-        if self.ranks == 1:
+        if self.world_size == 1:
             return values
         total = values.to(self.device, copy=True)
         distributed.all_reduce(total)
         return total.to(values.device)
 
-    def agree(self, module: nn.Module) -> None:
+    def sync_buffers(self, module: nn.Module) -> None:
         """Give a module's buffers, such as the statistics of norms, the first process' values in all."""
-        if self.ranks > 1:
+        if self.world_size > 1:
             for buffer in module.buffers():
                 distributed.broadcast(buffer, 0)
 
-    def share(self, model: nn.Module) -> nn.Module:
+    def wrap_ddp(self, model: nn.Module) -> nn.Module:
         """Have the gradients of a model averaged over all processes, and its weights begin as the first one's."""
-        if self.ranks == 1:
+        if self.world_size == 1:
             return model
         return nn.parallel.DistributedDataParallel(
             model, device_ids=[self.device] if self.device.type == "cuda" else None
@@ -91,22 +91,22 @@ def joined(device: Device) -> Iterator[World]:
     InputError
         If there is no such device.
     """
-    with told_by_the_first():
+    with raise_on_rank_zero():
         chosen = pick_device(device)
     if not distributed.is_torchelastic_launched():
         yield World(chosen)
         return
-    with told_by_the_first():
+    with raise_on_rank_zero():
         chosen = _own_device(chosen)
     try:
-        store, rank, ranks = next(rendezvous("env://"))
+        store, rank, world_size = next(rendezvous("env://"))
         backend = "nccl" if chosen.type == "cuda" else "gloo"
-        distributed.init_process_group(backend, store=store, rank=rank, world_size=ranks)
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     except RuntimeError as error:
         message = f"the processes of the training could not find each other ({error})"
         raise TrainingError(message) from error
     try:
-        yield World(chosen, rank, ranks)
+        yield World(chosen, rank, world_size)
     except (*_FAILURES, RuntimeError, KeyboardInterrupt) as error:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's, which must not come before what is to be told
         told = error if isinstance(error, _FAILURES) else _of_the_others(error)
@@ -158,7 +158,7 @@ def is_first() -> bool:
 
 
 @contextmanager
-def told_by_the_first() -> Iterator[None]:
+def raise_on_rank_zero() -> Iterator[None]:
     """Have an error that all processes of a machine meet raised in one of them; the others end with its exit code."""
     try:
         yield

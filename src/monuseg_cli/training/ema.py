@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 
-def average_of(model: nn.Module, decay: float) -> AveragedModel:
+def make_ema(model: nn.Module, decay: float) -> AveragedModel:
     """Begin an exponential moving average of a model's weights and of its norms' statistics.
 
     The decay of the n-th step is (1 + n) / (10 + n) until that reaches `decay`, so that the random beginning is soon

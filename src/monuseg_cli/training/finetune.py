@@ -15,11 +15,11 @@ from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.targets import CLASSES
 
 
-def shaped_like(recipe: Recipe, card: Card) -> Recipe:
+def adopt_architecture(recipe: Recipe, card: Card) -> Recipe:
     """Give a recipe the architecture, options and second target of weights that it begins with."""
     second = next(target for target, classes in CLASSES.items() if classes == card.classes)
     options = {name: value for name, value in card.options.items() if name != "dropout"}
-    return replace(recipe, arch=card.architecture, options=options, second_target=second)
+    return replace(recipe, arch=card.architecture, options=options, aux_target=second)
 
 
 def require_unseen(val_cases: Sequence[str], card: Card, weights: Path) -> None:
@@ -40,7 +40,7 @@ def require_unseen(val_cases: Sequence[str], card: Card, weights: Path) -> None:
 
 
 @torch.no_grad()
-def take_over(model: nn.Module, recipe: Recipe, weights: Path) -> Card:
+def transfer_weights(model: nn.Module, recipe: Recipe, weights: Path) -> Card:
     """Give a model the weights of a file, whose last layer may have other channels.
 
     Of the last layer, the channels whose class both have are taken over; the others keep their random values.
@@ -79,7 +79,7 @@ def take_over(model: nn.Module, recipe: Recipe, weights: Path) -> Card:
     assert bias is not None
     assert source_last.bias is not None
     rows = {"weight": last.weight.clone(), "bias": bias.clone()}
-    for channel, name in enumerate(CLASSES[recipe.second_target]):
+    for channel, name in enumerate(CLASSES[recipe.aux_target]):
         if name in card.classes:
             rows["weight"][channel] = source_last.weight[card.classes.index(name)]
             rows["bias"][channel] = source_last.bias[card.classes.index(name)]

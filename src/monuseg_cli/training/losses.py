@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from monuseg_cli.training.recipe import Loss, SecondTarget
+from monuseg_cli.training.recipe import AuxTarget, Loss
 
 _SMOOTH = 1.0
 _FOCUS = 2.0
@@ -17,7 +17,7 @@ _DISTANCE_WEIGHT = 4.0
 _HV_WEIGHT = 8.0
 
 
-def compute_loss(logits: Tensor, targets: Tensor, loss: Loss, second: SecondTarget) -> Tensor:
+def compute_loss(logits: Tensor, targets: Tensor, loss: Loss, second: AuxTarget) -> Tensor:
     """Compute the loss that a step is taken on.
 
     Parameters

@@ -12,15 +12,19 @@ import tomli_w
 
 from monuseg_cli.core.atomic import write_text
 from monuseg_cli.core.errors import InputError, MissingError
-from monuseg_cli.core.home import is_endless
+from monuseg_cli.core.home import is_special_file
+from monuseg_cli.core.suggest import did_you_mean
 from monuseg_cli.dataset.catalog import train_set, validation_fold
 from monuseg_cli.imaging.tiling import Edge
 from monuseg_cli.models import registry
 
 Loss = Literal["bce", "dice", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"]
-SecondTarget = Literal["none", "boundary", "distance", "hv"]
+AuxTarget = Literal["none", "boundary", "distance", "hv"]
 Schedule = Literal["constant", "cosine", "one-cycle", "plateau"]
 Amp = Literal["none", "bf16", "fp16"]
+
+_RENAMED: Mapping[str, str] = {"second_target": "aux_target", "averaging": "ema_decay", "blank": "blank_prob"}
+"""Settings of recipes that an earlier version saved, and what they are called now."""
 
 _LARGEST_SEED = 2**63
 BEST_JPEG_QUALITY = 100
@@ -46,7 +50,7 @@ class Recipe:
         Start from these weights, a run's name or a file; empty: from random ones. Only the last layer may differ in its
         channels, of which those of the same class are taken over.
     train : str
-        Folder of own data to train on, as `monuseg_cli.dataset.folder.gather` reads it; empty: MoNuSeg.
+        Folder of own data to train on, as `monuseg_cli.dataset.folder.scan_folder` reads it; empty: MoNuSeg.
     val : str
         Folder of own data to validate on; empty: what `train` leaves for that.
     train_set : int
@@ -59,7 +63,7 @@ class Recipe:
         Side of what the network sees: random crops of the train patches, a grid of windows over the validation ones.
     crops_per_case : int
         Crops that are taken of every train case in an epoch, from its patches in turn.
-    second_target : {"none", "boundary", "distance", "hv"}
+    aux_target : {"none", "boundary", "distance", "hv"}
         What the network learns beside the nuclei themselves, to separate those that touch: their boundaries, the
         distance from them, or the horizontal and vertical place in the nucleus.
     loss : {"bce", "dice", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"}
@@ -81,7 +85,7 @@ class Recipe:
         See `schedule`.
     early_stopping : int
         Stop when that many epochs have not lowered the validation loss; 0: never.
-    averaging : float
+    ema_decay : float
         Decay of the exponential moving average of the weights, which is what is validated and kept; 0: no averaging.
     flips : bool
         Whether crops are flipped and turned by right angles.
@@ -95,7 +99,7 @@ class Recipe:
         Warped crops are bent: points 32 px apart are moved by this standard deviation.
     stain : float
         Haematoxylin and eosin are scaled by up to 1 ± `stain` in optical density, and their hues varied; 0: not at all.
-    blank : float
+    blank_prob : float
         Share of crops in place of which there is a picture without nuclei: glass, a plain colour, ink.
     brightness : float
         Intensities are scaled by up to 1 ± `brightness`.
@@ -130,7 +134,7 @@ class Recipe:
     rescale: bool = False
     crop_px: int = 256
     crops_per_case: int = 16
-    second_target: SecondTarget = "boundary"
+    aux_target: AuxTarget = "boundary"
     loss: Loss = "bce+dice"
     epochs: int = 40
     batch_size: int = 4
@@ -139,14 +143,14 @@ class Recipe:
     schedule: Schedule = "cosine"
     plateau_patience: int = 6
     early_stopping: int = 0
-    averaging: float = 0.995
+    ema_decay: float = 0.995
     flips: bool = True
     warp: float = 0.5
     scale: float = 0.25
     rotation_deg: float = 45.0
     elastic_px: float = 2.0
     stain: float = 0.3
-    blank: float = 0.0
+    blank_prob: float = 0.0
     brightness: float = 0.0
     degrade: float = 0.0
     blur_px: float = 2.0
@@ -173,7 +177,7 @@ class Recipe:
         architecture = registry.get(self.arch)
         choices = {
             "edge": Edge,
-            "second_target": SecondTarget,
+            "aux_target": AuxTarget,
             "loss": Loss,
             "schedule": Schedule,
             "amp": Amp,
@@ -206,7 +210,7 @@ class Recipe:
                 message = f"{_option(name)} must be at least {value} for {self.arch}, and finite"
                 raise InputError(message)
         above_one = math.nextafter(1, 2)
-        shares = {"dropout": 1, "averaging": 1, "brightness": 1, "blank": 1, "warp": above_one, "stain": above_one}
+        shares = {"dropout": 1, "ema_decay": 1, "brightness": 1, "blank_prob": 1, "warp": above_one, "stain": above_one}
         for name, most in {**shares, "degrade": above_one}.items():
             if not 0 <= getattr(self, name) < most:
                 message = f"{_option(name)} must lie within 0 and 1, not be {getattr(self, name)}"
@@ -258,6 +262,23 @@ class Recipe:
         write_text(path, tomli_w.dumps(self.to_dict()))
 
     @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> "Recipe":
+        """Build a recipe from settings by their names; those that an earlier version saved are understood.
+
+        Raises
+        ------
+        InputError
+            If there is no such setting, or a value cannot be used.
+        """
+        current = {_RENAMED.get(name, name): value for name, value in settings.items()}
+        known = [setting.name for setting in dataclasses.fields(cls)]
+        for name in current:
+            if name not in known:
+                message = f"no such setting {name}{did_you_mean(name, known)}"
+                raise InputError(message)
+        return cls(**current)
+
+    @classmethod
     def load(cls, path: Path) -> "Recipe":
         """Read a recipe written by `save`.
 
@@ -268,12 +289,12 @@ class Recipe:
         InputError
             If it is no TOML, or has an unknown knob or a value of the wrong kind.
         """
-        if is_endless(path):
+        if is_special_file(path):
             message = f"{path} is no regular file; take the recipe.toml that a training has saved"
             raise InputError(message)
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
-            return cls(**content)
+            return cls.from_dict(content)
         except FileNotFoundError as error:
             message = f"no recipe {path}"
             raise MissingError(message) from error

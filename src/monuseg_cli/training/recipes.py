@@ -13,10 +13,10 @@ BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
         "default": Recipe(),
         # For images from elsewhere, too: every case at one scale, wide variation of stain and light, blurred, noisy and
         # compressed crops, and pictures without nuclei.
-        "robust": Recipe(train_set=37, rescale=True, stain=0.4, blank=0.08, brightness=0.15, degrade=0.15),
+        "robust": Recipe(train_set=37, rescale=True, stain=0.4, blank_prob=0.08, brightness=0.15, degrade=0.15),
         # For weights that know nuclei already and are to learn somebody's own slides, of which there are few.
         "fine-tune": Recipe(
-            epochs=20, learning_rate=3e-4, stain=0.4, blank=0.04, brightness=0.15, degrade=0.15, crops_per_case=32
+            epochs=20, learning_rate=3e-4, stain=0.4, blank_prob=0.04, brightness=0.15, degrade=0.15, crops_per_case=32
         ),
         # The notebooks': Adam, binary cross-entropy, no augmentation, the last rows and columns never seen. The one
         # deviation is what this toolkit always does: validation is by case.
@@ -26,7 +26,7 @@ BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
             stride_px=128,
             edge="drop",
             crops_per_case=36,  # every patch once
-            second_target="none",
+            aux_target="none",
             loss="bce",
             epochs=100,
             batch_size=16,
@@ -34,7 +34,7 @@ BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
             weight_decay=0.0,
             schedule="plateau",
             early_stopping=20,
-            averaging=0.0,
+            ema_decay=0.0,
             flips=False,
             warp=0.0,
             stain=0.0,

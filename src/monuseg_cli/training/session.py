@@ -18,19 +18,19 @@ from monuseg_cli.dataset.manifest import SourceArchive
 from monuseg_cli.models import registry
 from monuseg_cli.models.blocks import count_weights
 from monuseg_cli.models.card import Card
-from monuseg_cli.models.devices import Device, place
+from monuseg_cli.models.devices import Device, to_device
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.weights import read_card, save_weights
 from monuseg_cli.training.checkpoint import STATE_FILE, Checkpoint, fitting
 from monuseg_cli.training.data import Batch, TrainBatches, validation_batches
 from monuseg_cli.training.distributed import World
-from monuseg_cli.training.ema import average_of
-from monuseg_cli.training.finetune import require_unseen, take_over
+from monuseg_cli.training.ema import make_ema
+from monuseg_cli.training.finetune import require_unseen, transfer_weights
 from monuseg_cli.training.history import EpochRecord, best_epoch, draw_curves, read_history, write_history
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.recipes import describe
-from monuseg_cli.training.splits import Shares, find_shares
-from monuseg_cli.training.targets import CLASSES, SEPARATIONS
+from monuseg_cli.training.splits import TrainValSplit, find_splits
+from monuseg_cli.training.targets import CLASSES, POSTPROCESS
 
 _AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -61,7 +61,7 @@ class TrainConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class TrainSession:
     """Everything that the loop holds in its hands.
 
     `model` is what is trained, `network` the same as the loop calls it: shared between processes where there are
@@ -101,7 +101,7 @@ class Running:
         return logits.float()
 
 
-def set_up(config: TrainConfig, world: World, progress: Progress) -> Running:
+def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSession:
     """Bring together data, model and optimizer; of a new run, or of one to resume after its last finished epoch.
 
     Raises
@@ -116,11 +116,11 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> Running:
         _require_same_recipe(config.resume, recipe)
     else:
         recipe = _with_whole_paths(recipe, config.home)
-    shares = world.once(lambda: find_shares(config.home, recipe, progress))
-    training = TrainBatches(shares.train.store, shares.train.indices, recipe, world.rank, world.ranks)
-    validation = validation_batches(shares.val.store, shares.val.indices, recipe, world.rank, world.ranks)
+    shares = world.on_rank_zero(lambda: find_splits(config.home, recipe, progress))
+    training = TrainBatches(shares.train.store, shares.train.indices, recipe, world.rank, world.world_size)
+    validation = validation_batches(shares.val.store, shares.val.indices, recipe, world.rank, world.world_size)
     torch.manual_seed(recipe.seed)
-    state = _state(config.resume, shares.train.source, world.ranks) if config.resume else None
+    state = _state(config.resume, shares.train.source, world.world_size) if config.resume else None
     if recipe.init and not state:
         require_unseen(shares.val.cases, read_card(Path(recipe.init)), Path(recipe.init))
     model, card = _build(recipe, shares, begins=state is None)
@@ -134,9 +134,9 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> Running:
             licence=begun.licence,
             attribution=begun.attribution,
         )
-    place(model, world.device)
+    to_device(model, world.device)
     progress.detail(f"recipe {describe(recipe)}; patches {shares.train.store.folder}; {count_weights(model):,} weights")
-    averaged = average_of(model, recipe.averaging) if recipe.averaging else None
+    averaged = make_ema(model, recipe.ema_decay) if recipe.ema_decay else None
     fused = world.device.type in ("cpu", "cuda")
     optimizer = torch.optim.AdamW(
         model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused
@@ -151,12 +151,12 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> Running:
             scaler.load_state_dict(state.scaler)
             if averaged:
                 averaged.load_state_dict(state.averaged)
-    return Running(
-        run=config.resume or world.once(lambda: _new_run(config, recipe)),
+    return TrainSession(
+        run=config.resume or world.on_rank_zero(lambda: _new_run(config, recipe)),
         recipe=recipe,
         world=world,
         model=model,
-        network=world.share(model),
+        network=world.wrap_ddp(model),
         averaged=averaged,
         optimizer=optimizer,
         scaler=scaler,
@@ -196,10 +196,10 @@ def _new_run(config: TrainConfig, recipe: Recipe) -> Path:
     return run
 
 
-def _build(recipe: Recipe, shares: Shares, begins: bool) -> tuple[nn.Module, Card]:
+def _build(recipe: Recipe, shares: TrainValSplit, begins: bool) -> tuple[nn.Module, Card]:
     """Build the model and its card; one that begins takes its first weights from where the recipe says."""
     options: dict[str, Any] = recipe.model_options()
-    classes = CLASSES[recipe.second_target]
+    classes = CLASSES[recipe.aux_target]
     model = registry.create(recipe.arch, out_channels=len(classes), pretrained=recipe.pretrained and begins, **options)
     own = f"own data ({Path(recipe.train).name})" if recipe.train else ""
     card = Card(
@@ -220,13 +220,13 @@ def _build(recipe: Recipe, shares: Shares, begins: bool) -> tuple[nn.Module, Car
         # Whoever is given the weights need not know where their data lay.
         recipe={**recipe.to_dict(), "train": Path(recipe.train).name, "val": Path(recipe.val).name},
         version=__version__,
-        separation=SEPARATIONS[recipe.second_target],
+        postprocess=POSTPROCESS[recipe.aux_target],
     )
     imagenet = registry.get(recipe.arch).imagenet
     if recipe.pretrained and imagenet:
         card = replace(card, mean=imagenet[0], std=imagenet[1])
     if recipe.init and begins:
-        first = take_over(model, recipe, Path(recipe.init))
+        first = transfer_weights(model, recipe, Path(recipe.init))
         seen = tuple(sorted({*card.train_cases, *first.train_cases}))
         card = replace(card, mean=first.mean, std=first.std, train_cases=seen)
         if own:
@@ -235,7 +235,7 @@ def _build(recipe: Recipe, shares: Shares, begins: bool) -> tuple[nn.Module, Car
     return model, card
 
 
-def _state(run: Path, source: SourceArchive, ranks: int) -> Checkpoint | None:
+def _state(run: Path, source: SourceArchive, world_size: int) -> Checkpoint | None:
     """Read the state of a run; None where it was killed in its first epoch: all it depends on then is its recipe."""
     if not (run / STATE_FILE).exists():
         if len(read_history(run)) > 1:
@@ -246,8 +246,8 @@ def _state(run: Path, source: SourceArchive, ranks: int) -> Checkpoint | None:
     if state.data_sha256 != source.sha256:
         message = f"{run} was begun on other data (archive {state.data_sha256[:12]}, here {source.sha256[:12]})"
         raise InputError(message)
-    if state.ranks != ranks:
-        message = f"{run} was begun with {state.ranks} processes, not {ranks}, so its steps would be others"
+    if state.world_size != world_size:
+        message = f"{run} was begun with {state.world_size} processes, not {world_size}, so its steps would be others"
         raise InputError(message)
     return state
 
@@ -261,14 +261,14 @@ def _finished_epochs(run: Path, state: Checkpoint) -> list[EpochRecord]:
     return records
 
 
-def keep_epoch(running: Running, newest: EpochRecord) -> None:
+def keep_epoch(running: TrainSession, newest: EpochRecord) -> None:
     """Write weights, history, curves and, last, the state after the newest epoch; the first process does."""
     if running.world.is_first:
         _write_epoch(running, newest)
     running.records.append(newest)
 
 
-def _write_epoch(running: Running, newest: EpochRecord) -> None:
+def _write_epoch(running: TrainSession, newest: EpochRecord) -> None:
     run, records = running.run, [*running.records, newest]
     card = replace(running.card, epoch=newest.epoch, scores=newest.validation_scores())
     weights = running.result.state_dict()
@@ -283,6 +283,6 @@ def _write_epoch(running: Running, newest: EpochRecord) -> None:
         optimizer=running.optimizer.state_dict(),
         scaler=running.scaler.state_dict(),
         averaged=running.averaged.state_dict() if running.averaged else {},
-        ranks=running.world.ranks,
+        world_size=running.world.world_size,
         data_sha256=card.data_sha256,
     ).save(run)

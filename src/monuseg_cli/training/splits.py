@@ -20,7 +20,7 @@ from monuseg_cli.training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Subset:
     """Cases that are trained on, or validated on.
 
     Parameters
@@ -44,11 +44,11 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
+class TrainValSplit:
     """What a training sees, and what it is judged by; no case is in both."""
 
-    train: Share
-    val: Share
+    train: Subset
+    val: Subset
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class _Chosen:
     cases: tuple[Case, ...]
 
 
-def find_shares(home: Home, recipe: Recipe, progress: Progress) -> Shares:
+def find_splits(home: Home, recipe: Recipe, progress: Progress) -> TrainValSplit:
     """Divide the recipe's data, and make the masks and patches that are missing.
 
     MoNuSeg's train set is divided by its folds; own data by folders (`Recipe.train` and `Recipe.val`), else by their
@@ -78,15 +78,15 @@ def find_shares(home: Home, recipe: Recipe, progress: Progress) -> Shares:
     train, val = _choose_own(home, recipe, progress) if recipe.train else _choose_monuseg(home, recipe)
     train_share = _share(train, recipe, progress)
     if (val.dataset.root, val.split) == (train.dataset.root, train.split):
-        return Shares(train_share, replace(train_share, cases=_ids(val)))
-    return Shares(train_share, _share(val, recipe, progress))
+        return TrainValSplit(train_share, replace(train_share, cases=_ids(val)))
+    return TrainValSplit(train_share, _share(val, recipe, progress))
 
 
 def _ids(chosen: _Chosen) -> tuple[str, ...]:
     return tuple(case.case_id for case in chosen.cases)
 
 
-def _share(chosen: _Chosen, recipe: Recipe, progress: Progress) -> Share:
+def _share(chosen: _Chosen, recipe: Recipe, progress: Progress) -> Subset:
     source = chosen.dataset.archive_of(chosen.split)
     assert source is not None
     # Own data are always brought to the one scale that the model's card then states.
@@ -94,7 +94,7 @@ def _share(chosen: _Chosen, recipe: Recipe, progress: Progress) -> Share:
     config = PatchesConfig(
         chosen.dataset.root, recipe.patch_px, recipe.stride_px, recipe.edge, rescale, split=chosen.split
     )
-    return Share(source, _ids(chosen), prepare_patches(config, progress))
+    return Subset(source, _ids(chosen), prepare_patches(config, progress))
 
 
 def _choose_monuseg(home: Home, recipe: Recipe) -> tuple[_Chosen, _Chosen]:

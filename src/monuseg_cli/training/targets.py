@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from monuseg_cli.nuclei.params import Separation
-from monuseg_cli.training.recipe import SecondTarget
+from monuseg_cli.nuclei.params import PostprocessParams
+from monuseg_cli.training.recipe import AuxTarget
 
-CLASSES: Mapping[SecondTarget, tuple[str, ...]] = MappingProxyType(
+CLASSES: Mapping[AuxTarget, tuple[str, ...]] = MappingProxyType(
     {
         "none": ("nucleus",),
         "boundary": ("nucleus", "boundary"),
@@ -20,18 +20,20 @@ CLASSES: Mapping[SecondTarget, tuple[str, ...]] = MappingProxyType(
 )
 """The network's channels for each second target, as the card names them."""
 
-SEPARATIONS: Mapping[SecondTarget, Separation] = MappingProxyType(
+POSTPROCESS: Mapping[AuxTarget, PostprocessParams] = MappingProxyType(
     {
-        "none": Separation(),
-        "boundary": Separation(),
-        "distance": Separation(smoothing_um=1.0, depth=0.12),  # predicted distances are rougher than boundaries
-        "hv": Separation(),
+        "none": PostprocessParams(),
+        "boundary": PostprocessParams(),
+        "distance": PostprocessParams(
+            smoothing_um=1.0, saddle_depth=0.12
+        ),  # predicted distances are rougher than boundaries
+        "hv": PostprocessParams(),
     }
 )
 """The post-processing for each second target, until one is chosen for the weights."""
 
 
-def make_targets(labels: NDArray[np.int32], second: SecondTarget) -> NDArray[np.float32]:
+def make_targets(labels: NDArray[np.int32], second: AuxTarget) -> NDArray[np.float32]:
     """Say what the network's channels should be, after the sigmoid, for a crop.
 
     Parameters

@@ -22,7 +22,7 @@ from monuseg_cli.training.losses import compute_loss
 from monuseg_cli.training.meter import Meter
 from monuseg_cli.training.rng import derive
 from monuseg_cli.training.schedule import is_over, learning_rate
-from monuseg_cli.training.session import Running, TrainConfig, keep_epoch, set_up
+from monuseg_cli.training.session import TrainConfig, TrainSession, keep_epoch, set_up
 
 _SAID_OUT_OF_MEMORY = ("can't allocate memory", "could not create a primitive")
 """What torch's allocator and oneDNN say on a CPU."""
@@ -83,7 +83,7 @@ def train(config: TrainConfig, progress: Progress = SILENT) -> TrainResult:
 def _train(config: TrainConfig, world: World, progress: Progress) -> TrainResult:
     running = set_up(config, world, progress)
     recipe, records, crops = running.recipe, running.records, running.training.crops
-    processes = f" in {world.ranks} processes" if world.ranks > 1 else ""
+    processes = f" in {world.world_size} processes" if world.world_size > 1 else ""
     progress.info(f"{recipe.arch} on {world.device}{processes}, {running.train_cases} train cases: {running.run}")
     interrupted = False
     try:
@@ -98,10 +98,10 @@ def _train(config: TrainConfig, world: World, progress: Progress) -> TrainResult
                 keep_epoch(running, record)
                 progress.info(_epoch_line(record, recipe.epochs))
     except KeyboardInterrupt:
-        if not records and config.resume is None and world.ranks == 1:
+        if not records and config.resume is None and world.world_size == 1:
             shutil.rmtree(running.run)
             progress.warn("stopped before the first epoch was finished: nothing was learnt, and no run is kept")
-        if not records or world.ranks > 1:
+        if not records or world.world_size > 1:
             raise
         interrupted = True
     best = best_epoch(records)
@@ -122,7 +122,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 
 @contextmanager
-def _fitting_in_memory(running: Running) -> Iterator[None]:
+def _fitting_in_memory(running: TrainSession) -> Iterator[None]:
     """Turn the ways in which torch runs out of memory into one line that says what to try."""
     try:
         yield
@@ -136,7 +136,7 @@ def _fitting_in_memory(running: Running) -> Iterator[None]:
         raise TrainingError(message) from error
 
 
-def _run_epoch(running: Running, epoch: int, task: Task) -> EpochRecord:
+def _run_epoch(running: TrainSession, epoch: int, task: Task) -> EpochRecord:
     """Go through the crops of an epoch, then validate."""
     recipe, world, batches = running.recipe, running.world, len(running.training)
     # Every epoch has random numbers of its own, so that a resumed run draws those of an uninterrupted one.
@@ -153,8 +153,8 @@ def _run_epoch(running: Running, epoch: int, task: Task) -> EpochRecord:
             rate = learning_rate(recipe, (epoch - 1) * batches + step, recipe.epochs * batches, running.val_losses)
             loss = _step(running, images, targets.to(world.device), rate, meter)
             _require_finite(running, loss, f"epoch {epoch}, batch {step + 1} of {batches}")
-            seen += len(images) * world.ranks
-            task.advance(len(images) * world.ranks)
+            seen += len(images) * world.world_size
+            task.advance(len(images) * world.world_size)
             task.status(f"epoch {epoch}/{recipe.epochs}  loss {loss:.4f}{_last_dice(running.records)}")
     seconds = time.perf_counter() - began
     validation = _validate(running)
@@ -170,7 +170,7 @@ def _run_epoch(running: Running, epoch: int, task: Task) -> EpochRecord:
     )
 
 
-def _require_finite(running: Running, loss: float, where: str) -> None:
+def _require_finite(running: TrainSession, loss: float, where: str) -> None:
     if not math.isfinite(loss):
         message = (
             f"the loss is {loss} in {where}: {running.run} keeps {len(running.records)} finished epochs; "
@@ -179,7 +179,7 @@ def _require_finite(running: Running, loss: float, where: str) -> None:
         raise TrainingError(message)
 
 
-def _step(running: Running, images: Tensor, targets: Tensor, rate: float, meter: Meter) -> float:
+def _step(running: TrainSession, images: Tensor, targets: Tensor, rate: float, meter: Meter) -> float:
     """Take one step; images (N, 3, P, P), targets (N, C, P, P).
 
     Gives the loss over all processes; no step is taken if that is not finite.
@@ -187,8 +187,8 @@ def _step(running: Running, images: Tensor, targets: Tensor, rate: float, meter:
     for group in running.optimizer.param_groups:
         group["lr"] = rate
     logits = running.logits(running.network, images)
-    loss = compute_loss(logits, targets, running.recipe.loss, running.recipe.second_target)
-    value = running.world.sum(loss.detach()).item() / running.world.ranks
+    loss = compute_loss(logits, targets, running.recipe.loss, running.recipe.aux_target)
+    value = running.world.sum(loss.detach()).item() / running.world.world_size
     if math.isfinite(value):
         running.optimizer.zero_grad()
         running.scaler.scale(loss).backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
@@ -201,15 +201,15 @@ def _step(running: Running, images: Tensor, targets: Tensor, rate: float, meter:
 
 
 @torch.no_grad()
-def _validate(running: Running) -> dict[str, float]:
+def _validate(running: TrainSession) -> dict[str, float]:
     meter = Meter()
     model = running.result.eval()
     for module in (running.model, model):
-        running.world.agree(module)  # each process has seen other crops, and its norms other statistics
+        running.world.sync_buffers(module)  # each process has seen other crops, and its norms other statistics
     for images, targets in running.validation:
         targets = targets.to(running.world.device)
         logits = running.logits(model, images)
-        meter.add(compute_loss(logits, targets, running.recipe.loss, running.recipe.second_target), logits, targets)
+        meter.add(compute_loss(logits, targets, running.recipe.loss, running.recipe.aux_target), logits, targets)
     return meter.scores(running.world)
 
 

@@ -69,7 +69,7 @@ def test_predicting_again_needs_no_torch(trained_home: Home, tmp_path: Path) -> 
     words = ["predict", tmp_path / "a.png", "-o", tmp_path / "m.png", "--model", "unet-se", "--home", trained_home.root]
     code = (
         "import sys\nfrom monuseg_cli.cli.app import app\n"
-        f"try:\n    app({[*map(str, words), '--again', '--engine', 'openvino']!r})\n"
+        f"try:\n    app({[*map(str, words), '--overwrite', '--engine', 'openvino']!r})\n"
         "except SystemExit as end:\n    assert not end.code, end.code\n"
         "print('torch' in sys.modules)"
     )

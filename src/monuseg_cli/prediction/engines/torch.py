@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from monuseg_cli.models.card import Card
-from monuseg_cli.models.devices import place
+from monuseg_cli.models.devices import to_device
 from monuseg_cli.models.normalise import normalise
 
 
@@ -30,7 +30,7 @@ class TorchEngine:
         self.card = card
         self._batch = 1 if device.type == "cpu" else 8
         self._model, self._device = model.eval(), device
-        place(model, device)
+        to_device(model, device)
 
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         """Give the maps of tiles; see `Engine`."""

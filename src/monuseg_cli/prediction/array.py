@@ -1,0 +1,44 @@
+"""An image in memory -> its nuclei, just as from a file."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monuseg_cli.imaging.resample import RowsResized, resize_maps
+from monuseg_cli.prediction.blend import blended_rows, to_uint8
+from monuseg_cli.prediction.engines.base import Engine
+from monuseg_cli.prediction.source import ArraySource
+from monuseg_cli.prediction.stitch import LabelRows, Stitcher
+
+
+def predict_array(
+    image: NDArray[np.uint8], mpp: float, engine: Engine
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Find the nuclei of an image in memory, just as `predict_slide` does.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W, 3), uint8
+    mpp : float
+        Its micrometres per pixel.
+    engine : Engine
+        Runs the network.
+
+    Returns
+    -------
+    maps : ndarray of shape (C, H, W), float32
+        Within 0..1, a map for each of the card's classes.
+    labels : ndarray of shape (H, W), int32
+        Labels 1..N without gaps; 0 background.
+    """
+    card = engine.card
+    source = ArraySource(image, mpp / card.mpp)
+    shape = (image.shape[0], image.shape[1])
+    stitcher = Stitcher(source.shape, card.classes, mpp * shape[0] / source.shape[0], card.postprocess)
+    resized = RowsResized(source.shape, shape)
+    all_maps, all_labels = [], []
+    for maps, haematoxylin in blended_rows(source, engine, lambda *_: True, np.float32):
+        all_maps.append(maps)
+        for found in stitcher.add(to_uint8(maps), haematoxylin):
+            if isinstance(found, LabelRows):
+                all_labels.append(resized.add(found.labels))
+    return resize_maps(np.concatenate(all_maps, axis=1), shape), np.concatenate(all_labels)

@@ -1,0 +1,129 @@
+"""One image of a batch: predicted on unless it was done before, with a record beside its outputs."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from monuseg_cli import __version__
+from monuseg_cli.core.atomic import remove, write_json
+from monuseg_cli.core.errors import MonusegError
+from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.imaging.read import decoding
+from monuseg_cli.models.card import Card
+from monuseg_cli.nuclei.params import upgrade_params
+from monuseg_cli.prediction.config import PredictConfig
+from monuseg_cli.prediction.engines.base import Engine
+from monuseg_cli.prediction.engines.select import open_engine
+from monuseg_cli.prediction.outputs import Outputs
+from monuseg_cli.prediction.slide import Prediction, predict_slide
+
+RECORD_SUFFIX = ".monuseg.json"
+"""Of the file beside a slide's first output that says how it was made; it is written last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an image: a prediction, or an error, or nothing where it was done before."""
+
+    outputs: Outputs
+    prediction: Prediction | None = None
+    error: MonusegError | None = None
+
+    @property
+    def skipped(self) -> bool:
+        """Whether there was nothing to do."""
+        return self.prediction is None and self.error is None
+
+    def told(self) -> str:
+        """Say in a line what was done."""
+        if self.prediction:
+            return f"{self.outputs.image.name}, {self.prediction.nuclei} nuclei, {self.prediction.seconds:.1f} s"
+        return f"{self.outputs.image.name}, failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything that is needed to predict on an image, in whatever process.
+
+    Parameters
+    ----------
+    config : PredictConfig
+        What was asked for.
+    card : Card
+        The model's, with the post-processing that was asked for.
+    sha256 : str
+        Of the weights file.
+    """
+
+    config: PredictConfig
+    card: Card
+    sha256: str
+
+    def run(self, outputs: Outputs, progress: Progress = SILENT) -> Outcome:
+        """Predict on an image, unless it was done before."""
+        try:
+            provenance = self.provenance(outputs)
+            if not self.config.overwrite and _is_done(outputs, provenance):
+                progress.detail(f"{outputs.image} was done before, says {_record(outputs)}")
+                return Outcome(outputs)
+            if _record(outputs).exists():
+                remove(_record(outputs))
+            prediction = predict_slide(outputs, self.config.settings, self._engine(progress), progress)
+            write_json(_record(outputs), {**provenance, "found": _without_outputs(prediction)})
+        except MonusegError as error:
+            return Outcome(outputs, error=error)
+        return Outcome(outputs, prediction)
+
+    def _engine(self, progress: Progress) -> Engine:
+        """Open the engine, once for all images of a process."""
+        key = (self.sha256, self.card.to_json(), self.config.engine, self.config.device)
+        if key not in _ENGINES:
+            _ENGINES.clear()
+            config = self.config
+            _ENGINES[key] = open_engine(
+                config.weights, self.card, config.engine, config.device, config.cache, self.sha256, progress
+            )
+            name = type(_ENGINES[key]).__name__
+            progress.detail(f"{self.card.architecture} of {config.weights}, by {name}, SHA-256 {self.sha256[:12]}")
+        return _ENGINES[key]
+
+    def provenance(self, outputs: Outputs) -> dict[str, Any]:
+        """Describe everything that an image's outputs depend on."""
+        with decoding(outputs.image):
+            image = outputs.image.stat()
+        settings = self.config.settings
+        rois = [[roi.name, [[ring.tolist() for ring in polygon] for polygon in roi.polygons]] for roi in settings.rois]
+        return {
+            "monuseg": __version__,
+            "image": {"name": outputs.image.name, "bytes": image.st_size, "modified_ns": image.st_mtime_ns},
+            "model": {"architecture": self.card.architecture, "sha256": self.sha256, "licence": self.card.licence},
+            "postprocess": asdict(self.card.postprocess),
+            "settings": {**{name: value for name, value in asdict(settings).items() if name != "rois"}, "rois": rois},
+            "outputs": [path.name for path in outputs.files],
+            "labels": outputs.labels,
+        }
+
+
+_ENGINES: dict[tuple[str, ...], Engine] = {}
+
+
+def _record(outputs: Outputs) -> Path:
+    first = outputs.files[0]
+    return first.with_name(first.name + RECORD_SUFFIX)
+
+
+def _is_done(outputs: Outputs, provenance: dict[str, Any]) -> bool:
+    try:
+        record = json.loads(_record(outputs).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    if not isinstance(record, dict) or not all(path.is_file() for path in outputs.files):
+        return False
+    if "separation" in record:  # written by an earlier version
+        record["postprocess"] = upgrade_params(record["separation"])
+    return all(record.get(name) == value for name, value in json.loads(json.dumps(provenance)).items())
+
+
+def _without_outputs(prediction: Prediction) -> dict[str, Any]:
+    return {name: value for name, value in asdict(prediction).items() if name != "outputs"}
