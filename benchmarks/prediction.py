@@ -54,13 +54,15 @@ from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.metrics.instance import find_overlaps, panoptic_quality
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.weights import load_model, read_card
+from monuseg_cli.nuclei.postprocess import postprocess
 from monuseg_cli.nuclei.rasterise import rasterise
-from monuseg_cli.prediction import blend, stitch
 from monuseg_cli.prediction.array import predict_array
+from monuseg_cli.prediction.blend import TileGrid, blended_rows
 from monuseg_cli.prediction.engines.select import open_engine
 from monuseg_cli.prediction.engines.torch import TorchEngine
 from monuseg_cli.prediction.rasters import mask_png
 from monuseg_cli.prediction.source import ArraySource, SlideSource
+from monuseg_cli.prediction.stitch import LabelRows, Stitcher
 
 ALL = (".png", ".tif", ".ome.tif", ".geojson", ".csv")
 NUCLEI = (".tif", ".geojson", ".csv")
@@ -116,8 +118,9 @@ def seams(home: Home, folder: Path) -> None:
     pixels = tifffile.imread(image)
     engine = TorchEngine(*load_model(SHIPPED), torch.device("cpu"))
     tiled = predict_array(pixels, 0.25, engine)[1]
-    blend.LARGEST_TILE_PX = stitch.BLOCK_ROWS_PX = stitch.BLOCK_COLS_PX = 4096
-    whole = predict_array(pixels, 0.25, engine)[1]
+    source = ArraySource(pixels)
+    ((maps, _),) = blended_rows(source, TileGrid(source.shape, 4096), engine, lambda *_: True, np.float32)
+    whole = postprocess(maps, engine.card.classes, 0.25, engine.card.postprocess)
     equal = ((tiled > 0) == (whole > 0)).mean()
     quality = panoptic_quality(find_overlaps(whole, tiled))
     print(
@@ -260,19 +263,19 @@ def stages(home: Home, folder: Path) -> None:
         with Slide(image) as opened:
             source = SlideSource(opened, 1.0, (0, 0, *opened.shape))
             with timed("read"):
-                tiles = [source.read(*window) for window in blend.TileGrid(source.shape)]
+                tiles = [source.read(*window) for window in TileGrid(source.shape)]
         list(engine.run(tiles[:1]))  # compiles
         with timed("network"):
             maps = list(engine.run(tiles))
         whole = ArraySource(tifffile.imread(image) if image.suffix == ".tif" else np.asarray(Image.open(image)))
         with timed("blending"):
-            rows = list(blend.blended_rows(whole, _Given(card, maps), lambda *_: True, np.uint8))
-        stitcher = stitch.Stitcher(source.shape, card.classes, card.mpp, card.postprocess)
+            rows = list(blended_rows(whole, TileGrid(whole.shape), _Given(card, maps), lambda *_: True, np.uint8))
+        stitcher = Stitcher(source.shape, card.classes, card.mpp, card.postprocess)
         with timed("nuclei"):
             found = [part for row in rows for part in stitcher.add(*row)]
         with timed("write"), mask_png(folder / "stages.png", source.shape) as add:
             for part in found:
-                if isinstance(part, stitch.LabelRows):
+                if isinstance(part, LabelRows):
                     add(part.labels)
         alone = "  ".join(f"{stage} {taken:.2f}" for stage, taken in seconds.items())
         process = statistics.median(predict(home, image, (".png",))[0] for _ in range(ROUNDS))

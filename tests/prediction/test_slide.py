@@ -19,10 +19,9 @@ from monuseg_cli.core.home import Home
 from monuseg_cli.imaging.stains import density_from_8_bits, haematoxylin_density
 from monuseg_cli.models.weights import load_model
 from monuseg_cli.nuclei.rasterise import rasterise
-from monuseg_cli.prediction import blend
 from monuseg_cli.prediction.array import predict_array
 from monuseg_cli.prediction.batch import predict
-from monuseg_cli.prediction.blend import blended_rows, ramp
+from monuseg_cli.prediction.blend import TileGrid, blended_rows, ramp
 from monuseg_cli.prediction.config import PredictConfig, SlideSettings
 from monuseg_cli.prediction.engines.torch import TorchEngine
 from monuseg_cli.prediction.outputs import OutputSpec, find_images, plan_outputs
@@ -181,9 +180,9 @@ def test_outputs_that_cannot_be(images: list[str], output: str, knobs: dict[str,
 
 def test_numbers_that_cannot_be(weights: Path, picture: Path, tmp_path: Path) -> None:
     for knobs, option in (
-        ({"mpp": 40.0}, "--mpp"),
-        ({"threshold": 1.5}, "--threshold"),
-        ({"min_area_um2": -1.0}, "--min-area"),
+        ({"mpp": 40.0}, "`mpp`"),
+        ({"threshold": 1.5}, "`threshold`"),
+        ({"min_area_um2": -1.0}, "`min_area_um2`"),
     ):
         with pytest.raises(InputError, match=option):
             predict(config(picture, output=tmp_path / "m.png", weights=weights, **knobs))
@@ -197,19 +196,18 @@ def test_images_that_are_not_there(tmp_path: Path) -> None:
         find_images([tmp_path])
 
 
-def test_tiles_stitched_give_back_a_network_that_sees_one_pixel(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
+def test_tiles_stitched_give_back_a_network_that_sees_one_pixel(weights: Path) -> None:
     class Brightness(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.logit(x.mean(dim=1, keepdim=True).clamp(0.01, 0.99)).expand(-1, 2, -1, -1)
 
     _, card = load_model(weights)
-    monkeypatch.setattr(blend, "LARGEST_TILE_PX", 64)
-    monkeypatch.setattr(blend, "OVERLAP_PX", 16)
-    rows = blended_rows(ArraySource(PICTURE), TorchEngine(Brightness(), card, CPU), lambda *_: True, np.float32)
+    grid = TileGrid((150, 150), largest_px=64, overlap_px=16)
+    assert len(list(grid)) == 9
+    rows = blended_rows(ArraySource(PICTURE), grid, TorchEngine(Brightness(), card, CPU), lambda *_: True, np.float32)
     maps, haematoxylin = (np.concatenate(parts, axis=-2) for parts in zip(*rows, strict=True))
     np.testing.assert_allclose(maps[0], PICTURE.mean(axis=-1) / 255, atol=1e-3)
     np.testing.assert_allclose(density_from_8_bits(haematoxylin), haematoxylin_density(PICTURE), atol=0.0065)
-    assert len(list(blend.TileGrid((150, 150)))) == 9
 
 
 def test_the_cards_normalisation_reaches_the_network(weights: Path) -> None:
@@ -221,11 +219,11 @@ def test_the_cards_normalisation_reaches_the_network(weights: Path) -> None:
 
 
 def test_overlapping_weights_add_up_to_one() -> None:
-    first, inner, last = (ramp(400, *ends) for ends in ((True, False), (False, False), (False, True)))
+    first, inner, last = (ramp(400, 192, *ends) for ends in ((True, False), (False, False), (False, True)))
     assert first[0] == last[-1] == 1
     for before, after in ((first, inner), (inner, inner), (inner, last)):
-        np.testing.assert_allclose(before[-blend.OVERLAP_PX :] + after[: blend.OVERLAP_PX], 1, rtol=1e-6)
-    assert (ramp(64, True, True) == 1).all()
+        np.testing.assert_allclose(before[-192:] + after[:192], 1, rtol=1e-6)
+    assert (ramp(64, 192, True, True) == 1).all()
 
 
 def test_everything_that_is_written_says_the_same(weights: Path, picture: Path, tmp_path: Path) -> None:
@@ -272,7 +270,7 @@ def test_a_region_is_what_the_whole_slide_has_there(weights: Path, picture: Path
     assert rows
     assert all(20 <= float(row["row_px"]) <= 100 and 30 <= float(row["col_px"]) <= 130 for row in rows)
     failed = predict(config(picture, output=tmp_path / "q.csv", weights=weights, region=(100, 0, 100, 80)))
-    assert "--region 100 0 100 80 is not within" in str(failed.failures[0][1])
+    assert "`region` 100 0 100 80 is not within" in str(failed.failures[0][1])
 
 
 def test_glass_is_left_out(weights: Path, tmp_path: Path) -> None:
@@ -311,7 +309,7 @@ def test_what_is_done_is_not_done_again(weights: Path, tmp_path: Path) -> None:
     assert len(predict(dataclasses.replace(asked, threshold=0.4)).predictions) == 3
     last = predict(dataclasses.replace(asked, threshold=0.4, overwrite=True)).predictions
     assert len(last) == 3
-    with pytest.raises(InputError, match="--part 3 of --num-parts 2"):
+    with pytest.raises(InputError, match="`part` 3 of `num_parts` 2"):
         predict(dataclasses.replace(asked, part=3, num_parts=2))
     found = json.loads((out / "a.png.monuseg.json").read_text(encoding="utf-8"))["found"]
     assert found["nuclei"] == last[0].nuclei > 0

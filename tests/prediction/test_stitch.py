@@ -10,7 +10,6 @@ from monuseg_cli.metrics.instance import find_overlaps, panoptic_quality
 from monuseg_cli.nuclei.params import PostprocessParams
 from monuseg_cli.nuclei.postprocess import postprocess
 from monuseg_cli.nuclei.rasterise import rasterise
-from monuseg_cli.prediction import stitch
 from monuseg_cli.prediction.blend import to_uint8
 from monuseg_cli.prediction.stitch import LabelRows, Nuclei, Stitcher
 from monuseg_cli.training.targets import CLASSES, make_targets
@@ -31,14 +30,16 @@ def truth() -> NDArray[np.int32]:
     return rasterise([ellipse(*shape) for shape in shapes], (400, 500)).labels
 
 
-def stitched(maps: NDArray[np.float32], heights: list[int]) -> tuple[list[LabelRows], list[Nuclei]]:
-    given = list(added(maps, heights))
+def stitched(
+    maps: NDArray[np.float32], heights: list[int], block: tuple[int, int] = (512, 2048)
+) -> tuple[list[LabelRows], list[Nuclei]]:
+    given = list(added(maps, heights, block))
     finished = [part for part in given if isinstance(part, LabelRows)]
     return finished, [part for part in given if isinstance(part, Nuclei)]
 
 
-def added(maps: NDArray[np.float32], heights: list[int]) -> Iterator[Nuclei | LabelRows]:
-    stitcher = Stitcher(maps.shape[1:], CLASSES["boundary"], MPP, PostprocessParams())
+def added(maps: NDArray[np.float32], heights: list[int], block: tuple[int, int]) -> Iterator[Nuclei | LabelRows]:
+    stitcher = Stitcher(maps.shape[1:], CLASSES["boundary"], MPP, PostprocessParams(), block_px=block)
     edges = np.cumsum([0, *heights]).tolist()
     assert edges[-1] == maps.shape[1]
     for top, bottom in pairwise(edges):
@@ -47,13 +48,9 @@ def added(maps: NDArray[np.float32], heights: list[int]) -> Iterator[Nuclei | La
 
 
 @pytest.mark.parametrize("block", [(128, 128), (64, 512), (400, 100), (1024, 2048)])
-def test_blocks_give_what_the_whole_gives(
-    truth: NDArray[np.int32], monkeypatch: pytest.MonkeyPatch, block: tuple[int, int]
-) -> None:
-    monkeypatch.setattr(stitch, "BLOCK_ROWS_PX", block[0])
-    monkeypatch.setattr(stitch, "BLOCK_COLS_PX", block[1])
+def test_blocks_give_what_the_whole_gives(truth: NDArray[np.int32], block: tuple[int, int]) -> None:
     maps = make_targets(truth, "boundary")
-    finished, nuclei = stitched(maps, [100, 7, 193, 100])
+    finished, nuclei = stitched(maps, [100, 7, 193, 100], block)
     labels = np.concatenate([part.labels for part in finished])
     assert [part.row for part in finished] == np.cumsum([0] + [len(part.labels) for part in finished])[:-1].tolist()
     whole = postprocess(maps, CLASSES["boundary"], MPP, PostprocessParams())
@@ -69,12 +66,10 @@ def test_blocks_give_what_the_whole_gives(
     np.testing.assert_allclose(centroids[16], [rows.mean() + 0.5, cols.mean() + 0.5])
 
 
-def test_a_nucleus_on_the_corner_of_four_blocks_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stitch, "BLOCK_ROWS_PX", 64)
-    monkeypatch.setattr(stitch, "BLOCK_COLS_PX", 64)
+def test_a_nucleus_on_the_corner_of_four_blocks_is_one() -> None:
     for shift in (-2.0, -0.5, 0.0, 0.5, 2.0):
         truth = rasterise([ellipse(64 + shift, 64 - shift, 20, 12)], (160, 160)).labels
-        finished, _ = stitched(make_targets(truth, "boundary"), [160])
+        finished, _ = stitched(make_targets(truth, "boundary"), [160], (64, 64))
         labels = np.concatenate([part.labels for part in finished])
         np.testing.assert_array_equal(labels, truth)
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.imaging.resample import RowsResized, resize_maps
-from monuseg_cli.prediction.blend import blended_rows, to_uint8
+from monuseg_cli.prediction.blend import TileGrid, blended_rows, to_uint8
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.source import ArraySource
 from monuseg_cli.prediction.stitch import LabelRows, Stitcher
@@ -36,7 +36,7 @@ def predict_array(
     stitcher = Stitcher(source.shape, card.classes, mpp * shape[0] / source.shape[0], card.postprocess)
     resized = RowsResized(source.shape, shape)
     all_maps, all_labels = [], []
-    for maps, haematoxylin in blended_rows(source, engine, lambda *_: True, np.float32):
+    for maps, haematoxylin in blended_rows(source, TileGrid(source.shape), engine, lambda *_: True, np.float32):
         all_maps.append(maps)
         for found in stitcher.add(to_uint8(maps), haematoxylin):
             if isinstance(found, LabelRows):

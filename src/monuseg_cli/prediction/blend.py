@@ -2,10 +2,10 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,72 +13,85 @@ from numpy.typing import NDArray
 from monuseg_cli.core.prefetch import prefetch
 from monuseg_cli.core.progress import SILENT_TASK, Task
 from monuseg_cli.imaging.stains import density_to_8_bits, haematoxylin_density
-from monuseg_cli.imaging.tiling import TileAxis
+from monuseg_cli.imaging.tiling import Box, TileAxis
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.source import Source
 
-LARGEST_TILE_PX = 1024
-OVERLAP_PX = 192
 UINT8_MAX = 255
 """What stands for 1 where maps are kept in 8 bits."""
 
 _MULTIPLE = 32
 _MARGIN = 3 / 8  # share of an overlap, at either side of it
-_AHEAD = 4
+_TILES_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True)
 class TileGrid:
-    """Where tiles stand on an image.
+    """Overlapping tiles that cover an image.
 
     Parameters
     ----------
     shape : tuple of int
         Height and width of the image.
+    largest_px : int
+        Side of the largest tile; smaller ones are used where they suffice.
+    overlap_px : int
+        Rows or columns that neighbouring tiles share, at least.
     """
 
     shape: tuple[int, int]
+    largest_px: int = 1024
+    overlap_px: int = 192
 
     @property
     def rows(self) -> TileAxis:
-        """Where tiles stand from top to bottom."""
-        return TileAxis.cover(self.shape[0], LARGEST_TILE_PX, OVERLAP_PX, _MULTIPLE)
+        """The tiles from top to bottom."""
+        return TileAxis.cover(self.shape[0], self.largest_px, self.overlap_px, _MULTIPLE)
 
     @property
     def cols(self) -> TileAxis:
-        """Where tiles stand from left to right."""
-        return TileAxis.cover(self.shape[1], LARGEST_TILE_PX, OVERLAP_PX, _MULTIPLE)
+        """The tiles from left to right."""
+        return TileAxis.cover(self.shape[1], self.largest_px, self.overlap_px, _MULTIPLE)
 
-    def __iter__(self) -> Iterator[tuple[int, int, int, int]]:
-        """Give each tile's first row and column, height and width, row by row."""
-        rows, cols = self.rows, self.cols
-        for i in range(rows.count):
-            for j in range(cols.count):
-                yield rows.start(i), cols.start(j), rows.size, cols.size
+    def window(self, i: int, j: int) -> Box:
+        """Compute the tile in row i and column j of the grid."""
+        return self.rows.start(i), self.cols.start(j), self.rows.size, self.cols.size
+
+    def __iter__(self) -> Iterator[Box]:
+        """Iterate over the tiles, row by row."""
+        for i in range(self.rows.count):
+            for j in range(self.cols.count):
+                yield self.window(i, j)
 
 
 TileFilter = Callable[[int, int, int, int], bool]
-"""Tells of a tile, by its first row and column, height and width, whether it is predicted on."""
-
+"""Whether a tile, given by its first row and column, height and width, is predicted on."""
 
 Sample = TypeVar("Sample", np.uint8, np.float32)
 
 
 def blended_rows(
-    source: Source, engine: Engine, wanted: TileFilter, dtype: type[Sample], task: Task = SILENT_TASK
+    source: Source,
+    grid: TileGrid,
+    engine: Engine,
+    is_wanted: TileFilter,
+    dtype: type[Sample],
+    task: Task = SILENT_TASK,
 ) -> Iterator[tuple[NDArray[Sample], NDArray[np.uint8]]]:
     """Run a network over an image in overlapping tiles, and blend them.
 
-    Reading, in a thread of its own, is some tiles ahead of the network.
+    Tiles are read in a thread, a few ahead of the network.
 
     Parameters
     ----------
     source : Source
         The image.
+    grid : TileGrid
+        Its tiles.
     engine : Engine
         Runs the network.
-    wanted : callable
-        Which tiles are predicted on; in the others there is nothing.
+    is_wanted : callable
+        Which tiles are predicted on; the maps are 0 in the others.
     dtype : type
         Of the maps: numpy.float32, or numpy.uint8 for a quarter of the memory.
     task : Task
@@ -89,50 +102,119 @@ def blended_rows(
     maps : ndarray of shape (C, R, W)
         The next rows of the maps, within 0..1, or rounded to 8 bits; see `to_uint8`.
     haematoxylin : ndarray of shape (R, W), uint8
-        The same rows' density of haematoxylin; see `density_to_8_bits`.
+        Optical density of haematoxylin of the same rows; see `density_to_8_bits`.
     """
     height, width = source.shape
-    grid = TileGrid(source.shape)
-    rows, cols = grid.rows, grid.cols
     classes = len(engine.card.classes)
-    densities: deque[NDArray[np.uint8]] = deque()  # of tiles that the engine has taken and not given back
+    with closing(prefetch((source.read(*tile) for tile in grid if is_wanted(*tile)), _TILES_AHEAD)) as tiles:
+        predicted = _predict_tiles(engine, tiles)
+        row: _TileRow[Sample] | None = None
+        for i in range(grid.rows.count):
+            row = _TileRow(grid, i, height, classes, dtype, above=row)
+            for j in range(grid.cols.count):
+                if is_wanted(*grid.window(i, j)):
+                    row.add(j, *next(predicted))
+                    task.advance()
+                else:
+                    row.add_nothing(j)
+            yield row.maps[:, :, :width], row.haematoxylin[:, :width]
 
-    def tiles(read: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-        for tile in read:
+
+def _predict_tiles(
+    engine: Engine, tiles: Iterable[NDArray[np.uint8]]
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
+    """Run the engine, which takes some tiles before it returns the first; yield maps and density of each tile."""
+    densities: deque[NDArray[np.uint8]] = deque()
+
+    def taken() -> Iterator[NDArray[np.uint8]]:
+        for tile in tiles:
             densities.append(density_to_8_bits(haematoxylin_density(tile)))
             yield tile
 
-    # Of what a tile shares with the next one, the outermost rows and columns weigh nothing.
-    shared = math.ceil(OVERLAP_PX * (1 - _MARGIN))
-    with closing(prefetch((source.read(*window) for window in grid if wanted(*window)), _AHEAD)) as read:
-        found = engine.run(tiles(read))
-        above = np.zeros((classes, min(shared, rows.size), cols.length), dtype=np.float32)
-        for i in range(rows.count):
-            tall, is_lowest = rows.size - rows.overhang(i), i == rows.count - 1
-            done = min(tall if is_lowest else rows.step, height - i * rows.step)
-            maps = np.zeros((classes, done, cols.length), dtype=dtype)
-            haematoxylin = np.zeros((done, cols.length), dtype=np.uint8)
-            below = np.zeros_like(above)
-            before = np.zeros((classes, tall, min(shared, cols.size)), dtype=np.float32)
-            down = ramp(tall, i == 0, is_lowest)
-            for j in range(cols.count):
-                wide, is_last = cols.size - cols.overhang(j), j == cols.count - 1
-                across = slice(j * cols.step, j * cols.step + (wide if is_last else cols.step))
-                tile = np.zeros((classes, tall, wide), dtype=np.float32)
-                if wanted(rows.start(i), cols.start(j), rows.size, cols.size):
-                    own = np.s_[..., rows.overhang(i) :, cols.overhang(j) :]
-                    np.multiply(next(found)[own], np.outer(down, ramp(wide, j == 0, is_last)), out=tile)
-                    haematoxylin[:, across.start : across.start + wide] = densities.popleft()[own][:done]
-                    task.advance()
-                tile[:, :, : before.shape[2]] += before
-                before = tile[:, :, cols.step : cols.step + before.shape[2]]
-                whole = tile[:, :, : across.stop - across.start]
-                whole[:, : above.shape[1]] += above[:, :, across]
-                if not is_lowest:
-                    below[:, :, across] = whole[:, rows.step : rows.step + above.shape[1]]
-                maps[:, :, across] = to_uint8(whole[:, :done]) if dtype is np.uint8 else whole[:, :done]
-            above = below
-            yield maps[:, :, :width], haematoxylin[:, :width]
+    for maps in engine.run(taken()):
+        yield maps, densities.popleft()
+
+
+class _TileRow(Generic[Sample]):
+    """One row of the grid, whose tiles are added from left to right.
+
+    What a tile shares with the next one to the right, and a row with the next one below, is carried over to it.
+
+    Parameters
+    ----------
+    grid : TileGrid
+        Of the image.
+    i : int
+        Which row of the grid.
+    height : int
+        Of the image.
+    classes : int
+        Number of maps, C.
+    dtype : type
+        Of the finished rows.
+    above : _TileRow, optional
+        The row above, complete.
+
+    Attributes
+    ----------
+    maps : ndarray of shape (C, R, W)
+        The rows of the image that no later tile reaches.
+    haematoxylin : ndarray of shape (R, W), uint8
+        Density of haematoxylin of the same rows.
+    """
+
+    def __init__(
+        self,
+        grid: TileGrid,
+        i: int,
+        height: int,
+        classes: int,
+        dtype: type[Sample],
+        above: "_TileRow[Sample] | None",
+    ) -> None:
+        rows, cols = grid.rows, grid.cols
+        self._cols, self._overlap = cols, grid.overlap_px
+        self._skipped = rows.overhang(i)  # rows of a tile that the row above has finished
+        self._height = rows.size - self._skipped
+        self._step = rows.step
+        self._is_lowest = i == rows.count - 1
+        finished = min(self._height if self._is_lowest else rows.step, height - i * rows.step)
+        self.maps: NDArray[Sample] = np.zeros((classes, finished, cols.length), dtype=dtype)
+        self.haematoxylin = np.zeros((finished, cols.length), dtype=np.uint8)
+        self._to_8_bits = dtype is np.uint8
+        self._weights = ramp(self._height, self._overlap, i == 0, self._is_lowest)
+        # The outermost rows and columns of what two tiles share have no weight.
+        shared = math.ceil(self._overlap * (1 - _MARGIN))
+        self._below = np.zeros((classes, min(shared, rows.size), cols.length), dtype=np.float32)
+        self._above = above._below if above else np.zeros_like(self._below)
+        self._left = np.zeros((classes, self._height, min(shared, cols.size)), dtype=np.float32)
+
+    def add(self, j: int, maps: NDArray[np.float32], density: NDArray[np.uint8]) -> None:
+        """Add the tile in column j: maps (C, H, W), and density of haematoxylin (H, W)."""
+        own = np.s_[..., self._skipped :, self._cols.overhang(j) :]
+        width = self._cols.size - self._cols.overhang(j)
+        weights = ramp(width, self._overlap, j == 0, j == self._cols.count - 1)
+        first = j * self._cols.step
+        self.haematoxylin[:, first : first + width] = density[own][: len(self.haematoxylin)]
+        self._blend(j, maps[own] * np.outer(self._weights, weights))
+
+    def add_nothing(self, j: int) -> None:
+        """Add zeros in column j."""
+        width = self._cols.size - self._cols.overhang(j)
+        self._blend(j, np.zeros((len(self.maps), self._height, width), dtype=np.float32))
+
+    def _blend(self, j: int, tile: NDArray[np.float32]) -> None:
+        step, is_last = self._cols.step, j == self._cols.count - 1
+        across = slice(j * step, j * step + (tile.shape[2] if is_last else step))
+        shared = self._left.shape[2]
+        tile[:, :, :shared] += self._left
+        self._left = tile[:, :, step : step + shared]
+        complete = tile[:, :, : across.stop - across.start]
+        complete[:, : self._above.shape[1]] += self._above[:, :, across]
+        if not self._is_lowest:
+            self._below[:, :, across] = complete[:, self._step : self._step + self._below.shape[1]]
+        finished = complete[:, : self.maps.shape[1]]
+        self.maps[:, :, across] = to_uint8(finished) if self._to_8_bits else finished
 
 
 def to_uint8(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -140,21 +222,21 @@ def to_uint8(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
     return (maps * np.float32(UINT8_MAX) + np.float32(0.5)).astype(np.uint8)
 
 
-def ramp(size: int, is_first: bool, is_last: bool) -> NDArray[np.float32]:
+def ramp(size: int, overlap: int, is_first: bool, is_last: bool) -> NDArray[np.float32]:
     """Weight the pixels along an axis of a tile so that the weights of overlapping tiles add up to 1.
 
-    Near a tile's border the network sees little of what is around: of what a tile shares with the one before and the
-    one after, the outer three eighths weigh nothing, the inner three eighths all, with a line between.
+    Near a tile's border the network lacks context: of the `overlap` pixels that a tile shares with a neighbour, the
+    outer three eighths have weight 0 and the inner three eighths weight 1, with a linear ramp between.
 
     Returns
     -------
     ndarray of shape (size,), float32
     """
     weights = np.ones(size, dtype=np.float32)
-    steps = (np.arange(OVERLAP_PX, dtype=np.float32) + np.float32(0.5)) / np.float32(OVERLAP_PX)
+    steps = (np.arange(overlap, dtype=np.float32) + np.float32(0.5)) / np.float32(overlap)
     rising = ((steps - np.float32(_MARGIN)) / np.float32(1 - 2 * _MARGIN)).clip(0, 1)
     if not is_first:
-        weights[:OVERLAP_PX] = rising
+        weights[:overlap] = rising
     if not is_last:
-        weights[size - OVERLAP_PX :] *= 1 - rising
+        weights[size - overlap :] *= 1 - rising
     return weights

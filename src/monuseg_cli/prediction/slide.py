@@ -154,7 +154,7 @@ def _find_nuclei(view: _View, engine: Engine, rois: RoiCounter, writers: "_Write
     card = engine.card
     inside = rois.contains if rois else None
     stitcher = Stitcher(view.source.shape, card.classes, view.map_mpp, card.postprocess, inside)
-    blended = blended_rows(view.source, engine, view.tissue.is_in, np.uint8, task)
+    blended = blended_rows(view.source, view.tissue.grid, engine, view.tissue.is_in, np.uint8, task)
     with closing(prefetch(blended, most=1)) as rows:
         for maps, haematoxylin in rows:
             writers.add_probability(maps[0])

@@ -15,16 +15,13 @@ from monuseg_cli.nuclei.params import PostprocessParams
 from monuseg_cli.nuclei.postprocess import postprocess
 from monuseg_cli.prediction.blend import UINT8_MAX
 
-BLOCK_ROWS_PX, BLOCK_COLS_PX = 512, 2048
-"""Nuclei are separated in blocks of this size, and what surrounds them."""
-
 HALO_UM = 20.0
 """Width of what surrounds a block: a nucleus whose centre is in the block is seen whole if it reaches no farther."""
 
 Inside = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 
 _ROWS_AT_ONCE = 128  # of finished rows, which are copies
-_NEW = 0.5  # share of its pixels above which a nucleus is not one that a block before has found
+_NEW_SHARE = 0.5  # a nucleus is new where more than this share of its pixels is not painted yet
 
 
 @dataclass(frozen=True)
@@ -106,6 +103,8 @@ class Stitcher:
         Of the post-processing.
     inside : callable, optional
         Tells which nuclei are wanted, by their centres (N, 2), row and column in pixels of the maps.
+    block_px : tuple of int
+        Height and width of the blocks, without the halo around them.
     """
 
     def __init__(
@@ -115,7 +114,9 @@ class Stitcher:
         mpp: float,
         params: PostprocessParams,
         inside: Inside | None = None,
+        block_px: tuple[int, int] = (512, 2048),
     ) -> None:
+        self._block_rows, self._block_cols = block_px
         self._inside = inside
         self._height, self._width = shape
         self._classes, self._mpp, self._params = classes, mpp, params
@@ -132,13 +133,13 @@ class Stitcher:
         self._maps.append(maps.transpose(1, 2, 0))
         self._haematoxylin.append(haematoxylin)
         while self._next_block < self._height:
-            end = min(self._next_block + BLOCK_ROWS_PX, self._height)
+            end = min(self._next_block + self._block_rows, self._height)
             seen = min(end + self._halo, self._height)
             if self._maps.end < seen:
                 return
             self._painted.append(np.zeros((seen - self._painted.end, self._width), dtype=np.int32))
-            for col in range(0, self._width, BLOCK_COLS_PX):
-                block = (self._next_block, end, col, min(col + BLOCK_COLS_PX, self._width))
+            for col in range(0, self._width, self._block_cols):
+                block = (self._next_block, end, col, min(col + self._block_cols, self._width))
                 if found := self._postprocess_block(*block):
                     yield found
             self._next_block = end
@@ -152,44 +153,75 @@ class Stitcher:
                 kept.forget(final)
 
     def _postprocess_block(self, top: int, bottom: int, left: int, right: int) -> Nuclei | None:
-        """Separate the nuclei of a block, given by its first and last row and column, and paint those that it keeps."""
+        """Find the nuclei of a block, given by its first and last row and column, and paint those that it keeps."""
         rows = slice(max(top - self._halo, self._painted.begin), min(bottom + self._halo, self._height))
         cols = slice(max(left - self._halo, 0), min(right + self._halo, self._width))
         corner = np.array((rows.start, cols.start))
-        steps = self._maps.read(rows, cols)
-        if not (steps[..., 0] >= self._params.threshold * UINT8_MAX).any():
+        maps_uint8 = self._maps.read(rows, cols)
+        if not (maps_uint8[..., 0] >= self._params.threshold * UINT8_MAX).any():
             return None
-        maps = np.ascontiguousarray(steps.transpose(2, 0, 1), dtype=np.float32) / np.float32(UINT8_MAX)
+        maps = np.ascontiguousarray(maps_uint8.transpose(2, 0, 1), dtype=np.float32) / np.float32(UINT8_MAX)
         labels = postprocess(maps, self._classes, self._mpp, self._params)
         painted = self._painted.read(rows, cols)
-        place, *places = labelled_pixels(labels)
-        label, is_free = labels.reshape(-1)[place], painted.reshape(-1)[place] == 0
-        pixels = np.bincount(label, minlength=1)
-        pixels[0] = 1
-        centres = np.stack([np.bincount(label, weights=along + 0.5, minlength=1) / pixels for along in places], axis=1)
-        kept = np.bincount(label, weights=is_free, minlength=1) > _NEW * pixels
+        seen = _Candidates(labels, painted == 0)
+        kept = seen.are_new
         if bottom < self._height:
-            kept &= centres[:, 0] < bottom - rows.start
+            kept &= seen.centres[:, 0] < bottom - rows.start
         if right < self._width:
-            kept &= centres[:, 1] < right - cols.start
+            kept &= seen.centres[:, 1] < right - cols.start
         if self._inside is not None:
-            kept &= self._inside(centres + corner)
+            kept &= self._inside(seen.centres + corner)
         count = int(kept.sum())
         if not count:
             return None
-        number = np.cumsum(kept, dtype=np.int32) * kept
-        own = np.zeros_like(labels)
-        own.reshape(-1)[place] = number[label] * is_free
+        own = seen.number(kept)
         self._painted.write(rows, cols, np.where(own > 0, own + np.int32(self._count), painted))
         self._count += count
         return Nuclei(
             first=self._count - count + 1,
-            centres=(centres + corner)[kept],
+            centres=(seen.centres + corner)[kept],
             window=own,
             probability=maps[0],
             haematoxylin=self._haematoxylin.read(rows, cols),
             corner=corner,
         )
+
+
+class _Candidates:
+    """The nuclei that a block and its halo show, of which earlier blocks may have painted some.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (H, W), int32
+        Labels 1..L.
+    is_free : ndarray of shape (H, W), bool
+        Where no earlier block has painted a nucleus.
+
+    Attributes
+    ----------
+    centres : ndarray of shape (L + 1, 2), float64
+        Row and column of each label's centre of mass; that of the background means nothing.
+    are_new : ndarray of shape (L + 1,), bool
+        Whether no earlier block has painted most of a nucleus; False for the background.
+    """
+
+    def __init__(self, labels: NDArray[np.int32], is_free: NDArray[np.bool_]) -> None:
+        self._shape = labels.shape
+        self._place, *coordinates = labelled_pixels(labels)
+        self._label = labels.reshape(-1)[self._place]
+        self._is_free = is_free.reshape(-1)[self._place]
+        pixels = np.bincount(self._label, minlength=1)
+        pixels[0] = 1
+        sums = [np.bincount(self._label, weights=along + 0.5, minlength=1) for along in coordinates]
+        self.centres = np.stack(sums, axis=1) / pixels[:, None]
+        self.are_new = np.bincount(self._label, weights=self._is_free, minlength=1) > _NEW_SHARE * pixels
+
+    def number(self, kept: NDArray[np.bool_]) -> NDArray[np.int32]:
+        """Paint the free pixels of the nuclei that are kept, with labels 1..N; (H, W)."""
+        numbers = np.cumsum(kept, dtype=np.int32) * kept
+        painted = np.zeros(self._shape, dtype=np.int32)
+        painted.reshape(-1)[self._place] = numbers[self._label] * self._is_free
+        return painted
 
 
 class _Rows:

@@ -67,6 +67,8 @@ class TissueMap:
 
     Attributes
     ----------
+    grid : TileGrid
+        The tiles that cover the part.
     found : ndarray of bool, shape (H, W)
         True in tissue, on the thumbnail.
     mm2 : float
@@ -74,7 +76,7 @@ class TissueMap:
     """
 
     def __init__(self, slide: Slide, region: Box, mpp: float, shape: tuple[int, int], settings: SlideSettings) -> None:
-        self._grid = TileGrid(shape)
+        self.grid = TileGrid(shape)
         thumbnail = read_thumbnail(slide, max(THUMBNAIL_UM / mpp, 1), region)
         um_per_px = region[2] * mpp / thumbnail.shape[0]
         size = (thumbnail.shape[0], thumbnail.shape[1])
@@ -95,4 +97,4 @@ class TissueMap:
 
     def tiles(self) -> list[Box]:
         """List the tiles that are predicted on."""
-        return [window for window in self._grid if self.is_in(*window)]
+        return [window for window in self.grid if self.is_in(*window)]
