@@ -59,7 +59,7 @@ def test_two_processes_at_batch_4_are_one_at_batch_8(trained_home: Home) -> None
 
 
 def test_all_processes_validate_with_the_norms_that_are_kept(trained_home: Home) -> None:
-    words = ("--arch", "unet-se", "--ema_decay", 0, "--loss", "bce", "--learning-rate", 0.02, "--device", "cpu")
+    words = ("--arch", "unet-se", "--ema-decay", 0, "--loss", "bce", "--learning-rate", 0.02, "--device", "cpu")
     process = start(trained_home, "train", *PATCHES, *words, "--epochs", 1, "--name", "norms", world_size=2)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
