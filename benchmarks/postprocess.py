@@ -1,6 +1,6 @@
 """What each parameter of the post-processing is worth: scores of validation cases with one of them changed.
 
-usage: python benchmarks/separation.py HOME RUN [RUN ...]
+usage: python benchmarks/postprocess.py HOME RUN [RUN ...]
 
 HOME is a folder that `monuseg download --home HOME` filled. Each run is scored on its own validation cases; printed are
 means over all images of all runs, as Markdown, the first line with the card's parameters.
