@@ -69,7 +69,7 @@ def test_six_commands_from_archives_to_a_mask(monuseg: Monuseg, archives: tuple[
     steps = (
         ("download", "--archive", archives[0], "--archive", archives[1], "--allow-unverified"),
         ("masks",),
-        ("patches", "--size", 64, "--stride", 32),
+        ("patches", "--patch-px", 64, "--stride-px", 32),
         ("train", "--arch", "unet-se", *QUICK),
         ("evaluate", "unet-se", "--device", "cpu"),
         ("predict", tmp_path / "slide.png", "-o", tmp_path / "mask.png", "--model", "unet-se"),
@@ -115,7 +115,7 @@ def test_json_is_all_that_is_printed(monuseg: Monuseg, trained_home: Home, tmp_p
 
     Image.fromarray(draw_tissue(64, seed=2)[0]).save(tmp_path / "a.png")
     assert len(content("masks")["cases"]) == 51  # type: ignore[arg-type] # checked by len
-    assert content("patches", "--size", 64, "--stride", 32)["patches"] == 148
+    assert content("patches", "--patch-px", 64, "--stride-px", 32)["patches"] == 148
     evaluations: Any = content("evaluate", "unet-se")["evaluations"]
     assert evaluations[0]["summary"]["mean"]["f1"] > 0
     assert content("predict", tmp_path / "a.png", "-o", tmp_path / "m.png", "--model", "unet-se")["failures"] == []

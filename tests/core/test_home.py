@@ -68,7 +68,7 @@ def test_what_is_not_there_is_said_with_what_is(tmp_path: Path) -> None:
     make_run(home, "segnet", weights=False)
     with pytest.raises(MissingError, match=r"no run named 'unet' .*runs there: segnet"):
         home.find_weights("unet")
-    with pytest.raises(MissingError, match=r"has no weights yet; .*--resume segnet"):
+    with pytest.raises(MissingError, match=r"has no weights yet; .*`resume=segnet`"):
         home.find_weights("segnet")
     with pytest.raises(MissingError, match=r"no weights file gone.safetensors"):
         home.find_weights("gone.safetensors")

@@ -41,7 +41,7 @@ def test_the_folds_as_listed_are_those_dealt_down_the_list() -> None:
 
 
 def test_what_does_not_exist_is_refused() -> None:
-    with pytest.raises(InputError, match="--train-set takes 30 or 37"):
+    with pytest.raises(InputError, match="`train_set` takes 30 or 37"):
         train_set(31)
-    with pytest.raises(InputError, match="--fold takes 1 to 5"):
+    with pytest.raises(InputError, match="`fold` takes 1 to 5"):
         validation_fold(0)

@@ -55,7 +55,7 @@ def test_a_second_time_nothing_is_unpacked(tmp_path: Path, archives: tuple[Path,
 
 
 def test_an_unpublished_hash_is_an_error_with_both(tmp_path: Path, archives: tuple[Path, Path]) -> None:
-    with pytest.raises(VerificationError, match="--allow-unverified") as caught:
+    with pytest.raises(VerificationError, match="`allow_unverified=True`") as caught:
         download(local(tmp_path / "data", archives[1], allow_unverified=False))
     assert ARCHIVES["test"].sha256 in str(caught.value)
     assert hashlib.sha256(archives[1].read_bytes()).hexdigest() in str(caught.value)

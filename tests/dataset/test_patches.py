@@ -17,7 +17,7 @@ from monuseg_cli.imaging.read import read_image
 
 
 def config(home: Home, **knobs: Any) -> PatchesConfig:
-    return PatchesConfig(home.dataset, **{"size_px": 40, "stride_px": 28, **knobs})
+    return PatchesConfig(home.dataset, **{"patch_px": 40, "stride_px": 28, **knobs})
 
 
 def test_patches_are_windows_of_their_case(trained_home: Home) -> None:
@@ -101,7 +101,7 @@ def test_a_patch_read_is_the_patch_mapped(trained_home: Home) -> None:
 def test_bad_settings_and_missing_masks_are_said(data_home: Home) -> None:
     with pytest.raises(MissingError, match=r"no mask of TCGA-.*; make it with: monuseg masks"):
         build_patches(config(data_home))
-    with pytest.raises(InputError, match="--size and --stride must be at least 1"):
+    with pytest.raises(InputError, match="`patch_px` and `stride_px` must be at least 1"):
         build_patches(config(data_home, stride_px=0))
     assert not (data_home.dataset / "patches").exists() or not list((data_home.dataset / "patches").iterdir())
 
@@ -109,7 +109,7 @@ def test_bad_settings_and_missing_masks_are_said(data_home: Home) -> None:
 def test_what_is_smaller_than_a_patch_is_mirrored(data_home: Home) -> None:
     build_masks(MasksConfig(data_home.dataset))
     told = Told()
-    result = build_patches(config(data_home, size_px=SIZE + 20, edge="drop"), told)
+    result = build_patches(config(data_home, patch_px=SIZE + 20, edge="drop"), told)
     assert f"37 of 37 cases are smaller than a patch of {SIZE + 20} px" in told.lines[-1]
     assert result.patches == 37
     store, dataset = PatchStore.load(result.folder), Dataset.load(data_home.dataset)
@@ -143,3 +143,10 @@ def test_a_damaged_store_is_no_store(trained_home: Home) -> None:
         PatchStore.load(folder)
     with pytest.raises(MissingError, match="cut them with: monuseg patches"):
         PatchStore.load(Path("nowhere"))
+
+
+def test_a_store_of_an_earlier_version_is_still_current(trained_home: Home) -> None:
+    folder = build_patches(config(trained_home)).folder
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"patch_px"', '"size_px"'))
+    assert not build_patches(config(trained_home)).made

@@ -62,7 +62,9 @@ STAND_INS = (
         r"\1\2 --epochs 1 --crops-per-case 1 --crop-px 64 --patch-px 128 --stride-px 128 --device cpu",
         "one epoch of a small crop of each case, in place of minutes to hours",
     ),
-    StandIn(r"^monuseg patches$", "monuseg patches --size 128 --stride 128", "the images are of 256 px, not of 1000"),
+    StandIn(
+        r"^monuseg patches$", "monuseg patches --patch-px 128 --stride-px 128", "the images are of 256 px, not of 1000"
+    ),
     StandIn(
         r"^(monuseg predict .*)$",
         r"\1 --engine torch",

@@ -72,7 +72,7 @@ def test_test_cases_and_overlays(trained_home: Home, tmp_path: Path) -> None:
 
 
 def test_train_cases_are_refused_unless_asked_for_and_then_marked(trained_home: Home) -> None:
-    with pytest.raises(ContaminationError, match=r"was trained on 24 of these 24 cases .*--include-train"):
+    with pytest.raises(ContaminationError, match=r"was trained on 24 of these 24 cases .*`include_train=True`"):
         one(trained_home, choice=CaseChoice("train"))
     assert not (trained_home.runs / "unet-se" / "evaluation").exists()
     result = one(trained_home, choice=CaseChoice("train"), include_train=True)

@@ -211,7 +211,7 @@ def test_a_model_s_report_has_its_curves_and_its_size_is_modest(trained_home: Ho
         "http://creativecommons.org", ""
     )
     assert evaluation.seconds["report"] > 0
-    with pytest.raises(InputError, match="--report shows one system, not 2"):
+    with pytest.raises(InputError, match="`report` shows one system, not 2"):
         evaluate(dataclasses.replace(config, weights=config.weights * 2))
     with pytest.raises(InputError, match=r"the name must end in .html"):
         evaluate(dataclasses.replace(config, report=tmp_path / "report.pdf"))

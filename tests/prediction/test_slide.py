@@ -309,7 +309,7 @@ def test_what_is_done_is_not_done_again(weights: Path, tmp_path: Path) -> None:
     assert len(predict(dataclasses.replace(asked, threshold=0.4)).predictions) == 3
     last = predict(dataclasses.replace(asked, threshold=0.4, overwrite=True)).predictions
     assert len(last) == 3
-    with pytest.raises(InputError, match="`part` 3 of `num_parts` 2"):
+    with pytest.raises(InputError, match="`part=3` of `num_parts=2`"):
         predict(dataclasses.replace(asked, part=3, num_parts=2))
     found = json.loads((out / "a.png.monuseg.json").read_text(encoding="utf-8"))["found"]
     assert found["nuclei"] == last[0].nuclei > 0

@@ -66,7 +66,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_stage(
         moved[stage].symlink_to(small_disk)
     words = {
         "download": ("--archive", small_archive, "--allow-unverified", "--home", small_disk),
-        "patches": ("--size", 32, "--home", home.root),
+        "patches": ("--patch-px", 32, "--home", home.root),
         "train": (*QUICK, "--home", home.root),
         "export": ("run", "-o", small_disk / "m.onnx", "--home", home.root),
         "runs": ("--curves", small_disk / "c.png", "--home", home.root),
@@ -207,11 +207,11 @@ def folder(path: Path) -> None:
     ("words", "name", "damage"),
     [
         pytest.param("masks", "data/monuseg/manifest.json", binary, id="manifest"),
-        pytest.param("patches --size 32", "data/monuseg/manifest.json", folder, id="manifest a folder"),
+        pytest.param("patches --patch-px 32", "data/monuseg/manifest.json", folder, id="manifest a folder"),
         pytest.param("masks", "data/monuseg/masks/manifest.json", binary, id="masks' manifest"),
-        pytest.param("patches --size 40", "LABELS", half, id="half a mask"),
-        pytest.param("patches --size 32 --stride 16", "PATCHES/manifest.json", binary, id="patches' manifest"),
-        pytest.param("patches --size 32 --stride 16", "PATCHES/images.npy", half, id="half the patches"),
+        pytest.param("patches --patch-px 40", "LABELS", half, id="half a mask"),
+        pytest.param("patches --patch-px 32 --stride-px 16", "PATCHES/manifest.json", binary, id="patches' manifest"),
+        pytest.param("patches --patch-px 32 --stride-px 16", "PATCHES/images.npy", half, id="half the patches"),
         pytest.param("runs", "runs/run/history.csv", binary, id="history"),
         pytest.param("runs run --curves c.png", "runs/run/history.csv", binary, id="history drawn"),
         pytest.param("runs", "runs/run/recipe.toml", folder, id="recipe a folder"),
@@ -240,7 +240,7 @@ def _val_cases(home: Home) -> tuple[str, ...]:
 STAGES = {
     "download": "download --archive {archive} --allow-unverified --home {folder}/new",
     "masks": "masks --home {home}",
-    "patches": "patches --size 32 --home {home}",
+    "patches": "patches --patch-px 32 --home {home}",
     "train": f"train {' '.join(QUICK)} --home {{home}}",
     "evaluate": "evaluate run --device cpu -o {folder}/scores --report {folder}/report.html --home {home}",
     "predict": "predict {picture} -o {folder}/m.tif --overlay {folder}/o.png --model run --engine torch --home {home}",

@@ -74,9 +74,9 @@ def test_the_same_image_cannot_be_trained_and_validated_on(tmp_path: Path) -> No
 
 def test_one_image_is_too_little(tmp_path: Path) -> None:
     write_folder(tmp_path / "mine", ["a"])
-    with pytest.raises(InputError, match="1 annotated images or regions, and --fold 1 leaves nothing to train on"):
+    with pytest.raises(InputError, match="1 annotated images or regions, and `fold=1` leaves nothing to train on"):
         find_splits(Home(tmp_path), recipe(tmp_path / "mine"), SILENT)
-    with pytest.raises(InputError, match="--val needs --train"):
+    with pytest.raises(InputError, match="`val` needs `train`"):
         Recipe(val="somewhere")
 
 
@@ -89,7 +89,7 @@ def test_own_data_from_masks_to_a_tuned_model_and_its_scores(
     masks = monuseg("masks", "--data", mine.name, "--preview", "--home", home)
     assert masks.exit_code == 0, masks.stderr
     assert f"monuseg train --train '{mine.name}' --init default" in masks.stdout
-    patches = monuseg("patches", "--data", mine.name, "--size", 64, "--stride", 32, "--home", home)
+    patches = monuseg("patches", "--data", mine.name, "--patch-px", 64, "--stride-px", 32, "--home", home)
     assert patches.exit_code == 0, patches.stderr
     words = ("--train", mine.name, "--init", "unet-se", "--recipe", "fine-tune", *OWN, "--name", "mine", "--home", home)
     trained = monuseg("train", *words)

@@ -257,7 +257,7 @@ def test_half_precision_on_a_cpu_is_near_the_full_one_and_resumes(trained_home: 
     stopped = train(config(trained_home, recipe=recipe, name="cut"), StopAt(24 * 4 + 8)).run
     train(config(trained_home, recipe=recipe, resume=stopped))
     assert sha256(stopped / "last.safetensors") == sha256(half.run / "last.safetensors")
-    with pytest.raises(InputError, match="--amp fp16 does not work on cpu"):
+    with pytest.raises(InputError, match="`amp=fp16` does not work on cpu"):
         train(config(trained_home, recipe=dataclasses.replace(RECIPE, amp="fp16")))
 
 

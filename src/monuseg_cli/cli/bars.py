@@ -11,6 +11,7 @@ from rich.progress import Task as Bar
 from rich.table import Column
 from rich.text import Text
 
+from monuseg_cli.cli.wording import with_options
 from monuseg_cli.core.progress import SILENT, Task
 
 _SECONDS_BETWEEN_LINES = 30.0
@@ -110,16 +111,16 @@ class ConsoleProgress:
 
     def info(self, message: str) -> None:
         """Print a line."""
-        self._console.print(message)
+        self._console.print(with_options(message))
 
     def warn(self, message: str) -> None:
         """Print a line that begins with "warning"."""
-        self._console.print(f"warning: {message}", style="yellow")
+        self._console.print(f"warning: {with_options(message)}", style="yellow")
 
     def detail(self, message: str) -> None:
         """Print a line that begins with the seconds since the command began, with --verbose alone."""
         if self._verbose:
-            self._console.print(f"{time.monotonic() - self._began:8.2f} s  {message}", style="dim")
+            self._console.print(f"{time.monotonic() - self._began:8.2f} s  {with_options(message)}", style="dim")
 
 
 class QuietProgress(ConsoleProgress):

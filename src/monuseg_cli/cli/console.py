@@ -20,6 +20,7 @@ from rich.table import Table
 
 from monuseg_cli import __version__
 from monuseg_cli.cli.usage import end_with_usage_error
+from monuseg_cli.cli.wording import with_options
 from monuseg_cli.core.errors import MonusegError
 from monuseg_cli.core.home import HOME_VARIABLE, Home
 from monuseg_cli.core.progress import Progress
@@ -74,7 +75,7 @@ class Session:
 
     def fail(self, error: MonusegError) -> None:
         """Print an error as one line, without ending the command."""
-        self.errors.print(f"error: {error}", style="red")
+        self.errors.print(f"error: {with_options(str(error))}", style="red")
 
     def command(self, words: str) -> str:
         """Give a monuseg command as the user would type it here."""
@@ -86,6 +87,8 @@ def _plain(value: object) -> object:
     """Bring what JSON does not know into a form that it does."""
     if is_dataclass(value):
         return {part.name: getattr(value, part.name) for part in fields(value)}
+    if isinstance(value, MonusegError):
+        return with_options(str(value))
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 
@@ -203,7 +206,7 @@ def _failing_in_one_line(console: Console, debug: bool) -> Iterator[None]:
     except (MonusegError, OSError, MemoryError) as error:
         if debug:
             console.print_exception()
-        reason = str(error) or "out of memory"
+        reason = with_options(str(error)) or "out of memory"
         console.print(f"error: {' '.join(reason.split())}", style="red")
         raise typer.Exit(error.exit_code if isinstance(error, MonusegError) else MonusegError.exit_code) from None
     finally:

@@ -1,8 +1,11 @@
 """``monuseg doctor``."""
 
+from dataclasses import replace
+
 import typer
 
 from monuseg_cli.cli.console import Session, command, table
+from monuseg_cli.cli.wording import with_options
 
 
 @command(example="monuseg doctor")
@@ -11,6 +14,8 @@ def doctor(session: Session) -> None:
     from monuseg_cli.doctor.doctor import DoctorConfig, examine
 
     result = examine(DoctorConfig(session.home), session.progress)
+    worded = (replace(one, found=with_options(one.found), fix=with_options(one.fix)) for one in result.checks)
+    result = replace(result, checks=tuple(worded))
     rows = table("", "", "found")
     rows.columns[1].justify = rows.columns[2].justify = "left"
     for check in result.checks:

@@ -17,12 +17,12 @@ _DEFAULT = PatchesConfig(dataset=Path())
 _CROP_PX = BUILT_IN["default"].crop_px
 
 
-@command(example="monuseg patches --size 512 --stride 488")
+@command(example="monuseg patches --patch-px 512 --stride-px 488")
 def patches(
     session: Session,
     data: Annotated[Path | None, typer.Option(help=DATA_HELP, show_default="MoNuSeg")] = None,
-    size: Annotated[int, typer.Option(help="Side of a patch in pixels.")] = _DEFAULT.size_px,
-    stride: Annotated[int, typer.Option(help="Pixels from one patch to the next.")] = _DEFAULT.stride_px,
+    patch_px: Annotated[int, typer.Option(help="Side of a patch in pixels.")] = _DEFAULT.patch_px,
+    stride_px: Annotated[int, typer.Option(help="Pixels from one patch to the next.")] = _DEFAULT.stride_px,
     edge: Annotated[
         Edge, typer.Option(help="Move the last patch back to the image's edge, or leave the rest out.")
     ] = _DEFAULT.edge,
@@ -39,15 +39,15 @@ def patches(
     from monuseg_cli.dataset.prepare import open_dataset
 
     dataset = open_dataset(session.home, data, session.progress)
-    config = PatchesConfig(dataset.root, size, stride, edge, rescale or data is not None, split, format)
+    config = PatchesConfig(dataset.root, patch_px, stride_px, edge, rescale or data is not None, split, format)
     result = build_patches(config, session.progress)
     state = "cut now" if result.made else "there already"
     per_case = f"{result.patches / result.cases:.4g} each"
     settings: dict[str, tuple[object, object]] = {
-        "--patch-px": (size, _DEFAULT.size_px),
-        "--stride-px": (stride, _DEFAULT.stride_px),
+        "--patch-px": (patch_px, _DEFAULT.patch_px),
+        "--stride-px": (stride_px, _DEFAULT.stride_px),
         "--edge": (edge, _DEFAULT.edge),
-        "--crop-px": (min(_CROP_PX, size), _CROP_PX),
+        "--crop-px": (min(_CROP_PX, patch_px), _CROP_PX),
     }
     other = "".join(f" {option} {value}" for option, (value, default) in settings.items() if value != default)
     if rescale != _DEFAULT.rescale:
@@ -55,7 +55,7 @@ def patches(
     model = f"--train {shlex.quote(str(data))} --init default --recipe fine-tune" if data else "--arch unet-se"
     session.show(
         result,
-        f"Patches: {result.folder}, {result.patches} of {size}x{size} px from {result.cases} cases "
+        f"Patches: {result.folder}, {result.patches} of {patch_px}x{patch_px} px from {result.cases} cases "
         f"({per_case}, {state})",
         then=f"train {model}{other}",
     )

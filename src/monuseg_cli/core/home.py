@@ -167,7 +167,7 @@ class Home:
             raise self._no_run(name, self.weights_names())
         weights = self.find_run(name) / BEST_WEIGHTS
         if not weights.is_file():
-            message = f"run {weights.parent} has no weights yet; train it further with --resume {name}"
+            message = f"run {weights.parent} has no weights yet; train it further with `resume={name}`"
             raise MissingError(message)
         return weights
 

@@ -130,7 +130,7 @@ def train_set(size: int) -> tuple[str, ...]:
         If `size` is neither 30 nor 37.
     """
     if size not in (30, 37):
-        message = f"there is no train set of {size} cases; --train-set takes 30 or 37"
+        message = f"there is no train set of {size} cases; `train_set` takes 30 or 37"
         raise InputError(message)
     train = [entry for entry in CATALOG.values() if entry.split == "train"]
     return tuple(entry.case_id for entry in train if size == 37 or entry.fold is not None)
@@ -145,7 +145,7 @@ def validation_fold(fold: int) -> tuple[str, ...]:
         If `fold` is not 1 to 5.
     """
     if fold not in FOLDS:
-        message = f"there is no fold {fold}; --fold takes {FOLDS[0]} to {FOLDS[-1]}"
+        message = f"there is no fold {fold}; `fold` takes {FOLDS[0]} to {FOLDS[-1]}"
         raise InputError(message)
     return tuple(entry.case_id for entry in CATALOG.values() if entry.fold == fold)
 

@@ -75,7 +75,7 @@ class PatchesConfig:
     ----------
     dataset : Path
         Folder of the data set.
-    size_px, stride_px : int
+    patch_px, stride_px : int
         Side of a patch, and the step from one to the next. 1000 = 512 + 488: with the defaults 4 patches cover
         every pixel of an image of 1000x1000, and training crops what it needs out of them.
     edge : {"shift", "drop"}
@@ -89,7 +89,7 @@ class PatchesConfig:
     """
 
     dataset: Path
-    size_px: int = 512
+    patch_px: int = 512
     stride_px: int = 488
     edge: Edge = "shift"
     rescale: bool = False
@@ -100,4 +100,4 @@ class PatchesConfig:
     def folder(self) -> Path:
         """The store that these settings make; other settings make another."""
         scale = "-rescaled" if self.rescale else ""
-        return self.dataset / "patches" / f"{self.split}-{self.size_px}-{self.stride_px}-{self.edge}{scale}"
+        return self.dataset / "patches" / f"{self.split}-{self.patch_px}-{self.stride_px}-{self.edge}{scale}"

@@ -177,7 +177,7 @@ def _add_archive(config: DownloadConfig, dataset: Dataset, path: Path, progress:
             pairs = _pairs(path, archive)
             split = _split_of(path, pairs)
             if split not in config.splits:
-                message = f"{path} holds the {split} split, which --split leaves out; add --split {split}"
+                message = f"{path} holds the {split} split, which `splits` excludes; omit one of the two"
                 raise InputError(message)
             verified = _verify(config, path, split, sha256, progress)
             if (there := dataset.archive_of(split)) and there.sha256 == sha256 and _is_there(dataset, split):
@@ -207,7 +207,9 @@ def _verify(config: DownloadConfig, path: Path, split: Split, sha256: str, progr
     if sha256 == official:
         return True
     if not config.allow_unverified:
-        message = f"{path} has SHA-256 {sha256}, not the published {official}; if you trust it, add --allow-unverified"
+        message = (
+            f"{path} has SHA-256 {sha256}, not the published {official}; if you trust it, add `allow_unverified=True`"
+        )
         raise VerificationError(message)
     progress.warn(f"{path.name} is not the published archive; its hash {sha256} is recorded in the manifest")
     return False

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,6 +23,8 @@ from monuseg_cli.imaging.resample import resize_image, resize_labels, scaled
 from monuseg_cli.imaging.tiling import Edge, grid
 
 SCHEMA = 1
+_RENAMED: Mapping[str, str] = {"size_px": "patch_px"}
+"""Settings in manifests that an earlier version wrote, and what they are called now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ class PatchesResult:
     folder: Path
     patches: int
     cases: int
-    size_px: int
+    patch_px: int
     stride_px: int
     edge: Edge
     made: bool
@@ -142,8 +144,8 @@ def build_patches(config: PatchesConfig, progress: Progress = SILENT) -> Patches
     OutputError
         If the store cannot be written.
     """
-    if config.size_px < 1 or config.stride_px < 1:
-        message = f"--size and --stride must be at least 1, not {config.size_px} and {config.stride_px}"
+    if config.patch_px < 1 or config.stride_px < 1:
+        message = f"`patch_px` and `stride_px` must be at least 1, not {config.patch_px} and {config.stride_px}"
         raise InputError(message)
     dataset = Dataset.load(config.dataset)
     cases = dataset.of_split(config.split)
@@ -160,7 +162,7 @@ def build_patches(config: PatchesConfig, progress: Progress = SILENT) -> Patches
         folder=config.folder,
         patches=len(store.case_ids),
         cases=len(cases),
-        size_px=config.size_px,
+        patch_px=config.patch_px,
         stride_px=config.stride_px,
         edge=config.edge,
         made=made,
@@ -182,20 +184,20 @@ def _is_current(folder: Path, settings: dict[str, object], progress: Progress) -
     """Tell whether the store was made by these settings; say so where it was made by others."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        del manifest["patches"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        settled = {_RENAMED.get(name, name): value for name, value in manifest.items() if name != "patches"}
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
     try:
         PatchStore.load(folder)
     except MonusegError:
         return False
     # Pairs of PNG beside the arrays do no harm to who did not ask for them.
-    if manifest.get("format") == "png":
+    if settled.get("format") == "png":
         settings = {**settings, "format": "png"}
     differences = [
-        "from other images or masks" if name == "sources" else f"with {name} {manifest.get(name)}, not {wanted}"
+        "from other images or masks" if name == "sources" else f"with {name} {settled.get(name)}, not {wanted}"
         for name, wanted in settings.items()
-        if manifest.get(name) != wanted
+        if settled.get(name) != wanted
     ]
     if differences:
         progress.info(f"the patches in {folder} were made {', '.join(differences)}: they are cut anew")
@@ -206,7 +208,7 @@ def _cut(
     config: PatchesConfig, dataset: Dataset, cases: Sequence[Case], folder: Path, progress: Progress
 ) -> list[dict[str, str | int]]:
     """Fill the arrays in `folder`, case by case, and list case, row and column of each patch."""
-    size = config.size_px
+    size = config.patch_px
     patches: list[dict[str, str | int]] = []
     shapes = [_shape(config, case) for case in cases]
     grids = [grid((max(tall, size), max(wide, size)), size, config.stride_px, config.edge) for tall, wide in shapes]
@@ -248,7 +250,7 @@ def _read_case(config: PatchesConfig, dataset: Dataset, case: Case) -> tuple[NDA
         message = f"the mask of {case.case_id} is {label_image.shape}, its image {pixels.shape[:2]}; run: monuseg masks"
         raise InputError(message)
     shape = _shape(config, case)
-    return _mirrored(resize_image(pixels, shape), resize_labels(label_image, shape), config.size_px)
+    return _mirrored(resize_image(pixels, shape), resize_labels(label_image, shape), config.patch_px)
 
 
 def _mirrored(

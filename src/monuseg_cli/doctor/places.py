@@ -26,7 +26,7 @@ _REINSTALL = "the package is damaged: pip install --force-reinstall monuseg-cli"
 def check_home(home: Home) -> list[Check]:
     """Tell where the home is, and whether it can be written to."""
     named = f" ({HOME_VARIABLE})" if os.environ.get(HOME_VARIABLE) and home == Home.resolve() else ""
-    other = f"choose another place: --home, or the variable {HOME_VARIABLE}"
+    other = f"choose another place: `home`, or the variable {HOME_VARIABLE}"
     try:
         require_writable(home.runs)
     except MonusegError as error:
@@ -91,9 +91,9 @@ def check_prediction(home: Home) -> list[Check]:
     except (MonusegError, ImportError, OSError, RuntimeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return [
-            Check("prediction", f"it fails ({reason})", "broken", "see what is broken above, or try --engine torch")
+            Check("prediction", f"it fails ({reason})", "broken", "see what is broken above, or try `engine=torch`")
         ]
     name = type(engine).__name__.removesuffix("Engine").lower()
     if not np.isfinite(maps).all():
-        return [Check("prediction", f"{name} gives what is no number", "broken", "monuseg predict --engine torch")]
+        return [Check("prediction", f"{name} gives what is no number", "broken", "take `engine=torch`")]
     return [Check("prediction", f"{name}, {_TILE_PX} x {_TILE_PX} pixels in {1000 * seconds:.0f} ms")]

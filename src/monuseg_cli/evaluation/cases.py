@@ -49,13 +49,13 @@ class CaseChoice:
             If several are, or one is not for these data.
         """
         if sum(map(bool, (self.split, self.fold is not None, self.kumar, self.cases))) > 1:
-            message = "--split, --fold, --kumar and --cases each name the cases; give one of them"
+            message = "`split`, `fold`, `kumar` and `cases` each name the cases; give one of them"
             raise InputError(message)
         if self.data and (self.fold is not None or self.kumar):
-            message = "--fold and --kumar divide MoNuSeg; with --data use --split or --cases"
+            message = "`fold` and `kumar` divide MoNuSeg; with `data` use `split` or `cases`"
             raise InputError(message)
         if self.split == "all" and not self.data:
-            message = "--split all needs --data; MoNuSeg's test cases are asked for by name, with --split test"
+            message = "`split=all` needs `data`; MoNuSeg's test cases are asked for by name, with `split=test`"
             raise InputError(message)
 
     @property
@@ -102,7 +102,7 @@ def choose_cases(
         if seen and not include_train:
             message = (
                 f"{weights} was trained on {len(seen)} of these {len(cases)} cases (the first: {seen[0]}), so the "
-                "scores would flatter it; --include-train scores them all the same, marked"
+                "scores would flatter it; `include_train=True` scores them all the same, marked"
             )
             raise ContaminationError(message)
     return cases
@@ -131,8 +131,8 @@ def _chosen(dataset: Dataset, choice: CaseChoice, cards: Mapping[Path, Card]) ->
     for weights, cases in others:
         if set(cases) != set(wanted):
             message = (
-                f"{weights} and {first} have other {choice.name} cases; name common ones with --split test, --fold, "
-                "--kumar or --cases"
+                f"{weights} and {first} have other {choice.name} cases; name common ones with `split=test`, "
+                "`fold`, `kumar` or `cases`"
             )
             raise InputError(message)
     return dataset.select(wanted)

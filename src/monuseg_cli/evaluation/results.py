@@ -164,7 +164,7 @@ def require_one_for_report(report: Path | None, systems: int) -> None:
     if report is None:
         return
     if systems != 1:
-        message = f"--report shows one system, not {systems}; write one for each"
+        message = f"`report` shows one system, not {systems}; write one for each"
         raise InputError(message)
     if report.suffix.lower() not in (".html", ".htm"):
         message = f"cannot write {report}: the name must end in .html"

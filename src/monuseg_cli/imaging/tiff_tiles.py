@@ -98,7 +98,7 @@ class Chunks:
         except DECODING_ERRORS as error:
             where = f"row {i * tall}, column {j * wide}"
             if self._skip is None:
-                message = f"damaged at {where}: {first_line(error)}; --skip-damaged goes on without it"
+                message = f"damaged at {where}: {first_line(error)}; `skip_damaged=True` goes on without it"
                 raise ImageError(message) from error
             chunk = self._blank(i, j, self._skip(where))
         self._kept[i, j] = chunk

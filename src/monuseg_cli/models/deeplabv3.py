@@ -50,7 +50,7 @@ class _DeepLabV3(nn.Module):
             state = self.imagenet_weights.get_state_dict(progress=False, check_hash=True)
         except (OSError, RuntimeError) as error:
             message = (
-                f"the ImageNet weights {self.imagenet_weights.url} cannot be fetched ({error}); take --no-pretrained"
+                f"the ImageNet weights {self.imagenet_weights.url} cannot be fetched ({error}); take `pretrained=False`"
             )
             raise DownloadError(message) from error
         classifier = type(self).build_classifier()

@@ -30,7 +30,7 @@ def pick_device(name: str) -> torch.device:
         message = f"unknown device {name!r}; choose from: {', '.join(get_args(Device))}"
         raise InputError(message)
     if not there[name]:
-        message = f"torch finds no {name} device here; use --device auto"
+        message = f"torch finds no {name} device here; use `device=auto`"
         raise InputError(message)
     return torch.device(name)
 

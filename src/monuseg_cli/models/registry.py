@@ -135,7 +135,7 @@ class Registry:
             message = f"{name} has no option {unknown[0]!r}; its options: {choices}{meant}"
             raise InputError(message)
         if pretrained and architecture.imagenet is None:
-            message = f"there are no ImageNet weights for {name}; take --no-pretrained"
+            message = f"there are no ImageNet weights for {name}; take `pretrained=False`"
             raise InputError(message)
         if too_large := [name for name, value in options.items() if isinstance(value, int) and value > _LARGEST_OPTION]:
             message = f"{name} is built with a {too_large[0]} of {_LARGEST_OPTION} at most, not {options[too_large[0]]}"

@@ -61,7 +61,7 @@ def show_image(config: ShowConfig, progress: Progress = SILENT) -> ShowResult:
         message = f"cannot write {config.output}: the name must end in .png; give another"
         raise InputError(message)
     if resolve_links(config.output) in {resolve_links(path) for path in (config.image, config.labels) if path}:
-        message = f"{config.output} is what is to be shown, and would be replaced by the picture; give another -o"
+        message = f"{config.output} is what is to be shown, and would be replaced by the picture; give another `output`"
         raise InputError(message)
     require_writable(config.output)
     pixels, note = read_image(config.image)

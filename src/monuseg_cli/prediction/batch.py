@@ -55,7 +55,7 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
         If an option, the weights or the outputs' names cannot be used; nothing is written then.
     """
     if not 1 <= config.part <= config.num_parts:
-        message = f"`part` {config.part} of `num_parts` {config.num_parts}: parts are counted from 1"
+        message = f"`part={config.part}` of `num_parts={config.num_parts}`: parts are counted from 1"
         raise InputError(message)
     plans = plan_outputs(find_images(config.images), config.outputs)[config.part - 1 :: config.num_parts]
     card = read_card(config.weights)

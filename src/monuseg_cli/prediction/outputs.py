@@ -13,7 +13,7 @@ from monuseg_cli.imaging.read import SUFFIXES
 _LONGEST_NAME = 255  # bytes, on the file systems in use
 TIFF_SUFFIXES = (".tif", ".tiff")
 RESULT_SUFFIXES = (".png", *TIFF_SUFFIXES, ".geojson", ".csv")
-"""What ``-o`` can write: a mask (or labels, for TIFF), and two tables of nuclei."""
+"""What a prediction can write: a mask (or labels, for TIFF), and two tables of nuclei."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def plan_outputs(images: Sequence[Path], wanted: OutputSpec) -> list[Outputs]:
     sources = {resolve_links(image) for image in images}
     for path in planned:
         if resolve_links(path) in sources:
-            message = f"{path} is an image to predict on, and would be replaced by its result; give another -o"
+            message = f"{path} is an image to predict on, and would be replaced by its result; give other `outputs`"
             raise InputError(message)
     if wanted.labels and not any(path.suffix.lower() in TIFF_SUFFIXES for plan in plans for path in plan.results):
         message = f"cannot write labels to {planned[0]}: one integer a nucleus needs a name that ends in .tif"

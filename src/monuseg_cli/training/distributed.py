@@ -122,7 +122,7 @@ def joined(device: Device) -> Iterator[World]:
 def _own_device(device: torch.device) -> torch.device:
     """Give the device that is this process' own."""
     if device.type == "mps":
-        message = "mps cannot be shared by several processes; use --device cpu, or one process"
+        message = "mps cannot be shared by several processes; use `device=cpu`, or one process"
         raise InputError(message)
     if device.type != "cuda":
         return device
@@ -141,7 +141,7 @@ def _of_the_others(error: BaseException) -> TrainingError | None:
         return None
     return TrainingError(
         "the training was stopped, or one of its processes died; the finished epochs are kept: start all processes "
-        "again with --resume"
+        "again with `resume`"
     )
 
 

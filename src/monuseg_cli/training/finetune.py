@@ -34,7 +34,7 @@ def require_unseen(val_cases: Sequence[str], card: Card, weights: Path) -> None:
     if seen:
         message = (
             f"{weights} was trained on {len(seen)} of the validation cases (the first: {seen[0]}), so validation would "
-            "flatter it; choose the --fold that it was validated on, or another --val"
+            "flatter it; choose the `fold` that it was validated on, or another `val`"
         )
         raise ContaminationError(message)
 

@@ -166,13 +166,13 @@ class Recipe:
         Raises
         ------
         InputError
-            If one cannot be used; the message names the option of the command line.
+            If one cannot be used.
         """
         for knob in dataclasses.fields(self):
             value = getattr(self, knob.name)
             kinds = _KINDS.get(_kind(knob), (str,))
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                message = f"{_option(knob.name)} cannot be {value!r}"
+                message = f"`{knob.name}` cannot be {value!r}"
                 raise InputError(message)
         architecture = registry.get(self.arch)
         choices = {
@@ -184,7 +184,7 @@ class Recipe:
         }
         for name, literal in choices.items():
             if getattr(self, name) not in get_args(literal):
-                message = f"{_option(name)} takes {' or '.join(get_args(literal))}, not {getattr(self, name)!r}"
+                message = f"`{name}` takes {' or '.join(get_args(literal))}, not {getattr(self, name)!r}"
                 raise InputError(message)
         least = {
             "patch_px": 1,
@@ -207,31 +207,31 @@ class Recipe:
         }
         for name, value in least.items():
             if not value <= getattr(self, name) < math.inf:
-                message = f"{_option(name)} must be at least {value} for {self.arch}, and finite"
+                message = f"`{name}` must be at least {value} for {self.arch}, and finite"
                 raise InputError(message)
         above_one = math.nextafter(1, 2)
         shares = {"dropout": 1, "ema_decay": 1, "brightness": 1, "blank_prob": 1, "warp": above_one, "stain": above_one}
         for name, most in {**shares, "degrade": above_one}.items():
             if not 0 <= getattr(self, name) < most:
-                message = f"{_option(name)} must lie within 0 and 1, not be {getattr(self, name)}"
+                message = f"`{name}` must lie within 0 and 1, not be {getattr(self, name)}"
                 raise InputError(message)
         if not 0 < self.learning_rate < math.inf:
-            message = "--learning-rate must be above 0, and finite"
+            message = "`learning_rate` must be above 0, and finite"
             raise InputError(message)
         if self.jpeg_quality > BEST_JPEG_QUALITY:
-            message = f"--jpeg-quality must be at most {BEST_JPEG_QUALITY}, not {self.jpeg_quality}"
+            message = f"`jpeg_quality` must be at most {BEST_JPEG_QUALITY}, not {self.jpeg_quality}"
             raise InputError(message)
         if self.seed >= _LARGEST_SEED:
-            message = f"--seed must be below 2**63, not {self.seed}"
+            message = f"`seed` must be below 2**63, not {self.seed}"
             raise InputError(message)
         if self.crop_px > self.patch_px:
-            message = f"--crop-px {self.crop_px} does not fit into --patch-px {self.patch_px}"
+            message = f"`crop_px={self.crop_px}` does not fit into `patch_px={self.patch_px}`"
             raise InputError(message)
         if self.init and self.pretrained:
-            message = "--init and --pretrained both say where to start; take --no-pretrained, or leave out --init"
+            message = "`init` and `pretrained` both say where to start; take `pretrained=False`, or leave out `init`"
             raise InputError(message)
         if self.val and not self.train:
-            message = "--val needs --train: a folder of own data to train on"
+            message = "`val` needs `train`: a folder of own data to train on"
             raise InputError(message)
         self.monuseg_cases()
 
@@ -299,16 +299,12 @@ class Recipe:
             message = f"no recipe {path}"
             raise MissingError(message) from error
         except InputError as error:
-            message = f"{path}: {error}"
+            message = f"{path}: {str(error).replace('`', '')}"  # a file spells its settings as Python does
             raise InputError(message) from error
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, RecursionError) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or error
             message = f"{path} is no recipe ({reason}); take the recipe.toml that a training has saved"
             raise InputError(message) from error
-
-
-def _option(knob: str) -> str:
-    return f"--{knob.replace('_', '-')}"
 
 
 def _kind(knob: "dataclasses.Field[Any]") -> str:

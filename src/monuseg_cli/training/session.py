@@ -171,7 +171,7 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
 def _require_precision(recipe: Recipe, world: World) -> None:
     supported = {"cuda": ("none", "bf16", "fp16"), "cpu": ("none", "bf16")}.get(world.device.type, ("none",))
     if recipe.amp not in supported:
-        message = f"--amp {recipe.amp} does not work on {world.device.type}, which takes: {', '.join(supported)}"
+        message = f"`amp={recipe.amp}` does not work on {world.device.type}, which takes: {', '.join(supported)}"
         raise InputError(message)
 
 
@@ -239,7 +239,7 @@ def _state(run: Path, source: SourceArchive, world_size: int) -> Checkpoint | No
     """Read the state of a run; None where it was killed in its first epoch: all it depends on then is its recipe."""
     if not (run / STATE_FILE).exists():
         if len(read_history(run)) > 1:
-            message = f"{run} has finished epochs and no {STATE_FILE} to go on from; train anew, with --init {run.name}"
+            message = f"{run} has finished epochs and no {STATE_FILE} to go on from; train anew, with `init={run.name}`"
             raise InputError(message)
         return None
     state = Checkpoint.load(run)

@@ -137,8 +137,8 @@ def _own_fold(dataset: Dataset, recipe: Recipe, progress: Progress) -> tuple[_Ch
     train = tuple(case for case in everything.cases if case not in val)
     if not train or not val:
         message = (
-            f"{recipe.train} has {len(everything.cases)} annotated images or regions, and --fold {recipe.fold} leaves "
-            f"nothing to {'validate' if train else 'train'} on; add some, or name others with --val"
+            f"{recipe.train} has {len(everything.cases)} annotated images or regions, and `fold={recipe.fold}` leaves "
+            f"nothing to {'validate' if train else 'train'} on; add some, or name others with `val`"
         )
         raise InputError(message)
     if one_image:

@@ -131,8 +131,8 @@ def _fitting_in_memory(running: TrainSession) -> Iterator[None]:
         if not is_named and not any(said in str(error) for said in _SAID_OUT_OF_MEMORY):
             raise
         batch = running.recipe.batch_size
-        smaller = f"--batch-size {batch // 2}" if batch > 1 else "--crop-px 128"
-        message = f"out of memory on {running.world.device} with --batch-size {batch}: try {smaller}"
+        smaller = f"`batch_size={batch // 2}`" if batch > 1 else "`crop_px=128`"
+        message = f"out of memory on {running.world.device} with `batch_size={batch}`: try {smaller}"
         raise TrainingError(message) from error
 
 
@@ -174,7 +174,7 @@ def _require_finite(running: TrainSession, loss: float, where: str) -> None:
     if not math.isfinite(loss):
         message = (
             f"the loss is {loss} in {where}: {running.run} keeps {len(running.records)} finished epochs; "
-            "try a lower --learning-rate"
+            "try a lower `learning_rate`"
         )
         raise TrainingError(message)
 

@@ -50,15 +50,15 @@ def test_auto_takes_openvino_where_it_is_and_nothing_faster(weights: Path, monke
     assert isinstance(opened(weights, "auto"), OpenVinoEngine)
     monkeypatch.setattr(select, "_has_openvino", lambda: False)
     assert isinstance(opened(weights, "auto"), TorchEngine)
-    with pytest.raises(MissingError, match=r"pip install 'monuseg-cli\[fast\]', or take --engine torch"):
+    with pytest.raises(MissingError, match=r"pip install 'monuseg-cli\[fast\]', or take `engine=torch`"):
         opened(weights, "openvino")
 
 
 def test_an_engine_that_is_not(weights: Path) -> None:
     card = read_card(weights)
-    with pytest.raises(InputError, match="--engine takes auto, torch, openvino, not 'jax'"):
+    with pytest.raises(InputError, match="`engine` takes auto, torch, openvino, not 'jax'"):
         opened(weights, "jax")  # type: ignore[arg-type] # what is refused
-    with pytest.raises(InputError, match="openvino runs on the CPU here, not on cuda"):
+    with pytest.raises(InputError, match="`engine=openvino` runs on the CPU here, not on cuda"):
         open_engine(weights, card, "openvino", "cuda", weights.parent, "hash")
 
 

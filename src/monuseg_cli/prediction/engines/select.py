@@ -55,7 +55,7 @@ def open_engine(
         If it is not installed.
     """
     if name not in get_args(EngineName):
-        message = f"--engine takes {', '.join(get_args(EngineName))}, not {name!r}"
+        message = f"`engine` takes {', '.join(get_args(EngineName))}, not {name!r}"
         raise InputError(message)
     if name == "auto":
         name = (
@@ -69,10 +69,10 @@ def open_engine(
         model, _ = load_model(weights)
         return TorchEngine(model, card, chosen)
     if device not in ("auto", "cpu"):
-        message = f"--engine openvino runs on the CPU here, not on {device}"
+        message = f"`engine=openvino` runs on the CPU here, not on {device}"
         raise InputError(message)
     if not _has_openvino():
-        message = "OpenVINO is not installed: pip install 'monuseg-cli[fast]', or take --engine torch"
+        message = "OpenVINO is not installed: pip install 'monuseg-cli[fast]', or take `engine=torch`"
         raise MissingError(message)
     from monuseg_cli.prediction.engines.openvino import OpenVinoEngine
 
