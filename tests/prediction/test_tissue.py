@@ -19,6 +19,19 @@ def test_glass_is_none_and_tissue_is_all() -> None:
     assert not found[:, 80:].any()
 
 
+def test_tiles_that_the_file_leaves_out_are_no_tissue_and_lighten_no_glass() -> None:
+    random = np.random.default_rng(0)
+    slide = np.clip(random.normal((225, 222, 226), 1, (96, 96, 3)), 0, 254).astype(np.uint8)  # a dark scan of glass
+    slide[40:88, 40:88] = TISSUE[:48, :48]
+    whole = find_tissue(slide, 8)
+    slide[:40] = 255
+    found = find_tissue(slide, 8, sparse=True)
+    assert not found[:40].any()
+    np.testing.assert_array_equal(found[48:], whole[48:])
+    assert find_tissue(slide, 8)[40:].all()  # what would come of it where white counted for glass
+    assert not find_tissue(np.full((20, 20, 3), 255, dtype=np.uint8), 8, sparse=True).any()
+
+
 def test_a_yellowish_scanner_is_no_tissue() -> None:
     assert not find_tissue(np.full((50, 50, 3), (235, 226, 210), dtype=np.uint8), 8).any()
 

@@ -33,4 +33,7 @@ def slide_info(
             "note": slide.note,
         }
         notes = [f"Note: {slide.note}"] if slide.note else []
+        missing = [f"{level.missing} of level {number}" for number, level in enumerate(slide.levels) if level.missing]
+        if missing:
+            notes.append(f"Tiles that the file leaves out, read as glass: {', '.join(missing)}")
         session.show(content, f"{image}: {slide.kind}", rows, f"Scale: {scale}", *notes)

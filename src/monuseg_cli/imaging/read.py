@@ -173,6 +173,8 @@ def open_tiff(path: Path, *, whole: bool = True) -> tifffile.TiffFile:
 def require_whole(page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
     """Check that every tile or strip of `page` has its place, and that the file reaches to its end.
 
+    One of offset 0 or byte count 0 is left out on purpose, as glass; so is, in Philips' files, one beyond the tables.
+
     Raises
     ------
     ImageError
@@ -180,8 +182,9 @@ def require_whole(page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
     """
     size = page.parent.filehandle.size
     expected = math.prod(page.chunked)
-    if len(page.dataoffsets) < expected or len(page.databytecounts) < expected:
-        message = f"damaged: of its {expected} tiles or strips, {len(page.dataoffsets)} are in the file; {RESAVE_HINT}"
+    listed = min(len(page.dataoffsets), len(page.databytecounts))
+    if listed < expected and not page.parent.is_philips:
+        message = f"damaged: of its {expected} tiles or strips, {listed} are in the file; {RESAVE_HINT}"
         raise ImageError(message)
     ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
     require_pixels(page.shape if ends else ())
@@ -244,6 +247,7 @@ def read_image(path: Path) -> tuple[NDArray[np.uint8], str | None]:
             page = tiff.pages.first
             conversion = conversion_of_page(page)
             require_moderate(page.shape[:2] if page.axes != "SYX" else page.shape[1:], conversion.bytes_per_pixel)
+            page.nodata = conversion.white  # of tiles that the file leaves out
             upright, stored = OrientedPage(page), page.asarray()
             pixels = _in_blocks(upright.shape, lambda block: conversion.apply(upright.read(stored, block)))
             return pixels, conversion.note()

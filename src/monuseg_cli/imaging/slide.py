@@ -19,7 +19,7 @@ from monuseg_cli.imaging.read import (
     open_tiff,
     require_whole,
 )
-from monuseg_cli.imaging.tiff_tiles import Chunks
+from monuseg_cli.imaging.tiff_tiles import Chunks, chunk_shape
 from monuseg_cli.imaging.to_rgb import ImageError, conversion_of_page
 
 MIN_MPP, MAX_MPP = 0.05, 5.0
@@ -43,12 +43,15 @@ class Level:
         Height and width of what is read at a time: a tile or a strip, or the whole level.
     compression : str
         As the format names it.
+    missing : int
+        Tiles or strips that the file leaves out; they read as white, which is glass.
     """
 
     shape: tuple[int, int]
     downsample: float
     chunk: tuple[int, int]
     compression: str
+    missing: int = 0
 
 
 class Slide:
@@ -123,34 +126,32 @@ class Slide:
             self.note = ", ".join(note for note in notes if note) or None
             self.mpp, self.mpp_source = _credible(*_stated_mpp(tiff, page))
             self.kind = _kind(tiff)
-            pages = [page, *_coarser_pages(tiff, page)]
             width = OrientedPage(page).shape[1]
             self.levels = tuple(
-                Level(
-                    OrientedPage(level).shape,
-                    width / OrientedPage(level).shape[1],
-                    _chunk(level),
-                    tifffile.COMPRESSION(level.aspage().compression).name,
-                )
-                for level in pages
+                self._add_level(level, number, width, conversion.white)
+                for number, level in enumerate([page, *_coarser_pages(tiff, page)])
             )
-            for number, level in enumerate(pages):
-                if not self._skip_damaged:
-                    require_whole(level)
-                self._read.append(self._lazy_reader(level, number, conversion.white))
         except BaseException:
             tiff.close()
             raise
 
-    def _lazy_reader(
-        self, page: tifffile.TiffPage | tifffile.TiffFrame, number: int, white: int
-    ) -> Callable[[tuple[slice, slice]], NDArray[np.generic]]:
-        def skip(where: str) -> int:
-            self.damaged.append(f"level {number}, {where}")
-            return white
+    def _add_level(self, page: tifffile.TiffPage | tifffile.TiffFrame, number: int, width: int, white: int) -> Level:
+        """Add a reader that decodes of a level what it is asked for, and describe the level; `width` is level 0's."""
 
-        stored, upright = Chunks(page, skip if self._skip_damaged else None), OrientedPage(page)
-        return lambda window: upright.read(stored, window)
+        def skip(where: str) -> None:
+            self.damaged.append(f"level {number}, {where}")
+
+        if not self._skip_damaged:
+            require_whole(page)
+        stored, upright = Chunks(page, white, skip if self._skip_damaged else None), OrientedPage(page)
+        self._read.append(lambda window: upright.read(stored, window))
+        return Level(
+            upright.shape,
+            width / upright.shape[1],
+            chunk_shape(page),
+            tifffile.COMPRESSION(page.aspage().compression).name,
+            stored.missing,
+        )
 
     def __enter__(self) -> "Slide":
         """Give the slide itself."""
@@ -208,14 +209,6 @@ def _coarser_pages(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> list[tif
     pages = [level.keyframe for level in levels]
     kind = (page.axes, page.samplesperpixel, page.dtype)
     return [level for level in pages if (level.axes, level.samplesperpixel, level.dtype) == kind]
-
-
-def _chunk(page: tifffile.TiffPage | tifffile.TiffFrame) -> tuple[int, int]:
-    """Give height and width of a page's tiles or strips, as stored."""
-    page = page.aspage()
-    if page.is_tiled:
-        return page.tilelength, page.tilewidth
-    return min(page.rowsperstrip, page.imagelength), page.imagewidth
 
 
 def _kind(tiff: tifffile.TiffFile) -> str:

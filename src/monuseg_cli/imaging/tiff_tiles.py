@@ -6,12 +6,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
-import zarr
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
@@ -37,11 +34,21 @@ _SELF_SIZED = (
 class Chunks:
     """The samples of a page, read tile by tile or strip by strip, of which the last used ones are kept.
 
+    A tile or strip that the file leaves out (its offset or byte count is 0, as scanners write glass) is white.
+
     Parameters
     ----------
     page : tifffile.TiffPage or tifffile.TiffFrame
+        Of axes YX, YXS or SYX.
+    white : int
+        The sample that means white.
     skip : callable, optional
-        Is told of a damaged one where it is, and gives the sample to fill it with; None: it is an error.
+        Is told of a damaged tile or strip, by its place, which is then white; None: it is an error.
+
+    Attributes
+    ----------
+    missing : int
+        Number of tiles or strips that the file leaves out.
 
     Raises
     ------
@@ -49,20 +56,22 @@ class Chunks:
         If the file cannot be read in parts, and the whole is too large.
     """
 
-    def __init__(self, page: tifffile.TiffPage | tifffile.TiffFrame, skip: Callable[[str], int] | None) -> None:
+    def __init__(
+        self, page: tifffile.TiffPage | tifffile.TiffFrame, white: int, skip: Callable[[str], None] | None
+    ) -> None:
         self._page = page = page.aspage()
-        self._path = Path(page.parent.filehandle.path)
-        self._skip = skip
-        self._array: Any = zarr.open_array(page.aszarr(), mode="r")
+        self._white, self._skip = white, skip
         self._planar = page.axes == "SYX"
-        tall, wide = self._array.chunks[1:] if self._planar else self._array.chunks[:2]
-        self._sides = int(tall), int(wide)
+        self._sides = chunk_shape(page)
+        self._down, self._across = page.chunked[1:3] if self._planar else page.chunked[:2]
         self._kept: OrderedDict[tuple[int, int], NDArray[np.generic]] = OrderedDict()
         self._lock = threading.Lock()
+        page.parent.filehandle.set_lock(True)  # levels share the file, and are read by several threads
         pixel_bytes = page.samplesperpixel * np.dtype(page.dtype).itemsize
         require_moderate(self._sides, pixel_bytes)
         chunk_bytes = math.prod(self._sides) * pixel_bytes
         self._free = max(_KEPT_BYTES, chunk_bytes * math.prod(-(-_KEPT_SIDE_PX // side) + 1 for side in self._sides))
+        self.missing = sum(map(self._is_missing, range(math.prod(page.chunked))))
 
     def __getitem__(self, window: tuple[slice, ...]) -> NDArray[np.generic]:
         """Read a window, given by rows and columns, the last two slices; as stored, so with samples first if planar."""
@@ -79,42 +88,78 @@ class Chunks:
                 parts.append(np.concatenate(line, axis=2 if self._planar else 1))
             return np.concatenate(parts, axis=1 if self._planar else 0)
 
-    def _blank(self, i: int, j: int, sample: int) -> NDArray[np.generic]:
-        shape: tuple[int, ...] = self._array.shape
-        height, width = shape[1:] if self._planar else shape[:2]
-        size = (min(self._sides[0], height - i * self._sides[0]), min(self._sides[1], width - j * self._sides[1]))
-        whole = (shape[0], *size) if self._planar else (*size, *shape[2:])
-        return np.full(whole, sample, dtype=self._array.dtype)
-
     def _chunk(self, i: int, j: int) -> NDArray[np.generic]:
         if (i, j) in self._kept:
             self._kept.move_to_end((i, j))
             return self._kept[i, j]
-        (tall, wide) = self._sides
-        place = (slice(i * tall, (i + 1) * tall), slice(j * wide, (j + 1) * wide))
         try:
-            self._require_moderate_stream(i, j)
-            chunk: NDArray[np.generic] = np.asarray(self._array[:, *place] if self._planar else self._array[place])
+            chunk = self._read(i, j)
         except DECODING_ERRORS as error:
-            where = f"row {i * tall}, column {j * wide}"
+            where = f"row {i * self._sides[0]}, column {j * self._sides[1]}"
             if self._skip is None:
                 message = f"damaged at {where}: {first_line(error)}; `skip_damaged=True` goes on without it"
                 raise ImageError(message) from error
-            chunk = self._blank(i, j, self._skip(where))
+            self._skip(where)
+            chunk = self._blank(i, j)
         self._kept[i, j] = chunk
         self._free -= chunk.nbytes
         while self._free < 0 and len(self._kept) > 1:
             self._free += self._kept.popitem(last=False)[1].nbytes
         return chunk
 
-    def _require_moderate_stream(self, i: int, j: int) -> None:
-        """Check the size that a compressed tile states for itself: its codec believes that, not the TIFF's."""
-        if self._page.compression not in _SELF_SIZED:
-            return
-        down, across = self._page.chunked[1:] if self._planar else self._page.chunked[:2]
-        for index in range(i * across + j, len(self._page.dataoffsets), down * across):
-            with self._path.open("rb") as file, suppress(UnidentifiedImageError):
-                file.seek(self._page.dataoffsets[index])
-                stream = io.BytesIO(file.read(self._page.databytecounts[index]))
-                with Image.open(stream, formats=("JPEG", "JPEG2000", "PNG", "WEBP")) as inside:
-                    require_moderate(inside.size[::-1], self._page.samplesperpixel)
+    def _read(self, i: int, j: int) -> NDArray[np.generic]:
+        """Read and decode the tile or strip at (i, j), cut to the image; of all samples, if they lie apart."""
+        first = i * self._across + j
+        if not self._planar:
+            pixels = self._decode(first)
+            return pixels if self._page.axes == "YXS" else pixels[..., 0]
+        planes = range(first, self._page.samplesperpixel * self._down * self._across, self._down * self._across)
+        return np.stack([self._decode(index)[..., 0] for index in planes])
+
+    def _decode(self, index: int) -> NDArray[np.generic]:
+        """Read and decode one tile or strip (h, w, samples), cut to the image."""
+        page = self._page
+        stream = None if self._is_missing(index) else self._stream(index)
+        tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
+        decoded, (_, _, top, left, _), shape = page.decode(stream, index, **tables)
+        size = min(shape[1], page.imagelength - top), min(shape[2], page.imagewidth - left)
+        if decoded is None:
+            return np.full((*size, shape[3]), self._white, dtype=page.dtype)
+        pixels = decoded[0, : size[0], : size[1]]
+        if pixels.shape != (*size, shape[3]) or pixels.dtype != page.dtype:
+            message = f"it holds {pixels.shape} samples of {pixels.dtype}, not {(*size, shape[3])} of {page.dtype}"
+            raise ImageError(message)
+        return pixels
+
+    def _blank(self, i: int, j: int) -> NDArray[np.generic]:
+        (tall, wide), page = self._sides, self._page
+        size = min(tall, page.imagelength - i * tall), min(wide, page.imagewidth - j * wide)
+        shape = {"YX": size, "YXS": (*size, page.samplesperpixel), "SYX": (page.samplesperpixel, *size)}[page.axes]
+        return np.full(shape, self._white, dtype=page.dtype)
+
+    def _is_missing(self, index: int) -> bool:
+        """Tell whether the file leaves a tile or strip out; where its tables end early, only Philips' means that."""
+        page = self._page
+        if index >= min(len(page.dataoffsets), len(page.databytecounts)):
+            return bool(page.parent.is_philips)
+        return not (page.dataoffsets[index] and page.databytecounts[index])
+
+    def _stream(self, index: int) -> bytes:
+        """Read a tile or strip as stored, and check the size that it states: codecs believe that, not the TIFF."""
+        page, file = self._page, self._page.parent.filehandle
+        with file.lock:
+            file.seek(int(page.dataoffsets[index]))
+            stream = file.read(int(page.databytecounts[index]))
+        if page.compression in _SELF_SIZED:
+            formats = ("JPEG", "JPEG2000", "PNG", "WEBP")
+            with suppress(UnidentifiedImageError), Image.open(io.BytesIO(stream), formats=formats) as inside:
+                require_moderate(inside.size[::-1], page.samplesperpixel)
+        return stream
+
+
+def chunk_shape(page: tifffile.TiffPage | tifffile.TiffFrame) -> tuple[int, int]:
+    """Return height and width of a page's tiles or strips, as stored."""
+    page = page.aspage()
+    if page.is_tiled:
+        return page.tilelength, page.tilewidth
+    return min(page.rowsperstrip, page.imagelength), page.imagewidth

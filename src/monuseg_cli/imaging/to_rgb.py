@@ -69,7 +69,9 @@ class Conversion:
 
     @property
     def white(self) -> int:
-        """The sample that means white."""
+        """The sample that means white; of a palette, the lightest colour's."""
+        if self.palette is not None:
+            return int(self.palette.sum(axis=0, dtype=np.int64).argmax())
         if self.inverted or self.cmyk:
             return 0
         if self.dtype.kind == "f":

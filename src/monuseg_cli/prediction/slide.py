@@ -177,6 +177,8 @@ def _report_view(view: _View, engine: Engine, outputs: Outputs, progress: Progre
         progress.info(f"{name}: {view.slide.note}")
     tiles = view.tissue.tiles()
     about = f"{view.slide.kind}, {len(view.slide.levels)} levels, scale: {view.slide.mpp_source}"
+    if missing := view.slide.levels[0].missing:
+        about = f"{about}, {missing} tiles not in the file (glass)"
     progress.detail(f"{outputs.image}: {about}; {len(tiles)} tiles to compute")
     if len(tiles) >= _MANY_TILES:
         progress.info(f"{name}: {_estimate(tiles, view.source, engine, outputs)}")

@@ -21,7 +21,7 @@ _STEP = 0.06
 _SMOOTHING_UM = 12.0
 
 
-def find_tissue(thumbnail: NDArray[np.uint8], um_per_px: float) -> NDArray[np.bool_]:
+def find_tissue(thumbnail: NDArray[np.uint8], um_per_px: float, sparse: bool = False) -> NDArray[np.bool_]:
     """Mark tissue: what is denser to green light, which both stains absorb, than the slide's glass, by a fixed step.
 
     An image that is tissue all over is so tissue all over. Glass is the lightest hundredth of the thumbnail, if that is
@@ -32,13 +32,24 @@ def find_tissue(thumbnail: NDArray[np.uint8], um_per_px: float) -> NDArray[np.bo
     thumbnail : ndarray of shape (H, W, 3), uint8
     um_per_px : float
         Its scale.
+    sparse : bool
+        Whether the slide's file leaves tiles out. They read as pure white, lighter than glass that was scanned, so pure
+        white then counts neither for the lightest hundredth nor for what lies beside it.
 
     Returns
     -------
     ndarray of shape (H, W), bool
     """
-    smooth = ndimage.gaussian_filter(OPTICAL_DENSITY[thumbnail[..., 1]], _SMOOTHING_UM / um_per_px)
-    glass = min(float(np.quantile(smooth, 0.01)), _DENSEST_GLASS)
+    density, sigma = OPTICAL_DENSITY[thumbnail[..., 1]], _SMOOTHING_UM / um_per_px
+    smooth = ndimage.gaussian_filter(density, sigma)
+    scanned = np.ones(smooth.shape, dtype=bool)
+    if sparse:
+        scanned = (thumbnail != 255).any(axis=2)
+        weight = ndimage.gaussian_filter(scanned.astype(density.dtype), sigma)
+        smooth = np.where(scanned, smooth / np.maximum(weight, np.finfo(weight.dtype).tiny), 0)
+    if not scanned.any():
+        return scanned
+    glass = min(float(np.quantile(smooth[scanned], 0.01)), _DENSEST_GLASS)
     return np.asarray(smooth > glass + _STEP)
 
 
@@ -80,7 +91,9 @@ class TissueMap:
         thumbnail = read_thumbnail(slide, max(THUMBNAIL_UM / mpp, 1), region)
         um_per_px = region[2] * mpp / thumbnail.shape[0]
         size = (thumbnail.shape[0], thumbnail.shape[1])
-        self.found = find_tissue(thumbnail, um_per_px) if settings.tissue_only else np.ones(size, dtype=bool)
+        self.found = np.ones(size, dtype=bool)
+        if settings.tissue_only:
+            self.found = find_tissue(thumbnail, um_per_px, sparse=any(level.missing for level in slide.levels))
         if settings.rois:
             self.found &= draw_rois(settings.rois, size, (region[0], region[1]), region[2] / size[0])
         self._near = widen(self.found, um_per_px)
