@@ -46,6 +46,16 @@ def stain(haematoxylin: float, eosin: float) -> Disturbance:
     return disturb
 
 
+def density(factor: float) -> Disturbance:
+    """Scale all optical density, which is a power of the intensities: a gamma."""
+    return lambda image: _bytes((image / 255) ** factor)
+
+
+def white_point(red: float, green: float, blue: float) -> Disturbance:
+    """Scale the intensities of each channel."""
+    return lambda image: _bytes(image / 255 * (red, green, blue))
+
+
 def brightness(factor: float) -> Disturbance:
     """Scale all intensities."""
     return lambda image: _bytes(image / 255 * factor)
@@ -90,6 +100,10 @@ DISTURBANCES: dict[str, Disturbance] = {
     "eosin x1.6": stain(1, 1.6),
     "both x0.6": stain(0.6, 0.6),
     "both x1.6": stain(1.6, 1.6),
+    **{f"both x{factor}": stain(factor, factor) for factor in (0.25, 0.35, 0.5, 1.5, 2.0)},
+    **{f"all density x{factor}": density(factor) for factor in (0.25, 0.35, 0.5, 1.5, 2.0)},
+    "white point bluish": white_point(0.85, 0.9, 1),
+    "white point yellowish": white_point(1, 0.95, 0.8),
     "brightness x0.8": brightness(0.8),
     "brightness x1.2": brightness(1.2),
     "blur of 1 px": blur(1),

@@ -1,40 +1,64 @@
 """``monuseg download``."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from monuseg_cli.cli.console import Session, command, table
+from monuseg_cli.core.errors import InputError
+
+if TYPE_CHECKING:
+    from monuseg_cli.dataset.download import DownloadResult
 
 
 @command(example="monuseg download --archive 'MoNuSeg 2018 Training Data.zip' --archive MoNuSegTestData.zip")
 def download(
     session: Session,
-    split: Annotated[Literal["train", "test", "all"], typer.Option(help="Which part to fetch.")] = "all",
+    dataset: Annotated[
+        Literal["monuseg", "nuinsseg"], typer.Option(help="Which data set; NuInsSeg is read from --archive only.")
+    ] = "monuseg",
+    split: Annotated[Literal["train", "test", "all"], typer.Option(help="Which part of MoNuSeg to fetch.")] = "all",
     archive: Annotated[
-        list[Path] | None, typer.Option(help="Take this local zip instead of the network; may be repeated.")
+        list[Path] | None,
+        typer.Option(help="Take this local zip (NuInsSeg: or folder) instead of the network; may be repeated."),
     ] = None,
     allow_unverified: Annotated[
         bool, typer.Option("--allow-unverified", help="Take an archive whose hash is not the published one.")
     ] = False,
 ) -> None:
-    """Fetch, check and unpack the MoNuSeg data set (CC BY-NC-SA 4.0)."""
-    from monuseg_cli.dataset.catalog import SPLITS
+    """Fetch, check and unpack MoNuSeg (CC BY-NC-SA 4.0), or NuInsSeg (CC BY 4.0)."""
+    from monuseg_cli.dataset.catalog import NUINSSEG, SPLITS
     from monuseg_cli.dataset.config import DownloadConfig
     from monuseg_cli.dataset.download import download as run
 
-    result = run(
-        DownloadConfig(
-            dataset=session.home.dataset,
-            splits=SPLITS if split == "all" else (split,),
-            archives=tuple(archive or ()),
-            allow_unverified=allow_unverified,
-        ),
-        session.progress,
-    )
+    if dataset == NUINSSEG.name:
+        result = _read_nuinsseg(session, archive or [], split)
+    else:
+        result = run(
+            DownloadConfig(
+                dataset=session.home.dataset,
+                splits=SPLITS if split == "all" else (split,),
+                archives=tuple(archive or ()),
+                allow_unverified=allow_unverified,
+            ),
+            session.progress,
+        )
     rows = table("split", "cases", "archive", "published hash")
     for source in result.dataset.archives:
         cases = len(result.dataset.of_split(source.split))
         rows.add_row(source.split, str(cases), source.source, "yes" if source.verified else "no")
-    session.show(result, rows, f"Data set: {result.dataset.root}", then="masks")
+    then = "masks" if dataset == "monuseg" else f"masks --data {dataset}"
+    session.show(result, rows, f"Data set: {result.dataset.root}", then=then)
+
+
+def _read_nuinsseg(session: Session, archives: list[Path], split: str) -> "DownloadResult":
+    from monuseg_cli.dataset.catalog import NUINSSEG
+    from monuseg_cli.dataset.download import DownloadResult
+    from monuseg_cli.dataset.nuinsseg import read_nuinsseg
+
+    if len(archives) != 1 or split != "all":
+        message = f"NuInsSeg comes whole and from one local file: fetch https://doi.org/{NUINSSEG.doi}, name it with --archive"
+        raise InputError(message)
+    dataset = read_nuinsseg(archives[0], session.home.other_dataset(NUINSSEG.name), session.progress)
+    return DownloadResult(dataset, ("train", "test"))

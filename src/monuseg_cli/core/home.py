@@ -52,6 +52,10 @@ class Home:
         """The folder of the MoNuSeg data set."""
         return self.root / "data" / "monuseg"
 
+    def other_dataset(self, name: str) -> Path:
+        """Name the folder of a public data set beside MoNuSeg."""
+        return self.root / "data" / name
+
     def own_data(self, folder: Path) -> Path:
         """Name the folder of the data set that is made of the images and annotations in `folder`."""
         place = str(folder.expanduser().absolute())

@@ -2,31 +2,25 @@
 
 import os
 import re
-import stat
 import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from monuseg_cli.core.atomic import make_folder, writing_folder
 from monuseg_cli.core.errors import DownloadError, InputError, MissingError, OutputError, VerificationError
 from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.dataset.archive import DAMAGED, read_chunks, refuse_unsafe
 from monuseg_cli.dataset.catalog import ARCHIVES, CATALOG, Archive, Split
 from monuseg_cli.dataset.config import DownloadConfig
 from monuseg_cli.dataset.manifest import Case, Dataset, SourceArchive, sha256_of
 from monuseg_cli.nuclei.aperio import read_mpp
-
-MAX_ENTRY_BYTES = 64 << 20
-"""An entry that unpacks to more is refused; the largest official one has 5 MB."""
 
 MAX_ARCHIVE_BYTES = 1 << 30
 """An archive that unpacks to more is refused; the larger official one has 200 MB."""
 
 _OFFICIAL = "fetch the official archive with: monuseg download"
 
-# What zipfile and the decompressors behind it raise for damaged archives.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError)
 _TIMEOUT_S = 60
 _CHUNK_BYTES = 1 << 20
 
@@ -185,7 +179,7 @@ def _add_archive(config: DownloadConfig, dataset: Dataset, path: Path, progress:
                 return split, dataset
             with writing_folder(config.dataset / split) as folder:
                 cases = _unpack(path, archive, pairs, folder, progress)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         message = f"{path} is damaged or no zip archive ({error}); {_OFFICIAL}"
         raise InputError(message) from error
     source = SourceArchive(split, path.name, sha256, verified)
@@ -223,7 +217,7 @@ def _pairs(path: Path, archive: zipfile.ZipFile) -> list[_Pair]:
     images: dict[str, zipfile.ZipInfo] = {}
     annotations: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
-        _refuse_unsafe(path, entry)
+        refuse_unsafe(path, entry, _OFFICIAL)
         name = PurePosixPath(entry.filename)
         kind = {".tif": images, ".xml": annotations}.get(name.suffix.lower())
         is_litter = name.name.startswith("._") or "__MACOSX" in name.parts
@@ -238,25 +232,6 @@ def _pairs(path: Path, archive: zipfile.ZipFile) -> list[_Pair]:
             message = f"{path}: {these[orphans[0]].filename} has no {lacking} ({len(orphans)} such files); {_OFFICIAL}"
             raise InputError(message)
     return [_Pair(stem, images[stem], annotations[stem]) for stem in sorted(images)]
-
-
-def _refuse_unsafe(path: Path, entry: zipfile.ZipInfo) -> None:
-    name = entry.orig_filename
-    parts = re.split(r"[/\\]", name)
-    problem = None
-    if name.startswith(("/", "\\")) or ".." in parts or re.match(r"[A-Za-z]:", name) or "\0" in name:
-        problem = "would land outside the folder"
-    elif stat.S_ISLNK(entry.external_attr >> 16):
-        problem = "is a symbolic link"
-    elif entry.flag_bits & 0x1:
-        problem = "is encrypted"
-    elif entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        problem = f"is compressed by method {entry.compress_type}, which can unpack to anything"
-    elif entry.file_size > MAX_ENTRY_BYTES:
-        problem = f"unpacks to {entry.file_size} bytes, more than any file of the data set"
-    if problem:
-        message = f"{path} is refused: its entry {name!r} {problem}; {_OFFICIAL}"
-        raise InputError(message)
 
 
 def _split_of(path: Path, pairs: Sequence[_Pair]) -> Split:
@@ -316,16 +291,6 @@ def _read_mpp(path: Path, entry: zipfile.ZipInfo, extracted: Path) -> float | No
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> str:
     """Unpack one entry, whose checksum zipfile verifies, and hash what was written."""
     with target.open("wb") as file:
-        for chunk in _chunks(archive, entry):
+        for chunk in read_chunks(archive, entry):
             file.write(chunk)
     return sha256_of(target)
-
-
-def _chunks(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Give the content of an entry; what cannot be read is damage, never to be taken for a fault of writing."""
-    try:
-        with archive.open(entry) as source:
-            while chunk := source.read(_CHUNK_BYTES):
-                yield chunk
-    except OSError as error:
-        raise zipfile.BadZipFile(str(error)) from error

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from monuseg_cli.core.home import Home
 from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.dataset.catalog import OTHER_DATASETS
 from monuseg_cli.dataset.config import MasksConfig, PatchesConfig
 from monuseg_cli.dataset.folder import scan_folder
 from monuseg_cli.dataset.manifest import Dataset
@@ -12,14 +13,27 @@ from monuseg_cli.dataset.patches import PatchStore, build_patches
 
 
 def open_dataset(home: Home, own: Path | None, progress: Progress = SILENT) -> Dataset:
-    """Give the data set of a folder of somebody's own, gathered anew, or else MoNuSeg.
+    """Open MoNuSeg, another public data set by its name, or somebody's own folder, scanned anew.
+
+    Parameters
+    ----------
+    home : Home
+        Where data sets are kept.
+    own : Path or None
+        None: MoNuSeg; a bare name in `monuseg_cli.dataset.catalog.OTHER_DATASETS`: that data set; else a folder.
+    progress : Progress
+        Told how many images a folder has.
 
     Raises
     ------
     MonusegError
-        As `gather` and `Dataset.load` do.
+        As `scan_folder` and `Dataset.load` do.
     """
-    return scan_folder(own, home.own_data(own), progress) if own else Dataset.load(home.dataset)
+    if own is None:
+        return Dataset.load(home.dataset)
+    if str(own) in OTHER_DATASETS:
+        return Dataset.load(home.other_dataset(str(own)))
+    return scan_folder(own, home.own_data(own), progress)
 
 
 def prepare_masks(config: MasksConfig, progress: Progress = SILENT) -> None:

@@ -1,0 +1,107 @@
+"""Zip archives of strangers: what is unsafe in them is refused, what is damaged is told."""
+
+import re
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from monuseg_cli.core.errors import InputError
+
+MAX_ENTRY_BYTES = 64 << 20
+"""An entry that unpacks to more is refused; the largest of a data set that is known has 5 MB."""
+
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError)
+"""What zipfile and the decompressors behind it raise for damaged archives."""
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ZipFiles:
+    """The files of a zip by their paths."""
+
+    archive: zipfile.ZipFile
+
+    def names(self) -> list[str]:
+        """List the paths of all files."""
+        return sorted(entry.filename for entry in self.archive.infolist() if not entry.is_dir())
+
+    def read(self, name: str) -> bytes:
+        """Read one file, whose checksum zipfile verifies."""
+        return b"".join(read_chunks(self.archive, self.archive.getinfo(name)))
+
+
+@contextmanager
+def open_archive(path: Path, max_bytes: int, remedy: str) -> Iterator[ZipFiles]:
+    """Open a zip whose entries are all safe to unpack.
+
+    Parameters
+    ----------
+    path : Path
+        The zip.
+    max_bytes : int
+        It is refused if it unpacks to more.
+    remedy : str
+        What the messages tell to do about it.
+
+    Raises
+    ------
+    InputError
+        If it is no zip, is damaged, unsafe or too large; damage found while it is read counts, too.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if (size := sum(entry.file_size for entry in archive.infolist())) > max_bytes:
+                message = f"{path} is refused: it unpacks to {size} bytes, more than the whole data set; {remedy}"
+                raise InputError(message)
+            for entry in archive.infolist():
+                refuse_unsafe(path, entry, remedy)
+            yield ZipFiles(archive)
+    except DAMAGED as error:
+        message = f"{path} is damaged or no zip archive ({error}); {remedy}"
+        raise InputError(message) from error
+    except OSError as error:
+        if isinstance(error, InputError) or error.filename != str(path):
+            raise
+        message = f"cannot read {path}: {error.strerror or error}; check what is there, and whether it may be read"
+        raise InputError(message) from error
+
+
+def refuse_unsafe(path: Path, entry: zipfile.ZipInfo, remedy: str) -> None:
+    """Refuse an entry that would land outside its folder, is a link, or may unpack to anything.
+
+    Raises
+    ------
+    InputError
+        If it does.
+    """
+    name = entry.orig_filename
+    parts = re.split(r"[/\\]", name)
+    problem = None
+    if name.startswith(("/", "\\")) or ".." in parts or re.match(r"[A-Za-z]:", name) or "\0" in name:
+        problem = "would land outside the folder"
+    elif stat.S_ISLNK(entry.external_attr >> 16):
+        problem = "is a symbolic link"
+    elif entry.flag_bits & 0x1:
+        problem = "is encrypted"
+    elif entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        problem = f"is compressed by method {entry.compress_type}, which can unpack to anything"
+    elif entry.file_size > MAX_ENTRY_BYTES:
+        problem = f"unpacks to {entry.file_size} bytes, more than any file of the data set"
+    if problem:
+        message = f"{path} is refused: its entry {name!r} {problem}; {remedy}"
+        raise InputError(message)
+
+
+def read_chunks(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Read an entry piece by piece; what cannot be read is damage, never to be taken for a fault of writing."""
+    try:
+        with archive.open(entry) as source:
+            while chunk := source.read(_CHUNK_BYTES):
+                yield chunk
+    except OSError as error:
+        raise zipfile.BadZipFile(str(error)) from error

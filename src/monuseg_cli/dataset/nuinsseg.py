@@ -1,0 +1,213 @@
+"""NuInsSeg, as published or packed, from a folder or a zip -> a data set that every stage takes like MoNuSeg's.
+
+Mahbod et al., "NuInsSeg: A fully annotated dataset for nuclei instance segmentation in H&E-stained histological images",
+Scientific Data 11, 2024 (doi 10.1038/s41597-024-03117-2; doi 10.5281/zenodo.10518968 for the data).
+"""
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from monuseg_cli.core.atomic import writing_folder
+from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.dataset.archive import open_archive
+from monuseg_cli.dataset.catalog import NUINSSEG
+from monuseg_cli.dataset.manifest import Case, CaseSplit, Dataset, SourceArchive, sha256_of
+
+TISSUE, LABELS = "tissue images", "label masks modify"
+"""Folders of the published layout, below one such as ``human bladder``; borders between nuclei are background."""
+
+MAX_BYTES = 4 << 30
+"""A zip that unpacks to more is refused; the published one has 1.6 GB."""
+
+_ORGAN_NAMES = {"salivory gland": "salivary gland", "tonsile": "tonsil"}
+_SPECIES = ("human ", "mouse ")
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A field of tissue: its name, its organ, and where its image and its label image are in the source."""
+
+    name: str
+    organ: str
+    image: str
+    labels: str
+
+    @property
+    def split(self) -> CaseSplit:
+        """``"test"`` for the organs that are never trained on."""
+        return "test" if self.organ in NUINSSEG.held_out_organs else "train"
+
+
+class Source(Protocol):
+    """Files by their paths, of a folder or of a zip."""
+
+    def names(self) -> list[str]:
+        """List the paths of all files, with forward slashes."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Read one file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    root: Path
+
+    def names(self) -> list[str]:
+        return sorted(path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file())
+
+    def read(self, name: str) -> bytes:
+        try:
+            return (self.root / name).read_bytes()
+        except OSError as error:
+            message = f"cannot read {self.root / name}: {error.strerror or error}; check whether it may be read"
+            raise InputError(message) from error
+
+
+def read_nuinsseg(source: Path, root: Path, progress: Progress = SILENT) -> Dataset:
+    """Copy NuInsSeg's images and label images into a data set of its own, and write its manifest.
+
+    Organs that are held out (`monuseg_cli.dataset.catalog.NUINSSEG`) become its test split, all others its train split.
+    The scale is stated nowhere; every case gets the catalogue's.
+
+    Parameters
+    ----------
+    source : Path
+        A folder or a zip in either layout: as published, ``human bladder/tissue images/*.png`` and ``human
+        bladder/label masks modify/*.tif`` for every organ; or packed, ``images/*``, ``labels/*`` and an ``index.csv``
+        with the columns ``file`` and ``organ``.
+    root : Path
+        Where the data set goes.
+    progress : Progress
+        Told how many fields there are.
+
+    Raises
+    ------
+    MissingError
+        If there is no such folder or zip.
+    InputError
+        If it holds neither layout, is damaged or unsafe, or an image has no label image.
+    OutputError
+        If the data set cannot be written.
+    """
+    if not source.exists():
+        message = f"no folder or zip {source}; the data set is at https://doi.org/10.5281/zenodo.10518968"
+        raise MissingError(message)
+    with _opened(source) as files:
+        fields = _find_fields(source, files)
+        cases: list[Case] = []
+        with progress.task(f"unpack {source.name}", len(fields), "fields") as task:
+            for split in ("train", "test"):
+                of_split = [field for field in fields if field.split == split]
+                if of_split:
+                    with writing_folder(root / split) as folder:
+                        for field in of_split:
+                            cases.append(_copy(field, files, folder))
+                            task.advance()
+    sources = tuple(
+        SourceArchive(split, source.name, _hash_of(cases, split, source), verified=False)
+        for split in ("train", "test")
+        if any(case.split == split for case in cases)
+    )
+    dataset = Dataset(root, sources, tuple(sorted(cases, key=lambda case: case.case_id)))
+    dataset.save()
+    return dataset
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[Source]:
+    if source.is_dir():
+        yield _Folder(source)
+    else:
+        with open_archive(source, MAX_BYTES, f"get it anew from https://doi.org/{NUINSSEG.doi}") as archive:
+            yield archive
+
+
+def _find_fields(source: Path, files: Source) -> list[_Field]:
+    names = [name for name in files.names() if not _is_litter(PurePosixPath(name))]
+    indices = [name for name in names if PurePosixPath(name).name == "index.csv"]
+    fields = _packed(files, indices[0], names) if indices else _published(names)
+    if not fields:
+        message = (
+            f'{source} does not hold NuInsSeg: neither "{TISSUE}" and "{LABELS}" below a folder for each organ, nor '
+            "images, labels and index.csv"
+        )
+        raise InputError(message)
+    if lacking := [field.image for field in fields if field.labels not in set(names)]:
+        message = f"{source}: {len(lacking)} images have no label image, the first: {lacking[0]}"
+        raise InputError(message)
+    return sorted(fields, key=lambda field: field.name)
+
+
+def _published(names: list[str]) -> list[_Field]:
+    """Find the fields of the published layout; both species' organs count as one."""
+    fields = []
+    for name in names:
+        path = PurePosixPath(name)
+        if path.parent.name == TISSUE and path.suffix.lower() == ".png":
+            organ_folder = path.parents[1]
+            labels = organ_folder / LABELS / f"{path.stem}.tif"
+            fields.append(_Field(path.stem, _organ(organ_folder.name), name, labels.as_posix()))
+    return fields
+
+
+def _packed(files: Source, index: str, names: list[str]) -> list[_Field]:
+    """Find the fields of the packed layout, by its table."""
+    folder = PurePosixPath(index).parent
+    by_stem = {(path.parent, path.stem): path.as_posix() for path in map(PurePosixPath, names)}
+    fields = []
+    for row in csv.DictReader(io.StringIO(files.read(index).decode("utf-8-sig", errors="replace"))):
+        stem, organ = (row.get("file") or "").strip(), (row.get("organ") or "").strip()
+        image = by_stem.get((folder / "images", stem))
+        if not organ or image is None:
+            message = f"{index}: {stem or 'a line'} names no organ, or no image in {folder / 'images'}"
+            raise InputError(message)
+        fields.append(_Field(stem, _organ(organ), image, by_stem.get((folder / "labels", stem), "")))
+    return fields
+
+
+def _organ(name: str) -> str:
+    organ = name.lower()
+    for species in _SPECIES:
+        organ = organ.removeprefix(species)
+    return _ORGAN_NAMES.get(organ, organ)
+
+
+def _is_litter(path: PurePosixPath) -> bool:
+    return path.name.startswith(".") or "__MACOSX" in path.parts
+
+
+def _copy(field: _Field, files: Source, folder: Path) -> Case:
+    """Write the two files of a field below `folder`, and describe the case."""
+    written: Mapping[str, str] = {"images": field.image, "annotations": field.labels}
+    places = {}
+    for kind, name in written.items():
+        (folder / kind).mkdir(exist_ok=True)
+        places[kind] = Path(kind, f"{field.name}{PurePosixPath(name).suffix.lower()}")
+        (folder / places[kind]).write_bytes(files.read(name))
+    return Case(
+        case_id=field.name,
+        organ=field.organ,
+        split=field.split,
+        mpp=NUINSSEG.mpp,
+        image=(Path(field.split) / places["images"]).as_posix(),
+        annotation=(Path(field.split) / places["annotations"]).as_posix(),
+        image_sha256=sha256_of(folder / places["images"]),
+        annotation_sha256=sha256_of(folder / places["annotations"]),
+    )
+
+
+def _hash_of(cases: list[Case], split: str, source: Path) -> str:
+    """Hash the zip, or the hashes of a split's files."""
+    if source.is_file():
+        return sha256_of(source)
+    lines = sorted(f"{case.image_sha256} {case.annotation_sha256}\n" for case in cases if case.split == split)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
