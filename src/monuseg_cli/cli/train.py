@@ -68,6 +68,13 @@ def train(
         str,
         _data(metavar="FOLDER", help="Validate on this one.", show_default="by its split.csv, regions or folds"),
     ] = _DEFAULT.val,
+    also: Annotated[
+        list[str] | None,
+        _data(
+            metavar="NAME|FOLDER[:WEIGHT]",
+            help="Train on these as well, with so many times the crops of a case; may be repeated.",
+        ),
+    ] = None,
     train_set: Annotated[int, _data(help="30: the challenge's cases; 37: with the bonus cases.")] = _DEFAULT.train_set,
     fold: Annotated[int, _data(help="Which of the five folds to validate on.")] = _DEFAULT.fold,
     patch_px: Annotated[int, _data(help="Side of a patch.")] = _DEFAULT.patch_px,
@@ -91,6 +98,9 @@ def train(
         float, _variation(help="Warped crops: bent by this standard deviation.")
     ] = _DEFAULT.elastic_px,
     stain: Annotated[float, _variation(help="Haematoxylin and eosin scaled by up to 1 + this.")] = _DEFAULT.stain,
+    pale: Annotated[float, _variation(help="Stains: multiplied by down to this, in place of stain.")] = _DEFAULT.pale,
+    dark: Annotated[float, _variation(help="Stains: multiplied by up to this, in place of stain.")] = _DEFAULT.dark,
+    scanner: Annotated[float, _variation(help="Gamma, saturation and white point: by up to this.")] = _DEFAULT.scanner,
     blank_prob: Annotated[
         float, _variation(help="Share of crops replaced by glass or ink, without nuclei.")
     ] = _DEFAULT.blank_prob,
@@ -128,6 +138,8 @@ def train(
         run_to_resume = session.home.find_run(resume) if resume else None
         knobs = {knob: value for knob, value in context.params.items() if knob in Recipe.__dataclass_fields__}
         typed = {knob: value for knob, value in knobs.items() if _was_typed(context, knob)}
+        if also:
+            typed["also"] = tuple(also)
         begun = Recipe.load(run_to_resume / RECIPE_FILE) if run_to_resume else find_recipe(recipe)
         if init and not run_to_resume:
             begun = adopt_architecture(begun, read_card(session.home.find_weights(init)))

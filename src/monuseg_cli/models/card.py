@@ -63,6 +63,9 @@ class Card:
         The resolved recipe.
     version : str
         Version of monuseg that wrote the file.
+    data_sets : mapping of str to mapping
+        The data sets that were trained on, by name: cases, weight, hash, licence and attribution of each; empty in
+        files of earlier versions, which knew one.
     ranges : mapping of str to tuple of float
         Lowest and highest value that each convolution is given, by its name, for engines that compute in 8 bits; empty:
         they compute in more. See `monuseg_cli.models.quantise`.
@@ -91,6 +94,7 @@ class Card:
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     postprocess: PostprocessParams = field(default_factory=PostprocessParams)
     results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    data_sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     use: str = "Research on H&E tissue. Not a medical device: not for diagnosis or treatment."
     schema: int = SCHEMA
@@ -172,6 +176,7 @@ def describe(card: Card, name: str) -> str:
     data = f"Train set of {card.train_set}, archive {card.data_sha256[:12]}{verified}"
     if card.recipe.get("train"):
         data = f"Own data, {card.train_set} cases, hash {card.data_sha256[:12]}"
+    shares = ", ".join(f"{part['cases']} of {data_set}" for data_set, part in card.data_sets.items())
     lines = [
         f"# {name}",
         card.use,
@@ -184,7 +189,7 @@ def describe(card: Card, name: str) -> str:
         "## Training",
         f"Epoch {card.epoch} of: {recipe}.",
         f"{data}; monuseg {card.version}.",
-        f"Trained on {len(card.train_cases)}: {', '.join(card.train_cases)}.",
+        f"Trained on {len(card.train_cases)}{f' ({shares})' if shares else ''}: {', '.join(card.train_cases)}.",
         f"Validated on {len(card.val_cases)}: {', '.join(card.val_cases)}.",
         "## Scores",
         "\n".join(f"- {cases}: {_scores(scores)}" for cases, scores in results.items()),

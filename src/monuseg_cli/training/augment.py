@@ -23,6 +23,7 @@ _INSIDE = 1e-3  # Pillow takes what is read exactly at the far edge for outside,
 
 _OFFSET_SHARE = 0.15
 _DIRECTION_SHARE = 0.15
+_ONE_FACTOR = 0.5
 
 
 def augment(
@@ -52,7 +53,10 @@ def augment(
         image, labels = _warped_crop(image, labels, recipe, random)
     else:
         image, labels = _plain_crop(image, labels, recipe, random)
-    varied = jitter_stain(image, recipe.stain, random) if recipe.stain else image.astype(np.float32) / np.float32(255)
+    if recipe.stain or recipe.pale < 1 or recipe.dark > 1 or recipe.scanner:
+        varied = jitter_stain(image, recipe, random)
+    else:
+        varied = image.astype(np.float32) / np.float32(255)
     if recipe.brightness:
         varied = np.minimum(varied * np.float32(1 + recipe.brightness * random.uniform(-1, 1)), 1)
     return degrade(varied, recipe, random) if recipe.degrade else varied, labels
@@ -115,18 +119,19 @@ def _mesh(lines: list[int], vertices: NDArray[np.float64]) -> _Mesh:
     return mesh
 
 
-def jitter_stain(image: NDArray[np.uint8], strength: float, random: np.random.Generator) -> NDArray[np.float32]:
-    """Vary how strongly haematoxylin and eosin are taken up, their hues, and the slide's own density.
+def jitter_stain(image: NDArray[np.uint8], recipe: Recipe, random: np.random.Generator) -> NDArray[np.float32]:
+    """Vary how strongly haematoxylin and eosin are taken up, their hues, the slide's own density, and the scanner.
 
-    In optical density, where stains add up (the law of Beer and Lambert), each stain's amount is scaled by up to
-    1 ± `strength`, shifted a little, and painted back in a slightly turned colour; after Tellez et al., "Whole-Slide
-    Mitosis Detection in H&E Breast Histology Using PHH3 as a Reference", IEEE TMI 37(9), 2018.
+    In optical density, where stains add up (the law of Beer and Lambert), each stain's amount is scaled, shifted a
+    little, and painted back in a slightly turned colour; after Tellez et al., "Whole-Slide Mitosis Detection in H&E
+    Breast Histology Using PHH3 as a Reference", IEEE TMI 37(9), 2018. There a gamma is a factor of all density, and a
+    white point adds to it.
 
     Parameters
     ----------
     image : ndarray of shape (P, P, 3), uint8
-    strength : float
-        0 leaves the image as it is.
+    recipe : Recipe
+        With `stain`, `pale`, `dark` and `scanner`.
     random : numpy.random.Generator
         Where the variation comes from.
 
@@ -135,13 +140,39 @@ def jitter_stain(image: NDArray[np.uint8], strength: float, random: np.random.Ge
     ndarray of shape (P, P, 3), float32
         Within 0..1.
     """
+    strength = recipe.stain
     gain = 1 + strength * random.uniform(-1, 1, (3, 1))
     shift = strength * _OFFSET_SHARE * random.uniform(-1, 1, 3)
     painted = unit_rows(STAINS + strength * _DIRECTION_SHARE * random.normal(size=(3, 3)))
-    change = (np.linalg.inv(STAINS) @ (gain * painted)).astype(np.float32)
-    density = OPTICAL_DENSITY[image] @ change + (shift @ painted).astype(np.float32)
+    if recipe.pale < 1 or recipe.dark > 1:
+        gain *= _dimmed(gain, recipe, random)
+    change, offset = np.linalg.inv(STAINS) @ (gain * painted), shift @ painted
+    if recipe.scanner:
+        gamma = math.exp(recipe.scanner * random.uniform(-1, 1))
+        change, offset = gamma * change, gamma * offset - np.log1p(-recipe.scanner / 2 * random.uniform(0, 1, 3))
+    density = OPTICAL_DENSITY[image] @ change.astype(np.float32) + offset.astype(np.float32)
     varied: NDArray[np.float32] = (np.exp(-density) * 256 - 1) / 255
+    if recipe.scanner:
+        kept = np.float32(1 + recipe.scanner * random.uniform(-1, 1))
+        grey = varied.mean(axis=2, keepdims=True)
+        varied = grey + kept * (varied - grey)
     return np.clip(varied, 0, 1, out=varied)
+
+
+def _dimmed(gain: NDArray[np.float64], recipe: Recipe, random: np.random.Generator) -> NDArray[np.float64]:
+    """Draw what the gains of haematoxylin, eosin and the rest, (3, 1), are multiplied by.
+
+    One crop in two gets one factor for both stains, of those one in two for the rest as well: paler by the stain alone,
+    or by thickness and light; all others get one for each stain.
+    """
+    factors = np.exp(random.uniform(math.log(recipe.pale), math.log(recipe.dark), (3, 1)))
+    kind = random.random()
+    if kind < _ONE_FACTOR:
+        factors[:] = factors[0]
+    if kind > _ONE_FACTOR / 2:
+        factors[2] = 1
+    factors[:2] /= gain[:2]
+    return factors
 
 
 def degrade(image: NDArray[np.float32], recipe: Recipe, random: np.random.Generator) -> NDArray[np.float32]:

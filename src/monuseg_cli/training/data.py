@@ -1,8 +1,9 @@
 """Patch store -> batches, the same for the same seed and epoch wherever they are made."""
 
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,40 +24,69 @@ from monuseg_cli.training.targets import make_targets
 Batch = tuple[Tensor, Tensor]
 
 
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Patches of one data set that are trained on.
+
+    Parameters
+    ----------
+    store : PatchStore
+        Where they come from.
+    indices : ndarray of shape (N,), intp
+        Which of the store's patches.
+    weight : float
+        Crops of each case in an epoch, in multiples of `Recipe.crops_per_case`; rounded, and at least one.
+    """
+
+    store: PatchStore
+    indices: NDArray[np.intp]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """The patches of a case, and how many crops of them make its share of an epoch."""
+
+    store: PatchStore
+    patches: list[int]
+    crops: int
+
+
 class CropDataset(Dataset[Batch]):
     """As many crops of each case, varied by random numbers that depend on seed, epoch, case and crop alone.
 
     Parameters
     ----------
-    store : PatchStore
-        Where patches come from.
-    indices : ndarray of shape (N,), intp
-        Which of the store's patches.
+    pools : sequence of Pool
+        The patches, of one data set or of several.
     recipe : Recipe
         How they are cropped and varied, and what the network is to say.
     """
 
-    def __init__(self, store: PatchStore, indices: NDArray[np.intp], recipe: Recipe) -> None:
-        self.store = store
+    def __init__(self, pools: Sequence[Pool], recipe: Recipe) -> None:
         self.recipe = recipe
         self.epoch = 0
-        of_case: dict[str, list[int]] = {}
-        for index in indices.tolist():
-            of_case.setdefault(store.case_ids[index], []).append(index)
-        self.cases = list(of_case.values())
+        self.cases: list[_Case] = []
+        for pool in pools:
+            of_case: dict[str, list[int]] = {}
+            for index in pool.indices.tolist():
+                of_case.setdefault(pool.store.case_ids[index], []).append(index)
+            crops = max(1, round(recipe.crops_per_case * pool.weight))
+            self.cases += [_Case(pool.store, patches, crops) for patches in of_case.values()]
+        self.crops = [(number, crop) for number, case in enumerate(self.cases) for crop in range(case.crops)]
 
     def __len__(self) -> int:
         """Count the crops of an epoch."""
-        return len(self.cases) * self.recipe.crops_per_case
+        return len(self.crops)
 
     def __getitem__(self, position: int) -> Batch:
-        """Give the image (3, P, P) and the targets (C, P, P) of one crop, float32."""
+        """Read and vary one crop: the image (3, P, P) and the targets (C, P, P), float32."""
         recipe = self.recipe
-        case, crop = divmod(position, recipe.crops_per_case)
-        patches = self.cases[case]
-        index = int(patches[(self.epoch * recipe.crops_per_case + crop) % len(patches)])
-        random = derive("crop", recipe.seed, self.epoch, case, crop)
-        image, labels = augment(*self.store.read(index), recipe, random)
+        number, crop = self.crops[position]
+        case = self.cases[number]
+        index = case.patches[(self.epoch * case.crops + crop) % len(case.patches)]
+        random = derive("crop", recipe.seed, self.epoch, number, crop)
+        image, labels = augment(*case.store.read(index), recipe, random)
         return _to_tensors(image, labels, recipe)
 
 
@@ -124,10 +154,8 @@ class TrainBatches:
 
     Parameters
     ----------
-    store : PatchStore
-        Where patches come from.
-    indices : ndarray of shape (N,), intp
-        The train patches.
+    pools : sequence of Pool
+        The train patches, of one data set or of several.
     recipe : Recipe
         Crops, batch size, seed and workers.
     rank, world_size : int
@@ -139,10 +167,8 @@ class TrainBatches:
         If there are too few crops for a batch that the architecture can be trained on.
     """
 
-    def __init__(
-        self, store: PatchStore, indices: NDArray[np.intp], recipe: Recipe, rank: int = 0, world_size: int = 1
-    ) -> None:
-        self._crops = CropDataset(store, indices, recipe)
+    def __init__(self, pools: Sequence[Pool], recipe: Recipe, rank: int = 0, world_size: int = 1) -> None:
+        self._crops = CropDataset(pools, recipe)
         self._sampler = EpochSampler(len(self._crops), recipe.batch_size, recipe.seed, rank, world_size)
         self._workers = recipe.workers
         min_batch = registry.get(recipe.arch).min_train_batch

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +29,41 @@ _RENAMED: Mapping[str, str] = {"second_target": "aux_target", "averaging": "ema_
 
 _LARGEST_SEED = 2**63
 BEST_JPEG_QUALITY = 100
-_KINDS: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (int, float), "Mapping": (Mapping,)}
+_WEIGHT = re.compile(r":\d*\.?\d+\Z")
+_KINDS: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "Mapping": (Mapping,),
+    "tuple": (tuple,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MoreData:
+    """A data set that is trained on beside the first: a public one's name or a folder, and its weight."""
+
+    name: str
+    weight: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> "MoreData":
+        """Read ``NAME``, ``FOLDER``, or one of them with ``:WEIGHT`` behind it.
+
+        Raises
+        ------
+        InputError
+            If there is no name, or the weight is not above 0.
+        """
+        name, _, weight = text.rpartition(":") if isinstance(text, str) and _WEIGHT.search(text) else (text, "", "1")
+        if not isinstance(name, str) or not name or not 0 < float(weight) < math.inf:
+            message = f"--also takes a data set's name or a folder, and a weight above 0 behind a colon, not {text!r}"
+            raise InputError(message)
+        return cls(name, float(weight))
+
+    def __str__(self) -> str:
+        """Write it as `parse` reads it."""
+        return self.name if self.weight == 1 else f"{self.name}:{self.weight:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +88,10 @@ class Recipe:
         Folder of own data to train on, as `monuseg_cli.dataset.folder.scan_folder` reads it; empty: MoNuSeg.
     val : str
         Folder of own data to validate on; empty: what `train` leaves for that.
+    also : tuple of str
+        More data to train on beside that: public data sets by name (``"nuinsseg"``) or folders of own data, with
+        ``:WEIGHT`` behind them if wanted (``"nuinsseg:0.125"``): so many times `crops_per_case` crops of each of their
+        cases. They are resampled to one scale, and never validated on.
     train_set : int
         30 (the challenge's train set) or 37 (with the 7 bonus cases).
     fold : int
@@ -101,6 +140,11 @@ class Recipe:
         Haematoxylin and eosin are scaled by up to 1 ± `stain` in optical density, and their hues varied; 0: not at all.
     blank_prob : float
         Share of crops in place of which there is a picture without nuclei: glass, a plain colour, ink.
+    pale, dark : float
+        Haematoxylin and eosin are multiplied by factors between these two in optical density, log-uniform, together or
+        each by its own, in place of 1 ± `stain`; 1 and 1: not.
+    scanner : float
+        Gamma and saturation vary by up to this, the white point of each channel by half of it; 0: not at all.
     brightness : float
         Intensities are scaled by up to 1 ± `brightness`.
     degrade : float
@@ -126,6 +170,7 @@ class Recipe:
     init: str = ""
     train: str = ""
     val: str = ""
+    also: tuple[str, ...] = ()
     train_set: int = 30
     fold: int = 1
     patch_px: int = 512
@@ -150,6 +195,9 @@ class Recipe:
     rotation_deg: float = 45.0
     elastic_px: float = 2.0
     stain: float = 0.3
+    pale: float = 1.0
+    dark: float = 1.0
+    scanner: float = 0.0
     blank_prob: float = 0.0
     brightness: float = 0.0
     degrade: float = 0.0
@@ -210,11 +258,22 @@ class Recipe:
                 message = f"`{name}` must be at least {value} for {self.arch}, and finite"
                 raise InputError(message)
         above_one = math.nextafter(1, 2)
-        shares = {"dropout": 1, "ema_decay": 1, "brightness": 1, "blank_prob": 1, "warp": above_one, "stain": above_one}
+        shares = {
+            "dropout": 1,
+            "ema_decay": 1,
+            "brightness": 1,
+            "blank_prob": 1,
+            "warp": above_one,
+            "stain": above_one,
+            "scanner": 1,
+        }
         for name, most in {**shares, "degrade": above_one}.items():
             if not 0 <= getattr(self, name) < most:
                 message = f"`{name}` must lie within 0 and 1, not be {getattr(self, name)}"
                 raise InputError(message)
+        if not 0 < self.pale <= 1 <= self.dark < math.inf:
+            message = f"--pale must lie within 0 and 1, and --dark be at least 1, not {self.pale} and {self.dark}"
+            raise InputError(message)
         if not 0 < self.learning_rate < math.inf:
             message = "`learning_rate` must be above 0, and finite"
             raise InputError(message)
@@ -233,7 +292,22 @@ class Recipe:
         if self.val and not self.train:
             message = "`val` needs `train`: a folder of own data to train on"
             raise InputError(message)
+        self.more_data()
         self.monuseg_cases()
+
+    def more_data(self) -> tuple[MoreData, ...]:
+        """Read what `also` names.
+
+        Raises
+        ------
+        InputError
+            If a name is empty or comes twice, or a weight is not above 0.
+        """
+        more = tuple(MoreData.parse(text) for text in self.also)
+        if twice := [one.name for number, one in enumerate(more) if one.name in {each.name for each in more[:number]}]:
+            message = f"--also names {twice[0]} twice; give it one weight"
+            raise InputError(message)
+        return more
 
     def monuseg_cases(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """List the ids of MoNuSeg's cases that are trained on, and of those that the fold leaves out to validate on.
@@ -249,7 +323,7 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Give every knob with its value, in plain types."""
         values = {knob.name: getattr(self, knob.name) for knob in dataclasses.fields(self)}
-        return {**values, "options": dict(self.options)}
+        return {**values, "options": dict(self.options), "also": list(self.also)}
 
     def model_options(self) -> dict[str, bool | int | float]:
         """Give every option that the architecture is built with."""
@@ -276,6 +350,8 @@ class Recipe:
             if name not in known:
                 message = f"no such setting {name}{did_you_mean(name, known)}"
                 raise InputError(message)
+        if isinstance(current.get("also"), list):
+            current["also"] = tuple(current["also"])
         return cls(**current)
 
     @classmethod

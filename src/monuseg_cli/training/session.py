@@ -13,8 +13,7 @@ from monuseg_cli import __version__
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import BEST_WEIGHTS, LAST_WEIGHTS, RECIPE_FILE, Home, require_run_name
 from monuseg_cli.core.progress import Progress
-from monuseg_cli.dataset.catalog import ATTRIBUTION, LICENCE, MPP
-from monuseg_cli.dataset.manifest import SourceArchive
+from monuseg_cli.dataset.catalog import MPP, OTHER_DATASETS
 from monuseg_cli.models import registry
 from monuseg_cli.models.blocks import count_weights
 from monuseg_cli.models.card import Card
@@ -22,11 +21,18 @@ from monuseg_cli.models.devices import Device, to_device
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.weights import read_card, save_weights
 from monuseg_cli.training.checkpoint import STATE_FILE, Checkpoint, fitting
-from monuseg_cli.training.data import Batch, TrainBatches, validation_batches
+from monuseg_cli.training.data import Batch, Pool, TrainBatches, validation_batches
 from monuseg_cli.training.distributed import World
 from monuseg_cli.training.ema import make_ema
 from monuseg_cli.training.finetune import require_unseen, transfer_weights
 from monuseg_cli.training.history import EpochRecord, best_epoch, draw_curves, read_history, write_history
+from monuseg_cli.training.provenance import (
+    attribution_of,
+    combined_licence,
+    combined_sha256,
+    describe_data,
+    licence_of,
+)
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.recipes import describe
 from monuseg_cli.training.splits import TrainValSplit, find_splits
@@ -117,10 +123,11 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
     else:
         recipe = _with_whole_paths(recipe, config.home)
     shares = world.on_rank_zero(lambda: find_splits(config.home, recipe, progress))
-    training = TrainBatches(shares.train.store, shares.train.indices, recipe, world.rank, world.world_size)
+    pools = [Pool(subset.store, subset.indices, subset.weight) for subset in shares.trained]
+    training = TrainBatches(pools, recipe, world.rank, world.world_size)
     validation = validation_batches(shares.val.store, shares.val.indices, recipe, world.rank, world.world_size)
     torch.manual_seed(recipe.seed)
-    state = _state(config.resume, shares.train.source, world.world_size) if config.resume else None
+    state = _state(config.resume, combined_sha256(shares.trained), world.world_size) if config.resume else None
     if recipe.init and not state:
         require_unseen(shares.val.cases, read_card(Path(recipe.init)), Path(recipe.init))
     model, card = _build(recipe, shares, begins=state is None)
@@ -162,7 +169,7 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
         scaler=scaler,
         training=training,
         validation=validation,
-        train_cases=len(shares.train.cases),
+        train_cases=sum(len(subset.cases) for subset in shares.trained),
         card=card,
         records=records,
     )
@@ -177,9 +184,13 @@ def _require_precision(recipe: Recipe, world: World) -> None:
 
 def _with_whole_paths(recipe: Recipe, home: Home) -> Recipe:
     """Name files and folders so that a run can be resumed from anywhere."""
-    train, val = (str(Path(folder).expanduser().absolute()) if folder else "" for folder in (recipe.train, recipe.val))
+
+    def whole(folder: str) -> str:
+        return folder if not folder or folder in OTHER_DATASETS else str(Path(folder).expanduser().absolute())
+
     init = str(home.find_weights(recipe.init).absolute()) if recipe.init else ""
-    return replace(recipe, train=train, val=val, init=init)
+    also = tuple(str(replace(more, name=whole(more.name))) for more in recipe.more_data())
+    return replace(recipe, train=whole(recipe.train), val=whole(recipe.val), also=also, init=init)
 
 
 def _require_same_recipe(run: Path, recipe: Recipe) -> None:
@@ -201,24 +212,29 @@ def _build(recipe: Recipe, shares: TrainValSplit, begins: bool) -> tuple[nn.Modu
     options: dict[str, Any] = recipe.model_options()
     classes = CLASSES[recipe.aux_target]
     model = registry.create(recipe.arch, out_channels=len(classes), pretrained=recipe.pretrained and begins, **options)
-    own = f"own data ({Path(recipe.train).name})" if recipe.train else ""
     card = Card(
         architecture=recipe.arch,
         options=options,
         out_channels=len(classes),
         classes=classes,
         mpp=MPP,
-        licence=f"that of {own}" if own else LICENCE,
-        attribution=own or ATTRIBUTION,
-        train_set=len(shares.train.cases) + len(shares.val.cases) if own else recipe.train_set,
-        train_cases=shares.train.cases,
+        licence=combined_licence([licence_of(subset) for subset in shares.trained]),
+        attribution="; ".join(attribution_of(subset) for subset in shares.trained),
+        train_set=len(shares.train.cases) + len(shares.val.cases) if recipe.train else recipe.train_set,
+        train_cases=tuple(case_id for subset in shares.trained for case_id in subset.cases),
         val_cases=shares.val.cases,
-        data_sha256=shares.train.source.sha256,
-        data_verified=shares.train.source.verified,
+        data_sha256=combined_sha256(shares.trained),
+        data_verified=all(subset.source.verified for subset in shares.trained),
+        data_sets=describe_data(shares.trained),
         epoch=0,
         scores={},
         # Whoever is given the weights need not know where their data lay.
-        recipe={**recipe.to_dict(), "train": Path(recipe.train).name, "val": Path(recipe.val).name},
+        recipe={
+            **recipe.to_dict(),
+            "train": Path(recipe.train).name,
+            "val": Path(recipe.val).name,
+            "also": [str(replace(more, name=Path(more.name).name)) for more in recipe.more_data()],
+        },
         version=__version__,
         postprocess=POSTPROCESS[recipe.aux_target],
     )
@@ -229,13 +245,14 @@ def _build(recipe: Recipe, shares: TrainValSplit, begins: bool) -> tuple[nn.Modu
         first = transfer_weights(model, recipe, Path(recipe.init))
         seen = tuple(sorted({*card.train_cases, *first.train_cases}))
         card = replace(card, mean=first.mean, std=first.std, train_cases=seen)
-        if own:
-            attribution = f"{own}; {first.attribution}"
-            card = replace(card, licence=first.licence, attribution=attribution)  # what is begun with is part of it
+        # What is begun with is part of it.
+        licence = first.licence if recipe.train else card.licence
+        attribution = "; ".join(dict.fromkeys(f"{card.attribution}; {first.attribution}".split("; ")))
+        card = replace(card, licence=licence, attribution=attribution)
     return model, card
 
 
-def _state(run: Path, source: SourceArchive, world_size: int) -> Checkpoint | None:
+def _state(run: Path, data_sha256: str, world_size: int) -> Checkpoint | None:
     """Read the state of a run; None where it was killed in its first epoch: all it depends on then is its recipe."""
     if not (run / STATE_FILE).exists():
         if len(read_history(run)) > 1:
@@ -243,8 +260,8 @@ def _state(run: Path, source: SourceArchive, world_size: int) -> Checkpoint | No
             raise InputError(message)
         return None
     state = Checkpoint.load(run)
-    if state.data_sha256 != source.sha256:
-        message = f"{run} was begun on other data (archive {state.data_sha256[:12]}, here {source.sha256[:12]})"
+    if state.data_sha256 != data_sha256:
+        message = f"{run} was begun on other data (archive {state.data_sha256[:12]}, here {data_sha256[:12]})"
         raise InputError(message)
     if state.world_size != world_size:
         message = f"{run} was begun with {state.world_size} processes, not {world_size}, so its steps would be others"

@@ -1,5 +1,6 @@
 """Which cases a recipe trains and validates on, and the patches of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
@@ -18,6 +19,8 @@ from monuseg_cli.dataset.patches import PatchStore
 from monuseg_cli.dataset.prepare import open_dataset, prepare_patches
 from monuseg_cli.training.recipe import Recipe
 
+MONUSEG = "monuseg"
+
 
 @dataclass(frozen=True, slots=True)
 class Subset:
@@ -25,17 +28,23 @@ class Subset:
 
     Parameters
     ----------
+    name : str
+        What their data set is called.
     source : SourceArchive
         Where they came from.
     cases : tuple of str
         Their ids.
     store : PatchStore
         Holds their patches, and may hold those of others.
+    weight : float
+        How many times the recipe's crops each of them gives in an epoch.
     """
 
+    name: str
     source: SourceArchive
     cases: tuple[str, ...]
     store: PatchStore
+    weight: float = 1.0
 
     @property
     def indices(self) -> NDArray[np.intp]:
@@ -45,14 +54,29 @@ class Subset:
 
 @dataclass(frozen=True, slots=True)
 class TrainValSplit:
-    """What a training sees, and what it is judged by; no case is in both."""
+    """What a training sees, and what it is judged by; no case is in both.
+
+    Parameters
+    ----------
+    train, val : Subset
+        Of the data set that the recipe names first.
+    more : tuple of Subset
+        What is trained on beside it.
+    """
 
     train: Subset
     val: Subset
+    more: tuple[Subset, ...] = ()
+
+    @property
+    def trained(self) -> tuple[Subset, ...]:
+        """Everything that is trained on."""
+        return (self.train, *self.more)
 
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
+    name: str
     dataset: Dataset
     split: CaseSplit
     cases: tuple[Case, ...]
@@ -76,32 +100,50 @@ def find_splits(home: Home, recipe: Recipe, progress: Progress) -> TrainValSplit
         If masks or patches cannot be written.
     """
     train, val = _choose_own(home, recipe, progress) if recipe.train else _choose_monuseg(home, recipe)
+    more = _choose_more(home, recipe, (*train.cases, *val.cases), progress)
     train_share = _share(train, recipe, progress)
     if (val.dataset.root, val.split) == (train.dataset.root, train.split):
-        return TrainValSplit(train_share, replace(train_share, cases=_ids(val)))
-    return TrainValSplit(train_share, _share(val, recipe, progress))
+        val_share = replace(train_share, cases=_ids(val))
+    else:
+        val_share = _share(val, recipe, progress)
+    beside = tuple(_share(chosen, recipe, progress, weight) for chosen, weight in more)
+    return TrainValSplit(train_share, val_share, beside)
 
 
 def _ids(chosen: _Chosen) -> tuple[str, ...]:
     return tuple(case.case_id for case in chosen.cases)
 
 
-def _share(chosen: _Chosen, recipe: Recipe, progress: Progress) -> Subset:
+def _share(chosen: _Chosen, recipe: Recipe, progress: Progress, weight: float = 1.0) -> Subset:
     source = chosen.dataset.archive_of(chosen.split)
     assert source is not None
     # Own data are always brought to the one scale that the model's card then states.
-    rescale = recipe.rescale or bool(recipe.train)
+    rescale = recipe.rescale or chosen.name != MONUSEG
     config = PatchesConfig(
         chosen.dataset.root, recipe.patch_px, recipe.stride_px, recipe.edge, rescale, split=chosen.split
     )
-    return Subset(source, _ids(chosen), prepare_patches(config, progress))
+    return Subset(chosen.name, source, _ids(chosen), prepare_patches(config, progress), weight)
 
 
-def _choose_monuseg(home: Home, recipe: Recipe) -> tuple[_Chosen, _Chosen]:
+def _choose_monuseg(home: Home, recipe: Recipe) -> tuple[_Chosen, ...]:
     dataset = Dataset.load(home.dataset)
     dataset.of_split("train")
     train, val = recipe.monuseg_cases()
-    return _Chosen(dataset, "train", dataset.select(train)), _Chosen(dataset, "train", dataset.select(val))
+    return tuple(_Chosen(MONUSEG, dataset, "train", dataset.select(part)) for part in (train, val))
+
+
+def _choose_more(home: Home, recipe: Recipe, first: Sequence[Case], progress: Progress) -> list[tuple[_Chosen, float]]:
+    """Choose the train cases of the data sets that `Recipe.also` names; `first` are the cases of the others."""
+    chosen = []
+    known = {case.image_sha256 for case in first}
+    for more in recipe.more_data():
+        train = _of_split(open_dataset(home, Path(more.name), progress), "train", more.name)
+        if both := [case.image for case in train.cases if case.image_sha256 in known]:
+            message = f"{len(both)} images of {more.name} are in other data, too (the first: {Path(both[0]).name})"
+            raise ContaminationError(message)
+        known |= {case.image_sha256 for case in train.cases}
+        chosen.append((train, more.weight))
+    return chosen
 
 
 def _choose_own(home: Home, recipe: Recipe, progress: Progress) -> tuple[_Chosen, _Chosen]:
@@ -124,7 +166,7 @@ def _of_split(dataset: Dataset, split: CaseSplit, folder: str) -> _Chosen:
     if split not in dataset.splits:
         message = f"{folder} has nothing for {split}; see its {TABLE}, and the names of regions"
         raise InputError(message)
-    return _Chosen(dataset, split, dataset.of_split(split))
+    return _Chosen(Path(folder).name, dataset, split, dataset.of_split(split))
 
 
 def _own_fold(dataset: Dataset, recipe: Recipe, progress: Progress) -> tuple[_Chosen, _Chosen]:
