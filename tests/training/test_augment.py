@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from monuseg_cli.imaging.stains import STAINS
 from monuseg_cli.training.augment import augment, degrade, jitter_stain
 from monuseg_cli.training.recipe import Recipe
 from support.tissue import draw_tissue
@@ -81,14 +82,14 @@ def test_a_scale_is_a_scale(patch: tuple[NDArray[np.uint8], NDArray[np.int32]]) 
 
 def test_stain_varies_colour_and_leaves_glass_bright() -> None:
     picture, _ = draw_tissue(64, seed=3)
-    same = jitter_stain(picture, 0.0, np.random.default_rng(0))
+    same = jitter_stain(picture, replace(stain=0.0), np.random.default_rng(0))
     np.testing.assert_allclose(same * 255, picture, atol=0.01)
-    varied = [jitter_stain(picture, 0.3, np.random.default_rng(seed)) for seed in range(20)]
+    varied = [jitter_stain(picture, replace(stain=0.3), np.random.default_rng(seed)) for seed in range(20)]
     means = np.array([image.mean(axis=(0, 1)) for image in varied])
     assert (means.std(axis=0) > 0.01).all()
     assert np.abs(means - picture.mean(axis=(0, 1)) / 255).max() < 0.25
     glass = np.full((8, 8, 3), 255, dtype=np.uint8)
-    assert min(jitter_stain(glass, 0.3, np.random.default_rng(seed)).min() for seed in range(20)) > 0.9
+    assert min(jitter_stain(glass, replace(stain=0.3), np.random.default_rng(seed)).min() for seed in range(20)) > 0.9
 
 
 def test_a_stronger_stain_is_darker_where_there_is_stain() -> None:
@@ -103,9 +104,39 @@ def test_a_stronger_stain_is_darker_where_there_is_stain() -> None:
             return np.zeros(size)
 
     picture = np.full((4, 4, 3), (180, 120, 200), dtype=np.uint8)
-    varied = jitter_stain(picture, 1.0, Fixed())  # type: ignore[arg-type] # stands in for a generator
+    varied = jitter_stain(picture, replace(stain=1.0), Fixed())  # type: ignore[arg-type] # stands in for a generator
     density = -np.log((picture[0, 0] + 1.0) / 256)
     np.testing.assert_allclose(varied[0, 0] * 255, np.exp(-2 * density) * 256 - 1, atol=0.01)
+
+
+def densities(**knobs: float) -> NDArray[np.float64]:
+    """Measure how many times the optical density of haematoxylin, eosin and the rest has become, over many crops."""
+    amounts = np.array([0.8, 0.5, 0.3])
+    pixel = (np.exp(-(amounts @ STAINS)) * 256 - 1).round()
+    picture = np.full((2, 2, 3), pixel, dtype=np.uint8)
+    seen = [jitter_stain(picture, replace(**knobs), np.random.default_rng(seed))[0, 0] for seed in range(400)]
+    factors: NDArray[np.float64] = -np.log((np.array(seen) * 255 + 1) / 256) @ np.linalg.inv(STAINS) / amounts
+    return factors
+
+
+def test_pale_and_dark_bound_the_stains_and_lean_towards_pale() -> None:
+    factors = densities(pale=0.25, dark=1.6)
+    assert factors[:, :2].min() == pytest.approx(0.25, abs=0.03)
+    assert factors[:, :2].max() == pytest.approx(1.6, abs=0.06)
+    assert np.median(factors[:, 0]) == pytest.approx(np.sqrt(0.25 * 1.6), abs=0.08)
+    together = np.isclose(factors[:, 0], factors[:, 1], atol=0.02)
+    assert 0.4 < together.mean() < 0.6
+    kept = np.isclose(factors[:, 2], 1, atol=0.03)
+    assert 0.65 < kept.mean() < 0.85  # else thickness or light, by which everything is paler
+
+
+def test_the_scanner_varies_gamma_white_point_and_saturation() -> None:
+    white = np.full((2, 2, 3), 255, dtype=np.uint8)
+    seen = np.array([jitter_stain(white, replace(scanner=0.4), np.random.default_rng(n))[0, 0] for n in range(200)])
+    assert 0.75 < seen.min() < 0.85
+    assert (np.ptp(seen, axis=1) > 0.05).any()
+    gammas = densities(scanner=0.4)[:, 0]
+    assert gammas.min() < 0.9 < 1.2 < gammas.max()
 
 
 def test_a_warp_shows_nothing_beyond_the_patch() -> None:

@@ -11,7 +11,7 @@ from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.dataset.patches import PatchStore
-from monuseg_cli.training.data import CropDataset, TrainBatches, validation_batches
+from monuseg_cli.training.data import CropDataset, Pool, TrainBatches, validation_batches
 from monuseg_cli.training.recipe import Recipe
 
 
@@ -28,16 +28,16 @@ def plain(**knobs: object) -> Recipe:
 
 def test_batches_are_the_same_for_the_same_epoch_and_others_for_another(store: PatchStore) -> None:
     indices = np.arange(10)
-    first = [images for images, _ in TrainBatches(store, indices, RECIPE).epoch(1)]
-    again = [images for images, _ in TrainBatches(store, indices, RECIPE).epoch(1)]
-    other = [images for images, _ in TrainBatches(store, indices, RECIPE).epoch(2)]
+    first = [images for images, _ in TrainBatches([Pool(store, indices)], RECIPE).epoch(1)]
+    again = [images for images, _ in TrainBatches([Pool(store, indices)], RECIPE).epoch(1)]
+    other = [images for images, _ in TrainBatches([Pool(store, indices)], RECIPE).epoch(2)]
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0])
 
 
 def test_as_many_crops_of_every_case_from_its_patches_in_turn(store: PatchStore) -> None:
     indices = np.array([0, 1, 2, 3, 4])  # four patches of a case, one of the next
-    dataset = CropDataset(store, indices, plain(crops_per_case=3))
+    dataset = CropDataset([Pool(store, indices)], plain(crops_per_case=3))
     seen: list[list[int]] = [[], []]
     for epoch in range(4):
         dataset.epoch = epoch
@@ -49,18 +49,25 @@ def test_as_many_crops_of_every_case_from_its_patches_in_turn(store: PatchStore)
     assert seen[1] == [4] * 12
 
 
+def test_a_weight_multiplies_the_crops_of_a_data_sets_cases(store: PatchStore) -> None:
+    pools = [Pool(store, np.arange(4)), Pool(store, np.arange(4, 12), 0.5), Pool(store, np.array([12]), 0.01)]
+    dataset = CropDataset(pools, plain(crops_per_case=4))  # one case, two, and one
+    assert [number for number, _ in dataset.crops] == [0, 0, 0, 0, 1, 1, 2, 2, 3]
+    assert np.array_equal((dataset[8][0] * 255).round().byte().permute(1, 2, 0).numpy(), store.images[12])
+
+
 def test_a_last_batch_that_cannot_be_trained_on_is_dropped(store: PatchStore) -> None:
     indices, once = np.arange(36), dataclasses.replace(RECIPE, crops_per_case=1)  # nine cases
-    assert [len(images) for images, _ in TrainBatches(store, indices, once).epoch(1)] == [8, 1]
+    assert [len(images) for images, _ in TrainBatches([Pool(store, indices)], once).epoch(1)] == [8, 1]
     deeplab = dataclasses.replace(once, arch="deeplabv3", options={})
-    assert [len(images) for images, _ in TrainBatches(store, indices, deeplab).epoch(1)] == [8]
+    assert [len(images) for images, _ in TrainBatches([Pool(store, indices)], deeplab).epoch(1)] == [8]
     with pytest.raises(InputError, match="1 crops are too few for a batch of 2, which deeplabv3 needs"):
-        TrainBatches(store, indices[:1], deeplab)
+        TrainBatches([Pool(store, indices[:1])], deeplab)
 
 
 def test_several_crops_of_a_patch_are_different_ones(store: PatchStore) -> None:
     recipe = plain(crop_px=32, crops_per_case=3)
-    dataset = CropDataset(store, np.array([5]), recipe)
+    dataset = CropDataset([Pool(store, np.array([5]))], recipe)
     crops = [dataset[position][0] for position in range(len(dataset))]
     assert len(crops) == 3
     assert all(crop.shape == (3, 32, 32) for crop in crops)
@@ -75,9 +82,14 @@ def test_the_processes_batches_are_together_one_larger_batch(store: PatchStore, 
     cases = 16 + left
     indices = np.arange(4 * cases)
     alone = plain(batch_size=8, crops_per_case=1)
-    one = [images for images, _ in TrainBatches(store, indices, alone).epoch(3)]
+    one = [images for images, _ in TrainBatches([Pool(store, indices)], alone).epoch(3)]
     shares = [
-        [images for images, _ in TrainBatches(store, indices, plain(batch_size=4, crops_per_case=1), rank, 2).epoch(3)]
+        [
+            images
+            for images, _ in TrainBatches([Pool(store, indices)], plain(batch_size=4, crops_per_case=1), rank, 2).epoch(
+                3
+            )
+        ]
         for rank in range(2)
     ]
     together = [torch.cat(batches) for batches in zip(*shares, strict=True)]
@@ -104,7 +116,7 @@ def test_validation_is_the_store_as_it_is_window_by_window(store: PatchStore) ->
 def test_what_fails_while_crops_are_made_is_raised_where_they_are_used(store: PatchStore) -> None:
     threads = threading.active_count()
     cut_off = dataclasses.replace(store, images=store.images[:1])
-    batches = TrainBatches(cut_off, np.array([0, 1]), plain(batch_size=1))
+    batches = TrainBatches([Pool(cut_off, np.array([0, 1]))], plain(batch_size=1))
     with pytest.raises(IndexError):
         list(batches.epoch(1))
     assert threading.active_count() == threads
@@ -112,7 +124,7 @@ def test_what_fails_while_crops_are_made_is_raised_where_they_are_used(store: Pa
 
 def test_leaving_an_epoch_early_ends_its_thread(store: PatchStore) -> None:
     threads = threading.active_count()
-    epoch = TrainBatches(store, np.arange(40), plain(batch_size=1)).epoch(1)
+    epoch = TrainBatches([Pool(store, np.arange(40))], plain(batch_size=1)).epoch(1)
     next(epoch)
     assert threading.active_count() == threads + 1
     del epoch

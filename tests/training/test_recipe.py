@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from monuseg_cli.core.errors import InputError, MissingError
-from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.recipe import MoreData, Recipe
 from monuseg_cli.training.recipes import BUILT_IN, describe, find_recipe
 from monuseg_cli.training.schedule import is_over, learning_rate
 
@@ -14,6 +14,16 @@ def test_a_recipe_comes_back_from_its_file(tmp_path: Path) -> None:
     recipe = Recipe(arch="segnet", options={"width": 8}, fold=3, learning_rate=0.5, flips=False, train_set=37)
     recipe.save(tmp_path / "recipe.toml")
     assert Recipe.load(tmp_path / "recipe.toml") == recipe
+
+
+def test_a_recipe_with_more_data_comes_back_and_one_of_before_has_none(tmp_path: Path) -> None:
+    recipe = Recipe(also=("nuinsseg:0.125", "C:/my slides"), pale=0.25, dark=1.8)
+    recipe.save(tmp_path / "recipe.toml")
+    assert Recipe.load(tmp_path / "recipe.toml") == recipe
+    assert recipe.more_data() == (MoreData("nuinsseg", 0.125), MoreData("C:/my slides"))
+    assert [str(more) for more in recipe.more_data()] == list(recipe.also)
+    (tmp_path / "old.toml").write_text('second_target = "hv"\naveraging = 0.9\n')
+    assert Recipe.load(tmp_path / "old.toml").more_data() == ()
 
 
 def test_train_and_validation_share_no_case() -> None:
@@ -37,6 +47,14 @@ def test_train_and_validation_share_no_case() -> None:
         ({"dropout": float("nan")}, "`dropout` must lie within 0 and 1, not be nan"),
         ({"elastic_px": float("inf")}, "`elastic_px` must be at least 0 for unet-se, and finite"),
         ({"stain": 1.5}, "`stain` must lie within 0 and 1, not be 1.5"),
+        ({"pale": 0.0}, "`pale` must lie within 0 and 1, and `dark` be at least 1, not 0.0 and 1.0"),
+        ({"dark": 0.9}, "`dark` be at least 1"),
+        ({"scanner": 1.0}, "`scanner` must lie within 0 and 1"),
+        ({"also": ("nuinsseg:0",)}, "`also` takes a data set's name or a folder, and a weight above 0"),
+        ({"also": (":2",)}, "`also` takes a data set's name"),
+        ({"also": (3,)}, "`also` takes a data set's name"),
+        ({"also": "nuinsseg"}, "`also` cannot be 'nuinsseg'"),
+        ({"also": ("nuinsseg", "nuinsseg:2")}, "`also` names nuinsseg twice"),
         ({"seed": 2**63}, "`seed` must be below"),
         ({"crop_px": 600}, "`crop_px=600` does not fit into `patch_px=512`"),
         ({"init": "x", "arch": "deeplabv3", "pretrained": True}, "`init` and `pretrained` both say where to start"),

@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 
-from conftest import RECIPE, Monuseg, Told
+from conftest import QUICK, RECIPE, Monuseg, Told
 from monuseg_cli.core.errors import ContaminationError, InputError
 from monuseg_cli.core.home import Home
 from monuseg_cli.core.progress import SILENT
+from monuseg_cli.dataset.nuinsseg import read_nuinsseg
 from monuseg_cli.models.weights import read_card
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.splits import find_splits
+from support.nuinsseg import write_published
 from support.own import feature, region, write_folder, write_geojson
 
 OWN = ("--epochs", "1", "--patch-px", "64", "--stride-px", "32", "--crop-px", "48", "--crops-per-case", "4")
@@ -78,6 +80,55 @@ def test_one_image_is_too_little(tmp_path: Path) -> None:
         find_splits(Home(tmp_path), recipe(tmp_path / "mine"), SILENT)
     with pytest.raises(InputError, match="`val` needs `train`"):
         Recipe(val="somewhere")
+
+
+def test_more_data_are_trained_on_and_what_is_held_out_is_not(trained_home: Home, tmp_path: Path) -> None:
+    read_nuinsseg(write_published(tmp_path / "published"), trained_home.other_dataset("nuinsseg"))
+    write_folder(tmp_path / "mine", ["a", "b"])
+    mixed = dataclasses.replace(RECIPE, also=("nuinsseg:0.5", str(tmp_path / "mine")))
+    shares = find_splits(trained_home, mixed, SILENT)
+    assert [(subset.name, len(subset.cases), subset.weight) for subset in shares.trained] == [
+        ("monuseg", 24, 1.0),
+        ("nuinsseg", 6, 0.5),
+        ("mine", 2, 1.0),
+    ]
+    assert not any("tongue" in case_id for subset in shares.trained for case_id in subset.cases)
+    assert len(shares.more[0].indices) == 6 * 4  # of 73 px at 0.25 um/px, in patches of 64
+
+
+def test_the_same_image_cannot_be_in_more_data(trained_home: Home, tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine", ["a", "b", "c"])
+    shutil.copytree(tmp_path / "mine", tmp_path / "copy")
+    mixed = dataclasses.replace(recipe(tmp_path / "mine"), also=(str(tmp_path / "copy"),))
+    with pytest.raises(ContaminationError, match=r"3 images of .*copy are in other data, too"):
+        find_splits(trained_home, mixed, SILENT)
+
+
+def test_a_public_data_set_is_divided_by_organ(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    read_nuinsseg(write_published(tmp_path / "published"), home.other_dataset("nuinsseg"))
+    shares = find_splits(home, dataclasses.replace(RECIPE, train="nuinsseg", fold=2), SILENT)
+    assert shares.val.cases == ("human_liver_01", "human_liver_02")
+    assert {case_id.split("_")[1] for case_id in shares.train.cases} == {"brain", "muscle"}
+
+
+def test_the_card_tells_of_all_data_sets(monuseg: Monuseg, trained_home: Home, tmp_path: Path) -> None:
+    home = trained_home.root
+    read_nuinsseg(write_published(tmp_path / "published"), trained_home.other_dataset("nuinsseg"))
+    words = ("--also", "nuinsseg:0.5", "--pale", "0.3", *QUICK, "--name", "mixed", "--home", home)
+    trained = monuseg("train", *words)
+    assert trained.exit_code == 0, trained.stderr
+    card = read_card(trained_home.find_weights("mixed"))
+    assert (card.licence, card.recipe["also"], card.recipe["pale"]) == ("CC BY-NC-SA 4.0", ["nuinsseg:0.5"], 0.3)
+    assert "Kumar" in card.attribution
+    assert "Mahbod" in card.attribution
+    assert {name: part["cases"] for name, part in card.data_sets.items()} == {"monuseg": 24, "nuinsseg": 6}
+    assert card.data_sets["nuinsseg"]["licence"].startswith("CC BY 4.0")
+    assert "human_brain_01" in card.train_cases
+    seen = monuseg("evaluate", "mixed", "--data", "nuinsseg", "--split", "train", "--home", home)
+    assert "was trained on 6 of these 6 cases" in seen.stderr
+    resumed = monuseg("train", "--resume", "mixed", "--home", home)
+    assert resumed.exit_code == 0, resumed.stderr
 
 
 def test_own_data_from_masks_to_a_tuned_model_and_its_scores(

@@ -58,7 +58,7 @@ def _read_nuinsseg(session: Session, archives: list[Path], split: str) -> "Downl
     from monuseg_cli.dataset.nuinsseg import read_nuinsseg
 
     if len(archives) != 1 or split != "all":
-        message = f"NuInsSeg comes whole and from one local file: fetch https://doi.org/{NUINSSEG.doi}, name it with --archive"
+        message = f"NuInsSeg comes whole, from one --archive: fetch it at https://doi.org/{NUINSSEG.doi}"
         raise InputError(message)
     dataset = read_nuinsseg(archives[0], session.home.other_dataset(NUINSSEG.name), session.progress)
     return DownloadResult(dataset, ("train", "test"))

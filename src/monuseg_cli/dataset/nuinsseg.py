@@ -1,7 +1,7 @@
 """NuInsSeg, as published or packed, from a folder or a zip -> a data set that every stage takes like MoNuSeg's.
 
-Mahbod et al., "NuInsSeg: A fully annotated dataset for nuclei instance segmentation in H&E-stained histological images",
-Scientific Data 11, 2024 (doi 10.1038/s41597-024-03117-2; doi 10.5281/zenodo.10518968 for the data).
+Mahbod et al., "NuInsSeg: A fully annotated dataset for nuclei instance segmentation in H&E-stained histological
+images", Scientific Data 11, 2024 (doi 10.1038/s41597-024-03117-2; doi 10.5281/zenodo.10518968 for the data).
 """
 
 import csv

@@ -151,11 +151,10 @@ def jitter_stain(image: NDArray[np.uint8], recipe: Recipe, random: np.random.Gen
         gamma = math.exp(recipe.scanner * random.uniform(-1, 1))
         change, offset = gamma * change, gamma * offset - np.log1p(-recipe.scanner / 2 * random.uniform(0, 1, 3))
     density = OPTICAL_DENSITY[image] @ change.astype(np.float32) + offset.astype(np.float32)
-    varied: NDArray[np.float32] = (np.exp(-density) * 256 - 1) / 255
+    varied = np.asarray((np.exp(-density) * 256 - 1) / 255, dtype=np.float32)
     if recipe.scanner:
-        kept = np.float32(1 + recipe.scanner * random.uniform(-1, 1))
-        grey = varied.mean(axis=2, keepdims=True)
-        varied = grey + kept * (varied - grey)
+        more = np.float32(recipe.scanner * random.uniform(-1, 1))
+        varied += more * (varied - varied.mean(axis=2, keepdims=True))
     return np.clip(varied, 0, 1, out=varied)
 
 

@@ -57,7 +57,7 @@ class MoreData:
         """
         name, _, weight = text.rpartition(":") if isinstance(text, str) and _WEIGHT.search(text) else (text, "", "1")
         if not isinstance(name, str) or not name or not 0 < float(weight) < math.inf:
-            message = f"--also takes a data set's name or a folder, and a weight above 0 behind a colon, not {text!r}"
+            message = f"`also` takes a data set's name or a folder, and a weight above 0 behind a colon, not {text!r}"
             raise InputError(message)
         return cls(name, float(weight))
 
@@ -272,7 +272,7 @@ class Recipe:
                 message = f"`{name}` must lie within 0 and 1, not be {getattr(self, name)}"
                 raise InputError(message)
         if not 0 < self.pale <= 1 <= self.dark < math.inf:
-            message = f"--pale must lie within 0 and 1, and --dark be at least 1, not {self.pale} and {self.dark}"
+            message = f"`pale` must lie within 0 and 1, and `dark` be at least 1, not {self.pale} and {self.dark}"
             raise InputError(message)
         if not 0 < self.learning_rate < math.inf:
             message = "`learning_rate` must be above 0, and finite"
@@ -305,7 +305,7 @@ class Recipe:
         """
         more = tuple(MoreData.parse(text) for text in self.also)
         if twice := [one.name for number, one in enumerate(more) if one.name in {each.name for each in more[:number]}]:
-            message = f"--also names {twice[0]} twice; give it one weight"
+            message = f"`also` names {twice[0]} twice; give it one weight"
             raise InputError(message)
         return more
 

@@ -44,7 +44,7 @@ BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
 """The recipes that have a name."""
 
 
-_BESIDES = ("arch", "options", "train", "val", "fold", "train_set", "epochs", "seed", "workers")
+_BESIDES = ("arch", "options", "train", "val", "also", "fold", "train_set", "epochs", "seed", "workers")
 _MOST_NAMED = 2
 
 
