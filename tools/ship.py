@@ -1,5 +1,7 @@
 """Make the model that comes with the package out of a run's weights: half precision, ranges for 8 bits, a full card.
 
+The card gets the stain of the tissue that was trained on, too: of MoNuSeg's cases among it.
+
 usage: python tools/ship.py WEIGHTS HOME [--set threshold=0.45 ...] [--results NAME scores.json [scores.json ...]] ...
 
 HOME is a folder that `monuseg download --home HOME` filled: the ranges for 8 bits are found on crops of train cases,
@@ -19,13 +21,15 @@ from statistics import fmean
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from monuseg_cli.core.home import SHIPPED, Home
-from monuseg_cli.dataset.manifest import Dataset
+from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.evaluation.scores import SCORE_NAMES
 from monuseg_cli.imaging.read import read_image
 from monuseg_cli.imaging.resample import resize_image, scaled
+from monuseg_cli.imaging.stains import stain_percentiles
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.quantise import observe
@@ -39,6 +43,21 @@ def read_scores(files: list[str]) -> dict[str, float]:
     """Average every score over the images of several evaluations."""
     images = [image["scores"] for file in files for image in json.loads(Path(file).read_text())["images"]]
     return {name: round(fmean(image[name] for image in images), 4) for name in SCORE_NAMES}
+
+
+def train_images(card: Card, home: Home) -> Iterator[tuple[Case, NDArray[np.uint8]]]:
+    """Read the images of MoNuSeg that a model was trained on."""
+    dataset = Dataset.load(home.dataset)
+    for case in dataset.of_split("train"):
+        if case.case_id in card.train_cases:
+            yield case, read_image(dataset.image_path(case))[0]
+
+
+def measure_stain(card: Card, home: Home) -> dict[str, tuple[float, float]]:
+    """Measure the stain of the train cases, over every 16th pixel of each."""
+    pixels = [image[::4, ::4].reshape(-1, 3) for _, image in train_images(card, home)]
+    percentiles = stain_percentiles(np.concatenate(pixels))
+    return {name: (round(middle, 4), round(high, 4)) for name, (middle, high) in percentiles.items()}
 
 
 def crops(card: Card, home: Home) -> Iterator[Tensor]:
@@ -67,7 +86,8 @@ def main() -> None:
     changes = {name: float(value) for name, value in (pair.split("=") for pair in options.set)}
     results = {**card.results, **{name: read_scores(files) for name, *files in options.results}}
     card = replace(card, postprocess=replace(card.postprocess, **changes), results=results)
-    card = replace(card, ranges=card.ranges or observe(model, crops(card, Home(options.home))))
+    home = Home(options.home)
+    card = replace(card, stain=measure_stain(card, home), ranges=card.ranges or observe(model, crops(card, home)))
     state = {
         name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in model.state_dict().items()
     }

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 from skimage.color import rgb2hed
 
-from monuseg_cli.imaging.stains import STAINS, haematoxylin_density
+from monuseg_cli.imaging.stains import STAINS, haematoxylin_density, stain_percentiles
 from support.tissue import draw_tissue
 
 
@@ -17,3 +18,14 @@ def test_it_ranks_pixels_as_scikit_image_does() -> None:
     picture, _ = draw_tissue(64, seed=3)
     theirs = rgb2hed(picture)[..., 0]
     assert np.corrcoef(haematoxylin_density(picture).reshape(-1), theirs.reshape(-1))[0, 1] > 0.98
+
+
+def test_percentiles_are_those_of_the_tissue_alone() -> None:
+    random = np.random.default_rng(0)
+    amounts = random.uniform(0.3, 0.9, (4000, 3)) * (1, 0.5, 0)
+    tissue = (np.exp(-(amounts @ STAINS)) * 256 - 1).round().astype(np.uint8)
+    glass = np.full((6000, 3), 245, dtype=np.uint8)
+    found = stain_percentiles(np.concatenate([tissue, glass]).reshape(100, 100, 3))
+    assert found["haematoxylin"] == pytest.approx((0.6, 0.87), abs=0.02)
+    assert found["eosin"] == pytest.approx((0.3, 0.435), abs=0.02)
+    assert stain_percentiles(glass) == {}

@@ -12,7 +12,7 @@ from conftest import Told
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import Home
 from monuseg_cli.models import registry
-from monuseg_cli.models.card import Card
+from monuseg_cli.models.card import Card, describe
 from monuseg_cli.models.devices import pick_device
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.weights import list_weights, load_model, read_card, save_weights
@@ -60,6 +60,16 @@ def rewrite(path: Path, **changes: object) -> None:
     save_file(load_file(path), path, metadata={"monuseg_card": json.dumps(content)})
 
 
+def test_data_sets_and_stain_come_back_with_the_weights(weights: Path) -> None:
+    data_sets = {"monuseg": {"cases": 31, "weight": 1.0}, "nuinsseg": {"cases": 269, "weight": 0.125}}
+    rewrite(weights, data_sets=data_sets, stain={"haematoxylin": [0.4, 1.2], "eosin": [0.3, 0.7]})
+    card = read_card(weights)
+    assert card.stain == {"haematoxylin": (0.4, 1.2), "eosin": (0.3, 0.7)}
+    page = describe(card, "w")
+    assert "(31 of monuseg, 269 of nuinsseg)" in page
+    assert "haematoxylin 0.40 and 1.20, eosin 0.30 and 0.70" in page
+
+
 def test_what_is_no_weights_file_is_one_error_and_runs_nothing(weights: Path) -> None:
     whole = weights.read_bytes()
     for content in (b"", b"text", pickle.dumps(_Bomb()), whole[:-50], whole[:20]):
@@ -100,6 +110,8 @@ def test_weights_without_a_card(weights: Path) -> None:
         ({"ranges": {"head": [1.0, 2.0]}}, r"range of head cannot be \[1.0, 2.0\]"),
         ({"ranges": {"head": [0, float("inf")]}}, r"range of head cannot be \[0, inf\]"),
         ({"ranges": {"head": "wide"}}, "range of head cannot be 'wide'"),
+        ({"stain": {"eosin": [0.5, 0.2]}}, r"stain cannot have \[0.5, 0.2\] of eosin"),
+        ({"stain": {"eosin": 0.5}}, "stain cannot have 0.5 of eosin"),
     ],
 )
 def test_a_card_that_does_not_fit(weights: Path, changes: dict[str, object], reason: str) -> None:

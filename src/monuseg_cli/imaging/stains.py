@@ -28,6 +28,33 @@ _OF_HAEMATOXYLIN: NDArray[np.float32] = (OPTICAL_DENSITY[:, None] / np.log(10) *
 )
 
 
+STAIN_NAMES = ("haematoxylin", "eosin")
+TISSUE_DENSITY = 0.15
+"""Optical density (natural, mean of the channels) from which a pixel counts as tissue where stains are measured."""
+
+
+def stain_percentiles(pixels: NDArray[np.uint8]) -> dict[str, tuple[float, float]]:
+    """Measure how strongly tissue is stained: the 50th and 95th percentile of each stain's optical density.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (..., 3), uint8
+
+    Returns
+    -------
+    dict
+        For ``"haematoxylin"`` and ``"eosin"`` the two percentiles, natural, along Ruifrok's directions, over the pixels
+        of at least `TISSUE_DENSITY`; empty where there are none.
+    """
+    density = OPTICAL_DENSITY[pixels.reshape(-1, 3)]
+    tissue = density[density.mean(axis=1) >= TISSUE_DENSITY]
+    if not len(tissue):
+        return {}
+    amounts = tissue @ np.linalg.inv(STAINS)
+    bounds = np.percentile(amounts[:, : len(STAIN_NAMES)], (50, 95), axis=0)
+    return {name: (float(bounds[0, i]), float(bounds[1, i])) for i, name in enumerate(STAIN_NAMES)}
+
+
 _LOWEST, _STEP = np.float32(-0.6), np.float32(3.1 / 255)
 
 

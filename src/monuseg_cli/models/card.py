@@ -66,6 +66,9 @@ class Card:
     data_sets : mapping of str to mapping
         The data sets that were trained on, by name: cases, weight, hash, licence and attribution of each; empty in
         files of earlier versions, which knew one.
+    stain : mapping of str to tuple of float
+        How strongly the tissue that was trained on is stained, by `monuseg_cli.imaging.stains.stain_percentiles`;
+        empty: not measured.
     ranges : mapping of str to tuple of float
         Lowest and highest value that each convolution is given, by its name, for engines that compute in 8 bits; empty:
         they compute in more. See `monuseg_cli.models.quantise`.
@@ -95,6 +98,7 @@ class Card:
     postprocess: PostprocessParams = field(default_factory=PostprocessParams)
     results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     data_sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    stain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     use: str = "Research on H&E tissue. Not a medical device: not for diagnosis or treatment."
     schema: int = SCHEMA
@@ -133,6 +137,7 @@ class Card:
             values["postprocess"] = _postprocess(values["postprocess"])
         for scores in (content.get("scores", {}), *content.get("results", {}).values()):
             _require_scores(scores)
+        values["stain"] = {name: _percentiles(name, pair) for name, pair in content.get("stain", {}).items()}
         values["ranges"] = {name: _range(name, bounds) for name, bounds in content.get("ranges", {}).items()}
         card = cls(**values)
         positive = (card.mpp, *card.std, card.in_channels, card.out_channels)
@@ -166,6 +171,14 @@ def _range(name: str, bounds: Any) -> tuple[float, float]:
     raise ValueError(message)
 
 
+def _percentiles(stain: str, pair: Any) -> tuple[float, float]:
+    match pair:
+        case [int() | float() as middle, int() | float() as high] if -math.inf < middle <= high < math.inf:
+            return float(middle), float(high)
+    message = f"the card's stain cannot have {pair!r} of {stain}"
+    raise ValueError(message)
+
+
 def describe(card: Card, name: str) -> str:
     """Write a model card for people, as Markdown."""
     options = ", ".join(f"{option} {value}" for option, value in card.options.items())
@@ -177,6 +190,7 @@ def describe(card: Card, name: str) -> str:
     if card.recipe.get("train"):
         data = f"Own data, {card.train_set} cases, hash {card.data_sha256[:12]}"
     shares = ", ".join(f"{part['cases']} of {data_set}" for data_set, part in card.data_sets.items())
+    stain = ", ".join(f"{name} {middle:.2f} and {high:.2f}" for name, (middle, high) in card.stain.items())
     lines = [
         f"# {name}",
         card.use,
@@ -188,6 +202,7 @@ def describe(card: Card, name: str) -> str:
         *(["OpenVINO computes it in 8 bits; PyTorch, and every figure here, in 32."] if card.ranges else []),
         "## Training",
         f"Epoch {card.epoch} of: {recipe}.",
+        *([f"Stain of its tissue, optical density, 50th and 95th percentile: {stain}."] if stain else []),
         f"{data}; monuseg {card.version}.",
         f"Trained on {len(card.train_cases)}{f' ({shares})' if shares else ''}: {', '.join(card.train_cases)}.",
         f"Validated on {len(card.val_cases)}: {', '.join(card.val_cases)}.",
