@@ -23,6 +23,7 @@ from monuseg_cli.core.home import Home
 from monuseg_cli.training.recipe import Recipe
 from support.drive import drive, like_drive, publish
 from support.made import make_home
+from support.nuinsseg import write_zip
 from support.own import feature, region, write_geojson
 from support.tissue import draw_tissue, write_archive
 
@@ -153,6 +154,7 @@ def world(
     """A folder with every file that the pages speak of, to run their commands in."""
     for archive in archives:
         shutil.copy(archive, tmp_path)
+    write_zip(tmp_path / "NuInsSeg.zip", SIZE_PX)
     for folder in ("slides", "theirs", "truth"):
         (tmp_path / folder).mkdir()
     for name, seed in {"tissue": 0, "slide": SLIDE_SEED}.items():

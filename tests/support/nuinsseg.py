@@ -1,6 +1,7 @@
 """Small copies of NuInsSeg in both of its layouts, of generated tissue."""
 
 import io
+import zipfile
 from pathlib import Path
 
 import imagecodecs
@@ -35,6 +36,14 @@ def write_published(folder: Path, size: int = 96) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return folder
+
+
+def write_zip(path: Path, size: int = 96) -> Path:
+    """Write the published layout into a zip."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in published(size).items():
+            archive.writestr(name, content)
+    return path
 
 
 def write_packed(folder: Path, size: int = 96) -> Path:

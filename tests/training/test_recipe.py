@@ -133,7 +133,7 @@ def test_built_in_recipes_are_found_by_name_and_others_by_file(tmp_path: Path) -
     assert (baseline.stride_px, baseline.edge, baseline.batch_size, baseline.loss) == (128, "drop", 16, "bce")
     baseline.save(tmp_path / "mine.toml")
     assert find_recipe(str(tmp_path / "mine.toml")) == baseline == BUILT_IN["baseline"]
-    with pytest.raises(MissingError, match="one of: default, robust, fine-tune, baseline"):
+    with pytest.raises(MissingError, match="one of: default, robust, wide, fine-tune, baseline"):
         find_recipe("best")
 
 

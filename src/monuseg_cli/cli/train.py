@@ -36,7 +36,7 @@ def train(
         str,
         typer.Option(
             metavar="NAME|TOML",
-            help="default, robust, fine-tune, baseline or a file: the knobs that are not typed.",
+            help="default, robust, wide, fine-tune, baseline or a file: the knobs that are not typed.",
             autocompletion=complete.recipes,
         ),
     ] = "default",

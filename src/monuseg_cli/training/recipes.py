@@ -14,6 +14,19 @@ BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
         # For images from elsewhere, too: every case at one scale, wide variation of stain and light, blurred, noisy and
         # compressed crops, and pictures without nuclei.
         "robust": Recipe(train_set=37, rescale=True, stain=0.4, blank_prob=0.08, brightness=0.15, degrade=0.15),
+        # For other hospitals: stains from very pale to dark, other scanners, and a scale that nobody stated.
+        "wide": Recipe(
+            train_set=37,
+            rescale=True,
+            scale=0.5,
+            stain=0.3,
+            pale=0.25,
+            dark=1.8,
+            scanner=0.3,
+            blank_prob=0.1,
+            brightness=0.15,
+            degrade=0.25,
+        ),
         # For weights that know nuclei already and are to learn somebody's own slides, of which there are few.
         "fine-tune": Recipe(
             epochs=20, learning_rate=3e-4, stain=0.4, blank_prob=0.04, brightness=0.15, degrade=0.15, crops_per_case=32
