@@ -81,7 +81,7 @@ def test_only_what_is_alike_is_proposed() -> None:
     [
         ("monuseg tr", ["train"]),
         ("monuseg train --arch un", ["unet", "unet-se", "unet-efficientnet"]),
-        ("monuseg train --recipe ", ["default", "robust", "fine-tune", "baseline"]),
+        ("monuseg train --recipe ", ["default", "robust", "wide", "fine-tune", "baseline"]),
         ("monuseg train --loss f", ["focal", "focal+dice"]),
         ("monuseg train --ep", ["--epochs"]),
         ("monuseg train --home {home} --resume ", ["unet-se"]),

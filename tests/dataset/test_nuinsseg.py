@@ -84,6 +84,8 @@ def test_the_command_line_reads_it_and_scores_on_what_is_held_out(
     monuseg: Monuseg, trained_home: Home, tmp_path: Path
 ) -> None:
     source, home = write_published(tmp_path / "published"), trained_home.root
+    lacking = monuseg("evaluate", "unet-se", "--data", "nuinsseg", "--home", home)
+    assert "get it with: monuseg download --dataset nuinsseg --archive FILE" in lacking.stderr
     read = monuseg("download", "--dataset", "nuinsseg", "--archive", source, "--home", home)
     assert read.exit_code == 0, read.stderr
     assert "masks --data nuinsseg" in read.stdout

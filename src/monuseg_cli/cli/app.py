@@ -15,7 +15,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "demo": "Find nuclei in a picture that is here already: a first look, without a network.",
         "doctor": "Tell what monuseg finds on this machine, and what is wrong with it.",
-        "download": "Fetch, check and unpack the MoNuSeg data set (CC BY-NC-SA 4.0).",
+        "download": "Fetch, check and unpack MoNuSeg (CC BY-NC-SA 4.0), or NuInsSeg (CC BY 4.0).",
         "masks": "Make a label image and a binary mask of every case from its annotation.",
         "patches": "Cut images and masks into patches, each of which knows its case.",
         "train": "Train a model on the patches; masks and patches that are missing are made first.",

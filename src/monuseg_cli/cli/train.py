@@ -71,8 +71,8 @@ def train(
     also: Annotated[
         list[str] | None,
         _data(
-            metavar="NAME|FOLDER[:WEIGHT]",
-            help="Train on these as well, with so many times the crops of a case; may be repeated.",
+            metavar="DATA[:WEIGHT]",
+            help="Train on nuinsseg or a folder as well, with so many times the crops of a case; may be repeated.",
         ),
     ] = None,
     train_set: Annotated[int, _data(help="30: the challenge's cases; 37: with the bonus cases.")] = _DEFAULT.train_set,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from monuseg_cli.core.errors import MissingError
 from monuseg_cli.core.home import Home
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.catalog import OTHER_DATASETS
@@ -31,8 +32,12 @@ def open_dataset(home: Home, own: Path | None, progress: Progress = SILENT) -> D
     """
     if own is None:
         return Dataset.load(home.dataset)
-    if str(own) in OTHER_DATASETS:
-        return Dataset.load(home.other_dataset(str(own)))
+    if (name := str(own)) in OTHER_DATASETS:
+        root = home.other_dataset(name)
+        if not Dataset.manifest_path(root).is_file():
+            message = f"no data set in {root}; get it with: monuseg download --dataset {name} --archive FILE"
+            raise MissingError(message)
+        return Dataset.load(root)
     return scan_folder(own, home.own_data(own), progress)
 
 
