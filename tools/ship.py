@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from monuseg_cli.core.home import SHIPPED, Home
+from monuseg_cli.core.home import SHIPPED, Home, weights_stem
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.evaluation.scores import SCORE_NAMES
 from monuseg_cli.imaging.read import read_image
@@ -87,6 +87,8 @@ def main() -> None:
     results = {**card.results, **{name: read_scores(files) for name, *files in options.results}}
     card = replace(card, postprocess=replace(card.postprocess, **changes), results=results)
     home = Home(options.home)
+    # Weights of earlier versions tell where on the disk theirs lay.
+    card = replace(card, recipe={**card.recipe, "init": weights_stem(Path(card.recipe.get("init", "")))})
     card = replace(card, stain=measure_stain(card, home), ranges=card.ranges or observe(model, crops(card, home)))
     state = {
         name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in model.state_dict().items()

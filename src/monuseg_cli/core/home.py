@@ -176,6 +176,11 @@ class Home:
         return weights
 
 
+def weights_stem(weights: Path) -> str:
+    """Name weights without the place where they lie: by their run, or by their file's stem."""
+    return weights.parent.name if weights.name in (BEST_WEIGHTS, LAST_WEIGHTS) else weights.stem
+
+
 def resolve_links(path: Path) -> Path:
     """Follow links as far as they lead, without an error where they lead in a circle."""
     return Path(os.path.realpath(path))

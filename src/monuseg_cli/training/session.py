@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from monuseg_cli import __version__
 from monuseg_cli.core.errors import InputError
-from monuseg_cli.core.home import BEST_WEIGHTS, LAST_WEIGHTS, RECIPE_FILE, Home, require_run_name
+from monuseg_cli.core.home import BEST_WEIGHTS, LAST_WEIGHTS, RECIPE_FILE, Home, require_run_name, weights_stem
 from monuseg_cli.core.progress import Progress
 from monuseg_cli.dataset.catalog import MPP, OTHER_DATASETS
 from monuseg_cli.models import registry
@@ -233,6 +233,7 @@ def _build(recipe: Recipe, shares: TrainValSplit, begins: bool) -> tuple[nn.Modu
             **recipe.to_dict(),
             "train": Path(recipe.train).name,
             "val": Path(recipe.val).name,
+            "init": weights_stem(Path(recipe.init)),
             "also": [str(replace(more, name=Path(more.name).name)) for more in recipe.more_data()],
         },
         version=__version__,
