@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from monuseg_cli.core.errors import InputError, MissingError
-from monuseg_cli.training.recipe import MoreData, Recipe
+from monuseg_cli.training.mixture import MoreData
+from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.recipes import BUILT_IN, describe, find_recipe
 from monuseg_cli.training.schedule import is_over, learning_rate
 

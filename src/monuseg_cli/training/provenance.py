@@ -2,10 +2,79 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from monuseg_cli.dataset.catalog import ATTRIBUTION, LICENCE, OTHER_DATASETS
-from monuseg_cli.training.splits import MONUSEG, Subset
+from monuseg_cli import __version__
+from monuseg_cli.core.home import weights_stem
+from monuseg_cli.dataset.catalog import ATTRIBUTION, LICENCE, MPP, OTHER_DATASETS
+from monuseg_cli.models import registry
+from monuseg_cli.models.card import Card
+from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.splits import MONUSEG, Subset, TrainValSplit
+from monuseg_cli.training.targets import CLASSES, POSTPROCESS
+
+
+def begin_card(recipe: Recipe, shares: TrainValSplit) -> Card:
+    """Write the card of a training that begins with random or ImageNet weights, before its first epoch."""
+    classes = CLASSES[recipe.aux_target]
+    trained = shares.trained
+    card = Card(
+        architecture=recipe.arch,
+        options=recipe.model_options(),
+        out_channels=len(classes),
+        classes=classes,
+        mpp=MPP,
+        licence=combined_licence([licence_of(subset) for subset in trained]),
+        attribution="; ".join(attribution_of(subset) for subset in trained),
+        train_set=len(shares.train.cases) + len(shares.val.cases) if recipe.train else recipe.train_set,
+        train_cases=tuple(case_id for subset in trained for case_id in subset.cases),
+        val_cases=shares.val.cases,
+        data_sha256=combined_sha256(trained),
+        data_verified=all(subset.source.verified for subset in trained),
+        data_sets=describe_data(trained),
+        epoch=0,
+        scores={},
+        recipe=without_places(recipe),
+        version=__version__,
+        postprocess=POSTPROCESS[recipe.aux_target],
+    )
+    imagenet = registry.get(recipe.arch).imagenet
+    return replace(card, mean=imagenet[0], std=imagenet[1]) if recipe.pretrained and imagenet else card
+
+
+def continue_card(card: Card, first: Card, own_data: bool) -> Card:
+    """Add to a card what the weights bring along that the training begins with: they are part of what comes of it.
+
+    Parameters
+    ----------
+    card : Card
+        Of the training, by `begin_card`.
+    first : Card
+        Of the weights that it begins with.
+    own_data : bool
+        Whether it trains on other data than MoNuSeg first; then the licence is that of the first weights.
+    """
+    return replace(
+        card,
+        mean=first.mean,
+        std=first.std,
+        train_cases=tuple(sorted({*card.train_cases, *first.train_cases})),
+        licence=first.licence if own_data else combined_licence([card.licence, first.licence]),
+        attribution="; ".join(dict.fromkeys([*card.attribution.split("; "), *first.attribution.split("; ")])),
+    )
+
+
+def without_places(recipe: Recipe) -> dict[str, Any]:
+    """Write a recipe in plain types, without where on the disk its data lay: whoever is given weights need not know."""
+    return {
+        **recipe.to_dict(),
+        "train": Path(recipe.train).name,
+        "val": Path(recipe.val).name,
+        "init": weights_stem(Path(recipe.init)),
+        "also": [str(replace(more, name=Path(more.name).name)) for more in recipe.more_data()],
+    }
 
 
 def licence_of(subset: Subset) -> str:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from monuseg_cli.core.suggest import did_you_mean
 from monuseg_cli.dataset.catalog import train_set, validation_fold
 from monuseg_cli.imaging.tiling import Edge
 from monuseg_cli.models import registry
+from monuseg_cli.training.mixture import MoreData, parse_more
 
 Loss = Literal["bce", "dice", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"]
 AuxTarget = Literal["none", "boundary", "distance", "hv"]
@@ -29,7 +29,6 @@ _RENAMED: Mapping[str, str] = {"second_target": "aux_target", "averaging": "ema_
 
 _LARGEST_SEED = 2**63
 BEST_JPEG_QUALITY = 100
-_WEIGHT = re.compile(r":\d*\.?\d+\Z")
 _KINDS: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "int": (int,),
@@ -37,33 +36,6 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "Mapping": (Mapping,),
     "tuple": (tuple,),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class MoreData:
-    """A data set that is trained on beside the first: a public one's name or a folder, and its weight."""
-
-    name: str
-    weight: float = 1.0
-
-    @classmethod
-    def parse(cls, text: str) -> "MoreData":
-        """Read ``NAME``, ``FOLDER``, or one of them with ``:WEIGHT`` behind it.
-
-        Raises
-        ------
-        InputError
-            If there is no name, or the weight is not above 0.
-        """
-        name, _, weight = text.rpartition(":") if isinstance(text, str) and _WEIGHT.search(text) else (text, "", "1")
-        if not isinstance(name, str) or not name or not 0 < float(weight) < math.inf:
-            message = f"`also` takes a data set's name or a folder, and a weight above 0 behind a colon, not {text!r}"
-            raise InputError(message)
-        return cls(name, float(weight))
-
-    def __str__(self) -> str:
-        """Write it as `parse` reads it."""
-        return self.name if self.weight == 1 else f"{self.name}:{self.weight:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,11 +275,7 @@ class Recipe:
         InputError
             If a name is empty or comes twice, or a weight is not above 0.
         """
-        more = tuple(MoreData.parse(text) for text in self.also)
-        if twice := [one.name for number, one in enumerate(more) if one.name in {each.name for each in more[:number]}]:
-            message = f"`also` names {twice[0]} twice; give it one weight"
-            raise InputError(message)
-        return more
+        return parse_more(self.also)
 
     def monuseg_cases(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """List the ids of MoNuSeg's cases that are trained on, and of those that the fold leaves out to validate on.

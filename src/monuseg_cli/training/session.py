@@ -9,11 +9,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
-from monuseg_cli import __version__
 from monuseg_cli.core.errors import InputError
-from monuseg_cli.core.home import BEST_WEIGHTS, LAST_WEIGHTS, RECIPE_FILE, Home, require_run_name, weights_stem
+from monuseg_cli.core.home import BEST_WEIGHTS, LAST_WEIGHTS, RECIPE_FILE, Home, require_run_name
 from monuseg_cli.core.progress import Progress
-from monuseg_cli.dataset.catalog import MPP, OTHER_DATASETS
+from monuseg_cli.dataset.catalog import OTHER_DATASETS
 from monuseg_cli.models import registry
 from monuseg_cli.models.blocks import count_weights
 from monuseg_cli.models.card import Card
@@ -26,17 +25,11 @@ from monuseg_cli.training.distributed import World
 from monuseg_cli.training.ema import make_ema
 from monuseg_cli.training.finetune import require_unseen, transfer_weights
 from monuseg_cli.training.history import EpochRecord, best_epoch, draw_curves, read_history, write_history
-from monuseg_cli.training.provenance import (
-    attribution_of,
-    combined_licence,
-    combined_sha256,
-    describe_data,
-    licence_of,
-)
+from monuseg_cli.training.provenance import begin_card, combined_sha256, continue_card
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.recipes import describe
 from monuseg_cli.training.splits import TrainValSplit, find_splits
-from monuseg_cli.training.targets import CLASSES, POSTPROCESS
+from monuseg_cli.training.targets import CLASSES
 
 _AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -212,44 +205,9 @@ def _build(recipe: Recipe, shares: TrainValSplit, begins: bool) -> tuple[nn.Modu
     options: dict[str, Any] = recipe.model_options()
     classes = CLASSES[recipe.aux_target]
     model = registry.create(recipe.arch, out_channels=len(classes), pretrained=recipe.pretrained and begins, **options)
-    card = Card(
-        architecture=recipe.arch,
-        options=options,
-        out_channels=len(classes),
-        classes=classes,
-        mpp=MPP,
-        licence=combined_licence([licence_of(subset) for subset in shares.trained]),
-        attribution="; ".join(attribution_of(subset) for subset in shares.trained),
-        train_set=len(shares.train.cases) + len(shares.val.cases) if recipe.train else recipe.train_set,
-        train_cases=tuple(case_id for subset in shares.trained for case_id in subset.cases),
-        val_cases=shares.val.cases,
-        data_sha256=combined_sha256(shares.trained),
-        data_verified=all(subset.source.verified for subset in shares.trained),
-        data_sets=describe_data(shares.trained),
-        epoch=0,
-        scores={},
-        # Whoever is given the weights need not know where their data lay.
-        recipe={
-            **recipe.to_dict(),
-            "train": Path(recipe.train).name,
-            "val": Path(recipe.val).name,
-            "init": weights_stem(Path(recipe.init)),
-            "also": [str(replace(more, name=Path(more.name).name)) for more in recipe.more_data()],
-        },
-        version=__version__,
-        postprocess=POSTPROCESS[recipe.aux_target],
-    )
-    imagenet = registry.get(recipe.arch).imagenet
-    if recipe.pretrained and imagenet:
-        card = replace(card, mean=imagenet[0], std=imagenet[1])
+    card = begin_card(recipe, shares)
     if recipe.init and begins:
-        first = transfer_weights(model, recipe, Path(recipe.init))
-        seen = tuple(sorted({*card.train_cases, *first.train_cases}))
-        card = replace(card, mean=first.mean, std=first.std, train_cases=seen)
-        # What is begun with is part of it.
-        licence = first.licence if recipe.train else card.licence
-        attribution = "; ".join(dict.fromkeys(f"{card.attribution}; {first.attribution}".split("; ")))
-        card = replace(card, licence=licence, attribution=attribution)
+        card = continue_card(card, transfer_weights(model, recipe, Path(recipe.init)), own_data=bool(recipe.train))
     return model, card
 
 
