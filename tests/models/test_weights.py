@@ -62,10 +62,16 @@ def rewrite(path: Path, **changes: object) -> None:
 
 def test_data_sets_and_stain_come_back_with_the_weights(weights: Path) -> None:
     data_sets = {"monuseg": {"cases": 31, "weight": 1.0}, "nuinsseg": {"cases": 269, "weight": 0.125}}
-    rewrite(weights, data_sets=data_sets, stain={"haematoxylin": [0.4, 1.2], "eosin": [0.3, 0.7]})
+    rewrite(
+        weights,
+        averaged={"tuned": 0.75, "first": 0.25},
+        data_sets=data_sets,
+        stain={"haematoxylin": [0.4, 1.2], "eosin": [0.3, 0.7]},
+    )
     card = read_card(weights)
     assert card.stain == {"haematoxylin": (0.4, 1.2), "eosin": (0.3, 0.7)}
     page = describe(card, "w")
+    assert "a mean: 75% of tuned, 25% of first" in page
     assert "(31 of monuseg, 269 of nuinsseg)" in page
     assert "haematoxylin 0.40 and 1.20, eosin 0.30 and 0.70" in page
 
@@ -111,6 +117,8 @@ def test_weights_without_a_card(weights: Path) -> None:
         ({"ranges": {"head": [0, float("inf")]}}, r"range of head cannot be \[0, inf\]"),
         ({"ranges": {"head": "wide"}}, "range of head cannot be 'wide'"),
         ({"stain": {"eosin": [0.5, 0.2]}}, r"stain cannot have \[0.5, 0.2\] of eosin"),
+        ({"averaged": {"a": 1.5}}, "averaged cannot be"),
+        ({"averaged": {"a": "half"}}, "averaged cannot be"),
         ({"stain": {"eosin": 0.5}}, "stain cannot have 0.5 of eosin"),
     ],
 )

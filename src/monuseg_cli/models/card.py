@@ -66,6 +66,8 @@ class Card:
     data_sets : mapping of str to mapping
         The data sets that were trained on, by name: cases, weight, hash, licence and attribution of each; empty in
         files of earlier versions, which knew one.
+    averaged : mapping of str to float
+        The weights that these are a mean of, by name, with their shares; empty: they are of one training.
     stain : mapping of str to tuple of float
         How strongly the tissue that was trained on is stained, by `monuseg_cli.imaging.stains.stain_percentiles`;
         empty: not measured.
@@ -98,6 +100,7 @@ class Card:
     postprocess: PostprocessParams = field(default_factory=PostprocessParams)
     results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     data_sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    averaged: Mapping[str, float] = field(default_factory=dict)
     stain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     use: str = "Research on H&E tissue. Not a medical device: not for diagnosis or treatment."
@@ -135,6 +138,9 @@ class Card:
         }
         if "postprocess" in values:
             values["postprocess"] = _postprocess(values["postprocess"])
+        if not all(isinstance(share, int | float) and 0 < share < 1 for share in content.get("averaged", {}).values()):
+            message = f"the card's averaged cannot be {content['averaged']!r}"
+            raise ValueError(message)
         for scores in (content.get("scores", {}), *content.get("results", {}).values()):
             _require_scores(scores)
         values["stain"] = {name: _percentiles(name, pair) for name, pair in content.get("stain", {}).items()}
@@ -190,6 +196,7 @@ def describe(card: Card, name: str) -> str:
     if card.recipe.get("train"):
         data = f"Own data, {card.train_set} cases, hash {card.data_sha256[:12]}"
     shares = ", ".join(f"{part['cases']} of {data_set}" for data_set, part in card.data_sets.items())
+    averaged = ", ".join(f"{share:.0%} of {weights}" for weights, share in card.averaged.items())
     stain = ", ".join(f"{name} {middle:.2f} and {high:.2f}" for name, (middle, high) in card.stain.items())
     lines = [
         f"# {name}",
@@ -202,6 +209,7 @@ def describe(card: Card, name: str) -> str:
         *(["OpenVINO computes it in 8 bits; PyTorch, and every figure here, in 32."] if card.ranges else []),
         "## Training",
         f"Epoch {card.epoch} of: {recipe}.",
+        *([f"These weights are a mean: {averaged}."] if averaged else []),
         *([f"Stain of its tissue, optical density, 50th and 95th percentile: {stain}."] if stain else []),
         f"{data}; monuseg {card.version}.",
         f"Trained on {len(card.train_cases)}{f' ({shares})' if shares else ''}: {', '.join(card.train_cases)}.",
