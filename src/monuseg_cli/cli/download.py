@@ -8,18 +8,24 @@ import typer
 from monuseg_cli.cli.console import Session, command, table
 
 
-@command(example="monuseg download --archive 'MoNuSeg 2018 Training Data.zip' --archive MoNuSegTestData.zip")
+@command(
+    {
+        "the whole data set": "monuseg download",
+        "from a zip that was downloaded with a browser": "monuseg download --archive MoNuSegTestData.zip",
+    }
+)
 def download(
     session: Session,
-    split: Annotated[Literal["train", "test", "all"], typer.Option(help="Which part to fetch.")] = "all",
+    split: Annotated[Literal["train", "test", "all"], typer.Option(help="Part of the data set.")] = "all",
     archive: Annotated[
-        list[Path] | None, typer.Option(help="Take this local zip instead of the network; may be repeated.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Read this local zip instead of downloading; may be repeated."),
     ] = None,
     allow_unverified: Annotated[
-        bool, typer.Option("--allow-unverified", help="Take an archive whose hash is not the published one.")
+        bool, typer.Option("--allow-unverified", help="Accept an archive whose hash is not the published one.")
     ] = False,
 ) -> None:
-    """Fetch, check and unpack the MoNuSeg data set (CC BY-NC-SA 4.0)."""
+    """Download, verify and unpack the MoNuSeg data set (CC BY-NC-SA 4.0)."""
     from monuseg_cli.dataset.catalog import SPLITS
     from monuseg_cli.dataset.config import DownloadConfig
     from monuseg_cli.dataset.download import download as run
