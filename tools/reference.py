@@ -51,7 +51,7 @@ def commands_page() -> str:
 
 
 def _commands() -> Iterator[tuple[str, Any, list[Entry]]]:
-    """Give every command with its name and entries, a group before its subcommands."""
+    """Return every command with its name and entries, a group before its subcommands."""
     top = typer.main.get_command(app)
     at_top = top.make_context("monuseg", [], resilient_parsing=True)
     yield "monuseg", top, list_entries(top, at_top)

@@ -61,7 +61,7 @@ class _Commands(Group):
 
 
 def app_of(name: str) -> typer.Typer:
-    """Give a subcommand's app: that of its file where it is a group, else one of the function of its name alone."""
+    """Return the app of a subcommand: that of its file if it is a group, else one with its function alone."""
     module = importlib.import_module(f"monuseg_cli.cli.{name.replace('-', '_')}")
     own: typer.Typer | None = getattr(module, "app", None)
     if own is None:
@@ -71,7 +71,7 @@ def app_of(name: str) -> typer.Typer:
 
 
 def load(name: str) -> Any:
-    """Give a subcommand, as click has them."""
+    """Return a subcommand as the parser knows it."""
     return typer.main.get_command(app_of(name))
 
 

@@ -79,13 +79,13 @@ class Session:
         self.errors.print(f"error: {with_options(str(error))}", style="red")
 
     def command(self, words: str) -> str:
-        """Give a monuseg command as the user would type it here."""
+        """Return a monuseg command as the user would type it here."""
         home = f" --home {shlex.quote(str(self.home_option))}" if self.home_option else ""
         return f"monuseg {words}{home}"
 
 
 def _plain(value: object) -> object:
-    """Bring what JSON does not know into a form that it does."""
+    """Convert what JSON does not know."""
     if is_dataclass(value):
         return {part.name: getattr(value, part.name) for part in fields(value)}
     if isinstance(value, MonusegError):

@@ -150,7 +150,7 @@ def _show_scores(session: Session, result: "EvaluateResult", output: Path | None
 
 
 def _fitting(names: Sequence[str], titles: Mapping[str, str], width: int) -> list[str]:
-    """Choose the scores whose columns fit into a terminal, in their order."""
+    """Return the scores whose columns fit into a terminal, in their order."""
     chosen: list[str] = []
     room = width - _LABELS_WIDTH
     for name in sorted(names, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)):

@@ -145,7 +145,7 @@ def _own_cases(dataset: Dataset, choice: CaseChoice, cards: Mapping[Path, Card])
 
 
 def _are_new(dataset: Dataset, cards: Mapping[Path, Card]) -> bool:
-    """Tell whether no model was trained or validated on any of these cases."""
+    """Return whether no model was trained or validated on any of these cases."""
     known = {case_id for card in cards.values() for case_id in (*card.train_cases, *card.val_cases)}
     return not any(case.case_id in known for case in dataset.cases)
 
