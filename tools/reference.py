@@ -1,8 +1,8 @@
 """What mkdocs builds the site from besides docs/: pages that are written by what they are about.
 
-The commands come from the Typer app, the Python API from the functions that docs/architecture.md names, the model card
-from the weights in the package, and the home page from README.md. Links of pages go to files as they lie in the
-repository, so that they work on a forge; those that leave docs/ are followed into a copy in the site.
+The commands come from the Typer app, the Python API from the functions that docs/architecture.md names, and the model
+card from the weights in the package. Links of pages go to files as they lie in the repository, so that they work on a
+forge. Those that leave docs/ lead to a page of the site (`PAGES_OUTSIDE`), or to a copy of the file in the site.
 """
 
 import inspect
@@ -23,12 +23,10 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-HOME_PAGE, COMMANDS_PAGE, API_PAGE, CARD_PAGE = (
-    "index.md",
-    "reference/commands.md",
-    "reference/python.md",
-    "reference/default-model.md",
-)
+COMMANDS_PAGE, API_PAGE, CARD_PAGE = "reference/commands.md", "reference/python.md", "reference/default-model.md"
+PAGES_OUTSIDE = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+"""Files outside of docs/ that are pages of the site."""
+
 COPIES = "repository"
 """Where the site keeps what its pages link to outside of docs/."""
 
@@ -106,8 +104,8 @@ def place_links(markdown: str, source: str) -> tuple[str, set[str]]:
 
     def place(match: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[2]))
-        if target == "README.md":
-            target = HOME_PAGE
+        if target in PAGES_OUTSIDE:
+            target = PAGES_OUTSIDE[target]
         elif target.startswith("docs/"):
             target = target.removeprefix("docs/")
         else:
@@ -120,7 +118,7 @@ def place_links(markdown: str, source: str) -> tuple[str, set[str]]:
 
 
 def _page_of(source: str) -> str:
-    return HOME_PAGE if source == "README.md" else source.removeprefix("docs/")
+    return PAGES_OUTSIDE.get(source) or source.removeprefix("docs/")
 
 
 def on_config(config: "MkDocsConfig") -> "MkDocsConfig":
@@ -140,12 +138,12 @@ def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
 
     docs = Path(config.docs_dir)
     pages = {
-        HOME_PAGE: (ROOT / "README.md").read_text(encoding="utf-8"),
+        **{page: (ROOT / source).read_text(encoding="utf-8") for source, page in PAGES_OUTSIDE.items()},
         COMMANDS_PAGE: commands_page(),
         API_PAGE: api_page((docs / "architecture.md").read_text(encoding="utf-8")),
         CARD_PAGE: card_page(),
     }
-    sources = [ROOT / "README.md", *docs.glob("*.md")]
+    sources = [*(ROOT / source for source in PAGES_OUTSIDE), *docs.glob("*.md")]
     outside = set()
     for path in sources:
         outside |= place_links(path.read_text(encoding="utf-8"), path.relative_to(ROOT).as_posix())[1]
@@ -157,7 +155,8 @@ def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
 
 
 def on_page_markdown(markdown: str, page: "Page", config: "MkDocsConfig", files: "Files") -> str:
-    """Turn the links of README.md and of the pages in docs/."""
-    if page.file.src_uri == HOME_PAGE:
-        return place_links(markdown, "README.md")[0]
+    """Turn the links of the pages in docs/ and of those outside."""
+    for source, name in PAGES_OUTSIDE.items():
+        if page.file.src_uri == name:
+            return place_links(markdown, source)[0]
     return markdown if page.file.generated_by else place_links(markdown, f"docs/{page.file.src_uri}")[0]

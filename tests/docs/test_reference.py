@@ -66,12 +66,12 @@ def test_the_card_is_the_one_that_the_command_prints(monuseg: Monuseg) -> None:
 @pytest.mark.parametrize(
     ("source", "link", "placed", "outside"),
     [
-        ("README.md", "docs/data.md#quirks", "data.md#quirks", set()),
-        ("README.md", "LICENSE", "repository/LICENSE", {"LICENSE"}),
-        ("README.md", "https://example.org/docs/", "https://example.org/docs/", set()),
-        ("README.md", "#install", "#install", set()),
+        ("CONTRIBUTING.md", "docs/data.md#splits-and-folds", "data.md#splits-and-folds", set()),
+        ("CONTRIBUTING.md", "LICENSE", "repository/LICENSE", {"LICENSE"}),
+        ("CHANGELOG.md", "https://example.org/docs/", "https://example.org/docs/", set()),
+        ("CONTRIBUTING.md", "#tests", "#tests", set()),
         ("docs/data.md", "images/a.jpg", "images/a.jpg", set()),
-        ("docs/data.md", "../README.md#install", "index.md#install", set()),
+        ("docs/data.md", "../CONTRIBUTING.md#tests", "contributing.md#tests", set()),
         ("docs/data.md", "../tools/ship.py", "repository/tools/ship.py", {"tools/ship.py"}),
     ],
 )
