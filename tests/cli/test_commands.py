@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import os
 import re
@@ -14,52 +13,9 @@ import pytest
 from PIL import Image
 
 from conftest import PATCHES, QUICK, Monuseg
-from monuseg_cli.cli import console
-from monuseg_cli.cli.app import COMMANDS, load
 from monuseg_cli.core.home import Home
-from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.training.recipe import Recipe
 from support.tissue import draw_tissue
-
-
-def flat(text: str) -> str:
-    """Join the lines of a help page, without its frames."""
-    return re.sub(r"[\s│╭╮╰╯─]+", " ", text)
-
-
-@pytest.mark.parametrize("name", [*COMMANDS, "models card"])
-def test_every_help_has_an_example_and_the_common_options(monuseg: Monuseg, name: str) -> None:
-    page = flat(monuseg(*name.split(), "--help").stdout)
-    assert f"Example: monuseg {name}" in page
-    for option in ("--home", "--json", "--quiet", "--verbose", "--debug"):
-        assert option in page
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_list_of_commands_says_what_their_own_help_begins_with(name: str) -> None:
-    assert load(name).help.splitlines()[0] == COMMANDS[name]
-
-
-def test_every_file_that_makes_a_command_is_in_the_list() -> None:
-    files = [path for path in Path(console.__file__).parent.glob("*.py") if "\n@command(" in path.read_text("utf-8")]
-    assert {path.stem.replace("_", "-") for path in files} == set(COMMANDS)
-
-
-def test_help_shows_the_defaults_of_the_dataclasses(monuseg: Monuseg) -> None:
-    train = flat(monuseg("train", "--help").stdout)
-    for value in (Recipe().arch, Recipe().epochs, Recipe().learning_rate, Recipe().aux_target):
-        assert f"[default: {value}]" in train
-    patches = flat(monuseg("patches", "--help").stdout)
-    assert f"[default: {PatchesConfig(Path()).stride_px}]" in patches
-
-
-def test_what_a_recipe_switches_on_can_be_typed_off(monuseg: Monuseg, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "300")
-    told = monuseg("train", "--help").stdout
-    switches = [knob.name for knob in dataclasses.fields(Recipe) if knob.type in (bool, "bool")]
-    assert switches == ["pretrained", "rescale", "flips"]
-    for switch in switches:
-        assert f"--no-{switch} " in told
 
 
 def test_six_commands_from_archives_to_a_mask(monuseg: Monuseg, archives: tuple[Path, Path], tmp_path: Path) -> None:

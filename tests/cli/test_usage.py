@@ -1,6 +1,11 @@
 """What is typed wrongly: one line on standard error, exit code 2, and what was probably meant."""
 
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
+import tifffile
 from typer.testing import CliRunner
 
 from conftest import Monuseg
@@ -19,12 +24,12 @@ from monuseg_cli.core.suggest import did_you_mean
         ("--versio", "no option --versio for monuseg; did you mean --version? See monuseg --help"),
         (
             "--home x train",
-            "no option --home for monuseg; options of a command stand behind it; see monuseg --help",
+            "no option --home for monuseg; options of a command follow its name; see monuseg --help",
         ),
         ("predict -o m.png", "monuseg predict needs IMAGE...; see monuseg predict --help"),
         ("predict a.png", "monuseg predict needs --output; see monuseg predict --help"),
         ("models card", "monuseg models card needs RUN|WEIGHTS; see monuseg models card --help"),
-        ("show a.png b c -o x", "monuseg show has no place for b c; see monuseg show --help"),
+        ("show a.png b c -o x", "monuseg show does not take b c; see monuseg show --help"),
         ("train --epochs", "--epochs needs a value; see monuseg train --help"),
         ("train --amp", "--amp needs a value, one of none, bf16, fp16; see monuseg train --help"),
         ("masks --preview=3", "--preview takes no value; see monuseg masks --help"),
@@ -69,6 +74,45 @@ def test_misspelt_names_of_architectures_recipes_and_models(monuseg: Monuseg, tr
     ):
         assert monuseg(*words, *home).stderr.endswith(f"did you mean {meant}?\n")
     assert "did you mean" not in monuseg("runs", "default", *home).stderr  # which is no run
+
+
+@pytest.mark.parametrize(
+    ("content", "typed", "error"),
+    [
+        ("lerning_rate = 1", (), "{recipe}: no such setting lerning_rate; did you mean learning_rate?"),
+        ("epochs = 0", (), "{recipe}: epochs must be at least 1 and finite, not 0"),
+        ("epochs = 3", ("--epochs", "0"), "--epochs must be at least 1 and finite, not 0"),
+        ("crop_px = 300", ("--patch-px", "256"), "--crop-px 300 does not fit into --patch-px 256"),
+        (
+            'arch = "deeplabv3"',
+            ("--init", "default", "--pretrained"),
+            "--init and --pretrained both say where to start; ",
+        ),
+    ],
+)
+def test_a_setting_is_named_as_where_it_was_given(
+    monuseg: Monuseg, tmp_path: Path, content: str, typed: tuple[str, ...], error: str
+) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(content)
+    result = monuseg("train", "--recipe", recipe, *typed)
+    assert result.exit_code == 3
+    assert result.stderr.startswith(f"error: {error.format(recipe=recipe)}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_failures_in_json_name_options_too(monuseg: Monuseg, tmp_path: Path) -> None:
+    draw = np.zeros((32, 32, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", draw, tile=(16, 16), compression="deflate")
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        where = file.pages.first.dataoffsets[0]
+    with (tmp_path / "a.tif").open("r+b") as broken:
+        broken.seek(where)
+        broken.write(b"\xff" * 8)
+    result = monuseg("predict", tmp_path / "a.tif", "-o", tmp_path / "m.png", "--engine", "torch", "--json")
+    ((_, reason),) = json.loads(result.stdout)["failures"]
+    assert reason.endswith("; --skip-damaged goes on without it")
+    assert result.stderr.endswith("; --skip-damaged goes on without it\n")
 
 
 def test_only_what_is_alike_is_proposed() -> None:

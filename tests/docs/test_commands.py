@@ -1,4 +1,4 @@
-"""Every command line in the README, the tutorial and the other pages runs, in order, page by page, in a tiny world.
+"""Every command line in README.md, CONTRIBUTING.md and the pages of docs/ runs, in order, page by page, on small data.
 
 In the blocks marked sh and console, each line is a command of ``monuseg`` that is run, or one of another program that
 `OTHER_PROGRAMS` names with the reason why it is not. Blocks marked python are run, too. What would take long or needs
@@ -39,7 +39,11 @@ REPORTS = {"benchmarks.md", "results.md", "robustness.md", "training-the-default
 BEGIN_WITH_NOTHING = {"README.md", "tutorial.md"}
 """Pages that fetch the data and train; where others begin, that is done."""
 
-PAGES = [ROOT / "README.md", *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in REPORTS)]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in REPORTS),
+]
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ STAND_INS = (
         "monuseg",
         "one process in place of several, which tests/training/test_distributed.py starts",
     ),
-    StandIn(r" --scheduler \S+", "", "no cluster; tests/prediction/test_cluster.py starts one"),
+    StandIn(r" --scheduler \S+", "", "no cluster; tests/prediction/test_dask.py starts one"),
     StandIn(
         r"^(monuseg train)(?!.* --resume)(.*)$",
         r"\1\2 --epochs 1 --crops-per-case 1 --crop-px 64 --patch-px 128 --stride-px 128 --device cpu",
@@ -69,7 +73,7 @@ STAND_INS = (
     StandIn(
         r"^(monuseg predict .*)$",
         r"\1 --engine torch",
-        "OpenVINO's form of a model takes seconds to make; tests/prediction/test_engines.py makes it",
+        "OpenVINO's form of a model takes seconds to make; tests/prediction/engines/test_select.py makes it",
     ),
     StandIn(r" --region( \d+){4}", " --region 20 30 100 90", "a part of a slide of 256 px"),
     StandIn(r"\$MONUSEG_HOME", "nuclei", "a variable of the shell"),
@@ -78,8 +82,8 @@ STAND_INS = (
 )
 
 OTHER_PROGRAMS = {
-    "bash": "examples/quickstart.sh installs packages; its commands are those of the tutorial",
-    "dask": "starts the cluster that tests/prediction/test_cluster.py starts",
+    "bash": "examples/quickstart.sh installs packages, .ci/run runs these tests",
+    "dask": "starts the cluster that tests/prediction/test_dask.py starts",
     "export": "the tests' home is set by the tests",
     "pip": "installs packages; tests/test_wheel.py does so",
     "python": "runs these tests, or makes an environment",

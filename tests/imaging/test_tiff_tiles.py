@@ -177,7 +177,10 @@ def cut_tables(path: Path, count: int) -> Path:
 
 
 def test_tables_that_end_early_mean_glass_in_philips_files_and_damage_elsewhere(tmp_path: Path) -> None:
-    philips: dict[str, Any] = {"software": "Philips DP v1.0", "description": '<?xml version="1.0"?><DataObject></DataObject>'}
+    philips: dict[str, Any] = {
+        "software": "Philips DP v1.0",
+        "description": '<?xml version="1.0"?><DataObject></DataObject>',
+    }
     path = cut_tables(write_sparse(tmp_path / "philips.tif", {0}, **philips), 6)
     with Slide(path) as slide:
         assert slide.levels[0].missing == 4

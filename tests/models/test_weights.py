@@ -116,10 +116,10 @@ def test_weights_without_a_card(weights: Path) -> None:
         ({"ranges": {"head": [1.0, 2.0]}}, r"range of head cannot be \[1.0, 2.0\]"),
         ({"ranges": {"head": [0, float("inf")]}}, r"range of head cannot be \[0, inf\]"),
         ({"ranges": {"head": "wide"}}, "range of head cannot be 'wide'"),
-        ({"stain": {"eosin": [0.5, 0.2]}}, r"stain cannot have \[0.5, 0.2\] of eosin"),
+        ({"stain": {"eosin": [0.5, 0.2]}}, r"stain of eosin cannot be \[0.5, 0.2\]"),
         ({"averaged": {"a": 1.5}}, "averaged cannot be"),
         ({"averaged": {"a": "half"}}, "averaged cannot be"),
-        ({"stain": {"eosin": 0.5}}, "stain cannot have 0.5 of eosin"),
+        ({"stain": {"eosin": 0.5}}, "stain of eosin cannot be 0.5"),
     ],
 )
 def test_a_card_that_does_not_fit(weights: Path, changes: dict[str, object], reason: str) -> None:

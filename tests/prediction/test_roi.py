@@ -61,6 +61,54 @@ def test_drawn_on_a_thumbnail(tmp_path: Path) -> None:
     assert drawn.sum() * 16 == pytest.approx(1500, rel=0.35)
 
 
+def test_a_point_on_an_edge_that_two_regions_share_is_in_one_of_them(tmp_path: Path) -> None:
+    corners = [[0, 0], [0, 10], [10, 10], [10, 0], [4, 5]]
+    content = [feature([corners[i], corners[j], corners[4], corners[i]]) for i, j in ((0, 1), (1, 2), (2, 3), (3, 0))]
+    rois = read_rois(written(tmp_path / "a.geojson", content))
+    points = np.array([[row, col] for row in range(-1, 12) for col in range(-1, 12)], dtype=np.float64)
+    in_square = ((points >= 0) & (points < 10)).all(axis=1)  # top and left are in
+    counts = np.sum([roi.contains(points) for roi in rois], axis=0)
+    np.testing.assert_array_equal(counts, in_square)
+
+
+@pytest.mark.parametrize(
+    ("ring", "area", "inside", "outside"),
+    [
+        ([[0, 0], [10, 10], [10, 0], [0, 10], [0, 0]], 50, [[2, 5], [8, 5]], [[5, 2], [5, 8]]),  # a bow tie
+        (
+            [[0, 0], [10, 0], [10, 10], [4, 10], [4, 4], [14, 4], [14, 14], [0, 14], [0, 0]],
+            180,
+            [[1, 5], [5, 7], [9, 13]],  # the second is gone around twice
+            [[12, 2]],
+        ),
+    ],
+)
+def test_an_outline_that_crosses_itself_stands_for_all_that_it_goes_around(
+    tmp_path: Path, ring: list[list[int]], area: float, inside: list[list[float]], outside: list[list[float]]
+) -> None:
+    (roi,) = read_rois(written(tmp_path / "a.geojson", feature(ring, name="tumour")))
+    assert roi.repaired
+    assert roi.area_px == area
+    assert roi.contains(np.array([[y, x] for x, y in inside], dtype=np.float64)).all()
+    assert not roi.contains(np.array([[y, x] for x, y in outside], dtype=np.float64)).any()
+    assert draw_rois((roi,), (15, 15), (0, 0), 1.0).sum() >= area
+
+
+def test_parts_that_overlap_count_once_and_parts_that_touch_are_as_drawn(tmp_path: Path) -> None:
+    moved = [[[x + shift, y] for x, y in SQUARE] for shift in (20, 40)]
+    geometries = [{"type": "MultiPolygon", "coordinates": [[SQUARE], [part]]} for part in moved]
+    content = [{"type": "Feature", "geometry": geometry} for geometry in geometries]
+    overlapping, touching = read_rois(written(tmp_path / "a.geojson", content))
+    assert (overlapping.area_px, overlapping.repaired) == (2400, True)
+    assert (touching.area_px, touching.repaired) == (3200, False)
+
+
+def test_a_region_without_an_area(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.geojson", feature([[1, 1], [5, 5], [9, 9], [1, 1]], name="slip"))
+    with pytest.raises(InputError, match=r"a\.geojson: slip has no area; delete it in QuPath"):
+        read_rois(path)
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "[", "7", '{"type": "FeatureCollection", "features": []}', '{"type": "Feature", "geometry": null}'],

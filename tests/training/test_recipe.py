@@ -7,6 +7,7 @@ import torch
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.training.mixture import MoreData
 from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.recipe_checks import RANGES
 from monuseg_cli.training.recipes import BUILT_IN, describe, find_recipe
 from monuseg_cli.training.schedule import is_over, learning_rate
 
@@ -38,28 +39,29 @@ def test_train_and_validation_share_no_case() -> None:
     ("knobs", "reason"),
     [
         ({"arch": "vgg"}, "unknown architecture 'vgg'; choose from"),
+        ({"jpeg_quality": 101}, "`jpeg_quality` must be at least 1 and at most 100, not 101"),
         ({"fold": 6}, "`fold` takes 1 to 5"),
         ({"train_set": 31}, "`train_set` takes 30 or 37"),
         ({"loss": "hinge"}, "`loss` takes bce or dice or .* not 'hinge'"),
         ({"aux_target": "none "}, "`aux_target` takes none or boundary or distance or hv, not 'none '"),
         ({"amp": "fp8"}, "`amp` takes none or bf16 or fp16, not 'fp8'"),
-        ({"ema_decay": 1.0}, "`ema_decay` must lie within 0 and 1, not be 1.0"),
-        ({"warp": 1.5}, "`warp` must lie within 0 and 1, not be 1.5"),
-        ({"dropout": float("nan")}, "`dropout` must lie within 0 and 1, not be nan"),
-        ({"elastic_px": float("inf")}, "`elastic_px` must be at least 0 for unet-se, and finite"),
-        ({"stain": 1.5}, "`stain` must lie within 0 and 1, not be 1.5"),
-        ({"pale": 0.0}, "`pale` must lie within 0 and 1, and `dark` be at least 1, not 0.0 and 1.0"),
-        ({"dark": 0.9}, "`dark` be at least 1"),
-        ({"scanner": 1.0}, "`scanner` must lie within 0 and 1"),
+        ({"ema_decay": 1.0}, "`ema_decay` must be at least 0 and below 1, not 1.0"),
+        ({"warp": 1.5}, "`warp` must be at least 0 and at most 1, not 1.5"),
+        ({"dropout": float("nan")}, "`dropout` must be at least 0 and below 1, not nan"),
+        ({"elastic_px": float("inf")}, "`elastic_px` must be at least 0 and finite, not inf"),
+        ({"stain": 1.5}, "`stain` must be at least 0 and at most 1, not 1.5"),
+        ({"pale": 0.0}, "`pale` must be above 0 and at most 1, not 0.0"),
+        ({"dark": 0.9}, "`dark` must be at least 1 and finite, not 0.9"),
+        ({"scanner": 1.0}, "`scanner` must be at least 0 and below 1, not 1.0"),
         ({"also": ("nuinsseg:0",)}, "`also` takes a data set's name or a folder, and a weight above 0"),
         ({"also": (":2",)}, "`also` takes a data set's name"),
         ({"also": (3,)}, "`also` takes a data set's name"),
         ({"also": "nuinsseg"}, "`also` cannot be 'nuinsseg'"),
         ({"also": ("nuinsseg", "nuinsseg:2")}, "`also` names nuinsseg twice"),
-        ({"seed": 2**63}, "`seed` must be below"),
+        ({"seed": 2**63}, "`seed` must be at least 0 and below 9223372036854775808"),
         ({"crop_px": 600}, "`crop_px=600` does not fit into `patch_px=512`"),
         ({"init": "x", "arch": "deeplabv3", "pretrained": True}, "`init` and `pretrained` both say where to start"),
-        ({"epochs": 0}, "`epochs` must be at least 1"),
+        ({"epochs": 0}, "`epochs` must be at least 1 and finite, not 0"),
         ({"arch": "deeplabv3", "batch_size": 1}, "`batch_size` must be at least 2 for deeplabv3"),
         ({"learning_rate": 0.0}, "`learning_rate` must be above 0"),
         ({"learning_rate": float("inf")}, "`learning_rate` must be above 0"),
@@ -75,11 +77,22 @@ def test_values_that_cannot_be_used_name_their_setting(knobs: dict[str, object],
         Recipe(**knobs)  # type: ignore[arg-type] # what a file may hold
 
 
+def test_every_number_of_a_recipe_has_a_range_or_a_list() -> None:
+    numbers = {setting.name for setting in dataclasses.fields(Recipe) if setting.type in (int, float)}
+    assert numbers - {"train_set", "fold"} == set(RANGES)
+
+
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
-    for content in ("epochs = ", "colour = 1", 'epochs = "many"', "fold = 9"):
+    for content, reason in (
+        ("epochs = ", "recipe.toml is no recipe"),
+        ("lerning_rate = 1", r"recipe.toml: no such setting lerning_rate; did you mean learning_rate\?$"),
+        ('epochs = "many"', "recipe.toml: epochs cannot be 'many'"),
+        ("fold = 9", "recipe.toml: there is no fold 9; fold takes 1 to 5"),
+        ("crop_px = 600", "recipe.toml: crop_px=600 does not fit into patch_px=512"),
+    ):
         path.write_text(content)
-        with pytest.raises(InputError, match=r"recipe.toml"):
+        with pytest.raises(InputError, match=reason):
             Recipe.load(path)
     with pytest.raises(MissingError, match="no recipe"):
         Recipe.load(tmp_path / "gone.toml")

@@ -11,31 +11,41 @@ from typer.core import TyperCommand
 from monuseg_cli import __version__
 from monuseg_cli.cli.usage import Command, Group
 
-COMMANDS: Mapping[str, str] = MappingProxyType(
+PANELS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "demo": "Find nuclei in a picture that is here already: a first look, without a network.",
-        "doctor": "Tell what monuseg finds on this machine, and what is wrong with it.",
-        "download": "Fetch, check and unpack MoNuSeg (CC BY-NC-SA 4.0), or NuInsSeg (CC BY 4.0).",
-        "masks": "Make a label image and a binary mask of every case from its annotation.",
-        "patches": "Cut images and masks into patches, each of which knows its case.",
-        "train": "Train a model on the patches; masks and patches that are missing are made first.",
-        "runs": "List the training runs, oldest first, with their best validation scores.",
-        "evaluate": "Score models, or any folder of predictions: per image, per organ, and the mean with its interval.",
-        "predict": "Find the nuclei in images and slides, and write them as masks or label images.",
-        "slide-info": "Tell size, levels, tiles, compression and scale of a slide, and where the scale comes from.",
-        "show": "Draw the outlines of nuclei on an image.",
-        "export": "Write a model for other programs: from intensities within 0..1 to probabilities, with its card.",
-        "models": "List the architectures, and the weights that came with the package, were trained, or put here.",
+        "Find nuclei": {
+            "demo": "Find the nuclei in a sample image that comes with the package; works offline.",
+            "predict": "Find the nuclei in images and slides: masks, label images, GeoJSON, tables.",
+            "slide-info": "Show the size, levels, tiles, compression and scale of a slide.",
+            "show": "Draw the outlines of nuclei on an image.",
+        },
+        "Train and evaluate": {
+            "download": "Download, verify and unpack MoNuSeg (CC BY-NC-SA 4.0), or read NuInsSeg (CC BY 4.0).",
+            "masks": "Make a label image and a binary mask of each case from its annotation.",
+            "patches": "Cut images and masks into patches for training.",
+            "train": "Train a model; masks and patches that are missing are made first.",
+            "runs": "List the training runs with their best validation scores.",
+            "evaluate": "Score models, or the output of other tools, against a reference.",
+        },
+        "Models and setup": {
+            "models": "List the architectures and the weights at hand.",
+            "export": "Export a model to ONNX, for other programs.",
+            "doctor": "Check this machine: software, hardware, files and a first prediction.",
+        },
     }
 )
 """Every subcommand with its line in the list: the first of its docstring, which is not read for the list."""
+
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {name: line for panel in PANELS.values() for name, line in panel.items()}
+)
 
 
 class LazyCommand(TyperCommand):
     """A subcommand of which only name and line are known; its file is read when it is called for."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name, help=COMMANDS[name])
+    def __init__(self, name: str, panel: str) -> None:
+        super().__init__(name, help=COMMANDS[name], rich_help_panel=panel)
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Parse the subcommand's options, by the subcommand itself."""
@@ -46,11 +56,12 @@ class _Commands(Group):
     """The subcommands."""
 
     def __init__(self, **attributes: Any) -> None:
-        super().__init__(**{**attributes, "commands": {name: LazyCommand(name) for name in COMMANDS}})
+        commands = {name: LazyCommand(name, panel) for panel, names in PANELS.items() for name in names}
+        super().__init__(**{**attributes, "commands": commands})
 
 
 def app_of(name: str) -> typer.Typer:
-    """Give a subcommand's app: that of its file where it is a group, else one of the function of its name alone."""
+    """Return the app of a subcommand: that of its file if it is a group, else one with its function alone."""
     module = importlib.import_module(f"monuseg_cli.cli.{name.replace('-', '_')}")
     own: typer.Typer | None = getattr(module, "app", None)
     if own is None:
@@ -60,7 +71,7 @@ def app_of(name: str) -> typer.Typer:
 
 
 def load(name: str) -> Any:
-    """Give a subcommand, as click has them."""
+    """Return a subcommand as the parser knows it."""
     return typer.main.get_command(app_of(name))
 
 
@@ -79,13 +90,16 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog="Example: monuseg demo")
+@app.callback()
 def monuseg(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Find nuclei in H&E tissue: download MoNuSeg, train, evaluate, predict."""
+    """Find nuclei in H&E tissue: predict, train, evaluate.
+
+    A first look: monuseg demo
+    """
 
 
 def main() -> None:

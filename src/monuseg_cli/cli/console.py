@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from monuseg_cli import __version__
+from monuseg_cli.cli.help import GENERAL
 from monuseg_cli.cli.usage import end_with_usage_error
 from monuseg_cli.cli.wording import with_options
 from monuseg_cli.core.errors import MonusegError
@@ -78,13 +79,13 @@ class Session:
         self.errors.print(f"error: {with_options(str(error))}", style="red")
 
     def command(self, words: str) -> str:
-        """Give a monuseg command as the user would type it here."""
+        """Return a monuseg command as the user would type it here."""
         home = f" --home {shlex.quote(str(self.home_option))}" if self.home_option else ""
         return f"monuseg {words}{home}"
 
 
 def _plain(value: object) -> object:
-    """Bring what JSON does not know into a form that it does."""
+    """Convert what JSON does not know."""
     if is_dataclass(value):
         return {part.name: getattr(value, part.name) for part in fields(value)}
     if isinstance(value, MonusegError):
@@ -92,61 +93,41 @@ def _plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 
+_general = functools.partial(typer.Option, rich_help_panel=GENERAL)
+
 _COMMON_OPTIONS: dict[str, tuple[Any, Any]] = {
     "home": (
         Annotated[
             Path | None,
-            typer.Option(
+            _general(
                 "--home",
+                metavar="FOLDER",
                 help="Folder of data, runs and models.",
-                show_default=f"{HOME_VARIABLE}, else the platform's place for user data",
-                rich_help_panel="Everywhere",
+                show_default=f"{HOME_VARIABLE}, or the usual folder for user data",
             ),
         ],
         None,
     ),
-    "as_json": (
-        Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel="Everywhere")],
-        False,
-    ),
-    "quiet": (
-        Annotated[
-            bool, typer.Option("--quiet", "-q", help="No progress: results and warnings.", rich_help_panel="Everywhere")
-        ],
-        False,
-    ),
+    "as_json": (Annotated[bool, _general("--json", help="Print the result as JSON.")], False),
+    "quiet": (Annotated[bool, _general("--quiet", "-q", help="Show no progress, only results and warnings.")], False),
     "verbose": (
-        Annotated[
-            bool,
-            typer.Option(
-                "--verbose",
-                "-v",
-                help="Also which files, settings and engines, and when.",
-                rich_help_panel="Everywhere",
-            ),
-        ],
+        Annotated[bool, _general("--verbose", "-v", help="Also show files, settings and engines, with the time.")],
         False,
     ),
-    "debug": (
-        Annotated[
-            bool,
-            typer.Option("--debug", help="Show tracebacks, and what libraries say.", rich_help_panel="Everywhere"),
-        ],
-        False,
-    ),
+    "debug": (Annotated[bool, _general("--debug", help="Show tracebacks, and warnings of libraries.")], False),
 }
 
 
-def command(example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(examples: Mapping[str, str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a command of a function whose first parameter is a `Session`.
 
-    The command has the function's other parameters and the common options; its help ends with the example; an error
-    of the tree under `MonusegError` ends it with one line on standard error and the error's exit code.
+    The command has the function's other parameters and the common options; an error of the tree under
+    `MonusegError` ends it with one line on standard error and the error's exit code.
 
     Parameters
     ----------
-    example : str
-        One line that shows how it is used.
+    examples : mapping of str to str
+        Command lines for its help, by what each of them does.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -174,7 +155,7 @@ def command(example: str) -> Callable[[Callable[..., None]], Callable[..., None]
         signature = inspect.Signature([*own, *common])
         run.__signature__ = signature  # type: ignore[attr-defined] # functions have it all the same
         run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-        run.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nExample: {example}"
+        run.examples = examples  # type: ignore[attr-defined] # functions take attributes all the same
         return run
 
     return decorate

@@ -10,16 +10,23 @@ from monuseg_cli.cli.console import Session, command
 from monuseg_cli.core.home import DEFAULT_MODEL
 
 
-@command(example="monuseg demo")
+@command({"a first look": "monuseg demo", "with a model of your own": "monuseg demo --model unet-se -o look/"})
 def demo(
     session: Session,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write to.")] = Path("monuseg-demo"),
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder to write to.")] = Path(
+        "monuseg-demo"
+    ),
     model: Annotated[
         str,
-        typer.Option(metavar="RUN|WEIGHTS", help="A run, a weights file, or default.", autocompletion=complete.weights),
+        typer.Option(
+            metavar="RUN|WEIGHTS",
+            help="Name or folder of a run, or a weights file.",
+            show_default=f"{DEFAULT_MODEL}, in the package",
+            autocompletion=complete.weights,
+        ),
     ] = DEFAULT_MODEL,
 ) -> None:
-    """Find nuclei in a picture that is here already: a first look, without a network."""
+    """Find the nuclei in a sample image that comes with the package; works offline."""
     from monuseg_cli.prediction.demo import DemoConfig
     from monuseg_cli.prediction.demo import demo as run
 

@@ -8,9 +8,9 @@ from monuseg_cli.cli.console import Session, command, table
 from monuseg_cli.cli.wording import with_options
 
 
-@command(example="monuseg doctor")
+@command({"what works here, and what does not": "monuseg doctor"})
 def doctor(session: Session) -> None:
-    """Tell what monuseg finds on this machine, and what is wrong with it."""
+    """Check this machine: software, hardware, files and a first prediction."""
     from monuseg_cli.doctor.doctor import DoctorConfig, examine
 
     result = examine(DoctorConfig(session.home), session.progress)

@@ -12,22 +12,33 @@ if TYPE_CHECKING:
     from monuseg_cli.dataset.download import DownloadResult
 
 
-@command(example="monuseg download --archive 'MoNuSeg 2018 Training Data.zip' --archive MoNuSegTestData.zip")
+@command(
+    {
+        "the whole data set": "monuseg download",
+        "NuInsSeg, from a zip that was downloaded with a browser": (
+            "monuseg download --dataset nuinsseg --archive NuInsSeg.zip"
+        ),
+        "from a zip that was downloaded with a browser": "monuseg download --archive MoNuSegTestData.zip",
+    }
+)
 def download(
     session: Session,
     dataset: Annotated[
-        Literal["monuseg", "nuinsseg"], typer.Option(help="Which data set; NuInsSeg is read from --archive only.")
+        Literal["monuseg", "nuinsseg"], typer.Option(help="Data set; nuinsseg needs --archive.")
     ] = "monuseg",
-    split: Annotated[Literal["train", "test", "all"], typer.Option(help="Which part of MoNuSeg to fetch.")] = "all",
+    split: Annotated[Literal["train", "test", "all"], typer.Option(help="Part of MoNuSeg.")] = "all",
     archive: Annotated[
         list[Path] | None,
-        typer.Option(help="Take this local zip (NuInsSeg: or folder) instead of the network; may be repeated."),
+        typer.Option(
+            metavar="FILE",
+            help="Read this local zip (of nuinsseg also a folder) instead of downloading; may be repeated.",
+        ),
     ] = None,
     allow_unverified: Annotated[
-        bool, typer.Option("--allow-unverified", help="Take an archive whose hash is not the published one.")
+        bool, typer.Option("--allow-unverified", help="Accept an archive whose hash is not the published one.")
     ] = False,
 ) -> None:
-    """Fetch, check and unpack MoNuSeg (CC BY-NC-SA 4.0), or NuInsSeg (CC BY 4.0)."""
+    """Download, verify and unpack MoNuSeg (CC BY-NC-SA 4.0), or read NuInsSeg (CC BY 4.0)."""
     from monuseg_cli.dataset.catalog import NUINSSEG, SPLITS
     from monuseg_cli.dataset.config import DownloadConfig
     from monuseg_cli.dataset.download import download as run
@@ -58,7 +69,7 @@ def _read_nuinsseg(session: Session, archives: list[Path], split: str) -> "Downl
     from monuseg_cli.dataset.nuinsseg import read_nuinsseg
 
     if len(archives) != 1 or split != "all":
-        message = f"NuInsSeg comes whole, from one --archive: fetch it at https://doi.org/{NUINSSEG.doi}"
+        message = f"NuInsSeg is read whole, from one --archive; download it from https://doi.org/{NUINSSEG.doi}"
         raise InputError(message)
     dataset = read_nuinsseg(archives[0], session.home.other_dataset(NUINSSEG.name), session.progress)
     return DownloadResult(dataset, ("train", "test"))

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,15 +22,25 @@ if TYPE_CHECKING:
     from monuseg_cli.evaluation.evaluate import EvaluateConfig
     from monuseg_cli.evaluation.results import EvaluateResult, Evaluation
 
-_CASES = "Cases"
-_FOLDERS = "Other tools' output"
+_cases = partial(typer.Option, rich_help_panel="Cases")
+_output = partial(typer.Option, rich_help_panel="Output")
+_method = partial(typer.Option, rich_help_panel="Method")
+_folders = partial(typer.Option, rich_help_panel="Output of other tools")
 _LABELS_WIDTH = 38  # of a case's id, its mark and its organ
 _SCORE_WIDTH = 6
 _FIRST = ("f1", "aji", "pq", "iou", "soft_dice", "precision", "recall", "accuracy", "loss")
 """Which scores a narrow terminal shows first."""
 
 
-@command(example="monuseg evaluate unet-se unet --split val")
+@command(
+    {
+        "a run, on its validation cases": "monuseg evaluate unet-se",
+        "two runs, compared on the test cases": "monuseg evaluate unet-se unet --split test",
+        "the model in the package, on your own annotated images": "monuseg evaluate --data slides/",
+        "with a report of every image and nucleus": "monuseg evaluate unet-se --report report.html",
+        "masks of another tool": "monuseg evaluate --predictions masks/ --reference truth/",
+    }
+)
 def evaluate(
     session: Session,
     models: Annotated[
@@ -41,58 +52,46 @@ def evaluate(
             autocompletion=complete.weights,
         ),
     ] = None,
-    protocol: Annotated[
-        Literal["image", "notebook"],
-        typer.Option(help="Whole images with blended tiles, or the baseline's windows of 256 px, four figures."),
-    ] = "image",
-    overlays: Annotated[
-        bool, typer.Option("--overlays", help="Also write images with outlines: reference yellow, prediction green.")
-    ] = False,
-    report: Annotated[
-        Path | None, typer.Option(help="Write a page to look at: scores, plots, every image and nucleus (.html).")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder.", show_default="beside the weights")
-    ] = None,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
-    data: Annotated[Path | None, typer.Option(help=DATA_HELP, show_default="MoNuSeg", rich_help_panel=_CASES)] = None,
+    data: Annotated[Path | None, _cases(metavar="FOLDER", help=DATA_HELP, show_default="MoNuSeg")] = None,
     split: Annotated[
         Literal["val", "test", "train", "all"] | None,
-        typer.Option(
-            help="The models' validation cases, the test cases, their train cases, or all of --data.",
-            show_default="val, or all of --data that is new to the models",
-            rich_help_panel=_CASES,
+        _cases(
+            help="Validation, test or training cases of the models, or all cases of --data.",
+            show_default="val, or all of --data unseen by the models",
         ),
     ] = None,
-    fold: Annotated[int | None, typer.Option(help="A fold's validation cases.", rich_help_panel=_CASES)] = None,
-    kumar: Annotated[
-        KumarSplit | None, typer.Option(help="A part of the split of Kumar et al. 2017.", rich_help_panel=_CASES)
-    ] = None,
+    fold: Annotated[int | None, _cases(help="Validation cases of this fold, 1 to 5.")] = None,
+    kumar: Annotated[KumarSplit | None, _cases(help="Part of the split of Kumar et al. 2017.")] = None,
     cases: Annotated[
-        str | None,
-        typer.Option(metavar="ID,ID...", help="These; a part of an id is enough.", rich_help_panel=_CASES),
+        str | None, _cases(metavar="ID,ID...", help="These cases; a part of an id is enough if only one has it.")
     ] = None,
     include_train: Annotated[
-        bool,
-        typer.Option(
-            "--include-train",
-            help="Also score cases that a model was trained on, marked with *.",
-            rich_help_panel=_CASES,
-        ),
+        bool, _cases("--include-train", help="Also score cases that a model was trained on, marked with *.")
     ] = False,
-    predictions: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder of masks or label images to score; may be repeated.", rich_help_panel=_FOLDERS),
+    output: Annotated[
+        Path | None,
+        _output("-o", "--output", metavar="FOLDER", help="Folder for the scores.", show_default="beside the weights"),
     ] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of the images themselves, for --report.", rich_help_panel=_FOLDERS)
+    report: Annotated[
+        Path | None, _output(metavar="FILE", help="Also write a page with scores, plots, images and nuclei (.html).")
+    ] = None,
+    overlays: Annotated[
+        bool, _output("--overlays", help="Also write images with outlines: reference yellow, prediction green.")
+    ] = False,
+    protocol: Annotated[
+        Literal["image", "notebook"],
+        _method(help="Whole images with blended tiles, or windows of 256 px as in the baseline's notebooks."),
+    ] = "image",
+    device: Annotated[Device, _method(help="Where the network runs.")] = "auto",
+    predictions: Annotated[
+        list[Path] | None, _folders(metavar="FOLDER", help="Masks or label images to score; may be repeated.")
     ] = None,
     reference: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the true ones: PNG, TIFF, NPY, GeoJSON or Aperio XML.", rich_help_panel=_FOLDERS),
+        Path | None, _folders(metavar="FOLDER", help="The reference: PNG, TIFF, NPY, GeoJSON or Aperio XML.")
     ] = None,
+    images: Annotated[Path | None, _folders(metavar="FOLDER", help="The images themselves, for --report.")] = None,
 ) -> None:
-    """Score models, or any folder of predictions: per image, per organ, and the mean with its interval."""
+    """Score models, or the output of other tools, against a reference."""
     from monuseg_cli.evaluation.cases import CaseChoice
     from monuseg_cli.evaluation.evaluate import EvaluateConfig
     from monuseg_cli.evaluation.evaluate import evaluate as run
@@ -125,7 +124,7 @@ def evaluate(
 def _require_unused(options: Mapping[str, object], where: str) -> None:
     for option, value in options.items():
         if value:
-            message = f"{option} means nothing {where}; leave it out"
+            message = f"{option} has no effect {where}; leave it out"
             raise InputError(message)
 
 
@@ -151,7 +150,7 @@ def _show_scores(session: Session, result: "EvaluateResult", output: Path | None
 
 
 def _fitting(names: Sequence[str], titles: Mapping[str, str], width: int) -> list[str]:
-    """Choose the scores whose columns fit into a terminal, in their order."""
+    """Return the scores whose columns fit into a terminal, in their order."""
     chosen: list[str] = []
     room = width - _LABELS_WIDTH
     for name in sorted(names, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)):

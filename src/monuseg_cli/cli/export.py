@@ -9,19 +9,24 @@ from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command
 
 
-@command(example="monuseg export default -o model.onnx")
+@command({"the model in the package": "monuseg export default -o model.onnx"})
 def export(
     session: Session,
     model: Annotated[
         str,
         typer.Argument(
-            metavar="RUN|WEIGHTS", help="A run, a weights file, or default.", autocompletion=complete.weights
+            metavar="RUN|WEIGHTS",
+            help="Name or folder of a run, a weights file, or default.",
+            autocompletion=complete.weights,
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="File to write, .onnx.")],
-    format: Annotated[Literal["onnx"], typer.Option(help="What to write.")] = "onnx",
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File to write (.onnx).")],
+    format: Annotated[Literal["onnx"], typer.Option(help="Format of the file.")] = "onnx",
 ) -> None:
-    """Write a model for other programs: from intensities within 0..1 to probabilities, with its card."""
+    """Export a model to ONNX, for other programs.
+
+    The exported model takes intensities of 0 to 1 and returns probabilities; its metadata hold the model card.
+    """
     from monuseg_cli.models.export import MULTIPLE_PX, export_onnx
 
     result = export_onnx(session.home.find_weights(model), output, session.progress)

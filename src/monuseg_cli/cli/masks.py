@@ -8,17 +8,22 @@ import typer
 
 from monuseg_cli.cli.console import Session, command, table
 
-DATA_HELP = "Folder of your own: images/ and annotations/ (GeoJSON, Aperio XML, label images, masks)."
-"""Of the option --data, which the stages of a data set share."""
+DATA_HELP = "Your own data: images/ and annotations/ (GeoJSON, Aperio XML, label images, masks)."
+"""Help of the option --data, which several commands have."""
 
 
-@command(example="monuseg masks --preview")
+@command(
+    {
+        "of MoNuSeg": "monuseg masks",
+        "of your own annotations, with pictures to check them": "monuseg masks --data slides/ --preview",
+    }
+)
 def masks(
     session: Session,
-    data: Annotated[Path | None, typer.Option(help=DATA_HELP, show_default="MoNuSeg")] = None,
+    data: Annotated[Path | None, typer.Option(metavar="FOLDER", help=DATA_HELP, show_default="MoNuSeg")] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Also write each image with its outlines.")] = False,
 ) -> None:
-    """Make a label image and a binary mask of every case from its annotation."""
+    """Make a label image and a binary mask of each case from its annotation."""
     from monuseg_cli.dataset.config import MasksConfig
     from monuseg_cli.dataset.masks import build_masks
     from monuseg_cli.dataset.prepare import open_dataset

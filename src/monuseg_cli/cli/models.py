@@ -13,9 +13,12 @@ _WHOLE_IMAGES = {"test": "test", "validation": "val"}
 """Of a card's results those that are shown, the first that is there, and what they are called."""
 
 
-@command(example="monuseg models")
+@command({"list them": "monuseg models", "the card of one": "monuseg models card default"})
 def models(session: Session, context: typer.Context) -> None:
-    """List the architectures, and the weights that came with the package, were trained, or put here."""
+    """List the architectures and the weights at hand.
+
+    Weights are those in the package, of your runs, and in the folder models of the home.
+    """
     from monuseg_cli.models import registry
     from monuseg_cli.models.weights import list_weights
 
@@ -45,17 +48,19 @@ def models(session: Session, context: typer.Context) -> None:
     )
 
 
-@command(example="monuseg models card default")
+@command({"the model in the package": "monuseg models card default"})
 def card(
     session: Session,
     model: Annotated[
         str,
         typer.Argument(
-            metavar="RUN|WEIGHTS", help="A run, a weights file, or default.", autocompletion=complete.weights
+            metavar="RUN|WEIGHTS",
+            help="Name or folder of a run, a weights file, or default.",
+            autocompletion=complete.weights,
         ),
     ],
 ) -> None:
-    """Print a model's card: network, training, scores, licence, and what it is not for."""
+    """Print a model card: network, training, scores, licence and intended use."""
     from monuseg_cli.models.card import describe
     from monuseg_cli.models.weights import read_card
 

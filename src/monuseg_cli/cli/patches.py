@@ -17,24 +17,29 @@ _DEFAULT = PatchesConfig(dataset=Path())
 _CROP_PX = BUILT_IN["default"].crop_px
 
 
-@command(example="monuseg patches --patch-px 512 --stride-px 488")
+@command(
+    {
+        "with the defaults": "monuseg patches",
+        "smaller patches, half of each over the next": "monuseg patches --patch-px 256 --stride-px 128",
+    }
+)
 def patches(
     session: Session,
-    data: Annotated[Path | None, typer.Option(help=DATA_HELP, show_default="MoNuSeg")] = None,
-    patch_px: Annotated[int, typer.Option(help="Side of a patch in pixels.")] = _DEFAULT.patch_px,
-    stride_px: Annotated[int, typer.Option(help="Pixels from one patch to the next.")] = _DEFAULT.stride_px,
+    data: Annotated[Path | None, typer.Option(metavar="FOLDER", help=DATA_HELP, show_default="MoNuSeg")] = None,
+    patch_px: Annotated[int, typer.Option(help="Side of the patches in pixels.")] = _DEFAULT.patch_px,
+    stride_px: Annotated[int, typer.Option(help="Step between patches in pixels.")] = _DEFAULT.stride_px,
     edge: Annotated[
-        Edge, typer.Option(help="Move the last patch back to the image's edge, or leave the rest out.")
+        Edge, typer.Option(help="At the edge of an image: shift the last patch inwards, or drop the rest.")
     ] = _DEFAULT.edge,
     rescale: Annotated[
-        bool, typer.Option(help="Resample 20x cases to 0.25 um/px; your own are always.")
+        bool, typer.Option(help="Resample 20x cases to 0.25 um/px; your own data always are.")
     ] = _DEFAULT.rescale,
-    split: Annotated[CaseSplit, typer.Option(help="Which cases.")] = _DEFAULT.split,
+    split: Annotated[CaseSplit, typer.Option(help="Cases to cut.")] = _DEFAULT.split,
     format: Annotated[
-        PatchFormat, typer.Option(help="png: also write pairs of pictures that a person can open.")
+        PatchFormat, typer.Option(help="png: also write image and mask of every patch as PNG.")
     ] = _DEFAULT.format,
 ) -> None:
-    """Cut images and masks into patches, each of which knows its case."""
+    """Cut images and masks into patches for training."""
     from monuseg_cli.dataset.patches import build_patches
     from monuseg_cli.dataset.prepare import open_dataset
 

@@ -1,107 +1,120 @@
 """``monuseg predict``."""
 
 import os
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.table import Table
 
 from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command, table
 from monuseg_cli.core.home import DEFAULT_MODEL
 from monuseg_cli.models.devices import Device
 
-_MANY = "Many images"
+if TYPE_CHECKING:
+    from monuseg_cli.prediction.batch import PredictResult
+    from monuseg_cli.prediction.slide import Prediction
+
+_output = partial(typer.Option, rich_help_panel="Output")
+_scale = partial(typer.Option, rich_help_panel="Scale and region")
+_model = partial(typer.Option, rich_help_panel="Model and engine")
+_many = partial(typer.Option, rich_help_panel="Many images")
 
 
-@command(example="monuseg predict slide.tif -o mask.png")
+@command(
+    {
+        "a mask of a slide": "monuseg predict slide.svs -o mask.png",
+        "every image in a folder": "monuseg predict slides/ -o masks/",
+        "outlines for QuPath, a table of nuclei, and a picture to check them": (
+            "monuseg predict slide.svs -o a.geojson -o a.csv --overlay a.png"
+        ),
+        "a part of a slide that does not state its scale": (
+            "monuseg predict a.tif -o part.png --region 0 0 2000 2000 --mpp 0.25"
+        ),
+        "on a Dask cluster": "monuseg predict slides/ -o masks/ --scheduler tcp://head:8786",
+    }
+)
 def predict(
     session: Session,
     image: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, slides, or folders of them.")],
     output: Annotated[
         list[str],
-        typer.Option(
+        _output(
             "-o",
             "--output",
-            help="By its suffix: .png mask, .tif mask or labels, .geojson for QuPath, .csv; may be repeated. "
-            "For several images a folder, or a pattern with {stem}.",
+            metavar="FILE",
+            help="File to write; may be repeated. The suffix sets the format: .png mask, .tif mask or label image, "
+            ".geojson for QuPath, .csv table. For several images, a folder or a pattern with {stem}.",
         ),
     ],
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="RUN|WEIGHTS",
-            help="A run's name or folder, a weights file, or default.",
-            autocompletion=complete.weights,
-        ),
-    ] = DEFAULT_MODEL,
-    mpp: Annotated[
-        float | None, typer.Option(help="Micrometres per pixel.", show_default="as the image states")
-    ] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Probability from which on a pixel counts.", show_default="the model's")
-    ] = None,
-    min_area_um2: Annotated[
-        float | None, typer.Option("--min-area-um2", help="Drop smaller nuclei.", show_default="the model's")
-    ] = None,
     labels: Annotated[
-        bool, typer.Option("--labels", help="Write one integer a nucleus into a .tif, instead of a mask.")
+        bool, _output("--labels", help="Write a label image into the .tif: one integer per nucleus.")
     ] = False,
     overlay: Annotated[
-        str | None, typer.Option(help="Also write the image with outlines (.png); file, folder or pattern.")
+        str | None, _output(metavar="FILE", help="Also write the image with outlines (.png); file, folder or pattern.")
     ] = None,
     probability: Annotated[
-        str | None, typer.Option(help="Also write the probability of nuclei (.tif), at the model's scale.")
+        str | None, _output(metavar="FILE", help="Also write the probability of nuclei (.tif), at the model's scale.")
+    ] = None,
+    save_tissue_mask: Annotated[
+        str | None, _output(metavar="FILE", help="Also write where tissue was found (.png), at low resolution.")
+    ] = None,
+    mpp: Annotated[
+        float | None, _scale(help="Scale of the image in micrometres per pixel.", show_default="as stated in the image")
     ] = None,
     region: Annotated[
         tuple[int, int, int, int] | None,
-        typer.Option(metavar="X Y WIDTH HEIGHT", help="Only this part, in pixels of full resolution."),
+        _scale(metavar="X Y WIDTH HEIGHT", help="Predict on this part only, in pixels at full resolution."),
     ] = None,
     roi: Annotated[
-        Path | None, typer.Option(help="Only nuclei in these regions: GeoJSON, as QuPath exports annotations.")
+        Path | None,
+        _scale(metavar="FILE", help="Keep only nuclei inside these regions: a GeoJSON exported from QuPath."),
     ] = None,
-    tissue_mask: Annotated[bool, typer.Option(help="Leave out what looks like glass.")] = True,
-    save_tissue_mask: Annotated[
-        str | None, typer.Option(help="Also write where tissue was found (.png), small.")
-    ] = None,
+    tissue_mask: Annotated[bool, _scale(help="Skip glass: predict on tissue only.")] = True,
     skip_damaged: Annotated[
-        bool, typer.Option("--skip-damaged", help="Take tiles that cannot be read for glass; they are counted.")
+        bool, _scale("--skip-damaged", help="Treat unreadable tiles as glass; their number is reported.")
     ] = False,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TCP://...", help="Hand the images to a running Dask cluster, one by one.", rich_help_panel=_MANY
+    model: Annotated[
+        str,
+        _model(
+            metavar="RUN|WEIGHTS",
+            help="Name or folder of a run, or a weights file.",
+            show_default=f"{DEFAULT_MODEL}, in the package",
+            autocompletion=complete.weights,
         ),
+    ] = DEFAULT_MODEL,
+    threshold: Annotated[
+        float | None, _model(help="Lowest probability of a nuclear pixel.", show_default="the model's")
     ] = None,
-    num_parts: Annotated[
-        int, typer.Option(help="For job arrays: divide the images into so many parts.", rich_help_panel=_MANY)
-    ] = 1,
-    part: Annotated[int, typer.Option(help="Which part to predict on, from 1.", rich_help_panel=_MANY)] = 1,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Also images that were done before, in the same way.", rich_help_panel=_MANY),
-    ] = False,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
+    min_area_um2: Annotated[float | None, _model(help="Drop smaller nuclei.", show_default="the model's")] = None,
     engine: Annotated[
         Literal["auto", "torch", "openvino"],
-        typer.Option(help="What runs the network; auto takes OpenVINO on a CPU, where it is installed."),
+        _model(help="What runs the network; auto: OpenVINO on a CPU if it is installed, else PyTorch."),
     ] = "auto",
+    device: Annotated[Device, _model(help="Where the network runs.")] = "auto",
+    overwrite: Annotated[
+        bool, _many("--overwrite", help="Also predict on images that were done before with the same settings.")
+    ] = False,
+    scheduler: Annotated[
+        str | None, _many(metavar="TCP://...", help="Distribute the images over the workers of this Dask scheduler.")
+    ] = None,
+    num_parts: Annotated[int, _many(help="Divide the images into this many parts, for job arrays.")] = 1,
+    part: Annotated[int, _many(help="Predict on this part, from 1.")] = 1,
 ) -> None:
-    """Find the nuclei in images and slides, and write them as masks or label images."""
+    """Find the nuclei in images and slides: masks, label images, GeoJSON, tables."""
     from monuseg_cli.prediction.batch import predict as run
     from monuseg_cli.prediction.config import PredictConfig, SlideSettings
     from monuseg_cli.prediction.outputs import OutputSpec
     from monuseg_cli.prediction.roi import read_rois
 
-    weights = session.home.find_weights(model)
-    spec = OutputSpec(tuple(output), labels, overlay, probability, save_tissue_mask)
-    settings = SlideSettings(mpp, region, tissue_mask, skip_damaged, read_rois(roi) if roi else ())
     config = PredictConfig(
         images=tuple(image),
-        outputs=spec,
-        weights=weights,
+        outputs=OutputSpec(tuple(output), labels, overlay, probability, save_tissue_mask),
+        weights=session.home.find_weights(model),
         cache=session.home.cache,
-        settings=settings,
+        settings=SlideSettings(mpp, region, tissue_mask, skip_damaged, read_rois(roi) if roi else ()),
         threshold=threshold,
         min_area_um2=min_area_um2,
         part=part,
@@ -111,34 +124,49 @@ def predict(
         engine=engine,
         scheduler=scheduler,
     )
-    result = run(config, session.progress)
-    rows = table("image", "width x height", "um/px", "nuclei", "per mm2 of tissue", "seconds")
-    for one in result.predictions:
-        size = f"{one.width} x {one.height}"
-        scale = f"{one.mpp:.4f}" if one.mpp else "not stated"
-        rows.add_row(one.outputs.image.name, size, scale, str(one.nuclei), f"{one.per_mm2:.0f}", f"{one.seconds:.1f}")
-    regions = table("region of interest", "mm2", "nuclei", "nuclei per mm2")
-    for one in result.predictions:
-        for area in one.rois:
-            density = f"{area.nuclei / area.mm2:.0f}" if area.mm2 else "-"
-            regions.add_row(f"{one.outputs.image.name}: {area.name}", f"{area.mm2:.3f}", str(area.nuclei), density)
-    written = [str(path) for one in result.predictions for path in one.outputs.files]
-    if len(result.predictions) > 1:
-        folders = sorted({f"{path.parent}{os.sep}" for one in result.predictions for path in one.outputs.files})
-        written = [f"{len(written)} files in {', '.join(folders)}"]
-    total = len(result.skipped) + len(result.predictions) + len(result.failures)
-    there = [f"Done before, and left as it is: {len(result.skipped)} of {total}; --overwrite predicts anew"]
-    session.show(
-        result,
-        *(there if result.skipped else ()),
-        *(
-            (rows, *((regions,) if regions.row_count else ()), f"Written: {', '.join(written)}")
-            if result.predictions
-            else ()
-        ),
-        f"Model: {session.home.name_of_weights(weights)} ({result.card.architecture}, {result.card.licence})",
-    )
+    _show(session, run(config, session.progress))
+
+
+def _show(session: Session, result: "PredictResult") -> None:
+    """Print what was found, then every failure; the first one's code ends the command."""
+    lines: list[str | Table] = []
+    if result.skipped:
+        total = len(result.skipped) + len(result.predictions) + len(result.failures)
+        lines.append(f"Skipped, done before: {len(result.skipped)} of {total}; --overwrite predicts again")
+    if result.predictions:
+        lines.append(_images_table(result.predictions))
+        if any(one.rois for one in result.predictions):
+            lines.append(_regions_table(result.predictions))
+        lines.append(f"Written: {_written(result.predictions)}")
+    name = session.home.name_of_weights(result.weights)
+    session.show(result, *lines, f"Model: {name} ({result.card.architecture}, {result.card.licence})")
     for _, error in result.failures:
         session.fail(error)
     if result.failures:
         raise typer.Exit(result.failures[0][1].exit_code)
+
+
+def _images_table(predictions: "tuple[Prediction, ...]") -> Table:
+    rows = table("image", "width x height", "um/px", "nuclei", "per mm2 of tissue", "seconds")
+    for one in predictions:
+        size = f"{one.width} x {one.height}"
+        scale = f"{one.mpp:.4f}" if one.mpp else "not stated"
+        rows.add_row(one.outputs.image.name, size, scale, str(one.nuclei), f"{one.per_mm2:.0f}", f"{one.seconds:.1f}")
+    return rows
+
+
+def _regions_table(predictions: "tuple[Prediction, ...]") -> Table:
+    rows = table("region of interest", "mm2", "nuclei", "nuclei per mm2")
+    for one in predictions:
+        for area in one.rois:
+            density = f"{area.nuclei / area.mm2:.0f}" if area.mm2 else "-"
+            rows.add_row(f"{one.outputs.image.name}: {area.name}", f"{area.mm2:.3f}", str(area.nuclei), density)
+    return rows
+
+
+def _written(predictions: "tuple[Prediction, ...]") -> str:
+    """Name the files of one image; of several, their number and folders."""
+    files = [path for one in predictions for path in one.outputs.files]
+    if len(predictions) == 1:
+        return ", ".join(map(str, files))
+    return f"{len(files)} files in {', '.join(sorted({f'{path.parent}{os.sep}' for path in files}))}"

@@ -13,18 +13,20 @@ _WIDE = 110  # columns of a terminal that shows them all
 _LEFT_OUT = ("fold", "val loss", "val soft Dice")  # on a narrower one
 
 
-@command(example="monuseg runs unet-se unet --curves compared.png")
+@command(
+    {"all runs": "monuseg runs", "the learning curves of two runs": "monuseg runs unet-se unet --curves compared.png"}
+)
 def runs(
     session: Session,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN...]", help="Only these; else all.", autocompletion=complete.runs),
+        typer.Argument(metavar="[RUN...]", help="Runs to list.", show_default="all", autocompletion=complete.runs),
     ] = None,
     curves: Annotated[
-        Path | None, typer.Option(help="Draw the validation curves of these runs into one picture (.png).")
+        Path | None, typer.Option(metavar="FILE", help="Also plot the validation curves of these runs (.png).")
     ] = None,
 ) -> None:
-    """List the training runs, oldest first, with their best validation scores."""
+    """List the training runs with their best validation scores."""
     from monuseg_cli.training.recipes import describe
     from monuseg_cli.training.runs import compare_runs, list_runs
 

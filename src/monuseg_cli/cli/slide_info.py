@@ -8,12 +8,12 @@ import typer
 from monuseg_cli.cli.console import Session, command, table
 
 
-@command(example="monuseg slide-info slide.svs")
+@command({"of a slide": "monuseg slide-info slide.svs"})
 def slide_info(
     session: Session,
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image or a slide.")],
 ) -> None:
-    """Tell size, levels, tiles, compression and scale of a slide, and where the scale comes from."""
+    """Show the size, levels, tiles, compression and scale of a slide."""
     from monuseg_cli.imaging.slide import Slide
 
     with Slide(image) as slide:

@@ -18,113 +18,149 @@ from monuseg_cli.training.recipes import BUILT_IN, find_recipe
 
 _DEFAULT = BUILT_IN["default"]
 
-
-_data = partial(typer.Option, rich_help_panel="Data and crops")
+_run = partial(typer.Option, rich_help_panel="Run")
+_data = partial(typer.Option, rich_help_panel="Data")
+_crops = partial(typer.Option, rich_help_panel="Patches and crops")
 _model = partial(typer.Option, rich_help_panel="Model")
-_variation = partial(typer.Option, rich_help_panel="Variation of crops")
-_course = partial(typer.Option, rich_help_panel="Course of the training")
+_augmentation = partial(typer.Option, rich_help_panel="Augmentation")
+_optimisation = partial(typer.Option, rich_help_panel="Optimisation")
+_hardware = partial(typer.Option, rich_help_panel="Hardware")
 
 
-@command(example="monuseg train --arch unet-se --epochs 40")
+@command(
+    {
+        "on MoNuSeg": "monuseg train --arch unet-se --epochs 40",
+        "on your own annotated images, from the model in the package": (
+            "monuseg train --train slides/ --init default --recipe fine-tune"
+        ),
+        "on MoNuSeg and NuInsSeg, for images of other hospitals": "monuseg train --recipe wide --also nuinsseg:0.125",
+        "a recipe of your own, with one setting changed": "monuseg train --recipe mine.toml --learning-rate 5e-4",
+        "continue after an interruption": "monuseg train --resume unet-se",
+        "on several GPUs": "torchrun --nproc-per-node 2 -m monuseg_cli train --amp bf16",
+    }
+)
 def train(
     session: Session,
     context: typer.Context,
-    arch: Annotated[
-        str, typer.Option(help="Architecture; monuseg models lists them.", autocompletion=complete.architectures)
-    ] = _DEFAULT.arch,
     recipe: Annotated[
         str,
-        typer.Option(
-            metavar="NAME|TOML",
-            help="default, robust, wide, fine-tune, baseline or a file: the knobs that are not typed.",
+        _run(
+            metavar="NAME|FILE",
+            help="Defaults of all settings: default, robust, wide, fine-tune, baseline, or a TOML file.",
             autocompletion=complete.recipes,
         ),
     ] = "default",
-    epochs: Annotated[int, typer.Option(help="Times that the crops of every case are seen.")] = _DEFAULT.epochs,
-    batch_size: Annotated[int, typer.Option(help="Crops a step, of each process.")] = _DEFAULT.batch_size,
-    name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="the architecture")] = None,
-    resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Go on with this run.", autocompletion=complete.runs)
-    ] = None,
-    init: Annotated[
-        str,
-        typer.Option(
-            metavar="RUN|WEIGHTS",
-            help="Start from these weights, and with their network.",
-            autocompletion=complete.weights,
-        ),
-    ] = _DEFAULT.init,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
-    amp: Annotated[Amp, typer.Option(help="Mixed precision: bf16 on CUDA and CPU, fp16 on CUDA.")] = _DEFAULT.amp,
-    seed: Annotated[int, typer.Option(help="Of all random numbers.")] = _DEFAULT.seed,
-    workers: Annotated[int, typer.Option(help="Processes that prepare crops; 0: a thread does.")] = _DEFAULT.workers,
+    name: Annotated[str | None, _run(metavar="NAME", help="Name of the run.", show_default="the architecture")] = None,
+    resume: Annotated[str | None, _run(metavar="RUN", help="Continue this run.", autocompletion=complete.runs)] = None,
+    seed: Annotated[int, _run(help="Seed of all random numbers.")] = _DEFAULT.seed,
     train: Annotated[
         str,
         _data(
-            metavar="FOLDER", help="Train on a folder of your own: images/ and annotations/.", show_default="MoNuSeg"
+            metavar="FOLDER",
+            help="Train on your own data: a folder with images/ and annotations/.",
+            show_default="MoNuSeg",
         ),
     ] = _DEFAULT.train,
     val: Annotated[
         str,
-        _data(metavar="FOLDER", help="Validate on this one.", show_default="by its split.csv, regions or folds"),
+        _data(
+            metavar="FOLDER",
+            help="Validate on this folder.",
+            show_default="by the split.csv, regions or folds of --train",
+        ),
     ] = _DEFAULT.val,
     also: Annotated[
         list[str] | None,
         _data(
             metavar="DATA[:WEIGHT]",
-            help="Train on nuinsseg or a folder as well, with so many times the crops of a case; may be repeated.",
+            help="Train on nuinsseg or a folder as well, with WEIGHT times the crops per case; may be repeated.",
         ),
     ] = None,
-    train_set: Annotated[int, _data(help="30: the challenge's cases; 37: with the bonus cases.")] = _DEFAULT.train_set,
-    fold: Annotated[int, _data(help="Which of the five folds to validate on.")] = _DEFAULT.fold,
-    patch_px: Annotated[int, _data(help="Side of a patch.")] = _DEFAULT.patch_px,
-    stride_px: Annotated[int, _data(help="Step between patches.")] = _DEFAULT.stride_px,
-    edge: Annotated[Edge, _data(help="Patches at an image's edge.")] = _DEFAULT.edge,
-    crop_px: Annotated[int, _data(help="Side of the crops that the network sees.")] = _DEFAULT.crop_px,
-    rescale: Annotated[bool, _data(help="Resample 20x cases to 0.25 um/px; your own are always.")] = _DEFAULT.rescale,
-    crops_per_case: Annotated[int, _data(help="Crops of each case in an epoch.")] = _DEFAULT.crops_per_case,
-    aux_target: Annotated[
-        AuxTarget, _model(help="What is learnt to separate nuclei that touch.")
-    ] = _DEFAULT.aux_target,
-    dropout: Annotated[float, _model(help="Share of values dropped, in the U-Nets.")] = _DEFAULT.dropout,
+    train_set: Annotated[
+        int, _data(help="Cases of MoNuSeg. 30: the challenge's; 37: with the bonus cases.")
+    ] = _DEFAULT.train_set,
+    fold: Annotated[int, _data(help="Fold to validate on, 1 to 5.")] = _DEFAULT.fold,
+    patch_px: Annotated[int, _crops(help="Side of the patches in pixels.")] = _DEFAULT.patch_px,
+    stride_px: Annotated[int, _crops(help="Step between patches in pixels.")] = _DEFAULT.stride_px,
+    edge: Annotated[
+        Edge, _crops(help="At the edge of an image: shift the last patch inwards, or drop the rest.")
+    ] = _DEFAULT.edge,
+    rescale: Annotated[
+        bool, _crops(help="Resample 20x cases to 0.25 um/px; your own data always are.")
+    ] = _DEFAULT.rescale,
+    crop_px: Annotated[int, _crops(help="Side of the crops that the network sees.")] = _DEFAULT.crop_px,
+    crops_per_case: Annotated[int, _crops(help="Crops of each case per epoch.")] = _DEFAULT.crops_per_case,
+    arch: Annotated[
+        str,
+        _model(metavar="NAME", help="Architecture; monuseg models lists them.", autocompletion=complete.architectures),
+    ] = _DEFAULT.arch,
+    init: Annotated[
+        str,
+        _model(
+            metavar="RUN|WEIGHTS",
+            help="Start from these weights, with their architecture.",
+            autocompletion=complete.weights,
+        ),
+    ] = _DEFAULT.init,
     pretrained: Annotated[
-        bool, _model(help="Start from ImageNet weights (unet-efficientnet; DeepLabV3 fetches them).")
+        bool, _model(help="Start from ImageNet weights: unet-efficientnet, deeplabv3 (downloads them).")
     ] = _DEFAULT.pretrained,
-    flips: Annotated[bool, _variation(help="Flip, and turn by right angles.")] = _DEFAULT.flips,
-    warp: Annotated[float, _variation(help="Share of crops scaled, turned freely and bent.")] = _DEFAULT.warp,
-    scale: Annotated[float, _variation(help="Warped crops: scaled by up to 1 + this.")] = _DEFAULT.scale,
-    rotation_deg: Annotated[float, _variation(help="Warped crops: turned by up to this.")] = _DEFAULT.rotation_deg,
-    elastic_px: Annotated[
-        float, _variation(help="Warped crops: bent by this standard deviation.")
-    ] = _DEFAULT.elastic_px,
-    stain: Annotated[float, _variation(help="Haematoxylin and eosin scaled by up to 1 + this.")] = _DEFAULT.stain,
-    pale: Annotated[float, _variation(help="Stains: multiplied by down to this, in place of stain.")] = _DEFAULT.pale,
-    dark: Annotated[float, _variation(help="Stains: multiplied by up to this, in place of stain.")] = _DEFAULT.dark,
-    scanner: Annotated[float, _variation(help="Gamma, saturation and white point: by up to this.")] = _DEFAULT.scanner,
-    blank_prob: Annotated[
-        float, _variation(help="Share of crops replaced by glass or ink, without nuclei.")
-    ] = _DEFAULT.blank_prob,
-    brightness: Annotated[float, _variation(help="Intensities scaled by up to 1 ± this.")] = _DEFAULT.brightness,
-    degrade: Annotated[float, _variation(help="Share of crops blurred, made noisy, compressed.")] = _DEFAULT.degrade,
-    blur_px: Annotated[float, _variation(help="Blur: by up to this standard deviation.")] = _DEFAULT.blur_px,
-    noise: Annotated[float, _variation(help="Noise: of up to this standard deviation, of 0..1.")] = _DEFAULT.noise,
-    jpeg_quality: Annotated[int, _variation(help="Compression: down to this quality.")] = _DEFAULT.jpeg_quality,
-    loss: Annotated[Loss, _course(help="What is minimised.")] = _DEFAULT.loss,
-    learning_rate: Annotated[float, _course(help="Peak learning rate of AdamW.")] = _DEFAULT.learning_rate,
-    weight_decay: Annotated[float, _course(help="Weight decay of AdamW.")] = _DEFAULT.weight_decay,
-    schedule: Annotated[Schedule, _course(help="Course of the learning rate.")] = _DEFAULT.schedule,
+    aux_target: Annotated[
+        AuxTarget, _model(help="What is learnt besides the mask, to separate touching nuclei.")
+    ] = _DEFAULT.aux_target,
+    dropout: Annotated[float, _model(help="Dropout rate of the U-Nets.")] = _DEFAULT.dropout,
+    epochs: Annotated[int, _optimisation(help="Passes over the crops of all cases.")] = _DEFAULT.epochs,
+    batch_size: Annotated[int, _optimisation(help="Crops per step and process.")] = _DEFAULT.batch_size,
+    loss: Annotated[Loss, _optimisation(help="Loss of the mask.")] = _DEFAULT.loss,
+    learning_rate: Annotated[float, _optimisation(help="Peak learning rate of AdamW.")] = _DEFAULT.learning_rate,
+    weight_decay: Annotated[float, _optimisation(help="Weight decay of AdamW.")] = _DEFAULT.weight_decay,
+    schedule: Annotated[Schedule, _optimisation(help="Schedule of the learning rate.")] = _DEFAULT.schedule,
     plateau_patience: Annotated[
         int,
-        _course(help="Epochs without a gain before a tenth of the rate (schedule plateau)."),
+        _optimisation(help="With --schedule plateau: epochs without a lower loss before the rate drops to a tenth."),
     ] = _DEFAULT.plateau_patience,
     early_stopping: Annotated[
-        int, _course(help="Stop after so many epochs without a gain; 0: never.")
+        int, _optimisation(help="Stop after this many epochs without a lower validation loss; 0: never.")
     ] = _DEFAULT.early_stopping,
     ema_decay: Annotated[
-        float, _course(help="Decay of the moving average of the weights; 0: none.")
+        float, _optimisation(help="Decay of the moving average of the weights; 0: no averaging.")
     ] = _DEFAULT.ema_decay,
+    flips: Annotated[bool, _augmentation(help="Flip, and rotate by 90 degrees.")] = _DEFAULT.flips,
+    warp: Annotated[float, _augmentation(help="Fraction of crops scaled, rotated and deformed.")] = _DEFAULT.warp,
+    scale: Annotated[float, _augmentation(help="Scale warped crops by up to 1 + this.")] = _DEFAULT.scale,
+    rotation_deg: Annotated[
+        float, _augmentation(help="Rotate warped crops by up to this angle.")
+    ] = _DEFAULT.rotation_deg,
+    elastic_px: Annotated[
+        float, _augmentation(help="Standard deviation of the elastic deformation of warped crops.")
+    ] = _DEFAULT.elastic_px,
+    stain: Annotated[float, _augmentation(help="Scale haematoxylin and eosin by up to 1 ± this.")] = _DEFAULT.stain,
+    pale: Annotated[
+        float, _augmentation(help="Multiply the stains by down to this, instead of --stain; 1: off.")
+    ] = _DEFAULT.pale,
+    dark: Annotated[
+        float, _augmentation(help="Multiply the stains by up to this, instead of --stain; 1: off.")
+    ] = _DEFAULT.dark,
+    scanner: Annotated[
+        float, _augmentation(help="Vary gamma, saturation and white point by up to this.")
+    ] = _DEFAULT.scanner,
+    blank_prob: Annotated[
+        float, _augmentation(help="Fraction of crops replaced by glass, ink or flakes, without nuclei.")
+    ] = _DEFAULT.blank_prob,
+    brightness: Annotated[float, _augmentation(help="Scale intensities by up to 1 ± this.")] = _DEFAULT.brightness,
+    degrade: Annotated[
+        float, _augmentation(help="Fraction of crops blurred, and as many with noise, and compressed.")
+    ] = _DEFAULT.degrade,
+    blur_px: Annotated[float, _augmentation(help="Largest standard deviation of the blur.")] = _DEFAULT.blur_px,
+    noise: Annotated[
+        float, _augmentation(help="Largest standard deviation of the noise, for intensities of 0 to 1.")
+    ] = _DEFAULT.noise,
+    jpeg_quality: Annotated[int, _augmentation(help="Lowest JPEG quality of the compression.")] = _DEFAULT.jpeg_quality,
+    device: Annotated[Device, _hardware(help="Where the network runs.")] = "auto",
+    amp: Annotated[Amp, _hardware(help="Mixed precision: bf16 on CUDA and CPU, fp16 on CUDA.")] = _DEFAULT.amp,
+    workers: Annotated[int, _hardware(help="Processes that prepare crops; 0: a thread does.")] = _DEFAULT.workers,
 ) -> None:
-    """Train a model on the patches; masks and patches that are missing are made first."""
+    """Train a model; masks and patches that are missing are made first."""
     from monuseg_cli.models.weights import read_card
     from monuseg_cli.training.distributed import is_first, raise_on_rank_zero
     from monuseg_cli.training.finetune import adopt_architecture
@@ -133,11 +169,11 @@ def train(
 
     with raise_on_rank_zero():
         if resume and (name or _was_typed(context, "recipe")):
-            message = "--resume goes on with a run under its own name and recipe; leave out --name and --recipe"
+            message = "--resume continues a run under its own name and recipe; leave out --name and --recipe"
             raise InputError(message)
         run_to_resume = session.home.find_run(resume) if resume else None
-        knobs = {knob: value for knob, value in context.params.items() if knob in Recipe.__dataclass_fields__}
-        typed = {knob: value for knob, value in knobs.items() if _was_typed(context, knob)}
+        settings = {name: value for name, value in context.params.items() if name in Recipe.__dataclass_fields__}
+        typed = {name: value for name, value in settings.items() if _was_typed(context, name)}
         if also:
             typed["also"] = tuple(also)
         begun = Recipe.load(run_to_resume / RECIPE_FILE) if run_to_resume else find_recipe(recipe)

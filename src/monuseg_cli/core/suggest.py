@@ -6,7 +6,7 @@ _ALIKE = 0.7  # at difflib's own 0.6, --home is taken for --help
 
 
 def suggest(word: str, choices: Iterable[str]) -> str | None:
-    """Give the choice that `word` is most like, None where none is like it."""
+    """Return the choice most similar to `word`, None if none is similar."""
     from difflib import get_close_matches
 
     by_small_letters = {choice.lower(): choice for choice in choices}
@@ -15,6 +15,6 @@ def suggest(word: str, choices: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """Give the end of an error's line: ``"; did you mean train?"``, or nothing where no choice is like `word`."""
+    """Return the end of an error's line: ``"; did you mean train?"``, or nothing if no choice is similar to `word`."""
     found = suggest(word, choices)
     return f"; did you mean {found}?" if found else ""

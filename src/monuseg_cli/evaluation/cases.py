@@ -96,7 +96,7 @@ def choose_cases(
     ContaminationError
         If a model was trained on one of them, unless `include_train`.
     """
-    cases = _chosen(dataset, choice, cards)
+    cases = _select(dataset, choice, cards)
     for weights, card in cards.items():
         seen = [case.case_id for case in cases if case.case_id in card.train_cases]
         if seen and not include_train:
@@ -108,7 +108,8 @@ def choose_cases(
     return cases
 
 
-def _chosen(dataset: Dataset, choice: CaseChoice, cards: Mapping[Path, Card]) -> tuple[Case, ...]:
+def _select(dataset: Dataset, choice: CaseChoice, cards: Mapping[Path, Card]) -> tuple[Case, ...]:
+    """Select the cases that the choice names, else the models' own."""
     if choice.cases:
         return dataset.select([_find_case(dataset, part) for part in choice.cases])
     if choice.fold is not None:
@@ -119,6 +120,11 @@ def _chosen(dataset: Dataset, choice: CaseChoice, cards: Mapping[Path, Card]) ->
         return dataset.of_split("test")
     if choice.split == "all" or (choice.data and choice.split is None and _are_new(dataset, cards)):
         return dataset.cases
+    return dataset.select(_own_cases(dataset, choice, cards))
+
+
+def _own_cases(dataset: Dataset, choice: CaseChoice, cards: Mapping[Path, Card]) -> tuple[str, ...]:
+    """List the ids of the models' training or validation cases, which must be the same for all of them."""
     own = {weights: card.train_cases if choice.split == "train" else card.val_cases for weights, card in cards.items()}
     if choice.data:  # models that know nothing of this folder have no say, nor has what a model was begun with
         there = {case.case_id for case in dataset.cases}
@@ -135,11 +141,11 @@ def _chosen(dataset: Dataset, choice: CaseChoice, cards: Mapping[Path, Card]) ->
                 "`fold`, `kumar` or `cases`"
             )
             raise InputError(message)
-    return dataset.select(wanted)
+    return wanted
 
 
 def _are_new(dataset: Dataset, cards: Mapping[Path, Card]) -> bool:
-    """Tell whether no model was trained or validated on any of these cases."""
+    """Return whether no model was trained or validated on any of these cases."""
     known = {case_id for card in cards.values() for case_id in (*card.train_cases, *card.val_cases)}
     return not any(case.case_id in known for case in dataset.cases)
 

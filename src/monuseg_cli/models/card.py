@@ -2,9 +2,9 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, NoReturn
 
 from monuseg_cli.nuclei.params import PostprocessParams, upgrade_params
 
@@ -115,14 +115,7 @@ class Card:
         ValueError
             If it is not JSON, lacks a field, has an unknown one, or a value that cannot be used.
         """
-        content = json.loads(text)
-        if not isinstance(content, dict):
-            message = "the card is no JSON object"
-            raise ValueError(message)
-        content = {_RENAMED.get(name, name): value for name, value in content.items()}
-        if content.get("schema") != SCHEMA:
-            message = f"the card has schema {content.get('schema')}, this version reads {SCHEMA}"
-            raise ValueError(message)
+        content = _read_object(text)
         known = {part.name: part for part in fields(cls)}
         required = {name for name, part in known.items() if part.default is MISSING and part.default_factory is MISSING}
         if strange := sorted((required - content.keys()) | (content.keys() - known.keys())):
@@ -131,29 +124,10 @@ class Card:
         for name, value in content.items():
             kinds = _JSON_KINDS[getattr(known[name].type, "__name__", "")]
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                message = f"the card's {name} cannot be {value!r}"
-                raise ValueError(message)
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
-        }
-        if "postprocess" in values:
-            values["postprocess"] = _postprocess(values["postprocess"])
-        if not all(isinstance(share, int | float) and 0 < share < 1 for share in content.get("averaged", {}).values()):
-            message = f"the card's averaged cannot be {content['averaged']!r}"
-            raise ValueError(message)
-        for scores in (content.get("scores", {}), *content.get("results", {}).values()):
-            _require_scores(scores)
-        values["stain"] = {name: _percentiles(name, pair) for name, pair in content.get("stain", {}).items()}
-        values["ranges"] = {name: _range(name, bounds) for name, bounds in content.get("ranges", {}).items()}
-        card = cls(**values)
-        positive = (card.mpp, *card.std, card.in_channels, card.out_channels)
-        lengths = {len(card.mean), len(card.std), card.in_channels}
-        if not all(0 < number < math.inf for number in positive) or len(lengths) > 1:
-            message = "the card's mpp, mean, std or channels cannot be used"
-            raise ValueError(message)
-        if len(set(card.classes)) != card.out_channels or card.classes[0] != "nucleus":
-            message = f"the card's classes {card.classes} cannot be those of {card.out_channels} channels"
-            raise ValueError(message)
+                _refuse(name, value)
+        card = cls(**{name: _FROM_JSON.get(name, _to_tuple)(value) for name, value in content.items()})
+        _check_numbers(card)
+        _check_classes(card)
         return card
 
     def to_json(self) -> str:
@@ -161,7 +135,29 @@ class Card:
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
-def _postprocess(content: Mapping[str, Any]) -> PostprocessParams:
+def _read_object(text: str) -> dict[str, Any]:
+    """Read the fields of a card of this schema, by their names of today."""
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        message = "the card is no JSON object"
+        raise ValueError(message)
+    content = {_RENAMED.get(name, name): value for name, value in content.items()}
+    if content.get("schema") != SCHEMA:
+        message = f"the card has schema {content.get('schema')}, this version reads {SCHEMA}"
+        raise ValueError(message)
+    return content
+
+
+def _refuse(name: str, value: object) -> NoReturn:
+    message = f"the card's {name} cannot be {value!r}"
+    raise ValueError(message)
+
+
+def _to_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _read_postprocess(content: Mapping[str, Any]) -> PostprocessParams:
     try:
         return PostprocessParams(**upgrade_params(content))
     except (TypeError, ValueError) as error:
@@ -169,35 +165,83 @@ def _postprocess(content: Mapping[str, Any]) -> PostprocessParams:
         raise ValueError(message) from error
 
 
-def _range(name: str, bounds: Any) -> tuple[float, float]:
+def _read_scores(scores: Any) -> Mapping[str, float]:
+    numbers = scores.values() if isinstance(scores, dict) else [None]
+    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+        _refuse("scores", scores)
+    return dict(scores)
+
+
+def _read_results(results: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
+    return {cases: _read_scores(scores) for cases, scores in results.items()}
+
+
+def _read_ranges(ranges: Mapping[str, Any]) -> Mapping[str, tuple[float, float]]:
+    return {name: _read_range(name, bounds) for name, bounds in ranges.items()}
+
+
+def _read_range(name: str, bounds: Any) -> tuple[float, float]:
     match bounds:
         case [int() | float() as low, int() | float() as high] if -math.inf < low <= 0 < high < math.inf:
             return float(low), float(high)
-    message = f"the card's range of {name} cannot be {bounds!r}"
-    raise ValueError(message)
+    _refuse(f"range of {name}", bounds)
 
 
-def _percentiles(stain: str, pair: Any) -> tuple[float, float]:
+def _read_averaged(shares: Mapping[str, Any]) -> Mapping[str, float]:
+    if not all(isinstance(share, int | float) and 0 < share < 1 for share in shares.values()):
+        _refuse("averaged", shares)
+    return dict(shares)
+
+
+def _read_stain(stain: Mapping[str, Any]) -> Mapping[str, tuple[float, float]]:
+    return {name: _read_percentiles(name, pair) for name, pair in stain.items()}
+
+
+def _read_percentiles(name: str, pair: Any) -> tuple[float, float]:
     match pair:
         case [int() | float() as middle, int() | float() as high] if -math.inf < middle <= high < math.inf:
             return float(middle), float(high)
-    message = f"the card's stain cannot have {pair!r} of {stain}"
-    raise ValueError(message)
+    _refuse(f"stain of {name}", pair)
+
+
+_FROM_JSON: Mapping[str, Callable[[Any], Any]] = {
+    "postprocess": _read_postprocess,
+    "scores": _read_scores,
+    "results": _read_results,
+    "averaged": _read_averaged,
+    "stain": _read_stain,
+    "ranges": _read_ranges,
+}
+"""How fields are read that JSON does not hold as they are; of any other, a list becomes a tuple."""
+
+
+def _check_numbers(card: Card) -> None:
+    positive = (card.mpp, *card.std, card.in_channels, card.out_channels)
+    lengths = {len(card.mean), len(card.std), card.in_channels}
+    if not all(0 < number < math.inf for number in positive) or len(lengths) > 1:
+        message = "the card's mpp, mean, std or channels cannot be used"
+        raise ValueError(message)
+
+
+def _check_classes(card: Card) -> None:
+    if len(set(card.classes)) != card.out_channels or card.classes[0] != "nucleus":
+        message = f"the card's classes {card.classes} cannot be those of {card.out_channels} channels"
+        raise ValueError(message)
 
 
 def describe(card: Card, name: str) -> str:
     """Write a model card for people, as Markdown."""
     options = ", ".join(f"{option} {value}" for option, value in card.options.items())
-    recipe = ", ".join(f"{knob} {value}" for knob, value in card.recipe.items() if value not in ("", {}, False))
+    recipe = ", ".join(f"{setting} {value}" for setting, value in card.recipe.items() if value not in ("", {}, False))
     postprocess = ", ".join(f"{part} {value}" for part, value in asdict(card.postprocess).items())
     results = {"validation windows, in the training": card.scores, **card.results}
     verified = "" if card.data_verified else " (not the published archive)"
     data = f"Train set of {card.train_set}, archive {card.data_sha256[:12]}{verified}"
     if card.recipe.get("train"):
         data = f"Own data, {card.train_set} cases, hash {card.data_sha256[:12]}"
-    shares = ", ".join(f"{part['cases']} of {data_set}" for data_set, part in card.data_sets.items())
     averaged = ", ".join(f"{share:.0%} of {weights}" for weights, share in card.averaged.items())
     stain = ", ".join(f"{name} {middle:.2f} and {high:.2f}" for name, (middle, high) in card.stain.items())
+    shares = ", ".join(f"{part['cases']} of {data_set}" for data_set, part in card.data_sets.items())
     lines = [
         f"# {name}",
         card.use,
@@ -218,13 +262,6 @@ def describe(card: Card, name: str) -> str:
         "\n".join(f"- {cases}: {_scores(scores)}" for cases, scores in results.items()),
     ]
     return "\n\n".join(lines)
-
-
-def _require_scores(scores: object) -> None:
-    numbers = scores.values() if isinstance(scores, dict) else [None]
-    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
-        message = f"the card's scores cannot be {scores!r}"
-        raise ValueError(message)
 
 
 def _list(values: tuple[float, ...]) -> str:

@@ -40,7 +40,8 @@ def trace(labels: NDArray[np.integer]) -> Contours:
     """Trace every label's pixels along their edges, all labels at once.
 
     Filling the rings by the pixel-centre rule gives the label image back. Pixels of a label that touch at a corner only
-    belong to different rings. An outer ring has its pixels on the right hand, seen along its points.
+    belong to different rings. No ring passes a point twice: what an outer ring would close off there is a hole that
+    touches it. An outer ring has its pixels on the right hand, seen along its points.
 
     Parameters
     ----------
@@ -54,6 +55,8 @@ def trace(labels: NDArray[np.integer]) -> Contours:
     label, start, direction, key = label[order], start[order], direction[order], key[order]
     following = _following(label, start + _STEPS[direction], direction, key, labels.shape)
     first, position = _rank(following)
+    if _part(following, first, key):
+        first, position = _rank(following)
     order = np.lexsort((position, first))
     label, start, direction, first = label[order], start[order], direction[order], first[order]
     new_ring = np.diff(first, prepend=-1) != 0
@@ -116,6 +119,15 @@ def _following(
         there = key[place] == wanted
         following[there] = place[there]
     return following
+
+
+def _part(following: NDArray[np.intp], first: NDArray[np.intp], key: NDArray[np.int64]) -> bool:
+    """Part, in place, the rings that pass a point twice, there; tell whether there were any."""
+    again = np.flatnonzero((key[1:] // 4 == key[:-1] // 4) & (first[1:] == first[:-1]))  # two edges begin at the point
+    before = np.empty_like(following)
+    before[following] = np.arange(len(following))
+    following[before[again]], following[before[again + 1]] = again + 1, again
+    return bool(len(again))
 
 
 def _rank(following: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

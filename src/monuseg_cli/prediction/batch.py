@@ -60,6 +60,9 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
     plans = plan_outputs(find_images(config.images), config.outputs)[config.part - 1 :: config.num_parts]
     card = read_card(config.weights)
     card = replace(card, postprocess=with_overrides(card.postprocess, config))
+    for roi in config.settings.rois:
+        if roi.repaired:
+            progress.warn(f"region {roi.name} crosses itself: taken for all that its outline goes around")
     job = Job(config, card, hashlib.sha256(config.weights.read_bytes()).hexdigest())
     coming: Iterator[Outcome] = (job.run(outputs, progress) for outputs in plans)
     if config.scheduler:

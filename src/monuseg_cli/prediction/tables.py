@@ -156,22 +156,17 @@ def _geometries(nuclei: Nuclei, frame: Frame) -> Iterator[dict[str, object]]:
         if len(polygons) == 1:
             yield {"type": "Polygon", "coordinates": polygons[0] + holes}
         else:
-            for hole in holes:
-                _around(polygons, hole).append(hole)
+            if holes:
+                _add_holes(polygons, holes)
             yield {"type": "MultiPolygon", "coordinates": polygons}
 
 
-def _around(polygons: list[list[list[list[float]]]], hole: list[list[float]]) -> list[list[list[float]]]:
-    """Find the smallest polygon whose bounding box holds the hole's."""
+def _add_holes(polygons: list[list[list[list[float]]]], holes: list[list[list[float]]]) -> None:
+    """Add each hole to the smallest polygon around it."""
+    import shapely  # few nuclei are in several parts and have holes
 
-    def box(ring: list[list[float]]) -> tuple[float, float, float, float]:
-        xs, ys = zip(*ring, strict=True)
-        return min(xs), min(ys), max(xs), max(ys)
-
-    left, top, right, bottom = box(hole)
-    holding = []
-    for polygon in polygons:
-        x0, y0, x1, y1 = box(polygon[0])
-        if x0 <= left and y0 <= top and x1 >= right and y1 >= bottom:
-            holding.append(((x1 - x0) * (y1 - y0), polygon))
-    return min(holding, key=lambda pair: pair[0])[1]
+    outer = np.array([shapely.Polygon(polygon[0]) for polygon in polygons])
+    areas = shapely.area(outer)
+    for hole in holes:
+        around = shapely.covers(outer, shapely.Polygon(hole))
+        polygons[int(np.where(around, areas, np.inf).argmin())].append(hole)

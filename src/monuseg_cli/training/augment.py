@@ -12,7 +12,8 @@ from scipy import ndimage
 
 from monuseg_cli.imaging.stains import OPTICAL_DENSITY, STAINS, unit_rows
 from monuseg_cli.training.blank import draw_blank
-from monuseg_cli.training.recipe import BEST_JPEG_QUALITY, Recipe
+from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.recipe_checks import BEST_JPEG_QUALITY
 
 _Mesh = list[tuple[tuple[int, ...], tuple[float, ...]]]
 

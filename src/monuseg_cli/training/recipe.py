@@ -1,12 +1,11 @@
-"""Every knob of a training, in one frozen dataclass."""
+"""All settings of a training, in one frozen dataclass."""
 
 import dataclasses
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import tomli_w
 
@@ -18,6 +17,7 @@ from monuseg_cli.dataset.catalog import train_set, validation_fold
 from monuseg_cli.imaging.tiling import Edge
 from monuseg_cli.models import registry
 from monuseg_cli.training.mixture import MoreData, parse_more
+from monuseg_cli.training.recipe_checks import check_settings
 
 Loss = Literal["bce", "dice", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"]
 AuxTarget = Literal["none", "boundary", "distance", "hv"]
@@ -26,16 +26,6 @@ Amp = Literal["none", "bf16", "fp16"]
 
 _RENAMED: Mapping[str, str] = {"second_target": "aux_target", "averaging": "ema_decay", "blank": "blank_prob"}
 """Settings of recipes that an earlier version saved, and what they are called now."""
-
-_LARGEST_SEED = 2**63
-BEST_JPEG_QUALITY = 100
-_KINDS: dict[str, tuple[type, ...]] = {
-    "bool": (bool,),
-    "int": (int,),
-    "float": (int, float),
-    "Mapping": (Mapping,),
-    "tuple": (tuple,),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +100,13 @@ class Recipe:
         Warped crops are bent: points 32 px apart are moved by this standard deviation.
     stain : float
         Haematoxylin and eosin are scaled by up to 1 ± `stain` in optical density, and their hues varied; 0: not at all.
-    blank_prob : float
-        Share of crops in place of which there is a picture without nuclei: glass, a plain colour, ink.
     pale, dark : float
         Haematoxylin and eosin are multiplied by factors between these two in optical density, log-uniform, together or
         each by its own, in place of 1 ± `stain`; 1 and 1: not.
     scanner : float
         Gamma and saturation vary by up to this, the white point of each channel by half of it; 0: not at all.
+    blank_prob : float
+        Share of crops in place of which there is a picture without nuclei: glass, a plain colour, ink, stained flakes.
     brightness : float
         Intensities are scaled by up to 1 ± `brightness`.
     degrade : float
@@ -188,82 +178,8 @@ class Recipe:
         InputError
             If one cannot be used.
         """
-        for knob in dataclasses.fields(self):
-            value = getattr(self, knob.name)
-            kinds = _KINDS.get(_kind(knob), (str,))
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                message = f"`{knob.name}` cannot be {value!r}"
-                raise InputError(message)
-        architecture = registry.get(self.arch)
-        choices = {
-            "edge": Edge,
-            "aux_target": AuxTarget,
-            "loss": Loss,
-            "schedule": Schedule,
-            "amp": Amp,
-        }
-        for name, literal in choices.items():
-            if getattr(self, name) not in get_args(literal):
-                message = f"`{name}` takes {' or '.join(get_args(literal))}, not {getattr(self, name)!r}"
-                raise InputError(message)
-        least = {
-            "patch_px": 1,
-            "stride_px": 1,
-            "crop_px": 1,
-            "crops_per_case": 1,
-            "epochs": 1,
-            "batch_size": architecture.min_train_batch,
-            "plateau_patience": 1,
-            "early_stopping": 0,
-            "scale": 0,
-            "rotation_deg": 0,
-            "elastic_px": 0,
-            "blur_px": 0,
-            "noise": 0,
-            "jpeg_quality": 1,
-            "weight_decay": 0,
-            "seed": 0,
-            "workers": 0,
-        }
-        for name, value in least.items():
-            if not value <= getattr(self, name) < math.inf:
-                message = f"`{name}` must be at least {value} for {self.arch}, and finite"
-                raise InputError(message)
-        above_one = math.nextafter(1, 2)
-        shares = {
-            "dropout": 1,
-            "ema_decay": 1,
-            "brightness": 1,
-            "blank_prob": 1,
-            "warp": above_one,
-            "stain": above_one,
-            "scanner": 1,
-        }
-        for name, most in {**shares, "degrade": above_one}.items():
-            if not 0 <= getattr(self, name) < most:
-                message = f"`{name}` must lie within 0 and 1, not be {getattr(self, name)}"
-                raise InputError(message)
-        if not 0 < self.pale <= 1 <= self.dark < math.inf:
-            message = f"`pale` must lie within 0 and 1, and `dark` be at least 1, not {self.pale} and {self.dark}"
-            raise InputError(message)
-        if not 0 < self.learning_rate < math.inf:
-            message = "`learning_rate` must be above 0, and finite"
-            raise InputError(message)
-        if self.jpeg_quality > BEST_JPEG_QUALITY:
-            message = f"`jpeg_quality` must be at most {BEST_JPEG_QUALITY}, not {self.jpeg_quality}"
-            raise InputError(message)
-        if self.seed >= _LARGEST_SEED:
-            message = f"`seed` must be below 2**63, not {self.seed}"
-            raise InputError(message)
-        if self.crop_px > self.patch_px:
-            message = f"`crop_px={self.crop_px}` does not fit into `patch_px={self.patch_px}`"
-            raise InputError(message)
-        if self.init and self.pretrained:
-            message = "`init` and `pretrained` both say where to start; take `pretrained=False`, or leave out `init`"
-            raise InputError(message)
-        if self.val and not self.train:
-            message = "`val` needs `train`: a folder of own data to train on"
-            raise InputError(message)
+        types = {setting.name: setting.type for setting in dataclasses.fields(self)}
+        check_settings({name: getattr(self, name) for name in types}, types)
         self.more_data()
         self.monuseg_cases()
 
@@ -289,12 +205,12 @@ class Recipe:
         return tuple(case_id for case_id in train_set(self.train_set) if case_id not in val), val
 
     def to_dict(self) -> dict[str, Any]:
-        """Give every knob with its value, in plain types."""
-        values = {knob.name: getattr(self, knob.name) for knob in dataclasses.fields(self)}
+        """Return every setting with its value, in plain types."""
+        values = {setting.name: getattr(self, setting.name) for setting in dataclasses.fields(self)}
         return {**values, "options": dict(self.options), "also": list(self.also)}
 
     def model_options(self) -> dict[str, bool | int | float]:
-        """Give every option that the architecture is built with."""
+        """Return every option that the architecture is built with."""
         defaults = registry.get(self.arch).options
         dropout = {"dropout": self.dropout} if "dropout" in defaults else {}
         return {**defaults, **dropout, **self.options}
@@ -331,7 +247,7 @@ class Recipe:
         MissingError
             If there is none.
         InputError
-            If it is no TOML, or has an unknown knob or a value of the wrong kind.
+            If it is no TOML, or has an unknown setting or a value that cannot be used.
         """
         if is_special_file(path):
             message = f"{path} is no regular file; take the recipe.toml that a training has saved"
@@ -349,8 +265,3 @@ class Recipe:
             reason = (error.strerror if isinstance(error, OSError) else None) or error
             message = f"{path} is no recipe ({reason}); take the recipe.toml that a training has saved"
             raise InputError(message) from error
-
-
-def _kind(knob: "dataclasses.Field[Any]") -> str:
-    """Name the type of a knob, without its parameters; a choice of words is named ``"Literal"``."""
-    return str(getattr(knob.type, "__name__", knob.type))

@@ -62,7 +62,7 @@ _MOST_NAMED = 2
 
 
 def describe(recipe: Recipe) -> str:
-    """Name the built-in recipe that this one is nearest to, and in which knobs it differs.
+    """Name the built-in recipe that this one is nearest to, and in which settings it differs.
 
     Architecture, data, epochs, seed and workers are no part of it.
     """
@@ -70,9 +70,9 @@ def describe(recipe: Recipe) -> str:
     def differences(name: str) -> list[str]:
         theirs = BUILT_IN[name].to_dict()
         return [
-            f"{knob} {value}"
-            for knob, value in recipe.to_dict().items()
-            if knob not in _BESIDES and theirs[knob] != value
+            f"{setting} {value}"
+            for setting, value in recipe.to_dict().items()
+            if setting not in _BESIDES and theirs[setting] != value
         ]
 
     nearest = min(BUILT_IN, key=lambda name: len(differences(name)))
@@ -82,7 +82,7 @@ def describe(recipe: Recipe) -> str:
 
 
 def find_recipe(name: str) -> Recipe:
-    """Give a built-in recipe by its name, or read one from a TOML file.
+    """Return a built-in recipe by its name, or read one from a TOML file.
 
     Raises
     ------
