@@ -2,10 +2,11 @@
 
 The card gets the stain of the tissue that was trained on, too: of MoNuSeg's cases among it.
 
-usage: python tools/ship.py WEIGHTS HOME [--set threshold=0.45 ...] [--results NAME scores.json [scores.json ...]] ...
+usage: python tools/ship.py WEIGHTS HOME [--set threshold=0.45 ...] [--init NAME]
+                            [--results NAME scores.json [scores.json ...]] ...
 
 HOME is a folder that `monuseg download --home HOME` filled: the ranges for 8 bits are found on crops of train cases,
-unless the weights have them.
+unless the weights have them. --init is what the card calls the weights that the training began with.
 
 Each --results names what was scored, and the scores.json that `monuseg evaluate` wrote of it; they are brought together
 as a mean over all their images, and added to those that the weights' card has. A run's has none: it is shipped
@@ -24,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from monuseg_cli.core.home import SHIPPED, Home, weights_stem
+from monuseg_cli.core.home import SHIPPED, Home
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.evaluation.scores import SCORE_NAMES
 from monuseg_cli.imaging.read import read_image
@@ -80,6 +81,7 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("home", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE")
+    parser.add_argument("--init", metavar="NAME")
     parser.add_argument("--results", action="append", default=[], nargs="+", metavar="NAME FILE")
     options = parser.parse_args()
     model, card = load_model(options.weights)
@@ -87,8 +89,8 @@ def main() -> None:
     results = {**card.results, **{name: read_scores(files) for name, *files in options.results}}
     card = replace(card, postprocess=replace(card.postprocess, **changes), results=results)
     home = Home(options.home)
-    # Weights of earlier versions tell where on the disk theirs lay.
-    card = replace(card, recipe={**card.recipe, "init": weights_stem(Path(card.recipe.get("init", "")))})
+    if options.init:  # what docs/training/runs calls it
+        card = replace(card, recipe={**card.recipe, "init": options.init})
     card = replace(card, stain=measure_stain(card, home), ranges=card.ranges or observe(model, crops(card, home)))
     state = {
         name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in model.state_dict().items()

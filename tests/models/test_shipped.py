@@ -9,11 +9,13 @@ from PIL import Image
 from conftest import Monuseg
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import DEFAULT_MODEL, SHIPPED, Home, require_run_name
-from monuseg_cli.dataset.catalog import train_set
-from monuseg_cli.dataset.config import DownloadConfig
+from monuseg_cli.dataset.catalog import NUINSSEG, train_set
+from monuseg_cli.dataset.config import DownloadConfig, MasksConfig
 from monuseg_cli.dataset.download import download
 from monuseg_cli.dataset.manifest import Dataset
-from monuseg_cli.dataset.masks import labels_path, read_labels
+from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
+from monuseg_cli.dataset.nuinsseg import read_nuinsseg
+from monuseg_cli.dataset.pixels import read_case
 from monuseg_cli.evaluation.cases import CaseChoice
 from monuseg_cli.evaluation.evaluate import EvaluateConfig, evaluate
 from monuseg_cli.evaluation.scores import count_image
@@ -26,6 +28,9 @@ from support.tissue import draw_tissue
 VALIDATION = "validation"
 """The card's name for the scores on its own validation cases."""
 
+ELSEWHERE = "elsewhere, four organs of NuInsSeg"
+"""The card's name for the scores on organs and a hospital that it was not trained on."""
+
 
 def test_it_is_small_and_its_card_is_complete() -> None:
     assert SHIPPED.stat().st_size <= 8 * 2**20
@@ -33,10 +38,16 @@ def test_it_is_small_and_its_card_is_complete() -> None:
     assert not model.training
     assert card.licence == "CC BY-NC-SA 4.0"
     assert "Kumar" in card.attribution
+    assert "Mahbod" in card.attribution
     assert "Not a medical device" in card.use
-    assert {*card.train_cases, *card.val_cases} <= set(train_set(37))
+    of_monuseg = {case_id for case_id in card.train_cases if case_id.startswith("TCGA-")}
+    assert {*of_monuseg, *card.val_cases} <= set(train_set(37))
     assert not {*card.train_cases} & {*card.val_cases}
-    assert card.results.keys() == {VALIDATION, "cross-validation, folds 1 to 3", "test"}
+    assert not [case_id for case_id in card.train_cases if any(organ in case_id for organ in NUINSSEG.held_out_organs)]
+    assert {name: part["cases"] for name, part in card.data_sets.items()} == {"monuseg": 31, "nuinsseg": 269}
+    assert card.stain.keys() == {"haematoxylin", "eosin"}
+    assert card.results.keys() == {VALIDATION, ELSEWHERE, "test"}
+    assert card.results[ELSEWHERE]["f1"] > 0.75
     assert card.results[VALIDATION]["f1"] > 0.8
     assert "boundary" in card.classes
 
@@ -74,3 +85,17 @@ def test_its_validation_scores_are_those_of_its_card_also_in_8_bits(real_data: P
         maps, labels = predict_array(read_image(dataset.image_path(case))[0], case.mpp or card.mpp, engine)
         in_8_bits.append(count_image(read_labels(labels_path(dataset.root, case.case_id)), labels, maps[0]).scores().f1)
     assert fmean(in_8_bits) == pytest.approx(result.summary.mean.f1, abs=0.002)
+
+
+@pytest.mark.data
+def test_it_finds_nuclei_of_organs_that_it_was_not_trained_on_also_in_8_bits(real_data: Path, tmp_path: Path) -> None:
+    dataset = read_nuinsseg(real_data / "nuinsseg", tmp_path / "nuinsseg")
+    build_masks(MasksConfig(dataset.root, ("test",)))
+    card = read_card(SHIPPED)
+    for engine in ("torch", "openvino"):
+        opened, scores = open_engine(SHIPPED, card, engine, "cpu", tmp_path / "cache", "hash"), []
+        for case in dataset.of_split("test")[::10]:
+            maps, labels = predict_array(read_case(dataset, case), case.mpp or card.mpp, opened)
+            reference = read_labels(labels_path(dataset.root, case.case_id))
+            scores.append(count_image(reference, labels, maps[0]).scores().f1)
+        assert fmean(scores) == pytest.approx(card.results[ELSEWHERE]["f1"], abs=0.05), engine
