@@ -82,6 +82,10 @@ def evaluate(
         Literal["image", "notebook"],
         _method(help="Whole images with blended tiles, or windows of 256 px as in the baseline's notebooks."),
     ] = "image",
+    adapt: Annotated[
+        Literal["auto", "off"],
+        _method(help="Match each image's stain to that of the training images, if the model states it."),
+    ] = "auto",
     device: Annotated[Device, _method(help="Where the network runs.")] = "auto",
     predictions: Annotated[
         list[Path] | None, _folders(metavar="FOLDER", help="Masks or label images to score; may be repeated.")
@@ -114,7 +118,7 @@ def evaluate(
         return
     choice = CaseChoice(split, fold, kumar, tuple(cases.split(",")) if cases else (), data)
     weights = tuple(session.home.find_weights(model) for model in models or [DEFAULT_MODEL])
-    config = EvaluateConfig(session.home, weights, choice, include_train, overlays, output, report, device)
+    config = EvaluateConfig(session.home, weights, choice, include_train, overlays, output, report, adapt, device)
     if protocol == "notebook":
         _show_notebook(session, config)
     else:

@@ -1,5 +1,7 @@
 """Haematoxylin and eosin in optical density, where stains add up (the law of Beer and Lambert)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +29,11 @@ _OF_HAEMATOXYLIN: NDArray[np.float32] = (OPTICAL_DENSITY[:, None] / np.log(10) *
     np.float32
 )
 
+_PERCENTILES = (50, 95)
+_FAINTEST = 0.15  # mean optical density of the three channels at which a pixel counts as stained; Macenko et al. 2009
+_FEWEST_PIXELS = 400
+_MOST_RESIDUAL = 0.5  # share of a pixel's density beyond which it is not haematoxylin and eosin: ink, DAB, pigment
+_LARGEST_GAIN = 2.0
 
 STAIN_NAMES = ("haematoxylin", "eosin")
 TISSUE_DENSITY = 0.15
@@ -83,3 +90,100 @@ def density_to_8_bits(density: NDArray[np.float32]) -> NDArray[np.uint8]:
 def density_from_8_bits(steps: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Give the densities that `density_to_8_bits` rounded."""
     return steps * _STEP + _LOWEST
+
+
+@dataclass(frozen=True, slots=True)
+class StainLevels:
+    """How strongly tissue is stained: the 50th and the 95th percentile of each stain's optical density.
+
+    Parameters
+    ----------
+    haematoxylin, eosin : tuple of float
+        Natural optical density along the directions of `STAINS`; ascending.
+
+    Raises
+    ------
+    ValueError
+        If a pair is not two finite numbers in ascending order.
+    """
+
+    haematoxylin: tuple[float, float]
+    eosin: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for pair in (self.haematoxylin, self.eosin):
+            if len(pair) != len(_PERCENTILES) or not np.isfinite(pair).all() or pair[0] > pair[1]:
+                message = f"stain levels must be two finite numbers in ascending order, not {pair}"
+                raise ValueError(message)
+
+
+def select_stained(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Unmix pixels, and keep those that are stained with haematoxylin and eosin.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (N, 3), uint8
+
+    Returns
+    -------
+    ndarray of shape (M, 2), float64
+        Optical density (natural) of haematoxylin and eosin; glass, and what another dye or ink has coloured, left out.
+    """
+    density = OPTICAL_DENSITY[pixels]
+    stained = density[density.mean(axis=1) > _FAINTEST] @ np.linalg.inv(STAINS)
+    explained = np.abs(stained[:, 2]) <= _MOST_RESIDUAL * np.abs(stained).sum(axis=1)
+    return np.asarray(stained[explained, :2])
+
+
+def find_levels(stained: NDArray[np.float64]) -> StainLevels | None:
+    """Compute the levels of stained pixels (M, 2), as `select_stained` returns them; None where there are too few."""
+    if len(stained) < _FEWEST_PIXELS:
+        return None
+    (haematoxylin, eosin) = np.percentile(stained, _PERCENTILES, axis=0).T.round(4).tolist()
+    return StainLevels(tuple(haematoxylin), tuple(eosin))
+
+
+class StainMatch:
+    """Brings the stain of an image to that of others.
+
+    Each stain's optical density is scaled and shifted so that both levels match, and painted back in its own colour;
+    what neither stain explains is kept. The scale is at most doubled or halved, so that faint texture is not blown up.
+
+    Parameters
+    ----------
+    found, wanted : StainLevels
+        Of the image, and of the images that it is brought to.
+
+    Attributes
+    ----------
+    found : StainLevels
+        Of the image.
+    """
+
+    def __init__(self, found: StainLevels, wanted: StainLevels) -> None:
+        self.found = found
+        gains, shifts = np.ones(3), np.zeros(3)
+        pairs = ((found.haematoxylin, wanted.haematoxylin), (found.eosin, wanted.eosin))
+        for stain, ((low, high), (wanted_low, wanted_high)) in enumerate(pairs):
+            gain = (wanted_high - wanted_low) / max(high - low, np.finfo(float).tiny)
+            gains[stain] = np.clip(gain, 1 / _LARGEST_GAIN, _LARGEST_GAIN)
+            shifts[stain] = wanted_low - gains[stain] * low
+        # The new density is linear in that of the three channels, so the new intensity is a product of three tables.
+        change = np.linalg.inv(STAINS) @ (gains[:, None] * STAINS)
+        self._tables = np.exp(-OPTICAL_DENSITY[:, None, None] * change).astype(
+            np.float32
+        )  # (256, channel, new channel)
+        self._tables[:, 0] *= 256 * np.exp(-shifts @ STAINS).astype(np.float32)
+
+    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Match an image (H, W, 3)."""
+        matched = np.empty_like(image)
+        channels = [np.ascontiguousarray(image[..., channel]) for channel in range(3)]
+        for new in range(3):
+            intensity = np.ascontiguousarray(self._tables[:, 0, new]).take(channels[0])
+            for channel in (1, 2):
+                intensity *= np.ascontiguousarray(self._tables[:, channel, new]).take(channels[channel])
+            intensity -= np.float32(0.5)  # intensities are 256 exp(-density) - 1, rounded
+            matched[..., new] = np.clip(intensity, 0, 255, out=intensity)
+        return matched

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.imaging.resample import RowsResized, resize_maps
+from monuseg_cli.prediction.adapt import Adapt, match_stain
 from monuseg_cli.prediction.blend import TileGrid, blended_rows, to_uint8
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.source import ArraySource
@@ -11,7 +12,7 @@ from monuseg_cli.prediction.stitch import LabelRows, Stitcher
 
 
 def predict_array(
-    image: NDArray[np.uint8], mpp: float, engine: Engine
+    image: NDArray[np.uint8], mpp: float, engine: Engine, adapt: Adapt = "auto"
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Find the nuclei of an image in memory, just as `predict_slide` does.
 
@@ -22,6 +23,8 @@ def predict_array(
         Its micrometres per pixel.
     engine : Engine
         Runs the network.
+    adapt : {"auto", "off"}
+        Whether the image's stain is matched to that of the training images.
 
     Returns
     -------
@@ -36,7 +39,9 @@ def predict_array(
     stitcher = Stitcher(source.shape, card.classes, mpp * shape[0] / source.shape[0], card.postprocess)
     resized = RowsResized(source.shape, shape)
     all_maps, all_labels = [], []
-    for maps, haematoxylin in blended_rows(source, TileGrid(source.shape), engine, lambda *_: True, np.float32):
+    match = match_stain(source, card, adapt)
+    grid = TileGrid(source.shape)
+    for maps, haematoxylin in blended_rows(source, grid, engine, lambda *_: True, np.float32, match=match):
         all_maps.append(maps)
         for found in stitcher.add(to_uint8(maps), haematoxylin):
             if isinstance(found, LabelRows):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from monuseg_cli.core.prefetch import prefetch
 from monuseg_cli.core.progress import SILENT_TASK, Task
-from monuseg_cli.imaging.stains import density_to_8_bits, haematoxylin_density
+from monuseg_cli.imaging.stains import StainMatch, density_to_8_bits, haematoxylin_density
 from monuseg_cli.imaging.tiling import Box, TileAxis
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.source import Source
@@ -77,6 +77,7 @@ def blended_rows(
     is_wanted: TileFilter,
     dtype: type[Sample],
     task: Task = SILENT_TASK,
+    match: StainMatch | None = None,
 ) -> Iterator[tuple[NDArray[Sample], NDArray[np.uint8]]]:
     """Run a network over an image in overlapping tiles, and blend them.
 
@@ -96,6 +97,8 @@ def blended_rows(
         Of the maps: numpy.float32, or numpy.uint8 for a quarter of the memory.
     task : Task
         Is advanced by one for every tile that is predicted on.
+    match : StainMatch, optional
+        Changes the stain of what the network sees; the density of haematoxylin is that of the image as it is.
 
     Yields
     ------
@@ -107,7 +110,7 @@ def blended_rows(
     height, width = source.shape
     classes = len(engine.card.classes)
     with closing(prefetch((source.read(*tile) for tile in grid if is_wanted(*tile)), _TILES_AHEAD)) as tiles:
-        predicted = _predict_tiles(engine, tiles)
+        predicted = _predict_tiles(engine, tiles, match)
         row: _TileRow[Sample] | None = None
         for i in range(grid.rows.count):
             row = _TileRow(grid, i, height, classes, dtype, above=row)
@@ -121,7 +124,7 @@ def blended_rows(
 
 
 def _predict_tiles(
-    engine: Engine, tiles: Iterable[NDArray[np.uint8]]
+    engine: Engine, tiles: Iterable[NDArray[np.uint8]], match: StainMatch | None
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
     """Run the engine, which takes some tiles before it returns the first; yield maps and density of each tile."""
     densities: deque[NDArray[np.uint8]] = deque()
@@ -129,7 +132,7 @@ def _predict_tiles(
     def taken() -> Iterator[NDArray[np.uint8]]:
         for tile in tiles:
             densities.append(density_to_8_bits(haematoxylin_density(tile)))
-            yield tile
+            yield match.apply(tile) if match else tile
 
     for maps in engine.run(taken()):
         yield maps, densities.popleft()

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.imaging.slide import MAX_MPP, MIN_MPP
 from monuseg_cli.models.devices import Device
+from monuseg_cli.prediction.adapt import Adapt
 from monuseg_cli.prediction.engines.select import EngineName
 from monuseg_cli.prediction.outputs import OutputSpec
 from monuseg_cli.prediction.roi import Roi
@@ -26,6 +28,8 @@ class SlideSettings:
         Leave out what looks like glass.
     skip_damaged : bool
         Take tiles of the slide that cannot be read for glass.
+    adapt : {"auto", "off"}
+        Whether the slide's stain is matched to that of the model's training images.
     rois : tuple of Roi
         Only nuclei whose centre is in one of these; all, where there is none.
     """
@@ -34,18 +38,22 @@ class SlideSettings:
     region: tuple[int, int, int, int] | None = None
     tissue_only: bool = True
     skip_damaged: bool = False
+    adapt: Adapt = "auto"
     rois: tuple[Roi, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the scale.
+        """Check the values.
 
         Raises
         ------
         InputError
-            If it cannot be that of a slide.
+            If the scale cannot be that of a slide, or `adapt` is unknown.
         """
         if self.mpp is not None and not MIN_MPP <= self.mpp <= MAX_MPP:
             message = f"`mpp` must lie within {MIN_MPP} and {MAX_MPP}, not be {self.mpp}"
+            raise InputError(message)
+        if self.adapt not in get_args(Adapt):
+            message = f"`adapt` takes {' or '.join(get_args(Adapt))}, not {self.adapt!r}"
             raise InputError(message)
 
 

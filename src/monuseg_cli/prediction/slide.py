@@ -17,13 +17,16 @@ from monuseg_cli.core.prefetch import prefetch
 from monuseg_cli.core.progress import SILENT, Progress, Task
 from monuseg_cli.imaging.resample import RowsResized
 from monuseg_cli.imaging.slide import Slide
+from monuseg_cli.imaging.stains import StainLevels
 from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.models.card import Card
+from monuseg_cli.prediction.adapt import match_stain
 from monuseg_cli.prediction.blend import blended_rows
 from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.outputs import TIFF_SUFFIXES, Outputs
 from monuseg_cli.prediction.overlay import overlay_png
+from monuseg_cli.prediction.plausibility import Finding, find_doubt
 from monuseg_cli.prediction.rasters import RowWriter, mask_png, pyramid_tiff
 from monuseg_cli.prediction.roi import RoiCount, RoiCounter
 from monuseg_cli.prediction.source import SlideSource
@@ -62,6 +65,10 @@ class Prediction:
         Nuclei in each region of interest.
     damaged : tuple of str
         Tiles of the slide that could not be read and were taken for glass.
+    stain : StainLevels or None
+        Levels of the slide's stain, which was matched to that of the training images; None where it was not.
+    warnings : tuple of str
+        What is implausible about the result; see `find_doubt`.
     """
 
     outputs: Outputs
@@ -73,6 +80,8 @@ class Prediction:
     seconds: float
     rois: tuple[RoiCount, ...]
     damaged: tuple[str, ...]
+    stain: StainLevels | None
+    warnings: tuple[str, ...]
 
     @property
     def per_mm2(self) -> float:
@@ -101,6 +110,8 @@ class _View:
         self.source = SlideSource(slide, mpp / card.mpp, self.region)
         self.tissue = TissueMap(slide, self.region, mpp, self.source.shape, settings)
         self.map_mpp = mpp * max(self.source.step)
+        whole = SlideSource(slide, mpp / card.mpp, (0, 0, *slide.shape))
+        self.match = match_stain(whole, card, settings.adapt)
         self.frame = Frame((self.region[0], self.region[1]), self.source.step, self.map_mpp)
 
     @property
@@ -129,23 +140,29 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
         rois = RoiCounter(settings.rois, view.frame)
         writers = _Writers(stack, outputs, view, engine.card)
         task = stack.enter_context(progress.task(outputs.image.name, len(view.tissue.tiles()), "tiles"))
-        count = 0
+        areas_px = [np.empty(0, dtype=np.intp)]
         for nuclei in _find_nuclei(view, engine, rois, writers, task):
-            count += len(nuclei)
+            areas_px.append(np.bincount(nuclei.window.reshape(-1))[1:])
             rois.count(nuclei.centres)
     damaged = tuple(sorted(set(slide.damaged)))
     if damaged:
         progress.warn(f"{outputs.image.name}: {len(damaged)} damaged tiles were taken for glass")
+    areas_um2 = np.concatenate(areas_px) * view.map_mpp**2
+    doubt = find_doubt(Finding(areas_um2, view.tissue.mm2, view.mpp or engine.card.mpp, view.mpp is None))
+    if doubt:
+        progress.warn(f"{outputs.image.name}: {doubt}")
     return Prediction(
         outputs=outputs,
         height=view.shape[0],
         width=view.shape[1],
         mpp=view.mpp,
         tissue_mm2=view.tissue.mm2,
-        nuclei=count,
+        nuclei=len(areas_um2),
         seconds=time.perf_counter() - began,
         rois=rois.counts(view.mpp or engine.card.mpp),
         damaged=damaged,
+        stain=view.match.found if view.match else None,
+        warnings=(doubt,) if doubt else (),
     )
 
 
@@ -154,7 +171,7 @@ def _find_nuclei(view: _View, engine: Engine, rois: RoiCounter, writers: "_Write
     card = engine.card
     inside = rois.contains if rois else None
     stitcher = Stitcher(view.source.shape, card.classes, view.map_mpp, card.postprocess, inside)
-    blended = blended_rows(view.source, view.tissue.grid, engine, view.tissue.is_in, np.uint8, task)
+    blended = blended_rows(view.source, view.tissue.grid, engine, view.tissue.is_in, np.uint8, task, view.match)
     with closing(prefetch(blended, most=1)) as rows:
         for maps, haematoxylin in rows:
             writers.add_probability(maps[0])
@@ -175,6 +192,8 @@ def _report_view(view: _View, engine: Engine, outputs: Outputs, progress: Progre
         )
     if view.slide.note:
         progress.info(f"{name}: {view.slide.note}")
+    if view.match:
+        progress.detail(f"{outputs.image}: stain matched to the training images', found {view.match.found}")
     tiles = view.tissue.tiles()
     about = f"{view.slide.kind}, {len(view.slide.levels)} levels, scale: {view.slide.mpp_source}"
     if missing := view.slide.levels[0].missing:

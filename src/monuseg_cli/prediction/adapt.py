@@ -1,0 +1,89 @@
+"""Adaptation to the slide: its stain is measured once, and brought to that of the training images."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from monuseg_cli.imaging.stains import StainLevels, StainMatch, find_levels, select_stained
+from monuseg_cli.imaging.tiling import Box
+from monuseg_cli.models.card import Card
+from monuseg_cli.prediction.source import Source
+
+Adapt = Literal["auto", "off"]
+"""``"auto"``: match the stain where the model's card says to what; ``"off"``: take the image as it is."""
+
+_WINDOW_PX = 128
+_MOST_WINDOWS = 256
+_ENOUGH_PIXELS = 100_000
+_EVERY = 2  # rows and columns of a window
+
+
+def match_stain(source: Source, card: Card, adapt: Adapt) -> StainMatch | None:
+    """Prepare to bring an image's stain to that of the model's training images.
+
+    Parameters
+    ----------
+    source : Source
+        All of the image, at the network's scale.
+    card : Card
+        The model's, with the levels of its training images.
+    adapt : {"auto", "off"}
+        Whether to adapt.
+
+    Returns
+    -------
+    StainMatch or None
+        None where the image is taken as it is: it was asked for, the card has no levels, or hardly anything is stained
+        with haematoxylin and eosin.
+    """
+    if adapt == "off" or card.stain is None:
+        return None
+    found = measure_stain(source)
+    return StainMatch(found, card.stain) if found else None
+
+
+def measure_stain(source: Source) -> StainLevels | None:
+    """Measure the stain of an image in windows spread evenly over it, until enough stained pixels are seen.
+
+    The same image gives the same levels whatever part of it is predicted on, and nothing but its windows is read.
+
+    Parameters
+    ----------
+    source : Source
+        All of the image, at the network's scale.
+
+    Returns
+    -------
+    StainLevels or None
+        None where hardly anything is stained with haematoxylin and eosin.
+    """
+    stained, count = [np.empty((0, 2))], 0
+    for window in _spread_windows(source.shape):
+        pixels = source.read(*window)[::_EVERY, ::_EVERY]
+        stained.append(select_stained(pixels.reshape(-1, 3)))
+        count += len(stained[-1])
+        if count >= _ENOUGH_PIXELS:
+            break
+    return find_levels(np.concatenate(stained))
+
+
+def _spread_windows(shape: tuple[int, int]) -> Iterator[Box]:
+    """Place windows by the Halton sequence in bases 2 and 3, which fills an area evenly from the first one on."""
+    height, width = (min(side, _WINDOW_PX) for side in shape)
+    for index in range(1, _MOST_WINDOWS + 1):
+        row, col = (
+            round(_radical_inverse(index, base) * (side - extent))
+            for base, side, extent in ((2, shape[0], height), (3, shape[1], width))
+        )
+        yield row, col, height, width
+
+
+def _radical_inverse(index: int, base: int) -> float:
+    """Mirror the digits of an index at the point: 1, 2, 3 become 1/2, 1/4, 3/4 in base 2."""
+    result, digit = 0.0, 1.0
+    while index:
+        digit /= base
+        result += digit * (index % base)
+        index //= base
+    return result

@@ -1,0 +1,48 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monuseg_cli.imaging.slide import Slide
+from monuseg_cli.imaging.stains import StainLevels
+from monuseg_cli.imaging.write import write_picture
+from monuseg_cli.prediction.adapt import match_stain, measure_stain
+from monuseg_cli.prediction.source import ArraySource, SlideSource
+from support.made import CARD
+from support.tissue import draw_tissue
+
+TISSUE, _ = draw_tissue(700, seed=4)
+CARD_WITH_LEVELS = replace(CARD, stain=StainLevels((0.86, 2.15), (0.39, 0.66)))
+
+
+def test_a_file_and_an_array_have_the_same_levels(tmp_path: Path) -> None:
+    write_picture(tmp_path / "tissue.png", TISSUE)
+    with Slide(tmp_path / "tissue.png") as slide:
+        assert measure_stain(SlideSource(slide, 1.0, (0, 0, 700, 700))) == measure_stain(ArraySource(TISSUE))
+
+
+def test_tissue_in_a_corner_of_a_large_slide_is_found() -> None:
+    slide = np.full((6000, 6000, 3), 243, dtype=np.uint8)
+    slide[:1400, :1400] = np.tile(TISSUE, (2, 2, 1))
+    found, whole = measure_stain(ArraySource(slide)), measure_stain(ArraySource(TISSUE))
+    assert found is not None
+    assert whole is not None
+    np.testing.assert_allclose(found.haematoxylin, whole.haematoxylin, rtol=0.1)
+
+
+@pytest.mark.parametrize("adapt", ["auto", "off"])
+def test_levels_in_the_card_are_matched_unless_switched_off(adapt: str) -> None:
+    match = match_stain(ArraySource(TISSUE), CARD_WITH_LEVELS, adapt)  # type: ignore[arg-type] # parametrised
+    assert (match is not None) == (adapt == "auto")
+    assert match_stain(ArraySource(TISSUE), CARD, adapt) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [0, 243])
+def test_black_and_glass_are_taken_as_they_are(value: int) -> None:
+    plain = np.full((300, 400, 3), value, dtype=np.uint8)
+    assert match_stain(ArraySource(plain), CARD_WITH_LEVELS, "auto") is None
+
+
+def test_a_picture_of_one_pixel_has_no_levels() -> None:
+    assert measure_stain(ArraySource(TISSUE[:1, :1])) is None
