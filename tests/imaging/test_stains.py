@@ -3,9 +3,9 @@ import pytest
 from numpy.typing import NDArray
 from skimage.color import rgb2hed
 
+from monuseg_cli.imaging.stain_levels import StainLevels
 from monuseg_cli.imaging.stains import (
     STAINS,
-    StainLevels,
     StainMatch,
     find_levels,
     haematoxylin_density,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from monuseg_cli.imaging.slide import Slide
-from monuseg_cli.imaging.stains import StainLevels
+from monuseg_cli.imaging.stain_levels import StainLevels
 from monuseg_cli.imaging.write import write_picture
 from monuseg_cli.prediction.adapt import match_stain, measure_stain
 from monuseg_cli.prediction.source import ArraySource, SlideSource

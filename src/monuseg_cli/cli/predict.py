@@ -76,6 +76,10 @@ def predict(
     skip_damaged: Annotated[
         bool, _scale("--skip-damaged", help="Treat unreadable tiles as glass; their number is reported.")
     ] = False,
+    adapt: Annotated[
+        Literal["auto", "off"],
+        _model(help="Match the slide's stain to that of the training images, if the model states it."),
+    ] = "auto",
     model: Annotated[
         str,
         _model(
@@ -114,7 +118,7 @@ def predict(
         outputs=OutputSpec(tuple(output), labels, overlay, probability, save_tissue_mask),
         weights=session.home.find_weights(model),
         cache=session.home.cache,
-        settings=SlideSettings(mpp, region, tissue_mask, skip_damaged, read_rois(roi) if roi else ()),
+        settings=SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt, read_rois(roi) if roi else ()),
         threshold=threshold,
         min_area_um2=min_area_um2,
         part=part,

@@ -36,6 +36,7 @@ from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device, pick_device
 from monuseg_cli.models.weights import load_model, read_card
 from monuseg_cli.nuclei.draw import GREEN, YELLOW, draw_outlines
+from monuseg_cli.prediction.adapt import Adapt
 from monuseg_cli.prediction.array import predict_array
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.torch import TorchEngine
@@ -62,6 +63,8 @@ class EvaluateConfig:
         ``comparison.md``. None: ``evaluation/WEIGHTS-CASES`` beside the weights; of the default model, in the home.
     report : Path, optional
         Where to write a page to look at, of one model.
+    adapt : {"auto", "off"}
+        Whether each image's stain is matched to that of the model's training images.
     device : {"auto", "cpu", "cuda", "mps"}
         Where to compute.
     """
@@ -73,6 +76,7 @@ class EvaluateConfig:
     overlays: bool = False
     output: Path | None = None
     report: Path | None = None
+    adapt: Adapt = "auto"
     device: Device = "auto"
 
 
@@ -193,7 +197,7 @@ def _evaluate_model(
         for case in cases:
             task.status(case.case_id)
             progress.detail(f"predicts on {dataset.image_path(case)}")
-            images.append(_evaluate_case(dataset, case, engine, overlays, page, watch))
+            images.append(_evaluate_case(dataset, case, engine, config.adapt, overlays, page, watch))
             task.advance()
     evaluation = build_evaluation(name, config.choice.name, images, watch, folder=folder, weights=weights, card=card)
     if page and config.report:
@@ -213,6 +217,7 @@ def _evaluate_case(
     dataset: Dataset,
     case: Case,
     engine: Engine,
+    adapt: Adapt,
     overlays: Path | None,
     page: Page | None,
     watch: Stopwatch,
@@ -221,7 +226,7 @@ def _evaluate_case(
         pixels, reference = _read_case(dataset, case)
     card = engine.card
     with watch.on("predict"):
-        maps, labels = predict_array(pixels, case.mpp or card.mpp, engine)
+        maps, labels = predict_array(pixels, case.mpp or card.mpp, engine, adapt)
     if overlays is not None:
         with watch.on("write"):
             both = draw_outlines(draw_outlines(pixels, reference, YELLOW), labels, GREEN)

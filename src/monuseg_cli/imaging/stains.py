@@ -1,9 +1,9 @@
 """Haematoxylin and eosin in optical density, where stains add up (the law of Beer and Lambert)."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
+
+from monuseg_cli.imaging.stain_levels import StainLevels
 
 # Optical densities of haematoxylin and eosin in red, green and blue: Ruifrok and Johnston, "Quantification of
 # histochemical staining by color deconvolution", Anal. Quant. Cytol. Histol. 23(4), 2001. The third direction, at right
@@ -30,7 +30,7 @@ _OF_HAEMATOXYLIN: NDArray[np.float32] = (OPTICAL_DENSITY[:, None] / np.log(10) *
 )
 
 _PERCENTILES = (50, 95)
-_FAINTEST = 0.15  # mean optical density of the three channels at which a pixel counts as stained; Macenko et al. 2009
+_FAINTEST, _DENSEST = 0.15, 3.5  # mean optical density of the channels: glass is fainter (Macenko et al. 2009), black denser
 _FEWEST_PIXELS = 400
 _MOST_RESIDUAL = 0.5  # share of a pixel's density beyond which it is not haematoxylin and eosin: ink, DAB, pigment
 _LARGEST_GAIN = 2.0
@@ -92,32 +92,6 @@ def density_from_8_bits(steps: NDArray[np.uint8]) -> NDArray[np.float32]:
     return steps * _STEP + _LOWEST
 
 
-@dataclass(frozen=True, slots=True)
-class StainLevels:
-    """How strongly tissue is stained: the 50th and the 95th percentile of each stain's optical density.
-
-    Parameters
-    ----------
-    haematoxylin, eosin : tuple of float
-        Natural optical density along the directions of `STAINS`; ascending.
-
-    Raises
-    ------
-    ValueError
-        If a pair is not two finite numbers in ascending order.
-    """
-
-    haematoxylin: tuple[float, float]
-    eosin: tuple[float, float]
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        for pair in (self.haematoxylin, self.eosin):
-            if len(pair) != len(_PERCENTILES) or not np.isfinite(pair).all() or pair[0] > pair[1]:
-                message = f"stain levels must be two finite numbers in ascending order, not {pair}"
-                raise ValueError(message)
-
-
 def select_stained(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Unmix pixels, and keep those that are stained with haematoxylin and eosin.
 
@@ -131,7 +105,8 @@ def select_stained(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         Optical density (natural) of haematoxylin and eosin; glass, and what another dye or ink has coloured, left out.
     """
     density = OPTICAL_DENSITY[pixels]
-    stained = density[density.mean(axis=1) > _FAINTEST] @ np.linalg.inv(STAINS)
+    mean = density.mean(axis=1)
+    stained = density[(mean > _FAINTEST) & (mean < _DENSEST)] @ np.linalg.inv(STAINS)
     explained = np.abs(stained[:, 2]) <= _MOST_RESIDUAL * np.abs(stained).sum(axis=1)
     return np.asarray(stained[explained, :2])
 

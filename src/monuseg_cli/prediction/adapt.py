@@ -5,7 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from monuseg_cli.imaging.stains import StainLevels, StainMatch, find_levels, select_stained
+from monuseg_cli.imaging.stain_levels import StainLevels
+from monuseg_cli.imaging.stains import StainMatch, find_levels, select_stained
 from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.source import Source

@@ -17,7 +17,7 @@ from monuseg_cli.core.prefetch import prefetch
 from monuseg_cli.core.progress import SILENT, Progress, Task
 from monuseg_cli.imaging.resample import RowsResized
 from monuseg_cli.imaging.slide import Slide
-from monuseg_cli.imaging.stains import StainLevels
+from monuseg_cli.imaging.stain_levels import StainLevels
 from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.adapt import match_stain
