@@ -30,7 +30,7 @@ from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.evaluation.scores import SCORE_NAMES
 from monuseg_cli.imaging.read import read_image
 from monuseg_cli.imaging.resample import resize_image, scaled
-from monuseg_cli.imaging.stains import stain_percentiles
+from monuseg_cli.imaging.stains import find_levels, select_stained
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.quantise import observe
@@ -55,10 +55,12 @@ def train_images(card: Card, home: Home) -> Iterator[tuple[Case, NDArray[np.uint
 
 
 def measure_stain(card: Card, home: Home) -> dict[str, tuple[float, float]]:
-    """Measure the stain of the train cases, over every 16th pixel of each."""
-    pixels = [image[::4, ::4].reshape(-1, 3) for _, image in train_images(card, home)]
-    percentiles = stain_percentiles(np.concatenate(pixels))
-    return {name: (round(middle, 4), round(high, 4)) for name, (middle, high) in percentiles.items()}
+    """Measure the stain of the train cases, over every 16th pixel of each; the mean over the cases."""
+    levels = [find_levels(select_stained(image[::4, ::4].reshape(-1, 3))) for _, image in train_images(card, home)]
+    return {
+        name: (round(fmean(level[name][0] for level in levels), 4), round(fmean(level[name][1] for level in levels), 4))
+        for name in ("haematoxylin", "eosin")
+    }
 
 
 def crops(card: Card, home: Home) -> Iterator[Tensor]:

@@ -4,10 +4,8 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from types import UnionType
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn
 
-from monuseg_cli.imaging.stain_levels import StainLevels
 from monuseg_cli.nuclei.params import PostprocessParams, upgrade_params
 
 SCHEMA = 1
@@ -22,7 +20,6 @@ _JSON_KINDS: Mapping[str, tuple[type, ...]] = {
     "tuple": (list,),
     "Mapping": (dict,),
     "PostprocessParams": (dict,),
-    "StainLevels": (dict, type(None)),
 }
 
 
@@ -72,13 +69,11 @@ class Card:
     averaged : mapping of str to float
         The weights that these are a mean of, by name, with their shares; empty: they are of one training.
     stain : mapping of str to tuple of float
-        How strongly the tissue that was trained on is stained, by `monuseg_cli.imaging.stains.stain_percentiles`;
-        empty: not measured.
+        How strongly the tissue that was trained on is stained, by `monuseg_cli.imaging.stains.find_levels`, mean
+        over the images; what an image's stain is matched to. Empty: not measured, and no image is matched.
     ranges : mapping of str to tuple of float
         Lowest and highest value that each convolution is given, by its name, for engines that compute in 8 bits; empty:
         they compute in more. See `monuseg_cli.models.quantise`.
-    stain : StainLevels or None
-        How strongly the training images are stained, which an image can be matched to; None: it is not known.
     use : str
         What the weights are for, and what not.
     """
@@ -108,7 +103,6 @@ class Card:
     averaged: Mapping[str, float] = field(default_factory=dict)
     stain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    stain: StainLevels | None = None
     use: str = "Research on H&E tissue. Not a medical device: not for diagnosis or treatment."
     schema: int = SCHEMA
 
@@ -128,7 +122,7 @@ class Card:
             message = f"the card lacks, or should not have, the field {strange[0]!r}"
             raise ValueError(message)
         for name, value in content.items():
-            kinds = _JSON_KINDS[_name_type(known[name].type)]
+            kinds = _JSON_KINDS[getattr(known[name].type, "__name__", "")]
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                 _refuse(name, value)
         card = cls(**{name: _FROM_JSON.get(name, _to_tuple)(value) for name, value in content.items()})
@@ -139,12 +133,6 @@ class Card:
     def to_json(self) -> str:
         """Write the card as JSON."""
         return json.dumps(asdict(self), ensure_ascii=False)
-
-
-def _name_type(annotation: Any) -> str:
-    """Name a field's type without its parameters; of ``X | None``, name X."""
-    kind = get_args(annotation)[0] if isinstance(annotation, UnionType) else annotation
-    return str(getattr(kind, "__name__", kind))
 
 
 def _read_object(text: str) -> dict[str, Any]:
@@ -174,14 +162,6 @@ def _read_postprocess(content: Mapping[str, Any]) -> PostprocessParams:
         return PostprocessParams(**upgrade_params(content))
     except (TypeError, ValueError) as error:
         message = f"the card's postprocess cannot be used ({error})"
-        raise ValueError(message) from error
-
-
-def _read_stain(content: Mapping[str, Any] | None) -> StainLevels | None:
-    try:
-        return StainLevels(**{name: _to_tuple(pair) for name, pair in content.items()}) if content else None
-    except (TypeError, ValueError) as error:
-        message = f"the card's stain cannot be used ({error})"
         raise ValueError(message) from error
 
 
@@ -231,7 +211,6 @@ _FROM_JSON: Mapping[str, Callable[[Any], Any]] = {
     "averaged": _read_averaged,
     "stain": _read_stain,
     "ranges": _read_ranges,
-    "stain": _read_stain,
 }
 """How fields are read that JSON does not hold as they are; of any other, a list becomes a tuple."""
 

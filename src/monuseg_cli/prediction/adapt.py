@@ -5,8 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from monuseg_cli.imaging.stain_levels import StainLevels
-from monuseg_cli.imaging.stains import StainMatch, find_levels, select_stained
+from monuseg_cli.imaging.stains import StainLevels, StainMatch, find_levels, select_stained
 from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.source import Source
@@ -38,13 +37,13 @@ def match_stain(source: Source, card: Card, adapt: Adapt) -> StainMatch | None:
         None where the image is taken as it is: it was asked for, the card has no levels, or hardly anything is stained
         with haematoxylin and eosin.
     """
-    if adapt == "off" or card.stain is None:
+    if adapt == "off" or not card.stain:
         return None
     found = measure_stain(source)
     return StainMatch(found, card.stain) if found else None
 
 
-def measure_stain(source: Source) -> StainLevels | None:
+def measure_stain(source: Source) -> StainLevels:
     """Measure the stain of an image in windows spread evenly over it, until enough stained pixels are seen.
 
     The same image gives the same levels whatever part of it is predicted on, and nothing but its windows is read.
@@ -56,8 +55,8 @@ def measure_stain(source: Source) -> StainLevels | None:
 
     Returns
     -------
-    StainLevels or None
-        None where hardly anything is stained with haematoxylin and eosin.
+    StainLevels
+        Empty where hardly anything is stained with haematoxylin and eosin.
     """
     stained, count = [np.empty((0, 2))], 0
     for window in _spread_windows(source.shape):

@@ -17,7 +17,7 @@ from monuseg_cli.core.prefetch import prefetch
 from monuseg_cli.core.progress import SILENT, Progress, Task
 from monuseg_cli.imaging.resample import RowsResized
 from monuseg_cli.imaging.slide import Slide
-from monuseg_cli.imaging.stain_levels import StainLevels
+from monuseg_cli.imaging.stains import StainLevels
 from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.adapt import match_stain
@@ -65,8 +65,8 @@ class Prediction:
         Nuclei in each region of interest.
     damaged : tuple of str
         Tiles of the slide that could not be read and were taken for glass.
-    stain : StainLevels or None
-        Levels of the slide's stain, which was matched to that of the training images; None where it was not.
+    stain : StainLevels
+        Levels of the slide's stain, which was matched to that of the training images; empty where it was not.
     warnings : tuple of str
         What is implausible about the result; see `find_doubt`.
     """
@@ -80,7 +80,7 @@ class Prediction:
     seconds: float
     rois: tuple[RoiCount, ...]
     damaged: tuple[str, ...]
-    stain: StainLevels | None
+    stain: StainLevels
     warnings: tuple[str, ...]
 
     @property
@@ -161,7 +161,7 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
         seconds=time.perf_counter() - began,
         rois=rois.counts(view.mpp or engine.card.mpp),
         damaged=damaged,
-        stain=view.match.found if view.match else None,
+        stain=view.match.found if view.match else {},
         warnings=(doubt,) if doubt else (),
     )
 
