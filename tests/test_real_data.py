@@ -97,3 +97,13 @@ def test_a_mask_for_every_readable_slide_and_one_error_for_the_truncated(
         ):
             assert mask.size == slide.shape[::-1]
     assert not (tmp_path / "he_truncated.png").exists()
+
+
+def test_a_slide_whose_scale_is_not_stated_does_not_end_without_a_word(
+    real_data: Path, monuseg: Monuseg, tmp_path: Path
+) -> None:
+    slide = real_data / "slides" / "tcga-cr-7395-01a-01-ts1.svs"
+    result = monuseg("predict", slide, "-o", tmp_path / "mask.png", "--engine", "torch")
+    assert result.exit_code == 0
+    assert "states no credible scale" in result.stderr
+    assert "state the true scale with --mpp" in " ".join(result.stderr.split())

@@ -6,13 +6,13 @@ import pytest
 
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.write import write_picture
+from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.adapt import match_stain, measure_stain
 from monuseg_cli.prediction.source import ArraySource, SlideSource
 from support.made import CARD
 from support.tissue import draw_tissue
 
 TISSUE, _ = draw_tissue(700, seed=4)
-CARD_WITH_LEVELS = replace(CARD, stain={"haematoxylin": (0.86, 2.15), "eosin": (0.39, 0.66)})
 
 
 def test_a_file_and_an_array_have_the_same_levels(tmp_path: Path) -> None:
@@ -28,17 +28,27 @@ def test_tissue_in_a_corner_of_a_large_slide_is_found() -> None:
     np.testing.assert_allclose(found["haematoxylin"], whole["haematoxylin"], rtol=0.1)
 
 
-@pytest.mark.parametrize("adapt", ["auto", "off"])
-def test_levels_in_the_card_are_matched_unless_switched_off(adapt: str) -> None:
-    match = match_stain(ArraySource(TISSUE), CARD_WITH_LEVELS, adapt)  # type: ignore[arg-type] # parametrised
-    assert (match is not None) == (adapt == "auto")
-    assert match_stain(ArraySource(TISSUE), CARD, adapt) is None  # type: ignore[arg-type]
+def with_levels(factor: float) -> Card:
+    """Build a card whose training images had so many times the stain of the test's tissue."""
+    levels = measure_stain(ArraySource(TISSUE))
+    return replace(CARD, stain={name: (factor * low, factor * high) for name, (low, high) in levels.items()})
+
+
+@pytest.mark.parametrize(("factor", "matched"), [(1.0, False), (2.5, False), (4.0, True), (0.5, False), (0.3, True)])
+def test_only_a_stain_beyond_what_the_model_was_trained_for_is_matched(factor: float, matched: bool) -> None:
+    card = with_levels(factor)
+    assert (match_stain(ArraySource(TISSUE), card, "auto") is not None) == matched
+    assert match_stain(ArraySource(TISSUE), card, "off") is None
+
+
+def test_a_card_without_levels_changes_nothing() -> None:
+    assert match_stain(ArraySource(TISSUE), CARD, "auto") is None
 
 
 @pytest.mark.parametrize("value", [0, 243])
 def test_black_and_glass_are_taken_as_they_are(value: int) -> None:
     plain = np.full((300, 400, 3), value, dtype=np.uint8)
-    assert match_stain(ArraySource(plain), CARD_WITH_LEVELS, "auto") is None
+    assert match_stain(ArraySource(plain), with_levels(10), "auto") is None
 
 
 def test_a_picture_of_one_pixel_has_no_levels() -> None:

@@ -17,8 +17,10 @@ from conftest import Told
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import Home
 from monuseg_cli.imaging.stains import density_from_8_bits, haematoxylin_density
-from monuseg_cli.models.weights import load_model
+from monuseg_cli.imaging.write import write_picture
+from monuseg_cli.models.weights import load_model, save_weights
 from monuseg_cli.nuclei.rasterise import rasterise
+from monuseg_cli.prediction.adapt import measure_stain
 from monuseg_cli.prediction.array import predict_array
 from monuseg_cli.prediction.batch import predict
 from monuseg_cli.prediction.blend import TileGrid, blended_rows, ramp
@@ -342,3 +344,23 @@ def test_regions_of_interest_keep_what_has_its_centre_in_them(weights: Path, pic
     nothing, of_nothing = found("glass")
     assert nothing.nuclei == 0
     assert not of_nothing.any()
+
+
+def test_a_pale_image_is_matched_and_its_record_says_so(weights: Path, tmp_path: Path) -> None:
+    model, card = load_model(weights)
+    levels = measure_stain(ArraySource(PICTURE))
+    stronger = {name: (5 * low, 5 * high) for name, (low, high) in levels.items()}
+    save_weights(tmp_path / "matching.safetensors", model.state_dict(), dataclasses.replace(card, stain=stronger))
+    write_picture(tmp_path / "pale.png", PICTURE)
+    found = {}
+    for adapt in ("auto", "off"):
+        asked = config(
+            tmp_path / "pale.png", output=tmp_path / f"{adapt}.png", weights=tmp_path / "matching.safetensors", mpp=0.25
+        )
+        settings = dataclasses.replace(asked.settings, adapt=adapt)
+        predict(dataclasses.replace(asked, settings=settings))
+        record = json.loads((tmp_path / f"{adapt}.png.monuseg.json").read_text(encoding="utf-8"))
+        assert record["settings"]["adapt"] == adapt
+        found[adapt] = record["found"]["stain"]
+    assert found == {"auto": {name: list(pair) for name, pair in levels.items()}, "off": {}}
+    assert (tmp_path / "auto.png").read_bytes() != (tmp_path / "off.png").read_bytes()

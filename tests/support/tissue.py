@@ -1,7 +1,7 @@
 """Generated tissue: pictures with drawn nuclei, their outlines in Aperio's XML, packed like the official archives.
 
-``python tests/support/tissue.py FOLDER`` writes both archives to FOLDER. They bear the names and the case ids of MoNuSeg and
-nothing else of it, so `monuseg download` takes them with ``--allow-unverified`` only.
+``python tests/support/tissue.py FOLDER`` writes both archives to FOLDER. They bear the names and the case ids of
+MoNuSeg and nothing else of it, so `monuseg download` takes them with ``--allow-unverified`` only.
 """
 
 import io

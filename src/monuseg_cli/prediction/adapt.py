@@ -11,7 +11,11 @@ from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.source import Source
 
 Adapt = Literal["auto", "off"]
-"""``"auto"``: match the stain where the model's card says to what; ``"off"``: take the image as it is."""
+"""``"auto"``: match a stain that is beyond what the model was trained for; ``"off"``: take every image as it is."""
+
+_TRAINED_FOR = (0.35, 2.5)
+"""Factors of the training images' haematoxylin within which an image is left as it is: a model that was trained with
+widely varied stain is better without matching there (docs/results.md), and much better with it beyond."""
 
 _WINDOW_PX = 128
 _MOST_WINDOWS = 256
@@ -34,13 +38,16 @@ def match_stain(source: Source, card: Card, adapt: Adapt) -> StainMatch | None:
     Returns
     -------
     StainMatch or None
-        None where the image is taken as it is: it was asked for, the card has no levels, or hardly anything is stained
-        with haematoxylin and eosin.
+        None where the image is taken as it is: this was asked for, the card has no levels, hardly anything is stained
+        with haematoxylin and eosin, or the stain is within what the model was trained for.
     """
     if adapt == "off" or not card.stain:
         return None
     found = measure_stain(source)
-    return StainMatch(found, card.stain) if found else None
+    if not found:
+        return None
+    factor = found["haematoxylin"][1] / card.stain["haematoxylin"][1]
+    return None if _TRAINED_FOR[0] <= factor <= _TRAINED_FOR[1] else StainMatch(found, card.stain)
 
 
 def measure_stain(source: Source) -> StainLevels:
