@@ -39,6 +39,7 @@ def test_help_fits_80_columns_with_whole_names_and_wide_descriptions(
     monkeypatch.setenv("COLUMNS", "80")
     page = monuseg(*name.split(), "--help").stdout.splitlines()
     assert max(map(len, page)) <= 80
+    assert page == [line.rstrip() for line in page]
     rows = [match[1] for line in page if (match := FRAME.match(line))]
     entries = list_entries(*find(name))
     starts = set()

@@ -82,7 +82,9 @@ def print_help(command: Any, context: Any) -> None:
     console.width = min(console.width, _WIDEST_PAGE)
     entries = list_entries(command, context)
     console.print(Text.assemble(("Usage: ", "yellow"), (_usage(command, context), "bold")))
-    console.print(f"\n{inspect.cleandoc(command.help or '')}\n")
+    for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
+        console.print(f"\n{textwrap.fill(paragraph, console.width, break_on_hyphens=False)}")
+    console.print()
     for what, line in list_examples(command).items():
         console.print(f"  # {what}", style="dim")
         console.print(f"  {line}\n", soft_wrap=True)
