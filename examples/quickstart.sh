@@ -16,7 +16,7 @@ if [ $# -eq 2 ]; then
   archives=("$1" "$2")
   training=(--epochs 3)
 else
-  python tests/tissue.py "$MONUSEG_HOME/generated"
+  python tests/support/tissue.py "$MONUSEG_HOME/generated"
   archives=("$MONUSEG_HOME/generated/"*.zip)
   training=(--epochs 8 --patch-px 128 --stride-px 128 --crop-px 128 --crops-per-case 8)
 fi

@@ -1,6 +1,6 @@
 """Generated tissue: pictures with drawn nuclei, their outlines in Aperio's XML, packed like the official archives.
 
-``python tests/tissue.py FOLDER`` writes both archives to FOLDER. They bear the names and the case ids of MoNuSeg and
+``python tests/support/tissue.py FOLDER`` writes both archives to FOLDER. They bear the names and the case ids of MoNuSeg and
 nothing else of it, so `monuseg download` takes them with ``--allow-unverified`` only.
 """
 
