@@ -147,7 +147,7 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
     damaged = tuple(sorted(set(slide.damaged)))
     if damaged:
         progress.warn(f"{outputs.image.name}: {len(damaged)} damaged tiles were taken for glass")
-    areas_um2 = np.concatenate(areas_px) * view.map_mpp**2
+    areas_um2 = np.concatenate(areas_px) * np.float64(view.map_mpp**2)
     doubt = find_doubt(Finding(areas_um2, view.tissue.mm2, view.mpp or engine.card.mpp, view.mpp is None))
     if doubt:
         progress.warn(f"{outputs.image.name}: {doubt}")
