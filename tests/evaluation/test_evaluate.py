@@ -15,6 +15,7 @@ from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels
 from monuseg_cli.evaluation.cases import CaseChoice
 from monuseg_cli.evaluation.evaluate import EvaluateConfig, evaluate, evaluate_as_notebook
+from monuseg_cli.evaluation.notebook import WindowProtocol
 from monuseg_cli.evaluation.results import Evaluation
 from monuseg_cli.imaging.read import read_image
 from monuseg_cli.models.devices import pick_device
@@ -136,14 +137,10 @@ def test_weights_that_cannot_be_used(trained_home: Home, tmp_path: Path) -> None
         evaluate(EvaluateConfig(trained_home, ()))
 
 
-def test_the_notebooks_protocol_by_its_definition(trained_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Written anew from its definition, at an eighth of its sizes; the last pixels are never seen."""
-    from monuseg_cli.evaluation import notebook
-
+def test_the_notebooks_protocol_by_its_definition(trained_home: Home) -> None:
+    """Computed a second time from its definition, at an eighth of its sizes; the last pixels are never seen."""
     size, stride, batch = 32, 20, 8
-    for name, value in (("WINDOW_PX", size), ("STRIDE_PX", stride), ("BATCH", batch)):
-        monkeypatch.setattr(notebook, name, value)
-    (result,) = evaluate_as_notebook(config(trained_home)).evaluations
+    (result,) = evaluate_as_notebook(config(trained_home), protocol=WindowProtocol(size, stride, batch)).evaluations
     model, card = load_model(result.weights)
     dataset = Dataset.load(trained_home.dataset)
     windows, truths = [], []

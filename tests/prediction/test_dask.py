@@ -13,8 +13,12 @@ from PIL import Image
 
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import Home
+from monuseg_cli.core.progress import SILENT
+from monuseg_cli.models.weights import read_card
 from monuseg_cli.prediction.batch import predict
 from monuseg_cli.prediction.config import PredictConfig
+from monuseg_cli.prediction.dask import run_on_cluster
+from monuseg_cli.prediction.job import Job
 from monuseg_cli.prediction.outputs import OutputSpec
 from support.tissue import draw_tissue
 
@@ -61,9 +65,7 @@ def test_a_worker_is_killed_and_nothing_is_lost_or_done_twice(config: PredictCon
     assert len(again.skipped) == IMAGES
 
 
-def test_no_scheduler(config: PredictConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    from monuseg_cli.prediction import dask
-
-    monkeypatch.setattr(dask, "_SECONDS_TO_CONNECT", 1)
+def test_an_address_without_a_scheduler_is_refused(config: PredictConfig) -> None:
+    job = Job(config, read_card(config.weights), "0" * 64)
     with pytest.raises(InputError, match="no Dask scheduler answers at tcp://"):
-        predict(replace(config, scheduler="tcp://127.0.0.1:9"))
+        next(iter(run_on_cluster("tcp://127.0.0.1:9", job, [], SILENT, timeout_s=1)))

@@ -7,7 +7,6 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from monuseg_cli.prediction import rasters
 from monuseg_cli.prediction.rasters import RowWriter, mask_png, pyramid_tiff
 
 ABOUT = {"software": "monuseg"}
@@ -25,12 +24,9 @@ def parts(labels: NDArray[np.int32]) -> list[NDArray[np.int32]]:
 
 
 @pytest.mark.parametrize("bits", [8, 1])
-def test_a_mask_row_by_row(
-    labels: NDArray[np.int32], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int
-) -> None:
-    if bits == 1:
-        monkeypatch.setattr(rasters, "LARGEST_8_BIT_PX", 1000)
-    with mask_png(tmp_path / "m.png", (1300, 2100)) as add:
+def test_a_mask_row_by_row(labels: NDArray[np.int32], tmp_path: Path, bits: int) -> None:
+    largest = 1300 * 2100 if bits == 8 else 1300 * 2100 - 1
+    with mask_png(tmp_path / "m.png", (1300, 2100), largest) as add:
         for part in parts(labels):
             add(part)
         assert not (tmp_path / "m.png").exists()

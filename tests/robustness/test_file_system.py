@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import labels_path
 from robustness.conftest import QUICK, Says
 from support.own import write_folder
-from support.processes import fork
+from support.processes import kill_at_the_second_file, start
 from support.table import Row, hold, snapshot
 from support.tissue import draw_tissue
 
@@ -104,10 +105,10 @@ def test_what_is_read_only(
 
 def test_a_limit_on_the_size_of_files(row: Row, home: Home, tmp_path: Path) -> None:
     before = snapshot(tmp_path)
-    child = fork(
+    child = start(
         tmp_path,
         ("export", "run", "-o", tmp_path / "m.onnx", "--home", home.root),
-        lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048)),
+        partial(resource.setrlimit, resource.RLIMIT_FSIZE, (2048, 2048)),
     )
     hold(row, child.wait(), "", child.errors.read_text(), tmp_path)
     assert snapshot(tmp_path) == before
@@ -253,19 +254,6 @@ def words_of(stage: str, home: Home, archive: Path, picture: Path, folder: Path)
     return tuple(STAGES[stage].format(**names).split())
 
 
-def kill_at_the_second_file() -> None:
-    """Have this process killed when its second file or folder is written and about to be moved to its place."""
-    replace, moved = Path.replace, []
-
-    def killing(path: Path, target: Path) -> Path:
-        moved.append(target)
-        if len(moved) > 1 or path.is_dir() or target.suffix == ".onnx":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return replace(path, target)
-
-    Path.replace = killing  # type: ignore[method-assign,assignment] # of the child alone
-
-
 @pytest.mark.parametrize("stage", list(STAGES))
 def test_kill_9_in_the_middle(
     row: Row, monuseg: Monuseg, home: Home, small_archive: Path, picture: Path, tmp_path: Path, stage: str
@@ -275,7 +263,7 @@ def test_kill_9_in_the_middle(
         (home.dataset / "masks" / "manifest.json").unlink()
     words = words_of(stage, home, small_archive, picture, tmp_path)
     before = snapshot(tmp_path)
-    assert fork(tmp_path, words, kill_at_the_second_file).wait() == -signal.SIGKILL
+    assert start(tmp_path, words, kill_at_the_second_file).wait() == -signal.SIGKILL
     new = [Path(name) for name in snapshot(tmp_path).keys() - before.keys()]
     assert any(".part" in str(path) for path in new)
     for path in (tmp_path / name for name in new if not any(part.startswith(".") for part in name.parts)):
@@ -297,7 +285,7 @@ def test_two_at_once_in_one_folder(
     if stage == "patches":
         assert monuseg("masks", "--home", home.root).exit_code == 0
     words = words_of(stage, home, small_archive, picture, tmp_path)
-    children = [fork(tmp_path, words) for _ in range(2)]
+    children = [start(tmp_path, words) for _ in range(2)]
     codes = [child.wait() for child in children]
     assert codes == [0, 0], [child.errors.read_text() for child in children]
     assert [path.name for path in tmp_path.rglob("*") if ".part" in path.name or ".old" in path.name] == []

@@ -1,51 +1,92 @@
 """Commands in processes of their own, which can be killed, limited and measured."""
 
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 from typer.testing import CliRunner
 
 from monuseg_cli.cli.app import app
 
+# Children are forked by a server that has no threads of its own, and has done the imports. A fork of pytest's process
+# could inherit a lock that some thread holds, and wait for it for ever.
+_CONTEXT = multiprocessing.get_context("forkserver") if hasattr(os, "fork") else None
+if _CONTEXT:
+    _CONTEXT.set_forkserver_preload(
+        [
+            "monuseg_cli.cli.app",
+            "monuseg_cli.dataset.download",
+            "monuseg_cli.evaluation.evaluate",
+            "monuseg_cli.prediction.batch",
+            "monuseg_cli.training.train",
+        ]
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class Child:
     """A command in a process of its own."""
 
-    pid: int
+    process: Any
     errors: Path
 
     def wait(self) -> int:
-        """Give its exit code, or the signal that ended it as a negative number."""
-        _, status = os.waitpid(self.pid, 0)
-        return os.waitstatus_to_exitcode(status)
+        """Wait for its end; returns its exit code, or the signal that ended it as a negative number."""
+        self.process.join()
+        return int(self.process.exitcode)
 
 
-def fork(folder: Path, words: tuple[object, ...], prepare: Callable[[], None] = lambda: None) -> Child:
-    """Run a command in a copy of this process, which spares it the imports; its standard error goes to a file."""
-    if not hasattr(os, "fork"):
+def start(folder: Path, words: tuple[object, ...], prepare: Callable[[], None] | None = None) -> Child:
+    """Run a command in a process of its own; its standard error goes to a file.
+
+    Parameters
+    ----------
+    folder : Path
+        Where that file is made.
+    words : tuple
+        The command line, without ``monuseg``.
+    prepare : callable, optional
+        Called in the process first; a function of a module, or a partial of one.
+    """
+    if _CONTEXT is None:
         pytest.skip("only POSIX forks")
     errors = folder / f"unused errors of {len(list(folder.glob('unused*')))}"
     errors.touch()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of threads, which xdist has; the child uses none of them
-        pid = os.fork()
-    if pid:
-        return Child(pid, errors)
+    process = _CONTEXT.Process(target=_run, args=([str(word) for word in words], errors, prepare))
+    process.start()
+    return Child(process, errors)
+
+
+def _run(words: list[str], errors: Path, prepare: Callable[[], None] | None) -> NoReturn:
     code = 99
     try:
-        prepare()
-        result = CliRunner().invoke(app, [str(word) for word in words])
+        if prepare:
+            prepare()
+        result = CliRunner().invoke(app, words)
         errors.write_text(result.stderr, encoding="utf-8")
         code = result.exit_code
     finally:
         os._exit(code)
+
+
+def kill_at_the_second_file() -> None:
+    """Have this process killed when its second file or folder is written and about to be moved to its place."""
+    replace, moved = Path.replace, []
+
+    def killing(path: Path, target: Path) -> Path:
+        moved.append(target)
+        if len(moved) > 1 or path.is_dir() or target.suffix == ".onnx":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(path, target)
+
+    Path.replace = killing  # type: ignore[method-assign,assignment] # of the child alone
 
 
 # A small process in between: what a process forks begins with its peak, and pytest's own may be large.

@@ -18,7 +18,14 @@ from monuseg_cli.dataset.masks import labels_path, read_labels
 from monuseg_cli.dataset.pixels import read_case
 from monuseg_cli.dataset.prepare import open_dataset, prepare_masks
 from monuseg_cli.evaluation.cases import CaseChoice, choose_cases
-from monuseg_cli.evaluation.notebook import NotebookScores, WindowCounts, count_windows, score_windows
+from monuseg_cli.evaluation.notebook import (
+    BASELINE,
+    NotebookScores,
+    WindowCounts,
+    WindowProtocol,
+    count_windows,
+    score_windows,
+)
 from monuseg_cli.evaluation.report import Page
 from monuseg_cli.evaluation.results import (
     EvaluateResult,
@@ -125,7 +132,9 @@ def evaluate(config: EvaluateConfig, progress: Progress = SILENT) -> EvaluateRes
     return compare_evaluations(evaluations, config.output)
 
 
-def evaluate_as_notebook(config: EvaluateConfig, progress: Progress = SILENT) -> NotebookResult:
+def evaluate_as_notebook(
+    config: EvaluateConfig, progress: Progress = SILENT, protocol: WindowProtocol = BASELINE
+) -> NotebookResult:
     """Score models window by window, as the baseline's notebooks did; see `monuseg_cli.evaluation.notebook`.
 
     Nothing is written.
@@ -145,7 +154,7 @@ def evaluate_as_notebook(config: EvaluateConfig, progress: Progress = SILENT) ->
         with progress.task(config.home.name_of_weights(weights), len(cases), "images") as task:
             for case in cases:
                 pixels, reference = _read_case(dataset, case)
-                windows += count_windows(pixels, reference, engine)
+                windows += count_windows(pixels, reference, engine, protocol)
                 task.advance()
         evaluations.append(
             NotebookEvaluation(
@@ -154,7 +163,7 @@ def evaluate_as_notebook(config: EvaluateConfig, progress: Progress = SILENT) ->
                 weights=weights,
                 card=card,
                 images=len(cases),
-                scores=score_windows(windows),
+                scores=score_windows(windows, protocol),
                 trained_on=sum(case.case_id in card.train_cases for case in cases),
             )
         )

@@ -11,10 +11,25 @@ from monuseg_cli.imaging.tiling import grid
 from monuseg_cli.metrics.pixel import PixelCounts, SoftCounts, count_pixels, count_soft
 from monuseg_cli.prediction.engines.base import Engine
 
-WINDOW_PX = 256
-STRIDE_PX = 128
-BATCH = 32
-_AT_ONCE = 4  # run in one go; which changes no figure
+
+@dataclass(frozen=True, slots=True)
+class WindowProtocol:
+    """The windows that are scored, and how many of them F1 is pooled over; by default those of the notebooks.
+
+    Parameters
+    ----------
+    window_px, stride_px : int
+        Side of a window, and the step from one to the next.
+    batch : int
+        Number of windows whose pixels F1 is pooled over, before it is averaged.
+    """
+
+    window_px: int = 256
+    stride_px: int = 128
+    batch: int = 32
+
+
+BASELINE = WindowProtocol()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +65,9 @@ class WindowCounts:
     soft: SoftCounts
 
 
-def count_windows(image: NDArray[np.uint8], reference: NDArray[np.int32], engine: Engine) -> list[WindowCounts]:
+def count_windows(
+    image: NDArray[np.uint8], reference: NDArray[np.int32], engine: Engine, protocol: WindowProtocol = BASELINE
+) -> list[WindowCounts]:
     """Run a network over the windows of one image, each by itself, and count each.
 
     Windows of 256 px stand at every 128 px, row by row; where a window would reach beyond the image there is none, so
@@ -63,18 +80,20 @@ def count_windows(image: NDArray[np.uint8], reference: NDArray[np.int32], engine
         True label image.
     engine : Engine
         Runs the network.
+    protocol : WindowProtocol
+        Size and step of the windows.
 
     Raises
     ------
     InputError
         If no window fits into the image.
     """
-    corners = grid(reference.shape[:2], WINDOW_PX, STRIDE_PX, "drop")
+    corners = grid(reference.shape[:2], protocol.window_px, protocol.stride_px, "drop")
     if not corners:
         height, width = reference.shape
-        message = f"an image of {width}x{height} pixels, smaller than the protocol's windows of {WINDOW_PX}"
+        message = f"an image of {width}x{height} pixels, smaller than the protocol's windows of {protocol.window_px}"
         raise InputError(message)
-    windows = [np.s_[row : row + WINDOW_PX, col : col + WINDOW_PX] for row, col in corners]
+    windows = [np.s_[row : row + protocol.window_px, col : col + protocol.window_px] for row, col in corners]
     counted = []
     for window, maps in zip(windows, engine.run(image[window] for window in windows), strict=True):
         truth = reference[window] > 0
@@ -82,7 +101,7 @@ def count_windows(image: NDArray[np.uint8], reference: NDArray[np.int32], engine
     return counted
 
 
-def score_windows(windows: Sequence[WindowCounts]) -> NotebookScores:
+def score_windows(windows: Sequence[WindowCounts], protocol: WindowProtocol = BASELINE) -> NotebookScores:
     """Bring windows together, in the order given: that of case id, then row, then column.
 
     Raises
@@ -95,8 +114,8 @@ def score_windows(windows: Sequence[WindowCounts]) -> NotebookScores:
         raise ValueError(message)
     pixels, soft = PixelCounts(), SoftCounts()
     f1 = 0.0
-    for first in range(0, len(windows), BATCH):
-        batch = windows[first : first + BATCH]
+    for first in range(0, len(windows), protocol.batch):
+        batch = windows[first : first + protocol.batch]
         together = PixelCounts()
         for window in batch:
             together, soft = together + window.pixels, soft + window.soft

@@ -10,10 +10,12 @@ from monuseg_cli.prediction.outputs import Outputs
 if TYPE_CHECKING:
     from monuseg_cli.prediction.job import Job, Outcome
 
-_SECONDS_TO_CONNECT = 20
+SECONDS_TO_CONNECT = 20.0
 
 
-def run_on_cluster(address: str, job: "Job", plans: Sequence[Outputs], progress: Progress) -> "Iterator[Outcome]":
+def run_on_cluster(
+    address: str, job: "Job", plans: Sequence[Outputs], progress: Progress, timeout_s: float = SECONDS_TO_CONNECT
+) -> "Iterator[Outcome]":
     """Predict on images on a cluster.
 
     Dask gives an image whose worker dies to another one. What the first had written is not under its name, or, where it
@@ -29,6 +31,8 @@ def run_on_cluster(address: str, job: "Job", plans: Sequence[Outputs], progress:
         The images.
     progress : Progress
         Counts them.
+    timeout_s : float
+        How long to wait for the scheduler's answer, in seconds.
 
     Yields
     ------
@@ -50,7 +54,7 @@ def run_on_cluster(address: str, job: "Job", plans: Sequence[Outputs], progress:
         message = "Dask is not installed: pip install 'monuseg-cli[cluster]'"
         raise MissingError(message) from error
     try:
-        client = Client(address, timeout=_SECONDS_TO_CONNECT)  # type: ignore[no-untyped-call] # Dask's
+        client = Client(address, timeout=timeout_s)  # type: ignore[no-untyped-call] # Dask's
     except (OSError, ValueError) as error:
         message = f"no Dask scheduler answers at {address} ({type(error).__name__})"
         raise InputError(message) from error

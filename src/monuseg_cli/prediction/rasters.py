@@ -32,7 +32,7 @@ _FAST = 1  # of deflate's levels; the others make masks and labels hardly smalle
 
 
 @contextmanager
-def mask_png(path: Path, shape: tuple[int, int]) -> Iterator[RowWriter]:
+def mask_png(path: Path, shape: tuple[int, int], largest_8_bit_px: int = LARGEST_8_BIT_PX) -> Iterator[RowWriter]:
     """Write label images as a PNG with 255 in nuclei and 0 elsewhere; of large slides with 1 and 0, of one bit.
 
     Parameters
@@ -41,8 +41,10 @@ def mask_png(path: Path, shape: tuple[int, int]) -> Iterator[RowWriter]:
         Destination.
     shape : tuple of int
         Height and width of all rows together.
+    largest_8_bit_px : int
+        Number of pixels above which the file has one bit per pixel.
     """
-    bits = 8 if shape[0] * shape[1] <= LARGEST_8_BIT_PX else 1
+    bits = 8 if shape[0] * shape[1] <= largest_8_bit_px else 1
     packer = zlib.compressobj(_FAST)
     with writing(path) as part, part.open("wb") as file:
 
