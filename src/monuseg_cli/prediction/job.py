@@ -1,7 +1,7 @@
 """One image of a batch: predicted on unless it was done before, with a record beside its outputs."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,8 @@ class Job:
         with decoding(outputs.image):
             image = outputs.image.stat()
         settings = self.config.settings
+        if not self.card.stain:
+            settings = replace(settings, adapt="off")  # nothing to adapt to
         rois = [[roi.name, [[ring.tolist() for ring in polygon] for polygon in roi.polygons]] for roi in settings.rois]
         return {
             "monuseg": __version__,
@@ -120,9 +122,16 @@ def _is_done(outputs: Outputs, provenance: dict[str, Any]) -> bool:
         return False
     if not isinstance(record, dict) or not all(path.is_file() for path in outputs.files):
         return False
-    if "separation" in record:  # written by an earlier version
-        record["postprocess"] = upgrade_params(record["separation"])
+    record = _with_names_of_today(record)
     return all(record.get(name) == value for name, value in json.loads(json.dumps(provenance)).items())
+
+
+def _with_names_of_today(record: dict[str, Any]) -> dict[str, Any]:
+    """Read a record that an earlier version wrote, which adapted nothing; one of this version stays as it is."""
+    if "separation" not in record or not isinstance(record.get("settings"), dict):
+        return record
+    settings = {**record["settings"], "adapt": "off"}
+    return {**record, "postprocess": upgrade_params(record["separation"]), "settings": settings}
 
 
 def _without_outputs(prediction: Prediction) -> dict[str, Any]:
