@@ -102,7 +102,7 @@ def test_ways_to_name_cases(trained_home: Home) -> None:
         cases(CaseChoice(cases=("A7-A13",)))
     with pytest.raises(MissingError, match="no case 'nobody'"):
         cases(CaseChoice(cases=("nobody",)))
-    with pytest.raises(InputError, match="each name the cases; give one of them"):
+    with pytest.raises(InputError, match="exclude each other; give only one"):
         CaseChoice("val", fold=2)
 
 
@@ -130,7 +130,7 @@ def test_models_are_compared_image_by_image(trained_home: Home, tmp_path: Path) 
 def test_weights_that_cannot_be_used(trained_home: Home, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     path.write_bytes(b"not weights")
-    with pytest.raises(InputError, match="no whole safetensors file"):
+    with pytest.raises(InputError, match="not a complete safetensors file"):
         evaluate(EvaluateConfig(trained_home, (path,)))
     with pytest.raises(InputError, match="no model to evaluate"):
         evaluate(EvaluateConfig(trained_home, ()))

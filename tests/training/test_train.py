@@ -151,7 +151,7 @@ def test_resuming_what_is_not_there_damaged_or_of_other_data(trained_home: Home)
         train(config(trained_home, resume=run))
     dataset.save()
     (run / "history.csv").write_text((run / "history.csv").read_text().split("\n")[0] + "\n")
-    with pytest.raises(InputError, match="a history of 0 epochs and a state after 2; train anew"):
+    with pytest.raises(InputError, match="a history of 0 epochs and a state after 2; train again"):
         train(config(trained_home, resume=run))
     (run / "state.pt").write_bytes(b"PK damaged")
     with pytest.raises(InputError, match=r"state.pt is damaged"):
@@ -161,7 +161,7 @@ def test_resuming_what_is_not_there_damaged_or_of_other_data(trained_home: Home)
 def test_a_run_without_its_state_is_neither_begun_again_nor_removed(trained_home: Home) -> None:
     run = trained_home.find_run("unet-se")
     (run / "state.pt").unlink()
-    with pytest.raises(InputError, match=r"has finished epochs and no state.pt to go on from"):
+    with pytest.raises(InputError, match=r"has finished epochs but no state.pt"):
         train(config(trained_home, resume=run))
     (run / "history.csv").unlink()
     with pytest.raises(KeyboardInterrupt):

@@ -142,7 +142,7 @@ class Home:
         raise self._no_run(name, self.run_names())
 
     def _no_run(self, name: str, choices: tuple[str, ...]) -> MissingError:
-        known = f"runs there: {', '.join(self.run_names()) or 'none'}"
+        known = f"existing runs: {', '.join(self.run_names()) or 'none'}"
         return MissingError(f"no run named {name!r} in {self.runs}; {known}{did_you_mean(name, choices)}")
 
     def find_weights(self, name: str) -> Path:
@@ -203,7 +203,7 @@ def require_run_name(name: str) -> None:
         message = f"{name!r} is the name of the model that comes with the package; choose another for a run"
         raise InputError(message)
     if not _NAME.fullmatch(name):
-        message = f"{name!r} is no name for a run: use letters, digits, dots, dashes and underscores"
+        message = f"{name!r} is not a valid run name: use letters, digits, dots, dashes and underscores"
         raise InputError(message)
 
 

@@ -83,5 +83,5 @@ def fitting(run: Path) -> Iterator[None]:
     try:
         yield
     except _UNFIT as error:
-        message = f"{run / STATE_FILE} is damaged or no state of this run; train anew"
+        message = f"{run / STATE_FILE} is damaged or does not belong to this run; train again"
         raise InputError(message) from error

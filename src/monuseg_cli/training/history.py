@@ -73,7 +73,7 @@ def read_history(run: Path) -> list[EpochRecord]:
             EpochRecord(int(row.pop("epoch")), **{name: float(value) for name, value in row.items()}) for row in rows
         ]
     except (ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
-        message = f"{path} is damaged ({error}); bring it back from a copy, or train anew"
+        message = f"{path} is damaged ({error}); bring it back from a copy, or train again"
         raise InputError(message) from error
 
 

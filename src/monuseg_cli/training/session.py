@@ -215,7 +215,9 @@ def _state(run: Path, data_sha256: str, world_size: int) -> Checkpoint | None:
     """Read the state of a run; None where it was killed in its first epoch: all it depends on then is its recipe."""
     if not (run / STATE_FILE).exists():
         if len(read_history(run)) > 1:
-            message = f"{run} has finished epochs and no {STATE_FILE} to go on from; train anew, with `init={run.name}`"
+            message = (
+                f"{run} has finished epochs and no {STATE_FILE} to resume from; train again with `init={run.name}`"
+            )
             raise InputError(message)
         return None
     state = Checkpoint.load(run)
@@ -232,7 +234,7 @@ def _finished_epochs(run: Path, state: Checkpoint) -> list[EpochRecord]:
     """Read the history up to the state, which is written last: where the history is ahead, its epoch is run again."""
     records = read_history(run)[: state.epoch]
     if len(records) < state.epoch:
-        message = f"{run} has a history of {len(records)} epochs and a state after {state.epoch}; train anew"
+        message = f"{run} has a history of {len(records)} epochs and a state after {state.epoch}; train again"
         raise InputError(message)
     return records
 
