@@ -177,5 +177,5 @@ def test_a_model_of_own_data_alone_has_their_licence(monuseg: Monuseg, tmp_path:
 
 
 def test_choices_that_mean_nothing_for_own_data(monuseg: Monuseg, tmp_path: Path) -> None:
-    assert "--fold and --kumar divide MoNuSeg" in monuseg("evaluate", "--data", tmp_path, "--fold", 1).stderr
+    assert "--fold and --kumar apply to MoNuSeg only" in monuseg("evaluate", "--data", tmp_path, "--fold", 1).stderr
     assert "--split all needs --data" in monuseg("evaluate", "--split", "all").stderr
