@@ -103,7 +103,8 @@ class NotebookResult:
 def evaluate(config: EvaluateConfig, progress: Progress = SILENT) -> EvaluateResult:
     """Predict on whole images with blended tiles, and score against the reference masks, which are built if missing.
 
-    Images of MoNuSeg are not rescaled, whatever scale their annotation states; this matches published figures.
+    If a case states another scale than the model's, its image is resampled for the network; a case without a scale is
+    taken to have the model's. Scores are computed on the pixels of the original image.
 
     Raises
     ------
