@@ -121,7 +121,7 @@ def test_models_are_compared_image_by_image(trained_home: Home, tmp_path: Path) 
     with (tmp_path / "out" / "comparison.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * 4 + 2 * 3
-    assert rows[-3]["figure"] == "mean less that of unet-se"
+    assert rows[-3]["figure"] == "mean minus that of unet-se"
     assert float(rows[-3]["aji"]) == other.mean.aji
     tuned = trained_home.runs / "unet-se" / "best.safetensors"
     assert first.weights == tuned

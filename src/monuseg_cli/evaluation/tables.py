@@ -103,11 +103,11 @@ def comparison_csv(systems: Sequence[tuple[str, Summary]], differences: Sequence
         ):
             table.writerow({"system": system, "figure": figure, **asdict(scores)})
     for difference in differences:
-        less = f"mean less that of {systems[0][0]}"
+        minus = f"mean minus that of {systems[0][0]}"
         for figure, scores in (
-            (less, difference.mean),
-            (f"{less}, 95 % low", difference.low),
-            (f"{less}, 95 % high", difference.high),
+            (minus, difference.mean),
+            (f"{minus}, 95 % low", difference.low),
+            (f"{minus}, 95 % high", difference.high),
         ):
             table.writerow({"system": difference.name, "figure": figure, **asdict(scores)})
     return text.getvalue()
@@ -128,7 +128,7 @@ def comparison_markdown(systems: Sequence[tuple[str, Summary]], differences: Seq
         cells = []
         for name in names:
             cells.append(f"{format_score(getattr(difference.mean, name), '+')}{format_interval(difference, name, '+')}")
-        rows.append([f"{difference.name} less {systems[0][0]}", *cells])
+        rows.append([f"{difference.name} minus {systems[0][0]}", *cells])
     heading = "mean over images (95 % interval)" if systems[0][1].images > 1 else "one image"
     return _markdown([heading, *(TITLES[name] for name in names)], rows)
 

@@ -234,7 +234,7 @@ def describe(card: Card, name: str) -> str:
     options = ", ".join(f"{option} {value}" for option, value in card.options.items())
     recipe = ", ".join(f"{setting} {value}" for setting, value in card.recipe.items() if value not in ("", {}, False))
     postprocess = ", ".join(f"{part} {value}" for part, value in asdict(card.postprocess).items())
-    results = {"validation windows, in the training": card.scores, **card.results}
+    results = {"validation windows, during training": card.scores, **card.results}
     verified = "" if card.data_verified else " (not the published archive)"
     data = f"Train set of {card.train_set}, archive {card.data_sha256[:12]}{verified}"
     if card.recipe.get("train"):
@@ -248,9 +248,10 @@ def describe(card: Card, name: str) -> str:
         f"Licence: {card.licence}. Data: {card.attribution}.",
         "## Network",
         f"{card.architecture} ({options}): {card.in_channels} channels in, {', '.join(card.classes)} out.",
-        f"Sees {card.mpp} um/px, each channel less {_list(card.mean)} over {_list(card.std)}, of intensities 0..1.",
+        f"Scale: {card.mpp} um/px. Input: intensities of 0 to 1, normalised by mean {_list(card.mean)} "
+        f"and standard deviation {_list(card.std)}.",
         f"Post-processing: {postprocess}.",
-        *(["OpenVINO computes it in 8 bits; PyTorch, and every figure here, in 32."] if card.ranges else []),
+        *(["OpenVINO runs it in 8 bits, PyTorch in 32; all scores here are for 32 bits."] if card.ranges else []),
         "## Training",
         f"Epoch {card.epoch} of: {recipe}.",
         *([f"These weights are a mean: {averaged}."] if averaged else []),
