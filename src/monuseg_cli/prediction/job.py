@@ -1,4 +1,4 @@
-"""One image of a batch: predicted on unless it was done before, with a record beside its outputs."""
+"""The job of one image in a batch: it is skipped if done before, and leaves a record next to its outputs."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -19,12 +19,12 @@ from monuseg_cli.prediction.outputs import Outputs
 from monuseg_cli.prediction.slide import Prediction, predict_slide
 
 RECORD_SUFFIX = ".monuseg.json"
-"""Of the file beside a slide's first output that says how it was made; it is written last."""
+"""Suffix of the record next to a slide's first output; it describes how the outputs were made, and is written last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an image: a prediction, or an error, or nothing where it was done before."""
+    """The outcome of one image: a prediction, an error, or neither if it was done before."""
 
     outputs: Outputs
     prediction: Prediction | None = None
@@ -32,11 +32,11 @@ class Outcome:
 
     @property
     def skipped(self) -> bool:
-        """Whether there was nothing to do."""
+        """Whether the image was done before."""
         return self.prediction is None and self.error is None
 
-    def told(self) -> str:
-        """Say in a line what was done."""
+    def summary(self) -> str:
+        """Return a one-line summary."""
         if self.prediction:
             return f"{self.outputs.image.name}, {self.prediction.nuclei} nuclei, {self.prediction.seconds:.1f} s"
         return f"{self.outputs.image.name}, failed"
@@ -44,16 +44,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Everything that is needed to predict on an image, in whatever process.
+    """Everything needed to predict on an image, in any process.
 
     Parameters
     ----------
     config : PredictConfig
-        What was asked for.
+        Settings of the prediction.
     card : Card
-        The model's, with the post-processing that was asked for.
+        Card of the model, with the post-processing to use.
     sha256 : str
-        Of the weights file.
+        SHA-256 of the weights file.
     """
 
     config: PredictConfig
@@ -65,7 +65,7 @@ class Job:
         try:
             provenance = self.provenance(outputs)
             if not self.config.overwrite and _is_done(outputs, provenance):
-                progress.detail(f"{outputs.image} was done before, says {_record(outputs)}")
+                progress.detail(f"{outputs.image} was done before, according to {_record(outputs)}")
                 return Outcome(outputs)
             if _record(outputs).exists():
                 remove(_record(outputs))
@@ -76,7 +76,7 @@ class Job:
         return Outcome(outputs, prediction)
 
     def _engine(self, progress: Progress) -> Engine:
-        """Open the engine, once for all images of a process."""
+        """Open the engine, once per process."""
         key = (self.sha256, self.card.to_json(), self.config.engine, self.config.device)
         if key not in _ENGINES:
             _ENGINES.clear()
