@@ -43,7 +43,7 @@ def main() -> None:
         parser.error(f"{options.first} was trained on {contaminated[0]}, which {options.tuned} is validated on")
     shares = {
         weights_stem(options.tuned): options.share,
-        options.name or weights_stem(options.first): 1 - options.share,
+        options.name or weights_stem(options.first): round(1 - options.share, 6),
     }
     train_cases = tuple(sorted({*card.train_cases, *other.train_cases}))
     card = replace(card, averaged=shares, train_cases=train_cases)
