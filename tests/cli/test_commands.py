@@ -122,7 +122,7 @@ def test_systems_are_compared_and_other_tools_scored(monuseg: Monuseg, trained_h
     assert (tmp_path / "scores" / "scores.csv").is_file()
     nothing = monuseg("evaluate", "--predictions", predicted)
     assert nothing.exit_code == 3
-    assert "name models, or give --predictions and --reference" in nothing.stderr
+    assert "give either models, or --predictions and --reference" in nothing.stderr
 
 
 def test_models_lists_architectures_weights_and_their_licence(monuseg: Monuseg, trained_home: Home) -> None:
@@ -151,7 +151,7 @@ def test_resuming_from_the_command_line(monuseg: Monuseg, trained_home: Home) ->
     assert "2 of 2 epochs" in done.stdout
     other = monuseg("train", *options, "--epochs", 5)
     assert other.exit_code == 3
-    assert "was begun with epochs 2, not 5" in other.stderr
+    assert "was started with epochs 2, not 5" in other.stderr
 
 
 def test_a_recipe_is_fed_back_and_typed_knobs_win(monuseg: Monuseg, trained_home: Home, tmp_path: Path) -> None:

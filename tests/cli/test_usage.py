@@ -86,7 +86,7 @@ def test_misspelt_names_of_architectures_recipes_and_models(monuseg: Monuseg, tr
         (
             'arch = "deeplabv3"',
             ("--init", "default", "--pretrained"),
-            "--init and --pretrained both say where to start; ",
+            "--init and --pretrained both set the initial weights; ",
         ),
     ],
 )

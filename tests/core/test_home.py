@@ -66,7 +66,7 @@ def test_weights_are_found_as_file_and_among_the_models(tmp_path: Path) -> None:
 def test_what_is_not_there_is_said_with_what_is(tmp_path: Path) -> None:
     home = Home(tmp_path)
     make_run(home, "segnet", weights=False)
-    with pytest.raises(MissingError, match=r"no run named 'unet' .*runs there: segnet"):
+    with pytest.raises(MissingError, match=r"no run named 'unet' .*existing runs: segnet"):
         home.find_weights("unet")
     with pytest.raises(MissingError, match=r"has no weights yet; .*`resume=segnet`"):
         home.find_weights("segnet")
@@ -76,5 +76,5 @@ def test_what_is_not_there_is_said_with_what_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "with space"])
 def test_a_name_that_is_no_plain_name_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="is no name for a run"):
+    with pytest.raises(InputError, match="is not a valid run name"):
         Home(tmp_path).make_run(name)

@@ -55,7 +55,7 @@ def test_what_is_not_there_yet_is_a_note_and_what_is_broken_has_a_fix(monuseg: M
     lines = broken.stdout.splitlines()
     assert lines[-1] == "Broken: home, data set, prediction"
     (line,) = (line for line in lines if line.startswith("broken: home: "))
-    assert "it is not a folder; write elsewhere; choose another place: --home, or the variable MONUSEG_HOME" in line
+    assert "it is not a folder; write elsewhere; choose another folder: --home, or the variable MONUSEG_HOME" in line
 
 
 def install(folder: Path, name: str, version: str, code: str) -> None:

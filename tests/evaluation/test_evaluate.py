@@ -103,7 +103,7 @@ def test_ways_to_name_cases(trained_home: Home) -> None:
         cases(CaseChoice(cases=("A7-A13",)))
     with pytest.raises(MissingError, match="no case 'nobody'"):
         cases(CaseChoice(cases=("nobody",)))
-    with pytest.raises(InputError, match="each name the cases; give one of them"):
+    with pytest.raises(InputError, match="exclude each other; give only one"):
         CaseChoice("val", fold=2)
 
 
@@ -122,7 +122,7 @@ def test_models_are_compared_image_by_image(trained_home: Home, tmp_path: Path) 
     with (tmp_path / "out" / "comparison.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * 4 + 2 * 3
-    assert rows[-3]["figure"] == "mean less that of unet-se"
+    assert rows[-3]["figure"] == "mean minus that of unet-se"
     assert float(rows[-3]["aji"]) == other.mean.aji
     tuned = trained_home.runs / "unet-se" / "best.safetensors"
     assert first.weights == tuned
@@ -131,7 +131,7 @@ def test_models_are_compared_image_by_image(trained_home: Home, tmp_path: Path) 
 def test_weights_that_cannot_be_used(trained_home: Home, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     path.write_bytes(b"not weights")
-    with pytest.raises(InputError, match="no whole safetensors file"):
+    with pytest.raises(InputError, match="not a complete safetensors file"):
         evaluate(EvaluateConfig(trained_home, (path,)))
     with pytest.raises(InputError, match="no model to evaluate"):
         evaluate(EvaluateConfig(trained_home, ()))

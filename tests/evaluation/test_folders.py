@@ -135,7 +135,7 @@ def test_results_of_two_folders_of_one_name_do_not_replace_each_other(tmp_path: 
         (tmp_path / folder).mkdir(parents=True)
         write_npy(tmp_path / folder / "x", LABELS)
     both = (tmp_path / "a" / "masks", tmp_path / "b" / "masks")
-    with pytest.raises(InputError, match="would go to one folder, masks"):
+    with pytest.raises(InputError, match="would write to one folder, masks"):
         evaluate_folders(FoldersConfig(both, tmp_path / "truth", output=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 

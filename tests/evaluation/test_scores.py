@@ -67,4 +67,4 @@ def test_a_comparison_is_paired() -> None:
     assert (difference.low.recall, difference.high.recall) == pytest.approx((0.25, 0.25))
     table = comparison_markdown([("worse", summarise(worse)), ("better", summarise(better))], [difference])
     assert "| better | **0.9167** (0.8333-1.0000)" in table
-    assert "better less worse | +0.1667" in table
+    assert "better minus worse | +0.1667" in table

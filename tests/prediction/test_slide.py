@@ -165,7 +165,7 @@ def test_names_of_outputs(tmp_path: Path) -> None:
         (["a.tif", "b.tif"], "m.png", {}, "m.png would be written more than once; give a folder, or a pattern"),
         (["x/a.tif", "y/a.tif"], "out", {}, "out/a.png would be written more than once"),
         (["a.png"], "a.png", {}, "would be replaced by its result"),
-        (["a.png"], "", {}, "is no name to write to"),
+        (["a.png"], "", {}, "is not a valid output name"),
         (["a.png"], "m_{foo}.png", {}, "the one pattern is {stem}"),
         (["a.png"], "m_{stem.png", {}, "the one pattern is {stem}"),
         (["a.png"], "m.bmp", {}, r"must end in \.png or \.tif or \.tiff or \.geojson or \.csv"),

@@ -72,7 +72,7 @@ def test_a_validation_case_that_was_trained_on_is_refused(trained_home: Home) ->
 @pytest.mark.parametrize(
     ("knobs", "reason"),
     [
-        ({"arch": "segnet", "options": {}}, "is of unet-se with .*, which a segnet cannot begin with"),
+        ({"arch": "segnet", "options": {}}, "is of unet-se with .*, which a segnet cannot start from"),
         ({"options": {"width": 4, "depth": 2}}, r"is of unet-se with \{'width': 8\}, which a unet-se cannot begin"),
     ],
 )

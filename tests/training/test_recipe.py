@@ -60,7 +60,7 @@ def test_train_and_validation_share_no_case() -> None:
         ({"also": ("nuinsseg", "nuinsseg:2")}, "`also` names nuinsseg twice"),
         ({"seed": 2**63}, "`seed` must be at least 0 and below 9223372036854775808"),
         ({"crop_px": 600}, "`crop_px=600` does not fit into `patch_px=512`"),
-        ({"init": "x", "arch": "deeplabv3", "pretrained": True}, "`init` and `pretrained` both say where to start"),
+        ({"init": "x", "arch": "deeplabv3", "pretrained": True}, "`init` and `pretrained` both set the initial"),
         ({"epochs": 0}, "`epochs` must be at least 1 and finite, not 0"),
         ({"arch": "deeplabv3", "batch_size": 1}, "`batch_size` must be at least 2 for deeplabv3"),
         ({"learning_rate": 0.0}, "`learning_rate` must be above 0"),

@@ -62,7 +62,7 @@ def test_regions_of_an_image_stay_together_unless_it_is_the_only_one(tmp_path: P
     told = Told()
     shares = find_splits(Home(tmp_path), recipe(folder), told)
     assert (len(shares.train.cases), len(shares.val.cases)) == (1, 1)
-    assert "all regions are of one image, a.png: validation will flatter the model" in told.lines
+    assert "all regions are of one image, a.png: validation scores will be too high" in told.lines
 
 
 def test_the_same_image_cannot_be_trained_and_validated_on(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_the_same_image_cannot_be_in_more_data(trained_home: Home, tmp_path: Pat
     write_folder(tmp_path / "mine", ["a", "b", "c"])
     shutil.copytree(tmp_path / "mine", tmp_path / "copy")
     mixed = dataclasses.replace(recipe(tmp_path / "mine"), also=(str(tmp_path / "copy"),))
-    with pytest.raises(ContaminationError, match=r"3 images of .*copy are in other data, too"):
+    with pytest.raises(ContaminationError, match=r"3 images of .*copy are also in other data"):
         find_splits(trained_home, mixed, SILENT)
 
 
@@ -177,5 +177,5 @@ def test_a_model_of_own_data_alone_has_their_licence(monuseg: Monuseg, tmp_path:
 
 
 def test_choices_that_mean_nothing_for_own_data(monuseg: Monuseg, tmp_path: Path) -> None:
-    assert "--fold and --kumar divide MoNuSeg" in monuseg("evaluate", "--data", tmp_path, "--fold", 1).stderr
+    assert "--fold and --kumar apply to MoNuSeg only" in monuseg("evaluate", "--data", tmp_path, "--fold", 1).stderr
     assert "--split all needs --data" in monuseg("evaluate", "--split", "all").stderr

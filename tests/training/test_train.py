@@ -132,13 +132,13 @@ def test_stopped_in_the_first_epoch_no_run_is_left(trained_home: Home) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(config(trained_home, name="short"), progress)
     assert not (trained_home.runs / "short").exists()
-    assert "nothing was learnt" in progress.lines[-1]
+    assert "no run is kept" in progress.lines[-1]
 
 
 def test_resuming_with_another_recipe_lists_the_differences(trained_home: Home) -> None:
     run = trained_home.find_run("unet-se")
     recipe = dataclasses.replace(RECIPE, epochs=9, seed=4)
-    with pytest.raises(InputError, match="was begun with epochs 2, not 9; seed 0, not 4"):
+    with pytest.raises(InputError, match="was started with epochs 2, not 9; seed 0, not 4"):
         train(config(trained_home, recipe=recipe, resume=run))
 
 
@@ -147,11 +147,11 @@ def test_resuming_what_is_not_there_damaged_or_of_other_data(trained_home: Home)
     dataset = Dataset.load(trained_home.dataset)
     other = dataclasses.replace(dataset.archives[0], sha256="ab" * 32)
     dataclasses.replace(dataset, archives=(other, *dataset.archives[1:])).save()
-    with pytest.raises(InputError, match="was begun on other data"):
+    with pytest.raises(InputError, match="was started on other data"):
         train(config(trained_home, resume=run))
     dataset.save()
     (run / "history.csv").write_text((run / "history.csv").read_text().split("\n")[0] + "\n")
-    with pytest.raises(InputError, match="a history of 0 epochs and a state after 2; train anew"):
+    with pytest.raises(InputError, match="a history of 0 epochs and a state after 2; train again"):
         train(config(trained_home, resume=run))
     (run / "state.pt").write_bytes(b"PK damaged")
     with pytest.raises(InputError, match=r"state.pt is damaged"):
@@ -161,7 +161,7 @@ def test_resuming_what_is_not_there_damaged_or_of_other_data(trained_home: Home)
 def test_a_run_without_its_state_is_neither_begun_again_nor_removed(trained_home: Home) -> None:
     run = trained_home.find_run("unet-se")
     (run / "state.pt").unlink()
-    with pytest.raises(InputError, match=r"has finished epochs and no state.pt to go on from"):
+    with pytest.raises(InputError, match=r"has finished epochs but no state.pt"):
         train(config(trained_home, resume=run))
     (run / "history.csv").unlink()
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""The command ``monuseg`` and its subcommands, each of which is loaded when it is called for."""
+"""The command ``monuseg`` and its subcommands, each of which is loaded when it is called."""
 
 import importlib
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ PANELS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "Train and evaluate": {
             "download": "Download, verify and unpack MoNuSeg (CC BY-NC-SA 4.0), or read NuInsSeg (CC BY 4.0).",
-            "masks": "Make a label image and a binary mask of each case from its annotation.",
+            "masks": "Build a label image and a binary mask of each case from its annotation.",
             "patches": "Cut images and masks into patches for training.",
-            "train": "Train a model; masks and patches that are missing are made first.",
+            "train": "Train a model; missing masks and patches are built first.",
             "runs": "List the training runs with their best validation scores.",
             "evaluate": "Score models, or the output of other tools, against a reference.",
         },
@@ -34,7 +34,7 @@ PANELS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
     }
 )
-"""Every subcommand with its line in the list: the first of its docstring, which is not read for the list."""
+"""Every subcommand with its summary: the first line of its docstring, repeated here so that help loads no command."""
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {name: line for panel in PANELS.values() for name, line in panel.items()}
@@ -42,13 +42,13 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
 
 
 class LazyCommand(TyperCommand):
-    """A subcommand of which only name and line are known; its file is read when it is called for."""
+    """A subcommand with its name and summary; its module is imported when it is called."""
 
     def __init__(self, name: str, panel: str) -> None:
         super().__init__(name, help=COMMANDS[name], rich_help_panel=panel)
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Parse the subcommand's options, by the subcommand itself."""
+        """Import the subcommand, and let it parse its options."""
         return load(str(self.name)).make_context(info_name, args, parent, **extra)
 
 
@@ -61,7 +61,7 @@ class _Commands(Group):
 
 
 def app_of(name: str) -> typer.Typer:
-    """Return the app of a subcommand: that of its file if it is a group, else one with its function alone."""
+    """Return the app of a subcommand: that of its module if it is a group, else one with only its function."""
     module = importlib.import_module(f"monuseg_cli.cli.{name.replace('-', '_')}")
     own: typer.Typer | None = getattr(module, "app", None)
     if own is None:
@@ -71,7 +71,7 @@ def app_of(name: str) -> typer.Typer:
 
 
 def load(name: str) -> Any:
-    """Return a subcommand as the parser knows it."""
+    """Return a subcommand as a click command."""
     return typer.main.get_command(app_of(name))
 
 
@@ -84,8 +84,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"monuseg {__version__}")
         raise typer.Exit
 

@@ -1,4 +1,4 @@
-"""Progress as people see it: bars on a terminal, plain lines elsewhere."""
+"""Progress for people: bars on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _MEGABYTE = 1_000_000
 
 
 class _Done(ProgressColumn):
-    """How many units of how many."""
+    """Column of finished and total units."""
 
     def render(self, task: Bar) -> Text:
         total = _count(task.total, task.fields["unit"]) if task.total is not None else "?"
@@ -27,7 +27,7 @@ class _Done(ProgressColumn):
 
 
 class _Rate(ProgressColumn):
-    """Units a second."""
+    """Column of units per second."""
 
     def render(self, task: Bar) -> Text:
         speed = task.finished_speed or task.speed
@@ -56,18 +56,18 @@ class _BarTask:
 
 
 class _LineTask:
-    """A line every half minute, where no terminal is."""
+    """A line every 30 seconds, without a terminal."""
 
     def __init__(self, console: Console, description: str, total: int | None, unit: str) -> None:
         self._console, self._description, self._total, self._unit = console, description, total, unit
         self._done = 0
-        self._began = self._told = time.monotonic()
+        self._began = self._printed = time.monotonic()
 
     def advance(self, steps: int = 1) -> None:
         self._done += steps
         now = time.monotonic()
-        if now - self._told > _SECONDS_BETWEEN_LINES:
-            self._told = now
+        if now - self._printed > _SECONDS_BETWEEN_LINES:
+            self._printed = now
             speed = self._done / (now - self._began)
             of_total = f" of {_count(self._total, self._unit)}" if self._total else ""
             unit = "MB" if self._unit == "bytes" else self._unit
@@ -76,25 +76,25 @@ class _LineTask:
             self._console.print(f"{self._description}: {done}, {_rate(speed, self._unit)}{left}")
 
     def status(self, text: str) -> None:
-        """Keep quiet: what changes with every step is for a bar."""
+        """Print nothing: a status that changes with every step suits only a bar."""
 
 
 class ConsoleProgress:
-    """Progress on standard error: bars on a terminal, plain lines elsewhere; details where they are wanted."""
+    """Progress on standard error: bars on a terminal, plain lines elsewhere; details with `verbose`."""
 
     def __init__(self, console: Console, verbose: bool) -> None:
         self._console, self._verbose = console, verbose
         self._began = time.monotonic()
 
     def task(self, description: str, total: int | None, unit: str) -> AbstractContextManager[Task]:
-        """Show a bar while the body runs, or a line now and then where no terminal is."""
+        """Show a bar while the body runs, or without a terminal a line now and then."""
         if self._console.is_terminal:
             return self._bar(description, total, unit)
         return nullcontext(_LineTask(self._console, description, total, unit))
 
     @contextmanager
     def _bar(self, description: str, total: int | None, unit: str) -> Iterator[Task]:
-        # One line, whatever the terminal's width: a long name is cut, and the status has what the figures leave.
+        # Always one line: a long name is truncated, and the status gets the remaining width.
         width = self._console.width
         name = Column(no_wrap=True, overflow="ellipsis", max_width=width // 3)
         rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)
@@ -118,13 +118,13 @@ class ConsoleProgress:
         self._console.print(f"warning: {with_options(message)}", style="yellow")
 
     def detail(self, message: str) -> None:
-        """Print a line that begins with the seconds since the command began, with --verbose alone."""
+        """Print a line that begins with the seconds since the start of the command; only with --verbose."""
         if self._verbose:
             self._console.print(f"{time.monotonic() - self._began:8.2f} s  {with_options(message)}", style="dim")
 
 
 class QuietProgress(ConsoleProgress):
-    """Warnings only."""
+    """Progress that shows only warnings."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console, verbose=False)

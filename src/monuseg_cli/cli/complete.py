@@ -1,4 +1,4 @@
-"""What a shell proposes for the values of options; only names that are cheap to find."""
+"""Shell completion of option values; only names that are cheap to find."""
 
 import typer
 
@@ -6,7 +6,7 @@ from monuseg_cli.core.home import Home
 
 
 def architectures() -> list[tuple[str, str]]:
-    """List the architectures, each with its line."""
+    """List the architectures, each with its summary."""
     from monuseg_cli.models import registry
 
     return [(name, registry.get(name).summary) for name in registry.names()]
@@ -20,7 +20,7 @@ def recipes() -> list[str]:
 
 
 def runs(context: typer.Context) -> list[str]:
-    """List the runs of the home that is typed, or else the usual one."""
+    """List the runs of the home given on the command line, or else of the default home."""
     return list(Home.resolve(context.params.get("home")).run_names())
 
 

@@ -1,4 +1,4 @@
-"""What every command shares: its common options, how it shows progress and results, and how it fails."""
+"""Shared by all commands: common options, progress, output and errors."""
 
 import functools
 import inspect
@@ -31,18 +31,18 @@ _FILE_COLUMNS = 200
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a command is given beside its own options.
+    """The context of a command, beside its own options.
 
     Parameters
     ----------
     home : Home
-        Where data, runs and models are.
+        Home of data, runs and models.
     progress : Progress
-        For the stage that the command calls.
+        Progress for the stage that the command calls.
     as_json : bool
         Whether the result is printed as JSON.
     home_option : Path or None
-        The option --home as typed, to repeat it in the commands that are proposed.
+        Value of --home, repeated in suggested commands.
     out, errors : Console
         Standard output and standard error.
     """
@@ -60,11 +60,11 @@ class Session:
         Parameters
         ----------
         result : dataclass instance or mapping
-            What is printed with --json.
+            Printed with --json.
         *lines : str or rich.table.Table
-            What is printed without.
+            Printed without --json.
         then : str, optional
-            The next command, without ``monuseg``.
+            Suggested next command, without ``monuseg``.
         """
         if self.as_json:
             self.out.print(json.dumps(result, indent=2, default=_plain), soft_wrap=True)
@@ -75,7 +75,7 @@ class Session:
             self.out.print(f"Next: {self.command(then)}", soft_wrap=True)
 
     def fail(self, error: MonusegError) -> None:
-        """Print an error as one line, without ending the command."""
+        """Print an error as one line, and continue."""
         self.errors.print(f"error: {with_options(str(error))}", style="red")
 
     def command(self, words: str) -> str:
@@ -85,7 +85,7 @@ class Session:
 
 
 def _plain(value: object) -> object:
-    """Convert what JSON does not know."""
+    """Convert values that JSON does not support."""
     if is_dataclass(value):
         return {part.name: getattr(value, part.name) for part in fields(value)}
     if isinstance(value, MonusegError):
@@ -119,15 +119,15 @@ _COMMON_OPTIONS: dict[str, tuple[Any, Any]] = {
 
 
 def command(examples: Mapping[str, str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a command of a function whose first parameter is a `Session`.
+    """Return a decorator that turns a function whose first parameter is a `Session` into a command.
 
-    The command has the function's other parameters and the common options; an error of the tree under
-    `MonusegError` ends it with one line on standard error and the error's exit code.
+    The command has the function's other parameters and the common options. A `MonusegError` ends it with one line on
+    standard error and the error's exit code.
 
     Parameters
     ----------
     examples : mapping of str to str
-        Command lines for its help, by what each of them does.
+        Example command lines for the help, keyed by their descriptions.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -164,13 +164,13 @@ def command(examples: Mapping[str, str]) -> Callable[[Callable[..., None]], Call
 def _output_console() -> Console:
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console.width = _FILE_COLUMNS  # a table in a log or a pipe has no edge to keep away from
+        console.width = _FILE_COLUMNS  # a log or a pipe has no terminal width
     return console
 
 
 @contextmanager
 def _failing_in_one_line(console: Console, debug: bool) -> Iterator[None]:
-    """End the command with one line and an exit code; what libraries warn of or log is shown with --debug only."""
+    """End the command with one line and an exit code; warnings and logs of libraries are shown only with --debug."""
     try:
         with warnings.catch_warnings():
             if not debug:
@@ -181,7 +181,7 @@ def _failing_in_one_line(console: Console, debug: bool) -> Iterator[None]:
         console.print("stopped")
         raise typer.Exit(130) from None
     except BrokenPipeError:
-        # Whoever read our output has gone; nothing more can be said, also not when Python flushes at its end.
+        # The reader of our output is gone; redirect it, so that Python's final flush does not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
     except (MonusegError, OSError, MemoryError) as error:
@@ -195,7 +195,7 @@ def _failing_in_one_line(console: Console, debug: bool) -> Iterator[None]:
 
 
 def table(*columns: str) -> Table:
-    """Begin a table: the first column is text, the others are numbers."""
+    """Build an empty table: the first column is text, the others are numbers."""
     begun = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         begun.add_column(column, justify="right" if index else "left", overflow="fold")

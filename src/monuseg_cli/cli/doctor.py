@@ -8,7 +8,7 @@ from monuseg_cli.cli.console import Session, command, table
 from monuseg_cli.cli.wording import with_options
 
 
-@command({"what works here, and what does not": "monuseg doctor"})
+@command({"check this installation": "monuseg doctor"})
 def doctor(session: Session) -> None:
     """Check this machine: software, hardware, files and a first prediction."""
     from monuseg_cli.doctor.doctor import DoctorConfig, examine

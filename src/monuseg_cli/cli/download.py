@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 @command(
     {
         "the whole data set": "monuseg download",
-        "NuInsSeg, from a zip that was downloaded with a browser": (
+        "NuInsSeg, from a zip downloaded with a browser": (
             "monuseg download --dataset nuinsseg --archive NuInsSeg.zip"
         ),
-        "from a zip that was downloaded with a browser": "monuseg download --archive MoNuSegTestData.zip",
+        "MoNuSeg, from a zip downloaded with a browser": "monuseg download --archive MoNuSegTestData.zip",
     }
 )
 def download(

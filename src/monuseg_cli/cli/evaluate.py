@@ -26,10 +26,10 @@ _cases = partial(typer.Option, rich_help_panel="Cases")
 _output = partial(typer.Option, rich_help_panel="Output")
 _method = partial(typer.Option, rich_help_panel="Method")
 _folders = partial(typer.Option, rich_help_panel="Output of other tools")
-_LABELS_WIDTH = 38  # of a case's id, its mark and its organ
+_LABELS_WIDTH = 38  # columns for a case's id, its mark and its organ
 _SCORE_WIDTH = 6
 _FIRST = ("f1", "aji", "pq", "iou", "soft_dice", "precision", "recall", "accuracy", "loss")
-"""Which scores a narrow terminal shows first."""
+"""Order in which scores are shown on a narrow terminal."""
 
 
 @command(
@@ -102,7 +102,7 @@ def evaluate(
     from monuseg_cli.evaluation.folders import FoldersConfig, evaluate_folders
 
     if (models and predictions) or bool(predictions) != bool(reference):
-        message = "name models, or give --predictions and --reference"
+        message = "give either models, or --predictions and --reference"
         raise InputError(message)
     of_cases: dict[str, object] = {"--data": data, "--split": split, "--fold": fold, "--kumar": kumar, "--cases": cases}
     of_cases["--include-train"] = include_train
@@ -154,7 +154,7 @@ def _show_scores(session: Session, result: "EvaluateResult", output: Path | None
 
 
 def _fitting(names: Sequence[str], titles: Mapping[str, str], width: int) -> list[str]:
-    """Return the scores whose columns fit into a terminal, in their order."""
+    """Return the names of the scores whose columns fit into a terminal, in their order."""
     chosen: list[str] = []
     room = width - _LABELS_WIDTH
     for name in sorted(names, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)):
@@ -194,7 +194,7 @@ def _show_comparison(session: Session, result: "EvaluateResult", output: Path | 
     rows = table(
         "mean over images" if summaries[0].images > 1 else "one image",
         *(evaluation.name for evaluation in result.evaluations),
-        *(f"{difference.name} less {first}" for difference in result.differences),
+        *(f"{difference.name} minus {first}" for difference in result.differences),
     )
     for name in shown_scores(*means):
         cells = []

@@ -1,4 +1,4 @@
-"""What was typed wrongly, in one line, with what was probably meant."""
+"""One-line explanations of usage errors, with suggestions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from monuseg_cli.cli.help import choices_of
 from monuseg_cli.core.suggest import did_you_mean
 
-# Typer brings its own copy of click in some versions and imports it in others: errors are told apart by name.
+# Some versions of Typer vendor click and others import it, so errors are distinguished by name.
 Explain = Callable[[Any, Any, Sequence[str]], str]
 
 
@@ -16,11 +16,11 @@ def explain(error: Any, context: Any, typed: Sequence[str]) -> str:
     Parameters
     ----------
     error : click's UsageError
-        What the parser raised.
+        Error raised by the parser.
     context : click's Context
-        Of the command.
+        Context of the command.
     typed : sequence of str
-        The words behind the command.
+        Arguments of the command.
     """
     explanation = _BY_ERROR.get(type(error).__name__, _explain_other)
     return " ".join(explanation(error, context, typed).split())
@@ -57,7 +57,7 @@ def _explain_value(error: Any, context: Any, typed: Sequence[str]) -> str:
     choices = choices_of(error.param)
     if choices:
         return f"{_name(error.param)} takes {', '.join(choices)}, not {value!r}{did_you_mean(value, choices)}"
-    # What pydantic says, in some versions of typer: "Input should be a valid integer, unable to parse ..."
+    # Pydantic's message, in some versions of Typer: "Input should be a valid integer, unable to parse ..."
     reason = str(error.message).removeprefix("Value error, ").replace("Input should", "it should")
     return f"{_name(error.param)} cannot be {value!r}: {reason.split(', unable')[0].rstrip('.')}"
 
@@ -78,7 +78,7 @@ _BY_ERROR: Mapping[str, Explain] = {
 
 
 def _name(param: Any) -> str:
-    """Name an option by its long form, and an argument by what stands for it in the help."""
+    """Return the long form of an option, or the metavar of an argument."""
     if param.param_type_name == "option":
         return str(max(param.opts, key=len))
     return str(param.metavar or param.name.upper())

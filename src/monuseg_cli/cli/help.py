@@ -1,4 +1,4 @@
-"""Help that fits 80 columns: usage, examples, and options in panels, each with its meaning, choices and default."""
+"""Help that fits 80 columns: usage, examples, and panels of options with their meaning, choices and default."""
 
 import inspect
 import textwrap
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 ARGUMENTS, OPTIONS, GENERAL = "Arguments", "Options", "General"
-"""Titles of panels: of arguments, of options that name no other, and of the options that every command has."""
+"""Titles of panels: arguments, options without a panel, and options common to all commands."""
 
 REQUIRED = "required"
 _WIDEST_PAGE = 100
@@ -22,25 +22,25 @@ _GAP = 2
 _SHORT_NOTE = 24
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _VALUES: Mapping[str, str] = {"int": "N", "integer": "N", "integer range": "N", "float": "NUMBER"}
-"""What stands for a value that has no metavar, by the name of its type in the versions of Typer."""
+"""Default metavars, by the name of the value's type in different versions of Typer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An argument, an option or a subcommand, as it is typed and explained.
+    """An argument, option or subcommand in the help.
 
     Parameters
     ----------
     panel : str
-        Title of the panel that it stands in.
+        Title of its panel.
     typed : str
-        What is typed: its names and what stands for its value.
+        Names and metavar.
     meaning : str
-        What it does.
+        Help text.
     choices : tuple of str
-        The values that it takes, where these are words.
+        The accepted words; empty if other values are accepted.
     default : str
-        What holds without it, or ``"required"``; empty where there is nothing to say.
+        Default value, or ``"required"``; empty if there is nothing to show.
     """
 
     panel: str
@@ -51,19 +51,19 @@ class Entry:
 
     @property
     def note(self) -> str:
-        """Choices and default in one line; empty where there are none."""
+        """Choices and default in one line; empty if there are none."""
         default = self.default if self.default in ("", REQUIRED) else f"default: {self.default}"
         return "; ".join(part for part in (", ".join(self.choices), default) if part)
 
 
 def choices_of(param: Any) -> tuple[str, ...]:
-    """List the words that an argument or option takes; empty where it takes anything else."""
+    """List the words that an argument or option accepts; empty if it accepts other values."""
     kind = getattr(param, "type_descriptor", None) or getattr(param, "type", None)
     return tuple(map(str, getattr(kind, "choices", None) or ()))
 
 
 def list_entries(command: Any, context: Any) -> list[Entry]:
-    """List arguments, options and subcommands of a command in the order of its help, the general options last."""
+    """List the arguments, options and subcommands of a command in the order of its help, general options last."""
     params = [_describe(param, context) for param in command.get_params(context) if not getattr(param, "hidden", False)]
     names = command.list_commands(context) if hasattr(command, "list_commands") else ()
     below = [_describe_command(command.get_command(context, name)) for name in names]
@@ -71,13 +71,13 @@ def list_entries(command: Any, context: Any) -> list[Entry]:
 
 
 def list_examples(command: Any) -> Mapping[str, str]:
-    """Return the examples of a command: what each does, and how it is typed."""
+    """Return the example command lines of a command, keyed by their descriptions."""
     examples: Mapping[str, str] = getattr(command.callback, "examples", {})
     return examples
 
 
 def print_help(command: Any, context: Any) -> None:
-    """Print what a command does and how it is used."""
+    """Print the help of a command."""
     console = Console(highlight=False, markup=False)
     console.width = min(console.width, _WIDEST_PAGE)
     entries = list_entries(command, context)
@@ -100,7 +100,7 @@ def print_help(command: Any, context: Any) -> None:
 
 
 def _wrapped(entry: Entry, width: int) -> Text:
-    """Break meaning and note into lines; a short note stays on one of them."""
+    """Wrap meaning and note; a short note is not broken."""
     note = f"[{entry.note}]" if entry.note else ""
     if len(note) <= _SHORT_NOTE:
         note = note.replace(" ", _NO_BREAK)

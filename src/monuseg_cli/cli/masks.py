@@ -9,13 +9,13 @@ import typer
 from monuseg_cli.cli.console import Session, command, table
 
 DATA_HELP = "Your own data: images/ and annotations/ (GeoJSON, Aperio XML, label images, masks)."
-"""Help of the option --data, which several commands have."""
+"""Help of the option --data of several commands."""
 
 
 @command(
     {
-        "of MoNuSeg": "monuseg masks",
-        "of your own annotations, with pictures to check them": "monuseg masks --data slides/ --preview",
+        "masks of MoNuSeg": "monuseg masks",
+        "masks of your own annotations, with overlays to check them": "monuseg masks --data slides/ --preview",
     }
 )
 def masks(
@@ -23,7 +23,7 @@ def masks(
     data: Annotated[Path | None, typer.Option(metavar="FOLDER", help=DATA_HELP, show_default="MoNuSeg")] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Also write each image with its outlines.")] = False,
 ) -> None:
-    """Make a label image and a binary mask of each case from its annotation."""
+    """Build a label image and a binary mask of each case from its annotation."""
     from monuseg_cli.dataset.config import MasksConfig
     from monuseg_cli.dataset.masks import build_masks
     from monuseg_cli.dataset.prepare import open_dataset
@@ -40,4 +40,4 @@ def masks(
         regions, nuclei = sum(case.regions for case in cases), sum(case.nuclei for case in cases)
         rows.add_row(split, str(len(cases)), str(regions), str(nuclei), str(left_out), ratio)
     then = f"train --train {shlex.quote(str(data))} --init default --recipe fine-tune" if data else "patches"
-    session.show(result, rows, f"Masks: {result.folder} ({result.made} cases made now)", then=then)
+    session.show(result, rows, f"Masks: {result.folder} ({result.made} cases newly built)", then=then)

@@ -10,7 +10,7 @@ from monuseg_cli.cli.usage import Command, Group
 from monuseg_cli.core.home import DEFAULT_MODEL
 
 _WHOLE_IMAGES = {"test": "test", "validation": "val"}
-"""Of a card's results those that are shown, the first that is there, and what they are called."""
+"""Results of a card to show, the first available one, with their titles."""
 
 
 @command({"list them": "monuseg models", "the card of one": "monuseg models card default"})
@@ -40,10 +40,10 @@ def models(session: Session, context: typer.Context) -> None:
     session.show(
         {"architectures": architectures, "weights": weights},
         known,
-        "GFLOP: to predict on 256 x 256 pixels",
+        "GFLOP: for a prediction on 256 x 256 pixels",
         "",
         rows,
-        "cases: trained on; of: scored on test or validation images, or on the training's validation windows",
+        "cases: training cases; of: scores on test or validation images, or on validation windows during training",
         then=f"models card {DEFAULT_MODEL}",
     )
 

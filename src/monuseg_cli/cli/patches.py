@@ -20,7 +20,7 @@ _CROP_PX = BUILT_IN["default"].crop_px
 @command(
     {
         "with the defaults": "monuseg patches",
-        "smaller patches, half of each over the next": "monuseg patches --patch-px 256 --stride-px 128",
+        "smaller patches that overlap by half": "monuseg patches --patch-px 256 --stride-px 128",
     }
 )
 def patches(
@@ -46,7 +46,7 @@ def patches(
     dataset = open_dataset(session.home, data, session.progress)
     config = PatchesConfig(dataset.root, patch_px, stride_px, edge, rescale or data is not None, split, format)
     result = build_patches(config, session.progress)
-    state = "cut now" if result.made else "there already"
+    state = "newly cut" if result.made else "already cut"
     per_case = f"{result.patches / result.cases:.4g} each"
     settings: dict[str, tuple[object, object]] = {
         "--patch-px": (patch_px, _DEFAULT.patch_px),

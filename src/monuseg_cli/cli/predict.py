@@ -59,7 +59,7 @@ def predict(
         str | None, _output(metavar="FILE", help="Also write the probability of nuclei (.tif), at the model's scale.")
     ] = None,
     save_tissue_mask: Annotated[
-        str | None, _output(metavar="FILE", help="Also write where tissue was found (.png), at low resolution.")
+        str | None, _output(metavar="FILE", help="Also write the mask of detected tissue (.png), at low resolution.")
     ] = None,
     mpp: Annotated[
         float | None, _scale(help="Scale of the image in micrometres per pixel.", show_default="as stated in the image")
@@ -132,7 +132,7 @@ def predict(
 
 
 def _show(session: Session, result: "PredictResult") -> None:
-    """Print what was found, then every failure; the first one's code ends the command."""
+    """Print the results, then all failures; the exit code is that of the first failure."""
     lines: list[str | Table] = []
     if result.skipped:
         total = len(result.skipped) + len(result.predictions) + len(result.failures)
@@ -169,7 +169,7 @@ def _regions_table(predictions: "tuple[Prediction, ...]") -> Table:
 
 
 def _written(predictions: "tuple[Prediction, ...]") -> str:
-    """Name the files of one image; of several, their number and folders."""
+    """List the files of one image; for several images, return their number and folders."""
     files = [path for one in predictions for path in one.outputs.files]
     if len(predictions) == 1:
         return ", ".join(map(str, files))

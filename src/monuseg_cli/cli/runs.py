@@ -9,8 +9,8 @@ from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command, table
 
 _COLUMNS = ("run", "architecture", "recipe", "fold", "epochs", "best", "val loss", "val soft Dice", "val F1", "begun")
-_WIDE = 110  # columns of a terminal that shows them all
-_LEFT_OUT = ("fold", "val loss", "val soft Dice")  # on a narrower one
+_WIDE = 110  # terminal width from which on all columns are shown
+_LEFT_OUT = ("fold", "val loss", "val soft Dice")  # columns hidden on a narrower terminal
 
 
 @command(
@@ -30,12 +30,12 @@ def runs(
     from monuseg_cli.training.recipes import describe
     from monuseg_cli.training.runs import compare_runs, list_runs
 
-    wanted = [session.home.find_run(name) for name in names or ()]
+    chosen = [session.home.find_run(name) for name in names or ()]
     summaries = [
-        summary for summary in list_runs(session.home, session.progress) if not wanted or summary.run in wanted
+        summary for summary in list_runs(session.home, session.progress) if not chosen or summary.run in chosen
     ]
     if curves:
-        compare_runs(wanted or [summary.run for summary in summaries], curves)
+        compare_runs(chosen or [summary.run for summary in summaries], curves)
     columns = [column for column in _COLUMNS if session.out.width >= _WIDE or column not in _LEFT_OUT]
     rows = table(*columns)
     for summary in summaries:

@@ -30,5 +30,5 @@ def show(
     from monuseg_cli.nuclei.show import ShowConfig, show_image
 
     result = show_image(ShowConfig(image, output, labels, width_px), session.progress)
-    said = f", {result.nuclei} nuclei" if labels else ""
-    session.show(result, f"Picture: {result.output}{said}")
+    count = f", {result.nuclei} nuclei" if labels else ""
+    session.show(result, f"Picture: {result.output}{count}")

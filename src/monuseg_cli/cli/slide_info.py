@@ -8,7 +8,7 @@ import typer
 from monuseg_cli.cli.console import Session, command, table
 
 
-@command({"of a slide": "monuseg slide-info slide.svs"})
+@command({"a slide": "monuseg slide-info slide.svs"})
 def slide_info(
     session: Session,
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image or a slide.")],
@@ -35,5 +35,5 @@ def slide_info(
         notes = [f"Note: {slide.note}"] if slide.note else []
         missing = [f"{level.missing} of level {number}" for number, level in enumerate(slide.levels) if level.missing]
         if missing:
-            notes.append(f"Tiles that the file leaves out, read as glass: {', '.join(missing)}")
+            notes.append(f"Tiles missing in the file, read as glass: {', '.join(missing)}")
         session.show(content, f"{image}: {slide.kind}", rows, f"Scale: {scale}", *notes)

@@ -160,7 +160,7 @@ def train(
     amp: Annotated[Amp, _hardware(help="Mixed precision: bf16 on CUDA and CPU, fp16 on CUDA.")] = _DEFAULT.amp,
     workers: Annotated[int, _hardware(help="Processes that prepare crops; 0: a thread does.")] = _DEFAULT.workers,
 ) -> None:
-    """Train a model; masks and patches that are missing are made first."""
+    """Train a model; missing masks and patches are built first."""
     from monuseg_cli.models.weights import read_card
     from monuseg_cli.training.distributed import is_first, raise_on_rank_zero
     from monuseg_cli.training.finetune import adopt_architecture

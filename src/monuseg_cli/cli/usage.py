@@ -1,4 +1,4 @@
-"""Commands with our help, and whose usage errors are one line like every other error."""
+"""Commands with custom help and one-line usage errors."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 
 EXIT_CODE = 2
 
-# Typer brings its own copy of click in some versions and imports it in others: neither is named here.
+# Some versions of Typer vendor click and others import it, so neither is imported here.
 _UsageError = cast("type[Exception]", typer.BadParameter.__base__)
 _HELP_IN_PLACE_OF_NOTHING = "NoArgsIsHelpError"
 
@@ -31,7 +31,7 @@ class Group(TyperGroup):
     """A group of commands whose usage errors are one line."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse what stands before the subcommand, or end with exit code 2."""
+        """Parse the arguments before the subcommand, or end with exit code 2."""
         with _in_one_line(ctx, args):
             return super().parse_args(ctx, args)
 
@@ -57,9 +57,9 @@ def end_with_usage_error(message: str, command_path: str | None = None) -> NoRet
     Parameters
     ----------
     message : str
-        What is wrong; where it ends in a question, that begins with ``did you mean``.
+        The error; a question at its end begins with ``did you mean``.
     command_path : str, optional
-        The command whose help tells more, as it is typed.
+        The command whose help is referred to.
     """
     from rich.console import Console
 
@@ -77,7 +77,7 @@ def _print_help(command: Any, context: Any) -> None:
 
 @contextmanager
 def _in_one_line(ctx: Any, args: Sequence[str]) -> Iterator[None]:
-    typed = list(args)  # parsing takes words away
+    typed = list(args)  # parsing removes arguments
     try:
         yield
     except _UsageError as error:

@@ -1,20 +1,20 @@
-"""Messages for the command line: options in place of the settings that they name."""
+"""Rewriting of messages for the command line: settings become options."""
 
 import re
 import shlex
 from collections.abc import Mapping
 
 OTHER_NAMES: Mapping[str, str] = {"outputs": "output", "splits": "split"}
-"""Settings whose option is not spelt as they are; an option that may be repeated is in the singular."""
+"""Settings whose option has another name; options that may be repeated are in the singular."""
 
 _SETTING = re.compile(r"(?<![\w`])`([a-z][a-z0-9_]*)(?:=([^`]*))?`(?![\w`])")
 
 
 def with_options(message: str) -> str:
-    """Return a message with an option in place of every setting that stands in it in backquotes.
+    """Return a message with every setting in backquotes replaced by its option.
 
-    Below the command line, messages name settings as Python does: ``x_y`` in backquotes becomes ``--x-y``, and
-    ``x_y=value`` becomes ``--x-y value``; a flag, ``x=True`` or ``x=False``, becomes ``--x`` or ``--no-x``.
+    Below the command line, messages name settings as Python does. In backquotes, ``x_y`` becomes ``--x-y`` and
+    ``x_y=value`` becomes ``--x-y value``; the flags ``x=True`` and ``x=False`` become ``--x`` and ``--no-x``.
     """
     return _SETTING.sub(_option, message)
 

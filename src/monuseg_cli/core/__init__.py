@@ -1,1 +1,1 @@
-"""Errors, progress, places, and files that appear whole: the standard library and platformdirs only."""
+"""Errors, progress, paths and atomic writes; imports only the standard library and platformdirs."""

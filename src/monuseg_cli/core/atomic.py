@@ -1,7 +1,7 @@
-"""Files and folders that appear under their name only when they are whole.
+"""Atomic writes of files and folders.
 
-Everything is written beside its destination under a hidden name that ends in ``.part`` (before the suffix) and
-then moved by `os.replace`, so that a process that dies at any moment leaves the old content or the new, never a part.
+Everything is written next to its destination under a hidden name that ends in ``.part`` (before the suffix) and then
+moved by `os.replace`. A process that dies at any moment leaves either the old content or the new, never a partial file.
 """
 
 import errno
@@ -47,7 +47,7 @@ def _part_prefix(path: Path) -> str:
 
 
 def _remove_parts_of_the_dead(path: Path) -> None:
-    """Remove what processes of this machine that were killed have left of `path`."""
+    """Remove partial files of `path` left behind by processes of this machine that no longer run."""
     if os.name != "posix":
         return
     for part in path.parent.glob(f"{glob.escape(_part_prefix(path))}*"):
@@ -65,14 +65,14 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # another user's
+    except OSError:  # it belongs to another user
         return True
     return True
 
 
 @contextmanager
-def _told_as_output_error(path: Path) -> Iterator[None]:
-    """Turn an OSError of writing into an OutputError about `path`; let errors about other files pass."""
+def _as_output_error(path: Path) -> Iterator[None]:
+    """Convert an OSError about `path` into an OutputError; errors about other files pass through."""
     try:
         yield
     except OutputError:
@@ -89,12 +89,12 @@ def _told_as_output_error(path: Path) -> Iterator[None]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to, and move it there when the body ends without an error.
+    """Yield a temporary path next to `path`, and move it to `path` when the body ends without an error.
 
     Parameters
     ----------
     path : Path
-        Destination; its folder is made if it is missing.
+        Destination; its folder is created if it is missing.
 
     Yields
     ------
@@ -107,7 +107,7 @@ def writing(path: Path) -> Iterator[Path]:
         If the destination is not a regular file, or writing fails for lack of space, permission or the like.
     """
     part = _part_name(path)
-    with _told_as_output_error(path):
+    with _as_output_error(path):
         if path.exists() and not path.is_file():
             message = f"cannot write {path}: it exists and is not a regular file; write elsewhere"
             raise OutputError(message)
@@ -122,14 +122,14 @@ def writing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing_folder(path: Path) -> Iterator[Path]:
-    """Give a fresh folder beside `path` to fill, and put it in the place of `path` when the body ends.
+    """Yield an empty folder next to `path`, and replace `path` by it when the body ends without an error.
 
-    A folder that stood there is moved aside first and removed after: a crash between leaves no folder of that name,
+    An existing folder is moved aside first and removed afterwards. A crash in between leaves no folder of that name,
     never a half-filled one.
     """
     part = _part_name(path)
     old = _old_name(part)
-    with _told_as_output_error(path):
+    with _as_output_error(path):
         make_folder(path.parent)
         try:
             _remove_parts_of_the_dead(path)
@@ -143,7 +143,7 @@ def writing_folder(path: Path) -> Iterator[Path]:
 
 
 def _put_in_place(part: Path, path: Path, old: Path) -> None:
-    """Move `part` to `path`, and what stands there to `old`; of processes that do so at once, the last wins."""
+    """Move `part` to `path`, and an existing `path` to `old`; of concurrent processes, the last wins."""
     while True:
         with suppress(FileNotFoundError):
             path.replace(old)
@@ -158,12 +158,12 @@ def _put_in_place(part: Path, path: Path, old: Path) -> None:
 
 
 def require_writable(path: Path) -> None:
-    """Check, before long work, that a file could be made at `path`; nothing is made.
+    """Check, before long work, that a file could be created at `path`; nothing is created.
 
     Raises
     ------
     OutputError
-        If a part of the path is not a folder, or its last folder that exists cannot be written to.
+        If a part of the path is not a folder, or its deepest existing folder is not writable.
     """
     ancestor = next(folder for folder in path.absolute().parents if folder.exists())
     if not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
@@ -173,15 +173,15 @@ def require_writable(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder `path` and its parents, or say in one line why that cannot be."""
-    with _told_as_output_error(path):
+    """Create the folder `path` and its parents; raise OutputError if that fails."""
+    with _as_output_error(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def make_new_folder(path: Path) -> bool:
-    """Make the folder `path` and its parents; False, and nothing done, where something of that name exists."""
+    """Create the folder `path` and its parents; return False, and change nothing, if the name exists already."""
     make_folder(path.parent)
-    with _told_as_output_error(path):
+    with _as_output_error(path):
         try:
             path.mkdir()
         except FileExistsError:
@@ -190,22 +190,22 @@ def make_new_folder(path: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove the file `path`, if it is there."""
-    with _told_as_output_error(path):
+    """Remove the file `path` if it exists."""
+    with _as_output_error(path):
         path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes | bytearray) -> None:
-    """Write `content` to `path`, whole or not at all."""
+    """Write `content` to `path` atomically."""
     with writing(path) as part:
         part.write_bytes(content)
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write `content` to `path` as UTF-8, whole or not at all."""
+    """Write `content` to `path` as UTF-8, atomically."""
     write_bytes(path, content.encode())
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write `content` to `path` as indented JSON, paths in it as text, whole or not at all."""
+    """Write `content` to `path` as indented JSON, atomically; paths in it become strings."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, default=os.fspath) + "\n")

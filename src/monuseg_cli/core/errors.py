@@ -1,41 +1,41 @@
-"""The errors a user can meet, each with the exit code that the command line gives for it.
+"""The errors a user can meet, each with its exit code on the command line.
 
 Every message is one line that says what is wrong with which file, and what to do about it.
 """
 
 
 class MonusegError(Exception):
-    """Base of all errors that are the input's or the environment's fault, never a bug's."""
+    """Base of all errors caused by the input or the environment, never by a bug."""
 
     exit_code = 1
 
 
 class InputError(MonusegError, ValueError):
-    """A file, folder or option whose content cannot be used."""
+    """A file, folder or setting with unusable content."""
 
     exit_code = 3
 
 
 class MissingError(MonusegError, FileNotFoundError):
-    """Something named by the user, or needed by a stage, that is not there."""
+    """A file, run or package that the user named, or that a stage needs, does not exist."""
 
     exit_code = 4
 
 
 class OutputError(MonusegError, OSError):
-    """A result that cannot be written: no permission, no space, not a file."""
+    """A result cannot be written: no permission, no space, not a file."""
 
     exit_code = 5
 
 
 class DownloadError(MonusegError, ConnectionError):
-    """A download that failed, or that brought something other than the file asked for."""
+    """A download failed, or returned something other than the requested file."""
 
     exit_code = 6
 
 
 class VerificationError(MonusegError, ValueError):
-    """A file whose hash is not the published one."""
+    """The hash of a file differs from the published one."""
 
     exit_code = 7
 
@@ -47,6 +47,6 @@ class ContaminationError(MonusegError, ValueError):
 
 
 class TrainingError(MonusegError, ArithmeticError):
-    """A training that cannot go on, such as a loss that is not a number."""
+    """Training cannot continue, for example because the loss is NaN."""
 
     exit_code = 9

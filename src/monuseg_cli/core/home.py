@@ -16,29 +16,29 @@ LAST_WEIGHTS = "last.safetensors"
 WEIGHTS_SUFFIX = ".safetensors"
 RECIPE_FILE = "recipe.toml"
 DEFAULT_MODEL = "default"
-"""The name of the model that comes with the package; no run can have it."""
+"""Name of the model that ships with the package; reserved, so no run can have it."""
 
 SHIPPED = Path(__file__).parents[1] / "models" / "shipped" / f"{DEFAULT_MODEL}{WEIGHTS_SUFFIX}"
-"""Its weights."""
+"""Weights file of the default model."""
 
 _NAME = re.compile(r"[\w][\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder that holds everything the toolkit keeps.
+    """The folder in which the toolkit keeps data, runs and models.
 
     Parameters
     ----------
     root : Path
-        Holds ``data/monuseg`` (images, annotations, masks, patches), ``runs`` and ``models``.
+        Contains ``data/monuseg`` (images, annotations, masks, patches), ``runs`` and ``models``.
     """
 
     root: Path
 
     @classmethod
     def resolve(cls, explicit: Path | None = None) -> "Home":
-        """Choose the root: `explicit`, else the variable MONUSEG_HOME, else the platform's place for user data."""
+        """Choose the root: `explicit`, else the variable MONUSEG_HOME, else the platform's folder for user data."""
         if explicit is not None:
             return cls(explicit.expanduser())
         if named := os.environ.get(HOME_VARIABLE):
@@ -53,13 +53,13 @@ class Home:
         return self.root / "data" / "monuseg"
 
     def other_dataset(self, name: str) -> Path:
-        """Name the folder of a public data set beside MoNuSeg."""
+        """Return the folder of another public data set."""
         return self.root / "data" / name
 
     def own_data(self, folder: Path) -> Path:
-        """Name the folder of the data set that is made of the images and annotations in `folder`."""
-        place = str(folder.expanduser().absolute())
-        return self.root / "data" / f"{Path(place).name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+        """Return the folder of the data set built from the images and annotations in `folder`."""
+        source = str(folder.expanduser().absolute())
+        return self.root / "data" / f"{Path(source).name}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
 
     @property
     def runs(self) -> Path:
@@ -68,12 +68,12 @@ class Home:
 
     @property
     def cache(self) -> Path:
-        """The folder of what can be made again."""
+        """The folder of files that can be rebuilt."""
         return self.root / "cache"
 
     @property
     def models(self) -> Path:
-        """The folder for weights that came from elsewhere, each ``NAME.safetensors``."""
+        """The folder for weights from other sources, each ``NAME.safetensors``."""
         return self.root / "models"
 
     def run_names(self) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ class Home:
         return tuple(sorted(folder.name for folder in folders if folder.is_dir()))
 
     def weights_names(self) -> tuple[str, ...]:
-        """List the names that `find_weights` may find: the default model, other models, all runs."""
+        """List the names that `find_weights` accepts: the default model, other models, all runs."""
         models = sorted(path.stem for path in self.models.glob(f"*{WEIGHTS_SUFFIX}"))
         return tuple(dict.fromkeys((DEFAULT_MODEL, *models, *self.run_names())))
 
@@ -96,14 +96,14 @@ class Home:
         return [folder for _, folder in sorted(found)]
 
     def make_run(self, name: str) -> Path:
-        """Make the folder of the next run of that name: ``name``, then ``name-2``, ``name-3`` ...
+        """Create the folder of the next run of that name: ``name``, then ``name-2``, ``name-3`` ...
 
         Raises
         ------
         InputError
             If `name` is not a plain name of letters, digits, dots, dashes and underscores.
         OutputError
-            If the folder cannot be made.
+            If the folder cannot be created.
         """
         require_run_name(name)
         taken = self.numbered_runs(name)
@@ -115,12 +115,12 @@ class Home:
             number += 1  # another process was faster
 
     def name_of(self, run: Path) -> str:
-        """Give the shortest name that `find_run` takes for `run`: the folder's name, or its path."""
+        """Return the shortest name that `find_run` accepts for `run`: the folder's name, or its path."""
         newest = self.numbered_runs(run.name)[-1:]
         return run.name if newest == [run] else str(run)
 
     def name_of_weights(self, weights: Path) -> str:
-        """Give the shortest name that `find_weights` takes for a weights file: of a run, of a model, or its path."""
+        """Return the shortest name that `find_weights` accepts for `weights`: of a run, of a model, or its path."""
         if weights.name == BEST_WEIGHTS and weights.parent.parent == self.runs:
             return self.name_of(weights.parent)
         if weights == SHIPPED:
@@ -128,7 +128,7 @@ class Home:
         return weights.stem if weights.parent == self.models else str(weights)
 
     def find_run(self, name: str) -> Path:
-        """Find the run that `name` means: a run's folder, or the newest run of a bare name.
+        """Find the run that `name` refers to: a run's folder, or the newest run of a bare name.
 
         Raises
         ------
@@ -142,14 +142,14 @@ class Home:
         raise self._no_run(name, self.run_names())
 
     def _no_run(self, name: str, choices: tuple[str, ...]) -> MissingError:
-        there = f"runs there: {', '.join(self.run_names()) or 'none'}"
-        return MissingError(f"no run named {name!r} in {self.runs}; {there}{did_you_mean(name, choices)}")
+        known = f"existing runs: {', '.join(self.run_names()) or 'none'}"
+        return MissingError(f"no run named {name!r} in {self.runs}; {known}{did_you_mean(name, choices)}")
 
     def find_weights(self, name: str) -> Path:
-        """Find the weights file that `name` means: a file, a run (its best weights), or a file among the models.
+        """Find the weights file that `name` refers to: a file, a run (its best weights), or a file among the models.
 
-        ``"default"`` is the model that comes with the package. Any other bare name is looked up among the runs first;
-        the newest run of that name counts.
+        ``"default"`` is the model that ships with the package. Any other bare name is looked up among the runs first,
+        where the newest run of that name is taken.
 
         Raises
         ------
@@ -177,36 +177,36 @@ class Home:
 
 
 def weights_stem(weights: Path) -> str:
-    """Name weights without the place where they lie: by their run, or by their file's stem."""
+    """Return a name for weights that does not depend on their folder: their run's name, or the file's stem."""
     return weights.parent.name if weights.name in (BEST_WEIGHTS, LAST_WEIGHTS) else weights.stem
 
 
 def resolve_links(path: Path) -> Path:
-    """Follow links as far as they lead, without an error where they lead in a circle."""
+    """Resolve symbolic links; circular links raise no error."""
     return Path(os.path.realpath(path))
 
 
 def is_special_file(path: Path) -> bool:
-    """Tell whether reading a path might never end: it is a pipe, a device or a socket."""
+    """Whether a path is a pipe, a device or a socket, so that reading it might never end."""
     return path.exists() and not (path.is_file() or path.is_dir())
 
 
 def require_run_name(name: str) -> None:
-    """Check that `name` can be the name of a run.
+    """Check that `name` is a valid name for a run.
 
     Raises
     ------
     InputError
-        If it is not a plain name of letters, digits, dots, dashes and underscores, or the default model's.
+        If it is not a plain name of letters, digits, dots, dashes and underscores, or is the default model's.
     """
     if name == DEFAULT_MODEL:
         message = f"{name!r} is the name of the model that comes with the package; choose another for a run"
         raise InputError(message)
     if not _NAME.fullmatch(name):
-        message = f"{name!r} is no name for a run: use letters, digits, dots, dashes and underscores"
+        message = f"{name!r} is not a valid run name: use letters, digits, dots, dashes and underscores"
         raise InputError(message)
 
 
 def _is_path(name: str) -> bool:
-    """Tell a path from the bare name of a run, which means the same in whatever folder it is typed."""
+    """Whether `name` is a path rather than a bare name, which means the same in every working folder."""
     return len(Path(name).parts) > 1 or Path(name).suffix == WEIGHTS_SUFFIX or not _NAME.fullmatch(name)

@@ -1,4 +1,4 @@
-"""What is made is made in a thread of its own, a few ahead of what is in use."""
+"""Iterators that are evaluated in a background thread, a few items ahead of the consumer."""
 
 import queue
 import threading
@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 def prefetch(items: Iterator[T], most: int = 2) -> Generator[T]:
-    """Make items in a thread, up to `most` ahead of the one in use; what fails there is raised here.
+    """Evaluate `items` in a thread, up to `most` ahead of the consumer; errors of the thread are raised here.
 
-    The one that is being made counts: with 1, an item is begun when the one before it is taken. Close it where it is
-    left before its end, with `contextlib.closing`: the thread has ended then.
+    The item being evaluated counts: with 1, an item is started when the one before it is taken. Wrap the generator in
+    `contextlib.closing` if it may be left before its end; closing it joins the thread.
     """
     made: queue.SimpleQueue[tuple[T] | BaseException | None] = queue.SimpleQueue()
     room = threading.Semaphore(most)
@@ -27,7 +27,7 @@ def prefetch(items: Iterator[T], most: int = 2) -> Generator[T]:
                 if stopped.is_set():
                     return
             made.put(None)
-        except BaseException as error:  # raised again by whom it concerns
+        except BaseException as error:  # raised again by the consumer
             made.put(error)
 
     thread = threading.Thread(target=make, name="prefetch", daemon=True)

@@ -1,4 +1,4 @@
-"""How a stage reports what it does, without knowing whether anybody looks."""
+"""The interface by which a stage reports its progress."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Task(Protocol):
-    """One bar of progress."""
+    """One progress bar."""
 
     def advance(self, steps: int = 1) -> None:
         """Count `steps` further steps as done."""
@@ -16,19 +16,19 @@ class Task(Protocol):
 
 
 class Progress(Protocol):
-    """What a stage is given to report to."""
+    """What a stage reports to."""
 
     def task(self, description: str, total: int | None, unit: str) -> AbstractContextManager[Task]:
-        """Open a bar of `total` steps, counted in `unit` (a plural); None where the total is not known."""
+        """Open a bar of `total` steps, counted in `unit` (a plural); None if the total is not known."""
 
     def info(self, message: str) -> None:
-        """Report one line of what was decided or finished."""
+        """Report, in one line, what was decided or finished."""
 
     def warn(self, message: str) -> None:
-        """Report one line that the user should not miss."""
+        """Report, in one line, what the user should not miss."""
 
     def detail(self, message: str) -> None:
-        """Report one line for who wants to know more: which file, which engine, which settings."""
+        """Report one line of verbose output: which file, which engine, which settings."""
 
 
 class _SilentTask:
@@ -43,7 +43,7 @@ SILENT_TASK = _SilentTask()
 
 
 class Silent:
-    """The progress of library calls: nothing is shown."""
+    """Progress that shows nothing, the default of library calls."""
 
     @contextmanager
     def task(self, description: str, total: int | None, unit: str) -> Iterator[Task]:

@@ -1,1 +1,1 @@
-"""What is found on a machine, and what is wrong with it."""
+"""Diagnosis of an installation."""

@@ -1,4 +1,4 @@
-"""What was looked at, and what was found."""
+"""The result of a check."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,18 +8,18 @@ State = Literal["ok", "note", "broken"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Parameters
     ----------
     name : str
-        What.
+        Name of the check.
     found : str
-        What was found: a version, a place, a number, or what is wrong.
+        What was found: a version, a path, a number, or the problem.
     state : {"ok", "note", "broken"}
-        Whether it is well; ``"note"``: monuseg does without it, or less well.
+        Verdict; ``"note"``: monuseg works without it, possibly less well.
     fix : str
-        What to do about it; empty where all is well.
+        What to do about the problem; empty if there is none.
     """
 
     name: str

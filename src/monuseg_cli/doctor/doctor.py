@@ -1,4 +1,4 @@
-"""Everything that monuseg needs of a machine, looked at one after the other."""
+"""Checks of everything that monuseg needs of a machine."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from monuseg_cli.doctor.software import check_codecs, check_packages, check_vers
 
 @dataclass(frozen=True, slots=True)
 class DoctorConfig:
-    """Where `examine` looks: the home of data, runs and models."""
+    """Settings of `examine`: the home of data, runs and models."""
 
     home: Home
 
 
 @dataclass(frozen=True, slots=True)
 class DoctorResult:
-    """Everything that was looked at, and whether nothing of it is broken."""
+    """The results of all checks, and whether none of them is ``"broken"``."""
 
     checks: tuple[Check, ...]
     well: bool
 
 
 def examine(config: DoctorConfig, progress: Progress = SILENT) -> DoctorResult:
-    """Look at versions, devices, threads, memory, codecs, places, data and weights; nothing that is wrong is raised.
+    """Check versions, devices, threads, memory, codecs, folders, data and weights; problems are reported, not raised.
 
-    As any first prediction does, it may leave the default model in the home's cache in the form that an engine takes.
+    Like any first prediction, it may write the default model, converted for an engine, to the home's cache.
     """
     home = config.home
     steps: Mapping[str, Callable[[], list[Check]]] = {
@@ -48,7 +48,7 @@ def examine(config: DoctorConfig, progress: Progress = SILENT) -> DoctorResult:
     with progress.task("examine", len(steps), "steps") as task:
         for name, look in steps.items():
             task.status(name)
-            progress.detail(f"looks at {name}")
+            progress.detail(f"checks {name}")
             checks += look()
             task.advance()
     return DoctorResult(tuple(checks), all(check.state != "broken" for check in checks))

@@ -1,4 +1,4 @@
-"""Cores, memory and devices."""
+"""Checks of cores, memory and devices."""
 
 import os
 import shutil
@@ -12,11 +12,11 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def check_threads() -> list[Check]:
-    """Tell how many cores there are, and how many threads PyTorch takes."""
+    """Check the number of usable cores against the number of PyTorch threads."""
     usable = _usable_cores()
     try:
         import torch
-    except Exception as error:  # told in full among the packages
+    except Exception as error:  # reported in full with the packages
         return [Check("threads", f"{usable} cores, no PyTorch ({type(error).__name__})", "broken", "see torch above")]
     threads = torch.get_num_threads()
     set_to = f", OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}" if "OMP_NUM_THREADS" in os.environ else ""
@@ -27,17 +27,17 @@ def check_threads() -> list[Check]:
 
 
 def _usable_cores() -> int:
-    """Count the cores that this process may use, by its affinity and its container's quota."""
+    """Return the number of cores that this process may use, by its affinity and its container's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, _, period = _read(_CGROUP / "cpu.max").partition(" ")
     return min(cores, max(int(quota) // int(period), 1)) if quota.isdigit() and period.isdigit() else cores
 
 
 def check_memory() -> list[Check]:
-    """Tell how much memory there is, and how much of it is free."""
+    """Check the total and the free memory."""
     total, free = _memory()
     if total is None:
-        return [Check("memory", "this system does not tell")]
+        return [Check("memory", "unknown on this system")]
     found = f"{total / _GIB:.1f} GiB"
     if free is None:
         return [Check("memory", found)]
@@ -48,7 +48,7 @@ def check_memory() -> list[Check]:
 
 
 def _memory() -> tuple[int | None, int | None]:
-    """Give the bytes of memory that there are, and that are free, as far as the system tells; a container's, in one."""
+    """Return the total and the free memory in bytes, within a container's limits; None if the system does not say."""
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
@@ -63,10 +63,10 @@ def _memory() -> tuple[int | None, int | None]:
 
 
 def check_devices() -> list[Check]:
-    """Tell where networks can be computed."""
+    """Check which devices can run networks."""
     try:
         import torch
-    except Exception as error:  # told in full among the packages
+    except Exception as error:  # reported in full with the packages
         return [Check("devices", f"no PyTorch ({type(error).__name__})", "broken", "see torch above")]
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     names = ["cpu", *(f"cuda ({name})" for name in gpus), *(["mps"] if torch.backends.mps.is_available() else [])]

@@ -1,4 +1,4 @@
-"""The home, the data set, weights, and a first prediction."""
+"""Checks of the home, the data set, the weights, and a prediction."""
 
 import hashlib
 import os
@@ -24,16 +24,16 @@ _REINSTALL = "the package is damaged: pip install --force-reinstall monuseg-cli"
 
 
 def check_home(home: Home) -> list[Check]:
-    """Tell where the home is, and whether it can be written to."""
+    """Check where the home is, and whether it is writable."""
     named = f" ({HOME_VARIABLE})" if os.environ.get(HOME_VARIABLE) and home == Home.resolve() else ""
-    other = f"choose another place: `home`, or the variable {HOME_VARIABLE}"
+    other = f"choose another folder: `home`, or the variable {HOME_VARIABLE}"
     try:
         require_writable(home.runs)
     except MonusegError as error:
         return [Check("home", str(error), "broken", other)]
-    there = next(folder for folder in (home.root, *home.root.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(there).free
-    new = "" if there == home.root else ", made when it is needed"
+    existing = next(folder for folder in (home.root, *home.root.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    new = "" if existing == home.root else ", created when it is needed"
     found = f"{home.root}{named}{new}, writable, {free / _GB:.1f} GB free"
     if free < _LITTLE_SPACE:
         return [Check("home", found, "broken" if free < _NO_SPACE else "note", f"make space, or {other}")]
@@ -41,7 +41,7 @@ def check_home(home: Home) -> list[Check]:
 
 
 def check_dataset(home: Home) -> list[Check]:
-    """Tell whether the data set is there, and whole."""
+    """Check whether the data set exists and is complete."""
     download = "monuseg download (only training and evaluation need it)"
     try:
         dataset = Dataset.load(home.dataset)
@@ -49,7 +49,7 @@ def check_dataset(home: Home) -> list[Check]:
         return [Check("data set", f"none in {home.dataset}", "note", download)]
     except (MonusegError, OSError) as error:
         return [Check("data set", str(error), "broken", "monuseg download")]
-    files = [place(case) for case in dataset.cases for place in (dataset.image_path, dataset.annotation_path)]
+    files = [path_of(case) for case in dataset.cases for path_of in (dataset.image_path, dataset.annotation_path)]
     if missing := [path for path in files if not path.is_file()]:
         return [Check("data set", f"{len(missing)} files are missing, the first: {missing[0]}", "broken", download)]
     splits = ", ".join(f"{len(dataset.of_split(source.split))} {source.split}" for source in dataset.archives)
@@ -58,7 +58,7 @@ def check_dataset(home: Home) -> list[Check]:
 
 
 def check_weights(home: Home) -> list[Check]:
-    """Read the weights that came with the package whole, and the cards of all others."""
+    """Check the weights that ship with the package in full, and the cards of all others."""
     checks = []
     try:
         _, card = load_model(SHIPPED)
@@ -79,12 +79,12 @@ def check_weights(home: Home) -> list[Check]:
 
 
 def check_prediction(home: Home) -> list[Check]:
-    """Predict on a grey tile with the default model, by the engine that is taken by itself."""
+    """Predict on a grey tile with the default model and the automatically chosen engine."""
     try:
         sha256 = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
         engine = open_engine(SHIPPED, read_card(SHIPPED), "auto", "auto", home.cache, sha256)
         tile = np.full((_TILE_PX, _TILE_PX, 3), 200, dtype=np.uint8)
-        list(engine.run([tile]))  # the first is slower: memory is taken, kernels are chosen
+        list(engine.run([tile]))  # warm-up: the first run allocates memory and selects kernels
         began = time.perf_counter()
         (maps,) = engine.run([tile])
         seconds = time.perf_counter() - began
@@ -95,5 +95,5 @@ def check_prediction(home: Home) -> list[Check]:
         ]
     name = type(engine).__name__.removesuffix("Engine").lower()
     if not np.isfinite(maps).all():
-        return [Check("prediction", f"{name} gives what is no number", "broken", "take `engine=torch`")]
+        return [Check("prediction", f"{name} returns values that are not finite", "broken", "use `engine=torch`")]
     return [Check("prediction", f"{name}, {_TILE_PX} x {_TILE_PX} pixels in {1000 * seconds:.0f} ms")]

@@ -1,4 +1,4 @@
-"""Versions of monuseg, Python and packages, and the codecs of pictures."""
+"""Checks of the versions of monuseg, Python and packages, and of the image codecs."""
 
 import importlib
 import platform
@@ -16,7 +16,7 @@ from monuseg_cli.doctor.check import Check, State
 _DISTRIBUTION = "monuseg-cli"
 _NOT_FOR_USERS = ("dev", "docs")
 _MODULES = {"scikit-image": "skimage", "pillow": "PIL"}
-"""Packages whose module has another name than they, dashes aside."""
+"""Packages whose module name differs from the package name by more than dashes."""
 
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)\s*(?:>=(?P<least>[\d.]+))?[^;]*(?:;.*extra == ['\"](?P<extra>\w+)['\"])?")
 _CODECS = {"LZW": "lzw", "Deflate": "zlib", "JPEG": "jpeg", "JPEG 2000": "jpeg2k", "zstd": "zstd", "WebP": "webp"}
@@ -24,17 +24,17 @@ _OF_BYTES = ("lzw", "zlib", "zstd")
 
 
 def check_versions() -> list[Check]:
-    """Tell the versions of monuseg and Python, and where they are."""
-    place = Path(monuseg_cli.__file__).parent
+    """Report the versions of monuseg and Python, the package's folder and the system."""
+    folder = Path(monuseg_cli.__file__).parent
     system = f"{platform.system()} {platform.machine()}"
     return [
-        Check("monuseg", f"{monuseg_cli.__version__}, {place}"),
+        Check("monuseg", f"{monuseg_cli.__version__}, {folder}"),
         Check("python", f"{platform.python_version()}, {system}"),
     ]
 
 
 def check_packages() -> list[Check]:
-    """Import every package that monuseg's own metadata name, and compare its version with what they ask for."""
+    """Import every package that monuseg's metadata require, and check its version."""
     try:
         requirements = metadata.requires(_DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
@@ -62,7 +62,7 @@ def _check_package(name: str, least: str, extra: str | None) -> Check:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             importlib.import_module(module)
-    except Exception as error:  # a package that was built for another numpy, say, may raise anything
+    except Exception as error:  # for example, a package built for another numpy may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return Check(name, f"{version} cannot be loaded ({reason})", "broken", f"pip install --force-reinstall {name}")
     return Check(name, version)
@@ -73,13 +73,13 @@ def _state(extra: str | None) -> State:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """Give the numbers that a version begins with: (2, 4, 1) of 2.4.1+cpu."""
+    """Return the numbers that a version begins with: (2, 4, 1) for 2.4.1+cpu."""
     found = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 def check_codecs() -> list[Check]:
-    """Write and read a small picture by each codec that slides are compressed with."""
+    """Encode and decode a small image with each codec used in slides."""
     fix = "pip install --force-reinstall imagecodecs"
     try:
         import imagecodecs
@@ -94,7 +94,7 @@ def check_codecs() -> list[Check]:
             size = len(decode(encode(content)))
             if size != len(content):
                 failed[title] = f"gave back {size} of {len(content)}"
-        except Exception as error:  # each codec has an error of its own, and one that is left out another
+        except Exception as error:  # each codec has its own error class, and a missing one raises yet another
             failed[title] = str(error)
     if failed:
         reasons = "; ".join(f"{title} ({reason})" for title, reason in failed.items())

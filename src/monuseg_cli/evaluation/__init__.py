@@ -1,1 +1,1 @@
-"""From images and a model to scores, and from scores to tables."""
+"""Scoring of models and of folders of predictions, with tables and a report."""

@@ -1,4 +1,4 @@
-"""Which cases are evaluated on."""
+"""Selection of the cases to evaluate on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ EvaluationSplit = Literal["val", "test", "train", "all"]
 
 @dataclass(frozen=True, slots=True)
 class CaseChoice:
-    """A way to name cases, of MoNuSeg or of own data.
+    """A selection of cases, of MoNuSeg or of own data.
 
-    One of `split`, `fold`, `kumar` and `cases` is given, or none for the models' own validation cases; of own data that
-    no model was trained or validated on, for all.
+    At most one of `split`, `fold`, `kumar` and `cases` is given. Without any, the models' own validation cases are
+    selected, or all cases of own data that no model was trained or validated on.
 
     Parameters
     ----------
     split : {"val", "test", "train", "all"}, optional
-        The models' own validation cases, the test cases, those that they were trained on, or every case of own data.
+        The models' own validation cases, the test cases, the models' training cases, or all cases of own data.
     fold : int, optional
         The validation cases of a fold, 1 to 5.
     kumar : {"train", "same-organ", "other-organ"}, optional
         A part of the split of Kumar et al. 2017.
     cases : tuple of str
-        Case ids, or parts of them that only one has.
+        Case ids, or unambiguous parts of them.
     data : Path, optional
         Folder of own data; None: MoNuSeg.
     """
@@ -41,21 +41,21 @@ class CaseChoice:
     data: Path | None = None
 
     def __post_init__(self) -> None:
-        """Check that at most one way is used, and that it has a meaning.
+        """Check that at most one selection is given, and that it applies to the data.
 
         Raises
         ------
         InputError
-            If several are, or one is not for these data.
+            If there are several, or one does not apply to these data.
         """
         if sum(map(bool, (self.split, self.fold is not None, self.kumar, self.cases))) > 1:
-            message = "`split`, `fold`, `kumar` and `cases` each name the cases; give one of them"
+            message = "`split`, `fold`, `kumar` and `cases` exclude each other; give only one"
             raise InputError(message)
         if self.data and (self.fold is not None or self.kumar):
-            message = "`fold` and `kumar` divide MoNuSeg; with `data` use `split` or `cases`"
+            message = "`fold` and `kumar` apply to MoNuSeg only; with `data` use `split` or `cases`"
             raise InputError(message)
         if self.split == "all" and not self.data:
-            message = "`split=all` needs `data`; MoNuSeg's test cases are asked for by name, with `split=test`"
+            message = "`split=all` needs `data`; for MoNuSeg's test cases, use `split=test`"
             raise InputError(message)
 
     @property
@@ -79,37 +79,37 @@ def choose_cases(
     Parameters
     ----------
     dataset : Dataset
-        Where they are.
+        The data set to select from.
     choice : CaseChoice
-        Which.
+        The selection.
     cards : mapping of Path to Card
-        The models', by weights file.
+        Cards of the models, by weights file.
     include_train : bool
         Allow cases that a model was trained on.
 
     Raises
     ------
     MissingError
-        If a case is not there.
+        If a case does not exist.
     InputError
-        If no case is left, the models' own cases differ, or part of a case id is not of one case.
+        If no case remains, the models' own cases differ, or part of a case id is ambiguous.
     ContaminationError
-        If a model was trained on one of them, unless `include_train`.
+        If a model was trained on a selected case, unless `include_train`.
     """
     cases = _select(dataset, choice, cards)
     for weights, card in cards.items():
         seen = [case.case_id for case in cases if case.case_id in card.train_cases]
         if seen and not include_train:
             message = (
-                f"{weights} was trained on {len(seen)} of these {len(cases)} cases (the first: {seen[0]}), so the "
-                "scores would flatter it; `include_train=True` scores them all the same, marked"
+                f"{weights} was trained on {len(seen)} of these {len(cases)} cases (the first: {seen[0]}), so its "
+                "scores would be too high; `include_train=True` scores these cases anyway, and marks them"
             )
             raise ContaminationError(message)
     return cases
 
 
 def _select(dataset: Dataset, choice: CaseChoice, cards: Mapping[Path, Card]) -> tuple[Case, ...]:
-    """Select the cases that the choice names, else the models' own."""
+    """Select the chosen cases, or by default the models' own."""
     if choice.cases:
         return dataset.select([_find_case(dataset, part) for part in choice.cases])
     if choice.fold is not None:
@@ -124,37 +124,37 @@ def _select(dataset: Dataset, choice: CaseChoice, cards: Mapping[Path, Card]) ->
 
 
 def _own_cases(dataset: Dataset, choice: CaseChoice, cards: Mapping[Path, Card]) -> tuple[str, ...]:
-    """List the ids of the models' training or validation cases, which must be the same for all of them."""
+    """List the ids of the models' training or validation cases, which must be the same for all models."""
     own = {weights: card.train_cases if choice.split == "train" else card.val_cases for weights, card in cards.items()}
-    if choice.data:  # models that know nothing of this folder have no say, nor has what a model was begun with
-        there = {case.case_id for case in dataset.cases}
-        inside = {weights: tuple(case for case in cases if case in there) for weights, cases in own.items()}
+    if choice.data:  # ignore cases outside this folder, and models without a case in it
+        present = {case.case_id for case in dataset.cases}
+        inside = {weights: tuple(case for case in cases if case in present) for weights, cases in own.items()}
         own = {weights: cases for weights, cases in inside.items() if cases}
     if not any(own.values()):
         message = f"{', '.join(map(str, cards))}: no {choice.name} cases"
         raise InputError(message)
-    (first, wanted), *others = own.items()
+    (first, selected), *others = own.items()
     for weights, cases in others:
-        if set(cases) != set(wanted):
+        if set(cases) != set(selected):
             message = (
-                f"{weights} and {first} have other {choice.name} cases; name common ones with `split=test`, "
+                f"{weights} and {first} have different {choice.name} cases; select common ones with `split=test`, "
                 "`fold`, `kumar` or `cases`"
             )
             raise InputError(message)
-    return wanted
+    return selected
 
 
 def _are_new(dataset: Dataset, cards: Mapping[Path, Card]) -> bool:
-    """Return whether no model was trained or validated on any of these cases."""
+    """Whether no model was trained or validated on any of these cases."""
     known = {case_id for card in cards.values() for case_id in (*card.train_cases, *card.val_cases)}
     return not any(case.case_id in known for case in dataset.cases)
 
 
 def _find_case(dataset: Dataset, part: str) -> str:
-    there = [case.case_id for case in dataset.cases]
-    found = [case_id for case_id in there if part in case_id]
-    if part in there or len(found) == 1:
-        return part if part in there else found[0]
+    case_ids = [case.case_id for case in dataset.cases]
+    found = [case_id for case_id in case_ids if part in case_id]
+    if part in case_ids or len(found) == 1:
+        return part if part in case_ids else found[0]
     if not found:
         message = f"no case {part!r} in {dataset.root}"
         raise MissingError(message)

@@ -1,4 +1,4 @@
-"""Two systems on the same images."""
+"""Comparison of two systems on the same images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from monuseg_cli.evaluation.scores import SCORE_NAMES, ImageScores, Scores, boot
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How a system differs from another one, image by image.
+    """The paired difference between a system and a reference system.
 
     Parameters
     ----------
     name : str
-        The system.
+        Name of the system.
     mean : Scores
-        Mean over images of its score less the other's.
+        Mean over images of the system's score minus that of the reference system.
     low, high : Scores
-        Ends of the 95 % interval of that mean, by a bootstrap over cases; where 0 is outside, the difference is more
-        than the choice of these cases.
+        Ends of the 95 % confidence interval of that mean, by a bootstrap over cases. An interval that excludes 0 means
+        that the choice of cases alone does not explain the difference.
     """
 
     name: str
@@ -29,15 +29,15 @@ class Difference:
 
 
 def compare(name: str, images: Sequence[ImageScores], others: Sequence[ImageScores]) -> Difference:
-    """Compare the scores `images` of the system `name` with those of another one on the same images.
+    """Compare the scores `images` of the system `name` with the scores `others` of another on the same images.
 
     Raises
     ------
     InputError
-        If they are not of the same images.
+        If the images differ.
     """
     if [image.case_id for image in images] != [other.case_id for other in others]:
-        message = f"{name} was not evaluated on the same images, so there is nothing to compare"
+        message = f"{name} was not evaluated on the same images, so it cannot be compared"
         raise InputError(message)
     differences = {
         score: [

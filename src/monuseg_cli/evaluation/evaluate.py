@@ -1,4 +1,4 @@
-"""Images and models -> scores."""
+"""Evaluation of models on whole images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -51,12 +51,12 @@ from monuseg_cli.prediction.engines.torch import TorchEngine
 
 @dataclass(frozen=True, slots=True)
 class EvaluateConfig:
-    """What `evaluate` does.
+    """Settings of `evaluate`.
 
     Parameters
     ----------
     home : Home
-        Where the data set is.
+        Home folder with the data set.
     weights : tuple of Path
         Weights files of the models; each is compared with the first.
     choice : CaseChoice
@@ -64,16 +64,16 @@ class EvaluateConfig:
     include_train : bool
         Also evaluate on cases that a model was trained on; they are marked.
     overlays : bool
-        Also write each image with the reference's outlines (yellow) and the prediction's (green).
+        Also write each image with the outlines of the reference (yellow) and of the prediction (green).
     output : Path, optional
-        Folder for the results; of several models, for a folder of each and for ``comparison.csv`` and
-        ``comparison.md``. None: ``evaluation/WEIGHTS-CASES`` beside the weights; of the default model, in the home.
+        Folder for the results; with several models, it gets a subfolder per model, ``comparison.csv`` and
+        ``comparison.md``. None: ``evaluation/WEIGHTS-CASES`` next to the weights, or in the home for the default model.
     report : Path, optional
-        Where to write a page to look at, of one model.
+        Write an HTML report here; only for a single model.
     adapt : {"auto", "off"}
-        Whether each image's stain is matched to that of the model's training images.
+        Whether the stain of each image is matched to that of the model's training images.
     device : {"auto", "cpu", "cuda", "mps"}
-        Where to compute.
+        Device that runs the network.
     """
 
     home: Home
@@ -89,7 +89,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True, slots=True)
 class NotebookEvaluation:
-    """A model's scores under the protocol of the baseline's notebooks."""
+    """Scores of a model under the protocol of the baseline's notebooks."""
 
     name: str
     cases: str
@@ -108,18 +108,19 @@ class NotebookResult:
 
 
 def evaluate(config: EvaluateConfig, progress: Progress = SILENT) -> EvaluateResult:
-    """Predict on whole images, tiles blended, and score against the reference masks, which are made if missing.
+    """Predict on whole images with blended tiles, and score against the reference masks, which are built if missing.
 
-    Images are taken as they are, whatever scale their annotation states, as published figures are.
+    If a case states another scale than the model's, its image is resampled for the network; a case without a scale is
+    taken to have the model's. Scores are computed on the pixels of the original image.
 
     Raises
     ------
     ContaminationError
         If a model was trained on one of the cases and `include_train` is not set.
     MissingError
-        If the data set, a case or the weights are not there.
+        If the data set, a case or the weights do not exist.
     InputError
-        If the weights cannot be used, or the choice leaves no case, or differs between the models.
+        If the weights are unusable, no case is selected, or the models' own cases differ.
     OutputError
         If the results cannot be written.
     """

@@ -1,4 +1,4 @@
-"""Any folder of predictions against any folder of references, whoever made them."""
+"""Scoring of a folder of predictions, by any program, against a folder of references."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from monuseg_cli.nuclei.read import ANNOTATION_SUFFIXES, LABEL_SUFFIXES, read_la
 
 @dataclass(frozen=True, slots=True)
 class FoldersConfig:
-    """What `evaluate_folders` does.
+    """Settings of `evaluate_folders`.
 
     Parameters
     ----------
@@ -37,11 +37,11 @@ class FoldersConfig:
     reference : Path
         Folder of masks, label images, Aperio XML or GeoJSON annotations of the same names.
     images : Path, optional
-        Folder of the images themselves, for the report.
+        Folder of the images, for the report.
     output : Path, optional
-        Folder for the results; of several systems, for a folder of each and for their comparison.
+        Folder for the results; with several systems, it gets a subfolder per system and their comparison.
     report : Path, optional
-        Where to write a page to look at, of one system.
+        Write an HTML report here; only for a single system.
     """
 
     predictions: tuple[Path, ...]
@@ -52,17 +52,17 @@ class FoldersConfig:
 
 
 def evaluate_folders(config: FoldersConfig, progress: Progress = SILENT) -> EvaluateResult:
-    """Score folders of predictions against a folder of references, file by file of the same stem.
+    """Score folders of predictions against a folder of references; files are matched by stem.
 
-    A file that holds 0 and one other value is a mask, whose connected components (4 neighbours) are its nuclei; any
-    other is a label image. Scores of probabilities are not given.
+    A file with 0 and one other value is a mask, whose connected components (4-connectivity) are the nuclei; any other
+    file is a label image. Scores of probabilities are not available.
 
     Raises
     ------
     MissingError
         If a folder does not exist.
     InputError
-        If a prediction or image is missing, surplus or of another size than its reference, or cannot be read.
+        If a prediction or image is missing, has no reference, differs in size from its reference, or cannot be read.
     OutputError
         If the results cannot be written.
     """
@@ -113,8 +113,8 @@ def _score(
         with watch.on("report"):
             pixels = read_image(picture)[0] if picture else None
             if pixels is not None and pixels.shape[:2] != labels.shape:
-                said = f"the image {picture} is of another size than its prediction, {_size(labels)} pixels"
-                message = f"{said}; name the image that was predicted on"
+                mismatch = f"the image {picture} is of another size than its prediction, {_size(labels)} pixels"
+                message = f"{mismatch}; use the image that was predicted on"
                 raise InputError(message)
             page.add(scores, pixels, truth, labels, None)
     return scores

@@ -1,4 +1,4 @@
-"""The protocol of the baseline's notebooks, so that its four figures can be set beside ours like for like."""
+"""The evaluation protocol of the baseline's notebooks, for a like-for-like comparison with its four figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,15 +39,15 @@ class NotebookScores:
     Parameters
     ----------
     windows : int
-        How many.
+        Number of windows.
     loss : float
         Mean binary cross-entropy over all pixels.
     accuracy : float
-        Share of pixels that are right at 0.5.
+        Fraction of pixels that are correct at threshold 0.5.
     soft_dice : float
-        Dice of the probabilities with smooth 1, of each window, averaged over windows.
+        Soft Dice (smooth = 1) of each window, averaged over windows.
     f1 : float
-        F1 at 0.5, pooled over the pixels of each batch of 32 windows, averaged over batches by their size.
+        F1 at threshold 0.5, pooled over the pixels of each batch of 32 windows, averaged over batches by their size.
     """
 
     windows: int
@@ -59,7 +59,7 @@ class NotebookScores:
 
 @dataclass(frozen=True, slots=True)
 class WindowCounts:
-    """What is counted in one window."""
+    """The counts of one window."""
 
     pixels: PixelCounts
     soft: SoftCounts
@@ -68,10 +68,10 @@ class WindowCounts:
 def count_windows(
     image: NDArray[np.uint8], reference: NDArray[np.int32], engine: Engine, protocol: WindowProtocol = BASELINE
 ) -> list[WindowCounts]:
-    """Run a network over the windows of one image, each by itself, and count each.
+    """Run a network over the windows of one image separately, and count the pixels of each.
 
-    Windows of 256 px stand at every 128 px, row by row; where a window would reach beyond the image there is none, so
-    that of 1000 px the last 104 are never seen.
+    Windows have 256 px and a stride of 128 px, in row-major order. Windows that would reach beyond the image are
+    dropped, so the last 104 of 1000 px are never seen.
 
     Parameters
     ----------
@@ -102,12 +102,12 @@ def count_windows(
 
 
 def score_windows(windows: Sequence[WindowCounts], protocol: WindowProtocol = BASELINE) -> NotebookScores:
-    """Bring windows together, in the order given: that of case id, then row, then column.
+    """Compute the scores of windows in the given order, which must be by case id, then row, then column.
 
     Raises
     ------
     ValueError
-        If there is none.
+        If there are no windows.
     """
     if not windows:
         message = "no window to score"

@@ -1,4 +1,4 @@
-"""Scores -> plots, as SVG to stand in a page."""
+"""Plots of scores, as SVG for the report."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ _SIZE_GROUPS = 10
 
 
 def draw_per_image(images: Sequence[ImageScores]) -> str:
-    """Draw F1, AJI and PQ of every image, in order of AJI."""
+    """Plot F1, AJI and PQ of every image, in order of AJI."""
     figure, axes = _begin("Scores of each image")
     order = sorted(images, key=lambda image: image.scores.aji)
     for name, colour in _SCORES.items():
@@ -30,26 +30,26 @@ def draw_per_image(images: Sequence[ImageScores]) -> str:
 
 
 def draw_organs(organs: Mapping[str, Summary]) -> str:
-    """Draw the means of F1, AJI and PQ over each organ's images."""
+    """Plot the means of F1, AJI and PQ over the images of each organ."""
     figure, axes = _begin("Mean over each organ's images")
-    places = np.arange(len(organs))
+    positions = np.arange(len(organs))
     for offset, (name, colour) in zip((-0.26, 0, 0.26), _SCORES.items(), strict=True):
         means = [getattr(summary.mean, name) for summary in organs.values()]
-        axes.bar(places + offset, means, 0.24, color=colour, label=TITLES[name])
+        axes.bar(positions + offset, means, 0.24, color=colour, label=TITLES[name])
     names = [f"{organ}\n({summary.images})" for organ, summary in organs.items()]
-    axes.set_xticks(places, names, fontsize=8, parse_math=False)
+    axes.set_xticks(positions, names, fontsize=8, parse_math=False)
     axes.set_ylim(0, 1)
     axes.legend(fontsize=8)
     return _finish(figure)
 
 
 def draw_precision_recall(histogram: NDArray[np.int64]) -> str:
-    """Draw precision, recall and F1 of pixels over the threshold.
+    """Plot pixel precision, recall and F1 against the threshold.
 
     Parameters
     ----------
     histogram : ndarray of shape (2, BINS), int64
-        Pixels of the background and of nuclei, by probability in equal steps from 0 to 1; of all images.
+        Number of background and of nuclear pixels of all images, by probability, in bins of equal width over 0..1.
     """
     figure, axes = _begin("Pixels of all images, over the threshold")
     bins = histogram.shape[1]
@@ -69,14 +69,14 @@ def draw_precision_recall(histogram: NDArray[np.int64]) -> str:
 
 
 def draw_sizes(areas: NDArray[np.int64], ious: NDArray[np.float64]) -> str:
-    """Draw how well true nuclei are met, by their size: quartiles of the best IoU, in groups of equal number.
+    """Plot the quartiles of the best IoU of true nuclei against their size, in groups of equal count.
 
     Parameters
     ----------
     areas : ndarray of shape (N,), int64
-        Pixels of every true nucleus.
+        Area of every true nucleus in pixels.
     ious : ndarray of shape (N,), float64
-        Its highest IoU with a predicted one.
+        Its highest IoU with a predicted nucleus.
     """
     figure, axes = _begin("Size of true nuclei against error")
     groups = [group for group in np.array_split(np.argsort(areas, kind="stable"), _SIZE_GROUPS) if len(group)]
@@ -106,7 +106,7 @@ def _begin(title: str) -> tuple[Figure, Axes]:
 
 def _finish(figure: Figure) -> str:
     content = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "monuseg"}):  # the same figure gives the same file
+    with matplotlib.rc_context({"svg.hashsalt": "monuseg"}):  # equal figures give equal files
         figure.savefig(content, format="svg", metadata={"Date": None})
     svg = content.getvalue()
     return svg[svg.index("<svg") :]

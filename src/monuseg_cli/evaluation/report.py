@@ -1,4 +1,4 @@
-"""Scores -> a page to look at: one HTML file with tables, plots and a viewer, which needs no network."""
+"""The HTML report: one self-contained file with tables, plots and an image viewer, which works offline."""
 
 import base64
 import html
@@ -21,7 +21,7 @@ from monuseg_cli.metrics.error_types import find_faults
 from monuseg_cli.metrics.instance import find_overlaps, number_labels
 from monuseg_cli.nuclei.draw import paint_outlines
 
-# Colours by Okabe and Ito and by Tol, which the colour-blind can tell apart.
+# Colour-blind safe colours by Okabe and Ito and by Tol.
 _KINDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "truth": {
         "found": ("#0072b2", "true nucleus, found"),
@@ -43,7 +43,7 @@ BINS = 100
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One side of an image: its nuclei with what became of each."""
+    """The nuclei of one side of an image (truth or prediction), with the kind of each."""
 
     labels: NDArray[np.int64]
     kinds: Sequence[str]
@@ -77,13 +77,13 @@ class _Side:
         return _png(paint_outlines(self.labels, np.array(colours, dtype=np.uint8)))
 
     def numbers(self) -> str:
-        """Give each pixel's number as a picture: red, green and blue are its three bytes."""
+        """Encode the number of each pixel's nucleus as an image: red, green and blue are its three bytes."""
         parts = [(self.labels >> shift) & 255 for shift in (16, 8, 0)]
         return _png(np.stack(parts, axis=-1).astype(np.uint8))
 
 
 class Page:
-    """Gathers images one by one, and writes the page."""
+    """Collects images one by one, and writes the report."""
 
     def __init__(self) -> None:
         self._images: list[dict[str, Any]] = []
@@ -104,13 +104,13 @@ class Page:
         Parameters
         ----------
         scores : ImageScores
-            Its scores.
+            Scores of the image.
         picture : ndarray of shape (H, W, 3), uint8, or None
-            What it looks like; white where that is not known.
+            Pixels of the image; None shows white.
         reference, labels : ndarray of shape (H, W), int32
             True and predicted label image.
         probability : ndarray of shape (H, W), float32, or None
-            Predicted probabilities, for precision and recall over the threshold.
+            Predicted probabilities, for the plot of precision and recall against the threshold.
         """
         faults = find_faults(find_overlaps(reference, labels))
         truth = _side(reference, faults.reference, faults.reference_ious)
@@ -151,25 +151,25 @@ class Page:
         organs: Mapping[str, Summary],
         summary: Summary,
     ) -> None:
-        """Write the page, whole or not at all.
+        """Write the report atomically.
 
         Parameters
         ----------
         path : Path
-            Where to.
+            Destination.
         title : str
-            What was evaluated.
+            Name of the evaluated system.
         about : sequence of str
-            Lines that say how.
+            Lines that describe the evaluation.
         images, organs, summary
             The scores.
 
         Raises
         ------
         OutputError
-            If it cannot be written.
+            If the file cannot be written.
         """
-        # matplotlib takes half a second to import, which who wants no page should not wait for
+        # matplotlib takes half a second to import, so it is imported only for a report
         from monuseg_cli.evaluation.plots import draw_organs, draw_per_image, draw_precision_recall, draw_sizes
 
         plots = [draw_per_image(images)]
@@ -191,7 +191,7 @@ class Page:
             "__DATA__": data.replace("<", "\\u003c"),
         }
         page = resources.files("monuseg_cli.evaluation").joinpath("report.html").read_text(encoding="utf-8")
-        # In one go, so that a mark within what is put in stays what it is.
+        # In a single pass, so that placeholders inside inserted text are not replaced.
         write_text(path, re.sub("|".join(parts), lambda mark: parts[mark[0]], page))
 
 
@@ -203,7 +203,7 @@ def _side(labels: NDArray[np.int32], kinds: Sequence[str], ious: NDArray[np.floa
 
 
 def _worst(truth: _Side, prediction: _Side) -> list[tuple[str, int]]:
-    """List the nuclei by which most pixels are lost or made up, as side and number."""
+    """List the nuclei with the most missed or false-positive pixels, as side and number."""
     lost = truth.areas * (1 - truth.ious)
     made_up = prediction.areas * (np.asarray(prediction.kinds, dtype=object) == "false")
     ranked = [("truth", index + 1, loss) for index, loss in enumerate(lost.tolist())]

@@ -1,4 +1,4 @@
-"""What comes of an evaluation: scores brought together, and written."""
+"""Results of an evaluation: collected, compared and written."""
 
 import time
 from collections import Counter
@@ -19,29 +19,29 @@ from monuseg_cli.models.card import Card
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The scores of one system, and where they were written.
+    """The scores of one system.
 
     Parameters
     ----------
     name : str
-        What was evaluated: a run's name, or a folder.
+        Name of the system: a run's name, or a folder.
     cases : str
-        On what: ``"val"``, ``"test"``, ``"fold-2"`` ...
+        Name of the selected cases: ``"val"``, ``"test"``, ``"fold-2"`` ...
     folder : Path or None
-        Holds ``scores.csv``, ``scores.md``, ``scores.json`` and, if asked for, ``overlays``; None where nothing was
+        Folder with ``scores.csv``, ``scores.md``, ``scores.json`` and, on request, ``overlays``; None if nothing was
         written.
     weights : Path or None
         Weights file of the model; None for a folder of predictions.
     card : Card or None
-        The model's.
+        Card of the model; None for a folder of predictions.
     images : tuple of ImageScores
-        In order of case id.
+        Scores of each image, in order of case id.
     organs : dict of str to Summary
-        Over the images of each organ.
+        Scores over the images of each organ.
     summary : Summary
-        Over all images.
+        Scores over all images.
     seconds : dict of str to float
-        Where the time went, over all images: ``read``, ``predict``, ``score``, ``write``, ``report``.
+        Seconds per step over all images: ``read``, ``predict``, ``score``, ``write``, ``report``.
     """
 
     name: str
@@ -57,21 +57,21 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateResult:
-    """Evaluations of one or more systems on the same images, and how each differs from the first."""
+    """Evaluations of one or more systems on the same images, and the difference of each from the first."""
 
     evaluations: tuple[Evaluation, ...]
     differences: tuple[Difference, ...]
 
 
 class Stopwatch:
-    """Adds up where time goes, by name."""
+    """Sums up the time of named steps."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def on(self, name: str) -> Iterator[None]:
-        """Count the time of the body."""
+        """Add the time of the body to the step `name`."""
         began = time.perf_counter()
         try:
             yield
@@ -89,7 +89,7 @@ def build_evaluation(
     weights: Path | None = None,
     card: Card | None = None,
 ) -> Evaluation:
-    """Bring the scores of images together, and write them to `folder` if there is one.
+    """Summarise the scores of images, and write them to `folder` if it is given.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def build_evaluation(
 
 
 def compare_evaluations(evaluations: Sequence[Evaluation], output: Path | None) -> EvaluateResult:
-    """Compare every evaluation but the first with the first; of several, write the comparison to `output`, if given.
+    """Compare every other evaluation with the first; write the comparison to `output` if it is given.
 
     Raises
     ------
@@ -138,33 +138,33 @@ def _marked(evaluation: Evaluation) -> str:
 
 
 def require_apart(names: Sequence[str]) -> None:
-    """Check that several systems, whose results go to a folder of this name each, do not replace one another's.
+    """Check that the names of several systems, which name their result folders, are unique.
 
     Raises
     ------
     InputError
-        If a name is there twice.
+        If a name occurs twice.
     """
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        message = f"the results of several systems would go to one folder, {twice[0]}: rename one, or evaluate it apart"
+        message = f"several systems would write to one folder, {twice[0]}: rename one, or evaluate it separately"
         raise InputError(message)
 
 
 def require_one_for_report(report: Path | None, systems: int) -> None:
-    """Check, before anything is computed, that a report is of one system and can be written.
+    """Check, before anything is computed, that a report covers one system and can be written.
 
     Raises
     ------
     InputError
-        If it is of several, or its name does not end in .html.
+        If there are several systems, or its name does not end in .html.
     OutputError
         If it cannot be written.
     """
     if report is None:
         return
     if systems != 1:
-        message = f"`report` shows one system, not {systems}; write one for each"
+        message = f"`report` shows one system, not {systems}; write one report per system"
         raise InputError(message)
     if report.suffix.lower() not in (".html", ".htm"):
         message = f"cannot write {report}: the name must end in .html"
@@ -173,7 +173,7 @@ def require_one_for_report(report: Path | None, systems: int) -> None:
 
 
 def write_page(page: Page, path: Path, evaluation: Evaluation) -> None:
-    """Write the page of an evaluation.
+    """Write the report of an evaluation.
 
     Raises
     ------

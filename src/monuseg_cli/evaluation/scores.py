@@ -1,4 +1,4 @@
-"""Scores from counts: of one image, pooled over several, and as a mean with its interval."""
+"""Scores computed from counts: per image, pooled over images, and as a mean with its confidence interval."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -27,24 +27,24 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Every score of a prediction against its reference, or of a mean of several.
+    """All scores of a prediction against its reference, or their means over several images.
 
     Parameters
     ----------
     loss : float or None
-        Mean binary cross-entropy of the probabilities; None where there are none.
+        Mean binary cross-entropy of the probabilities; None without probabilities.
     accuracy : float
-        Share of pixels that are right.
+        Fraction of pixels that are correct.
     soft_dice : float or None
-        Dice of the probabilities, smooth 1; None where there are none.
+        Dice of the probabilities with smooth = 1; None without probabilities.
     f1, iou, precision, recall : float
-        Of the mask, pixel by pixel; F1 is the hard Dice.
+        Pixel scores of the mask; F1 is the hard Dice.
     aji : float
-        Aggregated Jaccard Index, the official one of Kumar et al. 2017.
+        Official Aggregated Jaccard Index of Kumar et al. 2017.
     aji_plus : float
-        AJI+, of a one-to-one matching.
+        AJI+, with a one-to-one matching.
     pq, dq, sq : float
-        Panoptic quality and its factors; match at IoU > 0.5. DQ is the F1 of detection.
+        Panoptic quality and its factors, with matches at IoU > 0.5. DQ is the F1 of detection.
     ap : float
         Average precision of detection over IoU > 0.5 to > 0.9.
     """
@@ -65,7 +65,7 @@ class Scores:
 
     @classmethod
     def of(cls, value: Callable[[str], float | None]) -> "Scores":
-        """Make scores of a function that gives each by its name; None only where a score may be."""
+        """Build scores from a function of the score's name; it may return None only for loss and soft Dice."""
         return cls(**{score.name: value(score.name) for score in fields(cls)})  # type: ignore[arg-type] # one value type for all fields; None comes for loss and soft Dice only
 
 
@@ -75,7 +75,7 @@ LOWER_IS_BETTER = ("loss",)
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Everything that is counted in an image; it adds up over images, and every score follows from it."""
+    """All counts of an image, from which every score is computed; additive over images."""
 
     pixels: PixelCounts = field(default_factory=PixelCounts)
     soft: SoftCounts | None = field(default_factory=SoftCounts)
@@ -96,7 +96,7 @@ class Counts:
         )
 
     def scores(self) -> Scores:
-        """Give every score."""
+        """Compute all scores."""
         return Scores(
             loss=self.soft.cross_entropy if self.soft else None,
             accuracy=self.pixels.accuracy,
@@ -121,13 +121,13 @@ class ImageScores:
     Parameters
     ----------
     case_id, organ : str
-        Which case; the organ is empty where it is not known.
+        Id and organ of the case; the organ is empty if unknown.
     trained_on : bool
-        Whether the model was trained on it, so that its scores say nothing about new images.
+        Whether the model was trained on the case; if so, its scores say nothing about new images.
     counts : Counts
-        What they follow from.
+        Counts from which the scores are computed.
     scores : Scores
-        Its scores.
+        Scores of the case.
     """
 
     case_id: str
@@ -139,18 +139,18 @@ class ImageScores:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The scores of several images, brought together.
+    """Summary of the scores of several images.
 
     Parameters
     ----------
     images : int
-        How many.
+        Number of images.
     mean : Scores
-        Mean over images, each counting the same.
+        Unweighted mean over images.
     low, high : Scores
-        Ends of the 95 % interval of the mean, by a bootstrap over cases.
+        Ends of the 95 % confidence interval of the mean, by a bootstrap over cases.
     pooled : Scores
-        Of all pixels and nuclei together.
+        Scores of the pixels and nuclei of all images pooled.
     """
 
     images: int
@@ -163,12 +163,12 @@ class Summary:
 def count_image(
     reference: NDArray[np.int32], labels: NDArray[np.int32], probability: NDArray[np.float32] | None = None
 ) -> Counts:
-    """Count one image.
+    """Compute the counts of one image.
 
     Parameters
     ----------
     reference, labels : ndarray of shape (H, W), int32
-        True and predicted label image; the mask that the hard pixel scores are of is where a label is.
+        True and predicted label image; the hard pixel scores are those of the masks label > 0.
     probability : ndarray of shape (H, W), float32, optional
         Predicted probabilities, for loss and soft Dice.
 
@@ -190,12 +190,12 @@ def count_image(
 
 
 def summarise(images: Sequence[ImageScores]) -> Summary:
-    """Bring the scores of images together.
+    """Summarise the scores of images.
 
     Raises
     ------
     ValueError
-        If there is no image.
+        If there are no images.
     """
     total = Counts()
     for image in images:
@@ -211,7 +211,7 @@ def summarise(images: Sequence[ImageScores]) -> Summary:
 
 
 def summarise_organs(images: Iterable[ImageScores]) -> dict[str, Summary]:
-    """Bring the scores of each organ's images together; images of unknown organ are left out."""
+    """Summarise the scores of the images of each organ; images of unknown organ are skipped."""
     of_organ: dict[str, list[ImageScores]] = {}
     for image in images:
         if image.organ:
@@ -220,17 +220,18 @@ def summarise_organs(images: Iterable[ImageScores]) -> dict[str, Summary]:
 
 
 def mean(values: Sequence[float | None]) -> float | None:
-    """Average values; None where one of them is None."""
+    """Return the mean of values, or None if one of them is None."""
     known = [value for value in values if value is not None]
     return fmean(known) if len(known) == len(values) else None
 
 
 def bootstrap(values: Sequence[float | None]) -> tuple[float | None, float | None]:
-    """Give the 95 % interval of a mean, by resampling the values 10,000 times, always in the same way.
+    """Compute the 95 % confidence interval of a mean by a bootstrap with 10,000 resamples and a fixed seed.
 
     The expanded percentile interval of Hesterberg, "What Teachers Should Know About the Bootstrap", The American
-    Statistician 69(4), 2015: the percentiles are moved outwards as Student's t is wider than the normal distribution,
-    without which the interval of a few values is too narrow. None where a value is None, or there are fewer than two.
+    Statistician 69(4), 2015: the percentiles are moved outwards by the ratio of Student's t to the normal distribution,
+    since the plain interval is too narrow for few values. (None, None) if a value is None, or with fewer than two
+    values.
     """
     known = np.array([value for value in values if value is not None])
     if len(known) < max(len(values), 2):

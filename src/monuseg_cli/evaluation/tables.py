@@ -1,4 +1,4 @@
-"""Scores -> tables in CSV and Markdown."""
+"""Tables of scores in CSV and Markdown."""
 
 import csv
 import io
@@ -24,14 +24,14 @@ TITLES: Mapping[str, str] = {
     "sq": "SQ",
     "ap": "AP",
 }
-"""How scores are called in tables. F1 is the hard Dice, DQ the F1 of detection."""
+"""Titles of scores in tables. F1 is the hard Dice, DQ the F1 of detection."""
 
 
 def closing_rows(organs: Mapping[str, Summary], summary: Summary) -> list[tuple[str, str, Scores]]:
-    """Give what follows the images' rows in a table for people, each with its label and organ.
+    """Return the summary rows below the images' rows of a table, as label, organ and scores.
 
-    The mean of each organ, then the mean over images, its 95 % interval and the pooled scores, which are the last four;
-    a mean of one image would repeat the image's own row and is left out.
+    They are the mean of each organ, then the mean over images, the two ends of its 95 % interval, and the pooled
+    scores. A mean over a single image would repeat that image's row and is omitted.
     """
     if summary.images == 1:
         return []
@@ -46,10 +46,10 @@ def closing_rows(organs: Mapping[str, Summary], summary: Summary) -> list[tuple[
 
 
 def scores_csv(images: Iterable[ImageScores], organs: Mapping[str, Summary], summary: Summary) -> str:
-    """Write scores as a table in CSV.
+    """Format scores as a CSV table.
 
-    A line per image, the mean of each organ, then the mean over images, the ends of its 95 % interval, and all images
-    pooled. The column ``aggregation`` says which a line is; ``images`` of how many images it is.
+    One row per image, the mean of each organ, then the mean over images, the ends of its 95 % interval, and all images
+    pooled. The column ``aggregation`` names the kind of row, and ``images`` the number of images it covers.
     """
     text = io.StringIO()
     heading = ["aggregation", "case_id", "organ", "images", "trained_on", *SCORE_NAMES]
@@ -72,7 +72,7 @@ def scores_csv(images: Iterable[ImageScores], organs: Mapping[str, Summary], sum
 
 
 def scores_markdown(images: Sequence[ImageScores], organs: Mapping[str, Summary], summary: Summary) -> str:
-    """Write scores as a table in Markdown: images, means of organs, the mean with its interval, and pooled."""
+    """Format scores as a Markdown table: images, means of organs, the mean with its interval, and pooled."""
     names = shown_scores(summary.mean)
     rows = []
     for image in images:
@@ -87,9 +87,9 @@ def scores_markdown(images: Sequence[ImageScores], organs: Mapping[str, Summary]
 
 
 def comparison_csv(systems: Sequence[tuple[str, Summary]], differences: Sequence[Difference]) -> str:
-    """Write the means of several systems, and their differences from the first, with intervals, as a table in CSV.
+    """Format the means of several systems and their differences from the first, with intervals, as a CSV table.
 
-    The column ``figure`` says which a line is.
+    The column ``figure`` names the kind of row.
     """
     text = io.StringIO()
     table = csv.DictWriter(text, ["system", "figure", *SCORE_NAMES], lineterminator="\n")
@@ -103,18 +103,18 @@ def comparison_csv(systems: Sequence[tuple[str, Summary]], differences: Sequence
         ):
             table.writerow({"system": system, "figure": figure, **asdict(scores)})
     for difference in differences:
-        less = f"mean less that of {systems[0][0]}"
+        minus = f"mean minus that of {systems[0][0]}"
         for figure, scores in (
-            (less, difference.mean),
-            (f"{less}, 95 % low", difference.low),
-            (f"{less}, 95 % high", difference.high),
+            (minus, difference.mean),
+            (f"{minus}, 95 % low", difference.low),
+            (f"{minus}, 95 % high", difference.high),
         ):
             table.writerow({"system": difference.name, "figure": figure, **asdict(scores)})
     return text.getvalue()
 
 
 def comparison_markdown(systems: Sequence[tuple[str, Summary]], differences: Sequence[Difference]) -> str:
-    """Write the means of several systems as a table in Markdown, the best in bold; then differences from the first."""
+    """Format a Markdown table of several systems' means, the best in bold, and their differences from the first."""
     names = shown_scores(*(summary.mean for _, summary in systems))
     rows = []
     for system, summary in systems:
@@ -128,29 +128,29 @@ def comparison_markdown(systems: Sequence[tuple[str, Summary]], differences: Seq
         cells = []
         for name in names:
             cells.append(f"{format_score(getattr(difference.mean, name), '+')}{format_interval(difference, name, '+')}")
-        rows.append([f"{difference.name} less {systems[0][0]}", *cells])
+        rows.append([f"{difference.name} minus {systems[0][0]}", *cells])
     heading = "mean over images (95 % interval)" if systems[0][1].images > 1 else "one image"
     return _markdown([heading, *(TITLES[name] for name in names)], rows)
 
 
 def shown_scores(*scores: Scores) -> tuple[str, ...]:
-    """List the scores that all have, in their order."""
+    """List the names of the scores that are not None in any of `scores`, in order."""
     return tuple(name for name in SCORE_NAMES if all(getattr(one, name) is not None for one in scores))
 
 
 def is_best(name: str, scores: Scores, among: Sequence[Scores]) -> bool:
-    """Tell whether a score is the best of several; of equal ones all are."""
+    """Whether a score is the best of several; ties are all best."""
     best = min if name in LOWER_IS_BETTER else max
     return bool(getattr(scores, name) == best(getattr(other, name) for other in among))
 
 
 def format_score(value: float | None, sign: Literal["", "+"] = "") -> str:
-    """Write a score with four decimals, or a difference with its sign; a dash where there is none."""
+    """Format a score with four decimals, or a difference with its sign; None becomes a dash."""
     return "-" if value is None else f"{value:{sign}.4f}"
 
 
 def format_interval(of: Summary | Difference, name: str, sign: Literal["", "+"] = "") -> str:
-    """Write the interval of a mean or of a difference behind it; nothing where one image leaves it open."""
+    """Format the interval of a mean or of a difference; empty for a single image, which has none."""
     low, high = getattr(of.low, name), getattr(of.high, name)
     if low is None or high is None:
         return ""

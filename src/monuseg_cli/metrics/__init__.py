@@ -1,1 +1,1 @@
-"""Pure functions of arrays that compare a prediction with a reference."""
+"""Pure functions on arrays that compare a prediction with a reference."""

@@ -1,4 +1,4 @@
-"""What went wrong with each nucleus: missed, merged, split, or made up."""
+"""Types of error per nucleus: missed, merged, split, or false positive."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,18 +14,18 @@ PredictionKind = Literal["found", "false", "merge", "part"]
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """A verdict on every nucleus, in the order of `Overlaps`.
+    """The kind of every nucleus, in the order of `Overlaps`.
 
     Parameters
     ----------
     reference : tuple of {"found", "missed", "merged", "split"}
-        Of every true nucleus: matched at IoU > 0.5; or in a prediction that holds another nucleus as well; or in
-        several predictions; or none of these.
+        Per true nucleus. ``"found"``: matched at IoU > 0.5. ``"merged"``: inside a prediction that also covers another
+        nucleus. ``"split"``: covered by several predictions. ``"missed"``: none of these. The first that applies.
     prediction : tuple of {"found", "false", "merge", "part"}
-        Of every predicted one: matched; or holding several nuclei; or a part of a nucleus that has others; or none of
-        these.
+        Per predicted nucleus. ``"found"``: matched. ``"merge"``: covers several true nuclei. ``"part"``: one of several
+        parts of a true nucleus. ``"false"``: none of these. The first that applies.
     reference_ious, prediction_ious : ndarray of shape (R,) and (P,), float64
-        The highest IoU with any nucleus of the other side; 0 where there is none.
+        Highest IoU with any nucleus of the other side; 0 without an overlap.
     """
 
     reference: tuple[ReferenceKind, ...]
@@ -35,14 +35,14 @@ class Faults:
 
 
 def find_faults(overlaps: Overlaps) -> Faults:
-    """Judge every nucleus; one counts as being in another where more than half of its pixels are."""
+    """Classify every nucleus; one is inside another if more than half of its pixels are."""
     references, predictions = len(overlaps.reference_areas), len(overlaps.prediction_areas)
     matched = 2 * overlaps.intersections > overlaps.unions
     found, taken = np.zeros(references, dtype=bool), np.zeros(predictions, dtype=bool)
     found[overlaps.reference[matched]] = True
     taken[overlaps.prediction[matched]] = True
 
-    # Each nucleus is mostly in one of the other side at most.
+    # Each nucleus lies with more than half of its pixels in at most one nucleus of the other side.
     swallowed = 2 * overlaps.intersections > overlaps.reference_areas[overlaps.reference]
     held = np.bincount(overlaps.prediction[swallowed], minlength=predictions)
     merged = np.zeros(references, dtype=bool)

@@ -1,4 +1,4 @@
-"""Scores of nuclei as objects, all read from one table of overlaps."""
+"""Instance scores of nuclei, all computed from one table of overlaps."""
 
 from dataclasses import dataclass
 
@@ -8,24 +8,24 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-_COUNTERS = 4  # a pixel
+_COUNTERS = 4  # per pixel
 _BLOCK = 1 << 17  # pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Overlaps:
-    """Which true nuclei overlap which predicted ones, and by how much.
+    """Which true nuclei overlap which predicted ones, and by how many pixels.
 
-    Nuclei are numbered from 0 in ascending order of their label, whatever gaps the labels have.
+    Nuclei are numbered from 0 in ascending order of label; gaps between labels do not matter.
 
     Parameters
     ----------
     reference_areas, prediction_areas : ndarray of shape (R,) and (P,), int64
-        Pixels of each nucleus.
+        Area of each nucleus in pixels.
     reference, prediction : ndarray of shape (K,), intp
-        The pairs that share at least one pixel.
+        Nuclei of each pair that shares at least one pixel.
     intersections : ndarray of shape (K,), int64
-        Pixels shared by each pair.
+        Number of pixels that each pair shares.
     """
 
     reference_areas: NDArray[np.int64]
@@ -36,7 +36,7 @@ class Overlaps:
 
     @property
     def unions(self) -> NDArray[np.int64]:
-        """Pixels covered by either nucleus of each pair, (K,)."""
+        """Number of pixels covered by either nucleus of each pair, (K,)."""
         areas = self.reference_areas[self.reference] + self.prediction_areas[self.prediction]
         return areas - self.intersections
 
@@ -47,7 +47,7 @@ class Overlaps:
 
 
 def find_overlaps(reference: NDArray[np.integer], prediction: NDArray[np.integer]) -> Overlaps:
-    """Count the pixels that every true nucleus shares with every predicted one, in time linear in pixels.
+    """Count the pixels that every true nucleus shares with every predicted one, in time linear in the pixels.
 
     Parameters
     ----------
@@ -62,20 +62,20 @@ def find_overlaps(reference: NDArray[np.integer], prediction: NDArray[np.integer
     if reference.shape != prediction.shape:
         message = f"a reference of shape {reference.shape} and a prediction of shape {prediction.shape}"
         raise ValueError(message)
-    # Along a row most pixels are as the one before: runs of equal pairs are counted, not pixels.
+    # Along a row most pixels equal the one before, so runs of equal pairs are counted, not pixels.
     starts, lengths = _runs(reference, prediction)
     reference_index, reference_areas = _number(reference.reshape(-1)[starts], lengths)
     prediction_index, prediction_areas = _number(prediction.reshape(-1)[starts], lengths)
     both = (reference_index > 0) & (prediction_index > 0)
     shape = (len(reference_areas), len(prediction_areas))
-    places = (reference_index[both] - 1, prediction_index[both] - 1)
-    table = coo_array((lengths[both], places), shape=shape).tocsr().tocoo()  # through rows, which adds up equal pairs
+    coords = (reference_index[both] - 1, prediction_index[both] - 1)
+    table = coo_array((lengths[both], coords), shape=shape).tocsr().tocoo()  # CSR sums up equal pairs
     reference_pair, prediction_pair = (axis.astype(np.intp) for axis in (table.row, table.col))
     return Overlaps(reference_areas, prediction_areas, reference_pair, prediction_pair, table.data.astype(np.int64))
 
 
 def number_labels(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Renumber labels to 1..N, ascending, 0 staying 0; and count the pixels of each.
+    """Renumber labels to 1..N in ascending order, keeping 0, and count the pixels of each.
 
     Parameters
     ----------
@@ -97,11 +97,14 @@ def number_labels(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArr
 
 
 def _runs(*images: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cut images of one shape into runs of pixels, row by row, in which none of them changes: starts and lengths."""
+    """Split images of one shape into runs of pixels, in row-major order, in which no image changes.
+
+    Returns the start and the length of each run.
+    """
     size = images[0].size
     flat = [image.reshape(-1) for image in images]
     found = []
-    for first in range(1, size, _BLOCK):  # small enough for the processor's cache
+    for first in range(1, size, _BLOCK):  # a block fits the processor's cache
         block = slice(first, first + _BLOCK)
         before = slice(first - 1, min(first + _BLOCK, size) - 1)
         changes = flat[0][block] != flat[0][before]
@@ -113,11 +116,11 @@ def _runs(*images: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.i
 
 
 def _number(labels: NDArray[np.integer], lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Renumber the labels of runs to 1..N, ascending, 0 staying 0; and add up the lengths of each."""
+    """Renumber the labels of runs to 1..N in ascending order, keeping 0, and sum up the lengths of each."""
     if labels.size and labels.min() < 0:
         message = "a label image has negative labels"
         raise ValueError(message)
-    # Counting is faster than sorting, as long as the counters fit beside the image.
+    # Counting is faster than sorting as long as there are not many more counters than pixels.
     if int(labels.max(initial=0)) <= _COUNTERS * lengths.sum():
         areas = np.bincount(labels, weights=lengths, minlength=1).astype(np.int64)
         areas[0] = 0
@@ -129,7 +132,7 @@ def _number(labels: NDArray[np.integer], lengths: NDArray[np.int64]) -> tuple[ND
 
 @dataclass(frozen=True, slots=True)
 class JaccardSums:
-    """Sums of intersections and unions over pairs of nuclei; they add up over images.
+    """Sums of intersections and unions over pairs of nuclei; additive over images.
 
     Parameters
     ----------
@@ -141,22 +144,22 @@ class JaccardSums:
     union: int = 0
 
     def __add__(self, other: "JaccardSums") -> "JaccardSums":
-        """Pool two images."""
+        """Pool the pairs of two images."""
         return JaccardSums(self.intersection + other.intersection, self.union + other.union)
 
     @property
     def index(self) -> float:
-        """Intersections over unions; 1 where both sides are empty, 0 where one is."""
+        """Intersections over unions; 1 if both sides are empty, 0 if one is."""
         return self.intersection / self.union if self.union else 1.0
 
 
 def aji(overlaps: Overlaps) -> JaccardSums:
-    """Sum up the official Aggregated Jaccard Index.
+    """Compute the sums of the official Aggregated Jaccard Index.
 
-    Kumar et al., IEEE TMI 36(7), 2017, algorithm 1: every true nucleus takes the predicted one of highest Jaccard
-    index (of equal ones the one of lowest label); intersections and unions of these pairs are summed; a true nucleus
-    that meets none adds its area to the union, and so does every predicted nucleus that none took. A predicted
-    nucleus may be taken more than once.
+    Kumar et al., IEEE TMI 36(7), 2017, algorithm 1. Every true nucleus is paired with the predicted one of highest
+    Jaccard index; ties go to the lowest label. Intersections and unions of these pairs are summed. A true nucleus
+    without an overlap adds its area to the union, and so does every predicted nucleus in no pair. A predicted nucleus
+    may be in several pairs.
     """
     order = np.lexsort((overlaps.prediction, -overlaps.ious, overlaps.reference))
     _, first = np.unique(overlaps.reference[order], return_index=True)
@@ -164,16 +167,16 @@ def aji(overlaps: Overlaps) -> JaccardSums:
 
 
 def aji_plus(overlaps: Overlaps) -> JaccardSums:
-    """Sum up AJI+, the Aggregated Jaccard Index of a one-to-one matching.
+    """Compute the sums of AJI+, the Aggregated Jaccard Index of a one-to-one matching.
 
-    Graham et al., "HoVer-Net", Medical Image Analysis 58, 2019: nuclei are paired so that the sum of the pairs' Jaccard
-    indices is the highest possible; then as `aji`, unpaired nuclei on both sides adding their area to the union.
+    Graham et al., "HoVer-Net", Medical Image Analysis 58, 2019. The matching maximises the sum of the pairs' Jaccard
+    indices. The rest is as in `aji`: unpaired nuclei of both sides add their area to the union.
     """
     return _sum_pairs(overlaps, _best_assignment(overlaps))
 
 
 def _sum_pairs(overlaps: Overlaps, pairs: NDArray[np.intp]) -> JaccardSums:
-    """Add up chosen pairs, and the areas of all nuclei that are in none of them."""
+    """Sum up the chosen pairs, and add the areas of all unpaired nuclei to the union."""
     intersection = overlaps.intersections[pairs].sum()
     union = overlaps.unions[pairs].sum()
     for areas, chosen in (
@@ -185,9 +188,9 @@ def _sum_pairs(overlaps: Overlaps, pairs: NDArray[np.intp]) -> JaccardSums:
 
 
 def _best_assignment(overlaps: Overlaps) -> NDArray[np.intp]:
-    """Choose pairs, each nucleus in one at most, of highest sum of Jaccard indices.
+    """Choose pairs, each nucleus in at most one, that maximise the sum of Jaccard indices.
 
-    Nuclei that touch no common one do not compete: each group that hangs together is solved by itself.
+    Nuclei compete only within a connected component of the overlap graph, so each component is solved separately.
     """
     pairs = len(overlaps.ious)
     if not pairs:
@@ -209,21 +212,21 @@ def _best_assignment(overlaps: Overlaps) -> NDArray[np.intp]:
         cols, col = np.unique(overlaps.prediction[members], return_inverse=True)
         gain = np.zeros((len(rows), len(cols)))
         gain[row, col] = overlaps.ious[members]
-        place = np.full(gain.shape, -1, dtype=np.intp)
-        place[row, col] = members
-        pair = place[linear_sum_assignment(gain, maximize=True)]
+        index = np.full(gain.shape, -1, dtype=np.intp)
+        index[row, col] = members
+        pair = index[linear_sum_assignment(gain, maximize=True)]
         chosen.append(pair[pair >= 0])
     return np.concatenate(chosen)
 
 
 @dataclass(frozen=True, slots=True)
 class PanopticQuality:
-    """PQ = DQ x SQ.
+    """Panoptic quality, PQ = DQ x SQ; additive over images.
 
     Parameters
     ----------
     tp, fp, fn : int
-        Matched pairs, predicted nuclei without a match, true nuclei without one.
+        Number of matched pairs, of unmatched predicted nuclei, and of unmatched true nuclei.
     iou_sum : float
         Sum of the matched pairs' IoU.
     """
@@ -239,13 +242,13 @@ class PanopticQuality:
 
     @property
     def dq(self) -> float:
-        """Detection quality, which is the F1 of detection; 1 where both sides are empty."""
+        """Detection quality, the F1 of detection; 1 if both sides are empty."""
         total = 2 * self.tp + self.fp + self.fn
         return 2 * self.tp / total if total else 1.0
 
     @property
     def sq(self) -> float:
-        """Segmentation quality, the mean IoU of matched pairs; 1 where both sides are empty, 0 without a match."""
+        """Segmentation quality, the mean IoU of matched pairs; 1 if both sides are empty, 0 without a match."""
         if self.tp:
             return self.iou_sum / self.tp
         return float(self.fp + self.fn == 0)
@@ -257,9 +260,9 @@ class PanopticQuality:
 
 
 def panoptic_quality(overlaps: Overlaps) -> PanopticQuality:
-    """Match nuclei at IoU > 0.5, where a match is unique, and count.
+    """Match nuclei at IoU > 0.5, where a match is unique, and count the matches.
 
-    Kirillov et al., "Panoptic Segmentation", CVPR 2019. A pair of IoU exactly 0.5 is no match.
+    Kirillov et al., "Panoptic Segmentation", CVPR 2019. A pair with an IoU of exactly 0.5 is not a match.
     """
     matches = 2 * overlaps.intersections > overlaps.unions
     tp = int(matches.sum())
@@ -272,19 +275,19 @@ def panoptic_quality(overlaps: Overlaps) -> PanopticQuality:
 
 
 AP_THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
-"""What a match's IoU must exceed, for average precision."""
+"""Thresholds of average precision; the IoU of a match must exceed them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Matches at each of `AP_THRESHOLDS`; they add up over images.
+    """Numbers of matches at each of `AP_THRESHOLDS`; additive over images.
 
     Parameters
     ----------
     references, predictions : int
         Number of nuclei on each side.
     matches : tuple of int
-        Pairs whose IoU exceeds each threshold.
+        Number of pairs whose IoU exceeds each threshold.
     """
 
     references: int = 0
@@ -298,9 +301,9 @@ class Detections:
 
     @property
     def average_precision(self) -> float:
-        """TP / (TP + FP + FN), averaged over the thresholds; 1 where both sides are empty.
+        """TP / (TP + FP + FN), averaged over the thresholds; 1 if both sides are empty.
 
-        As the Data Science Bowl 2018 counted (Caicedo et al., Nature Methods 16, 2019), there over 0.5 to 0.95.
+        The metric of the Data Science Bowl 2018 (Caicedo et al., Nature Methods 16, 2019), which used 0.5 to 0.95.
         """
         both = self.references + self.predictions
         if not both:
@@ -309,6 +312,6 @@ class Detections:
 
 
 def detections(overlaps: Overlaps) -> Detections:
-    """Match nuclei at every threshold of `AP_THRESHOLDS`; above 0.5, each nucleus has one match at most."""
+    """Match nuclei at every threshold of `AP_THRESHOLDS`; above 0.5, each nucleus has at most one match."""
     matches = tuple(int((overlaps.ious > threshold).sum()) for threshold in AP_THRESHOLDS)
     return Detections(len(overlaps.reference_areas), len(overlaps.prediction_areas), matches)

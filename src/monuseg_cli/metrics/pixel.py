@@ -1,4 +1,4 @@
-"""Pixel scores: counts first, pure ratios after."""
+"""Pixel scores, as ratios of counts."""
 
 import math
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 PROBABILITY_EPSILON = 1e-7
-"""Probabilities are kept this far from 0 and 1 where their logarithm is taken, as Keras does."""
+"""Probabilities are clipped to this distance from 0 and 1 before their logarithm is taken, as in Keras."""
 
 
 @dataclass(frozen=True, slots=True)
 class PixelCounts:
-    """Counts of pixels from which every hard score follows; they add up over images.
+    """Pixel counts from which every hard score is computed; additive over images.
 
     Parameters
     ----------
     tp, fp, fn, tn : int
-        True and false positives, false and true negatives.
+        True positives, false positives, false negatives and true negatives.
     """
 
     tp: int = 0
@@ -31,27 +31,27 @@ class PixelCounts:
 
     @property
     def accuracy(self) -> float:
-        """Share of pixels that are right; 1 where there are none."""
+        """Fraction of pixels that are correct; 1 if there are none."""
         return _ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn, 1.0)
 
     @property
     def precision(self) -> float:
-        """TP / (TP + FP); where nothing was predicted 1 if nothing was there, else 0."""
+        """TP / (TP + FP); without a prediction, 1 if the reference is empty too, else 0."""
         return _ratio(self.tp, self.tp + self.fp, float(self.fn == 0))
 
     @property
     def recall(self) -> float:
-        """TP / (TP + FN); where nothing was there 1 if nothing was predicted, else 0."""
+        """TP / (TP + FN); for an empty reference, 1 if the prediction is empty too, else 0."""
         return _ratio(self.tp, self.tp + self.fn, float(self.fp == 0))
 
     @property
     def f1(self) -> float:
-        """2 TP / (2 TP + FP + FN), which is the hard Dice; 1 where both sides are empty."""
+        """2 TP / (2 TP + FP + FN), the hard Dice; 1 if both sides are empty."""
         return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn, 1.0)
 
     @property
     def iou(self) -> float:
-        """TP / (TP + FP + FN), the Jaccard index; 1 where both sides are empty."""
+        """TP / (TP + FP + FN), the Jaccard index; 1 if both sides are empty."""
         return _ratio(self.tp, self.tp + self.fp + self.fn, 1.0)
 
 
@@ -81,16 +81,16 @@ def count_pixels(reference: NDArray[np.bool_], prediction: NDArray[np.bool_]) ->
 
 @dataclass(frozen=True, slots=True)
 class SoftCounts:
-    """Sums over probabilities from which soft Dice and loss follow; they add up over images.
+    """Sums over probabilities from which soft Dice and loss are computed; additive over images.
 
     Parameters
     ----------
     overlap : float
-        Sum of p over the pixels of the reference.
+        Sum of p over the positive pixels of the reference.
     total : float
-        Sum of p over all pixels, and number of pixels of the reference.
+        Sum of p over all pixels plus the number of positive pixels of the reference.
     entropy : float
-        Sum of the binary cross-entropy, in nats.
+        Sum of the binary cross-entropy in nats.
     pixels : int
         Number of pixels.
     """
@@ -110,28 +110,28 @@ class SoftCounts:
         )
 
     def dice(self, smooth: float = 1.0) -> float:
-        """Give Dice on probabilities that are not thresholded.
+        """Return the Dice of the probabilities, without a threshold.
 
-        (2 sum(p r) + smooth) / (sum(p) + sum(r) + smooth), as in the baseline's notebooks with smooth = 1, which is
-        added above and below so that empty against empty is 1.
+        (2 sum(p r) + smooth) / (sum(p) + sum(r) + smooth), as in the baseline's notebooks with smooth = 1. `smooth` is
+        added to numerator and denominator, so that empty against empty is 1.
         """
         below = self.total + smooth
         return (2 * self.overlap + smooth) / below if below else 1.0
 
     @property
     def cross_entropy(self) -> float:
-        """Mean binary cross-entropy in nats a pixel; NaN where there is no pixel."""
+        """Mean binary cross-entropy in nats per pixel; NaN without pixels."""
         return self.entropy / self.pixels if self.pixels else math.nan
 
 
 def count_soft(reference: NDArray[np.bool_], probability: NDArray[np.floating]) -> SoftCounts:
-    """Sum up probabilities against a mask, for soft Dice and for the loss.
+    """Compute the sums for soft Dice and loss of probabilities against a mask.
 
     Parameters
     ----------
     reference : ndarray, bool
     probability : ndarray of the same shape
-        Within 0..1; kept within `PROBABILITY_EPSILON` of 0 and 1 for the loss.
+        Within 0..1; for the loss, clipped to `PROBABILITY_EPSILON` from 0 and 1.
 
     Raises
     ------

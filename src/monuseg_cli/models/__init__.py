@@ -1,1 +1,1 @@
-"""Architectures, their registry, and weights with their cards."""
+"""Architectures, their registry, and weights with model cards."""

@@ -1,4 +1,4 @@
-"""Building blocks that several architectures share."""
+"""Building blocks shared by several architectures."""
 
 import torch
 from torch import Tensor, nn
@@ -6,10 +6,10 @@ from torch.nn import functional
 
 
 class SqueezeExcitation(nn.Module):
-    """Scale each channel by a gate that is computed from the means of all channels.
+    """Scale each channel by a gate computed from the means of all channels.
 
-    Squeeze-and-excitation (Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018) in the form of the baseline's
-    notebooks: a single dense layer C -> C without bias and without bottleneck, then a sigmoid.
+    Squeeze-and-excitation (Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018) as in the baseline's notebooks: a
+    single dense layer C -> C without bias and without bottleneck, then a sigmoid.
     """
 
     def __init__(self, channels: int) -> None:
@@ -23,15 +23,15 @@ class SqueezeExcitation(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Drop a share of values in training and scale the others up, as `torch.nn.Dropout` does.
+    """Zero random values in training and scale up the others, as `torch.nn.Dropout` does, but faster on a CPU.
 
-    On a CPU torch draws a number for every value, which takes longer than all convolutions of a small U-Net together;
-    here 16 random bits decide.
+    On a CPU torch draws a floating-point number per value, which takes longer than all convolutions of a small U-Net
+    together. This layer draws 16 random bits per value.
 
     Parameters
     ----------
     share : float
-        Probability that a value is dropped, within 0 and 1; on a CPU it is rounded to a multiple of 2**-16.
+        Probability that a value is dropped, within 0 and 1; on a CPU, rounded to a multiple of 2**-16.
     """
 
     def __init__(self, share: float) -> None:
@@ -39,7 +39,7 @@ class Dropout(nn.Module):
         self.share = share
 
     def forward(self, x: Tensor) -> Tensor:
-        """Drop values of `x`, (N, C, H, W), in training; give it as it is otherwise."""
+        """Drop values of `x`, (N, C, H, W), in training; return it unchanged otherwise."""
         if not self.training or not self.share:
             return x
         if x.device.type != "cpu":
@@ -51,16 +51,16 @@ class Dropout(nn.Module):
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A convolution of each channel by itself, without bias, that computes in float32 on a CPU, also under autocast.
+    """A depthwise convolution without bias that computes in float32 on a CPU, even under autocast.
 
-    oneDNN has no fast kernel for the weights' gradient of most such convolutions in bfloat16: 5x5, or dilated.
+    oneDNN has no fast bfloat16 kernel for the weight gradient of most depthwise convolutions: 5x5, or dilated.
 
     Parameters
     ----------
     channels : int
-        Of what is given and of what comes out.
+        Number of input and output channels.
     kernel, stride, padding, dilation : int
-        As those of `torch.nn.Conv2d`, the same for rows and columns.
+        As in `torch.nn.Conv2d`, the same for rows and columns.
     """
 
     def __init__(self, channels: int, kernel: int, *, stride: int = 1, padding: int, dilation: int = 1) -> None:
@@ -75,7 +75,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 def conv_bn_relu(in_channels: int, out_channels: int) -> list[nn.Module]:
-    """List the layers of a 3x3 convolution that keeps the size, batch norm and ReLU."""
+    """Build the layers of a size-preserving 3x3 convolution, batch norm and ReLU."""
     return [
         nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1),
         nn.BatchNorm2d(out_channels),
@@ -91,9 +91,9 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
 
 
 def count_weights(model: nn.Module) -> int:
-    """Count the numbers that a model's weights file holds: parameters, and running statistics of batch norms.
+    """Count the values in a model's weights file: parameters and running statistics of batch norm.
 
-    Keras counts so; batch norms' step counters are left out.
+    This is how Keras counts; the step counters of batch norm are excluded.
     """
     counters = "num_batches_tracked"
     return sum(tensor.numel() for name, tensor in model.state_dict().items() if not name.endswith(counters))

@@ -1,4 +1,4 @@
-"""What must be known of weights to use and to judge them."""
+"""Model cards: the metadata stored with weights."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from monuseg_cli.nuclei.params import PostprocessParams, upgrade_params
 
 SCHEMA = 1
 _RENAMED: Mapping[str, str] = {"separation": "postprocess"}
-"""Fields of cards that an earlier version wrote, and what they are called now."""
+"""Fields in cards of earlier versions, with their current names."""
 
 _JSON_KINDS: Mapping[str, tuple[type, ...]] = {
     "str": (str,),
@@ -25,57 +25,57 @@ _JSON_KINDS: Mapping[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What must be known of weights to use and to judge them; stored as JSON in the header of their file.
+    """The metadata needed to use and to judge weights; stored as JSON in the header of the weights file.
 
     Parameters
     ----------
     architecture : str
         Name in the registry.
     options : mapping
-        Every option that the architecture was built with.
+        All options the architecture was built with.
     in_channels, out_channels : int
         Channels of the image and of the logits.
     classes : tuple of str
-        What each channel of the logits means.
+        Meaning of each channel of the logits.
     mean, std : tuple of float
-        The network sees (pixel / 255 - mean) / std, channel by channel.
+        Normalisation per channel: the network's input is (pixel / 255 - mean) / std.
     mpp : float
-        Micrometres per pixel of the images it was trained on.
+        Micrometres per pixel of the training images.
     postprocess : PostprocessParams
-        How its maps become nuclei.
+        Parameters that turn the network's maps into nuclei.
     licence, attribution : str
-        Of the weights, which follow the data's.
+        Of the weights; they follow those of the data.
     train_set : int
         Size of the train set that the cases were taken from, 30 or 37.
     train_cases, val_cases : tuple of str
-        Ids of the cases that were trained on, and that chose the best epoch.
+        Ids of the training cases, and of the cases that selected the best epoch.
     data_sha256 : str
-        Hash of the archive that the cases came from.
+        SHA-256 of the archive that the cases come from.
     data_verified : bool
-        Whether that is the published one.
+        Whether that is the published hash.
     epoch : int
-        Number of epochs after which the weights were taken.
+        Number of epochs after which the weights were saved.
     scores : mapping of str to float
-        Validation scores of these weights in their training, over windows.
+        Validation scores of these weights during training, over windows.
     results : mapping of str to mapping of str to float
-        Scores over whole images, by what they were scored on: means over images.
+        Scores on whole images, as means over images, keyed by the set of images.
     recipe : mapping
         The resolved recipe.
     version : str
         Version of monuseg that wrote the file.
     data_sets : mapping of str to mapping
-        The data sets that were trained on, by name: cases, weight, hash, licence and attribution of each; empty in
-        files of earlier versions, which knew one.
+        The training data sets by name, with cases, weight, hash, licence and attribution of each; empty in files of
+        earlier versions, which supported a single data set.
     averaged : mapping of str to float
-        The weights that these are a mean of, by name, with their shares; empty: they are of one training.
+        If the weights are an average: the names of the averaged weights, with their shares. Empty otherwise.
     stain : mapping of str to tuple of float
-        How strongly the tissue that was trained on is stained, by `monuseg_cli.imaging.stains.find_levels`, mean
-        over the images; what an image's stain is matched to. Empty: not measured, and no image is matched.
+        Stain levels of the training tissue by `monuseg_cli.imaging.stains.find_levels`, as the mean over images; the
+        target of stain matching. Empty: not measured, and no image is matched.
     ranges : mapping of str to tuple of float
-        Lowest and highest value that each convolution is given, by its name, for engines that compute in 8 bits; empty:
-        they compute in more. See `monuseg_cli.models.quantise`.
+        Lowest and highest input value of each convolution, by its name, for engines that compute in 8 bits. Empty:
+        they compute in higher precision. See `monuseg_cli.models.quantise`.
     use : str
-        What the weights are for, and what not.
+        Intended use, and its limits.
     """
 
     architecture: str
@@ -113,7 +113,7 @@ class Card:
         Raises
         ------
         ValueError
-            If it is not JSON, lacks a field, has an unknown one, or a value that cannot be used.
+            If the text is not JSON, or a field is missing, unknown or has an unusable value.
         """
         content = _read_object(text)
         known = {part.name: part for part in fields(cls)}
@@ -136,10 +136,10 @@ class Card:
 
 
 def _read_object(text: str) -> dict[str, Any]:
-    """Read the fields of a card of this schema, by their names of today."""
+    """Read the fields of a card of this schema, under their current names."""
     content = json.loads(text)
     if not isinstance(content, dict):
-        message = "the card is no JSON object"
+        message = "the card is not a JSON object"
         raise ValueError(message)
     content = {_RENAMED.get(name, name): value for name, value in content.items()}
     if content.get("schema") != SCHEMA:
@@ -212,7 +212,7 @@ _FROM_JSON: Mapping[str, Callable[[Any], Any]] = {
     "stain": _read_stain,
     "ranges": _read_ranges,
 }
-"""How fields are read that JSON does not hold as they are; of any other, a list becomes a tuple."""
+"""Converters of fields that JSON cannot represent directly; in any other field, a list becomes a tuple."""
 
 
 def _check_numbers(card: Card) -> None:
@@ -230,11 +230,11 @@ def _check_classes(card: Card) -> None:
 
 
 def describe(card: Card, name: str) -> str:
-    """Write a model card for people, as Markdown."""
+    """Write a human-readable model card as Markdown."""
     options = ", ".join(f"{option} {value}" for option, value in card.options.items())
     recipe = ", ".join(f"{setting} {value}" for setting, value in card.recipe.items() if value not in ("", {}, False))
     postprocess = ", ".join(f"{part} {value}" for part, value in asdict(card.postprocess).items())
-    results = {"validation windows, in the training": card.scores, **card.results}
+    results = {"validation windows, during training": card.scores, **card.results}
     verified = "" if card.data_verified else " (not the published archive)"
     data = f"Train set of {card.train_set}, archive {card.data_sha256[:12]}{verified}"
     if card.recipe.get("train"):
@@ -248,9 +248,10 @@ def describe(card: Card, name: str) -> str:
         f"Licence: {card.licence}. Data: {card.attribution}.",
         "## Network",
         f"{card.architecture} ({options}): {card.in_channels} channels in, {', '.join(card.classes)} out.",
-        f"Sees {card.mpp} um/px, each channel less {_list(card.mean)} over {_list(card.std)}, of intensities 0..1.",
+        f"Scale: {card.mpp} um/px. Input: intensities of 0 to 1, normalised by mean {_list(card.mean)} "
+        f"and standard deviation {_list(card.std)}.",
         f"Post-processing: {postprocess}.",
-        *(["OpenVINO computes it in 8 bits; PyTorch, and every figure here, in 32."] if card.ranges else []),
+        *(["OpenVINO runs it in 8 bits, PyTorch in 32; all scores here are for 32 bits."] if card.ranges else []),
         "## Training",
         f"Epoch {card.epoch} of: {recipe}.",
         *([f"These weights are a mean: {averaged}."] if averaged else []),

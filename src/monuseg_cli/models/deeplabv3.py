@@ -11,7 +11,7 @@ from monuseg_cli.models.blocks import DepthwiseConv2d
 
 
 class _DeepLabV3(nn.Module):
-    """One tensor in, one tensor of logits out, whatever torchvision returns."""
+    """Wrapper around torchvision's network that returns one tensor of logits."""
 
     build: Callable[..., nn.Module]
     build_classifier: Callable[..., nn.Module]
@@ -39,18 +39,18 @@ class _DeepLabV3(nn.Module):
                     return
 
     def load_imagenet_backbone(self) -> None:
-        """Fetch torchvision's ImageNet weights of the backbone and start from them.
+        """Download torchvision's ImageNet weights of the backbone, and load them.
 
         Raises
         ------
         DownloadError
-            If they can neither be found in torch's cache nor fetched.
+            If they are not in torch's cache and cannot be downloaded.
         """
         try:
             state = self.imagenet_weights.get_state_dict(progress=False, check_hash=True)
         except (OSError, RuntimeError) as error:
             message = (
-                f"the ImageNet weights {self.imagenet_weights.url} cannot be fetched ({error}); take `pretrained=False`"
+                f"the ImageNet weights {self.imagenet_weights.url} cannot be fetched ({error}); use `pretrained=False`"
             )
             raise DownloadError(message) from error
         classifier = type(self).build_classifier()
@@ -61,33 +61,33 @@ class _DeepLabV3(nn.Module):
         backbone.load_state_dict({name: features.state_dict()[name] for name in backbone.state_dict()})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give raw logits (N, out_channels, H, W) for images (N, in_channels, H, W) of any size."""
+        """Compute logits (N, out_channels, H, W) of images (N, in_channels, H, W) of any size."""
         logits: Tensor = self.network(x)["out"]
         return logits
 
 
 class DeepLabV3ResNet50(_DeepLabV3):
-    """DeepLabV3 with a ResNet-50 of output stride 8."""
+    """DeepLabV3 with a ResNet-50 backbone of output stride 8."""
 
     build = staticmethod(deeplabv3_resnet50)
     build_classifier = staticmethod(resnet50)
     imagenet_weights = ResNet50_Weights.IMAGENET1K_V1
 
 
-_FIRST_AT_STRIDE_16 = 7  # of MobileNetV3-Large's stages, as torchvision numbers them
+_FIRST_AT_STRIDE_16 = 7  # index of that stage of MobileNetV3-Large in torchvision
 
 
 class DeepLabV3MobileNet(_DeepLabV3):
-    """DeepLabV3 with a MobileNetV3-Large.
+    """DeepLabV3 with a MobileNetV3-Large backbone.
 
     Parameters
     ----------
     in_channels, out_channels : int
         Channels of the image and of the logits.
     output_stride : {8, 16}
-        Pixels of the image, along a side, to one of the logits before they are enlarged. torchvision's has 16, which
-        cannot follow nuclei of 20 to 40. As it makes 16 out of 32, so 8 is made here: the stride of the stages behind
-        is taken away, and their convolutions are dilated.
+        Image pixels per logit, along a side, before upsampling. torchvision's 16 is too coarse for nuclei of 20 to 40
+        pixels. It gets 16 out of 32 by replacing the stride of the last stages by dilation; 8 is obtained in the same
+        way.
     """
 
     build = staticmethod(deeplabv3_mobilenet_v3_large)
@@ -106,9 +106,9 @@ class DeepLabV3MobileNet(_DeepLabV3):
 
 
 def _replace_depthwise(stage: nn.Module, *, dilate: bool) -> None:
-    """Put our depthwise convolutions, with their initial weights, in the place of torchvision's.
+    """Replace torchvision's depthwise convolutions by `DepthwiseConv2d`, and keep their initial weights.
 
-    Where `dilate`, they have a stride of 1 and twice the dilation.
+    With `dilate`, they get a stride of 1 and twice the dilation.
     """
     factor = 2 if dilate else 1
     for parent in list(stage.modules()):

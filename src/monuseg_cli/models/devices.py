@@ -1,4 +1,4 @@
-"""Which device the network runs on."""
+"""Choice of the device that runs the network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def pick_device(name: str) -> torch.device:
-    """Give the device of that name; ``"auto"`` takes CUDA, then mps, then the CPU, whichever is there first.
+    """Return the device of that name; ``"auto"`` takes the first available of CUDA, MPS and the CPU.
 
     Raises
     ------
@@ -23,20 +23,20 @@ def pick_device(name: str) -> torch.device:
     """
     import torch
 
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        name = next(candidate for candidate in ("cuda", "mps", "cpu") if there[candidate])
-    if name not in there:
+        name = next(candidate for candidate in ("cuda", "mps", "cpu") if available[candidate])
+    if name not in available:
         message = f"unknown device {name!r}; choose from: {', '.join(get_args(Device))}"
         raise InputError(message)
-    if not there[name]:
+    if not available[name]:
         message = f"torch finds no {name} device here; use `device=auto`"
         raise InputError(message)
     return torch.device(name)
 
 
 def to_device(model: nn.Module, device: torch.device) -> None:
-    """Move a model to a device, its weights in channels-last order, in which convolutions are faster there."""
+    """Move a model to a device, with its weights in channels-last order, which makes convolutions faster."""
     import torch
 
     model.to(device)

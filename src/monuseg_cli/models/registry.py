@@ -1,4 +1,4 @@
-"""Every architecture by name; torch is imported only when one is built."""
+"""Registry of architectures; torch is imported only when one is built."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ _EFFICIENTNET_LITE: Normalisation = ((127 / 255,) * 3, (128 / 255,) * 3)
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What is known of an architecture without building it.
+    """Description of an architecture, available without building it.
 
     Parameters
     ----------
     name : str
-        As the user types it.
+        Name in commands and cards.
     target : str
         ``"module:Class"``; the class takes ``in_channels``, ``out_channels`` and the options as keywords.
     summary : str
-        One line for lists.
+        One line for listings.
     weights : int
-        How many numbers its weights file holds, with one channel out and the default options: parameters, and running
-        statistics of batch norms.
+        Number of values in its weights file, with one output channel and the default options: parameters and running
+        statistics of batch norm.
     gflop : float
-        1e9 floating-point operations to predict on 256 x 256 pixels, a multiplication and an addition each counted, as
-        `torch.utils.flop_counter` does: convolutions and matrix products alone.
+        1e9 floating-point operations of a forward pass on 256 x 256 pixels, as `torch.utils.flop_counter` counts:
+        multiplications and additions, in convolutions and matrix products only.
     options : mapping of str to bool, int or float
-        Every option with its default; the class has none of its own.
+        All options with their defaults; the class itself defines no defaults.
     min_train_batch : int
-        The smallest batch it can be trained on.
+        The smallest batch size for training.
     imagenet : tuple of (float, float, float), two of them, optional
-        Mean and standard deviation that its ImageNet weights were trained with, of pixels within 0..1; None where there
-        are no such weights. Where there are, the class has a method ``load_imagenet_backbone``.
+        Mean and standard deviation of the normalisation that its ImageNet weights expect, for pixels within 0..1. With
+        them, the class has a method ``load_imagenet_backbone``; None without ImageNet weights.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Architecture:
 
 
 class Registry:
-    """Architectures by name, in the order in which they were registered."""
+    """Architectures by name, in order of registration."""
 
     def __init__(self) -> None:
         self._architectures: dict[str, Architecture] = {}
@@ -83,12 +83,12 @@ class Registry:
         return tuple(self._architectures)
 
     def get(self, name: str) -> Architecture:
-        """Give the architecture of that name.
+        """Return the architecture of that name.
 
         Raises
         ------
         InputError
-            If there is none; the message lists the names.
+            If the name is unknown; the message lists the names.
         """
         try:
             return self._architectures[name]
@@ -100,7 +100,7 @@ class Registry:
     def create(
         self, name: str, *, in_channels: int = 3, out_channels: int = 1, pretrained: bool = False, **options: Any
     ) -> nn.Module:
-        """Build a model with fresh weights.
+        """Build a model with newly initialised weights.
 
         Parameters
         ----------
@@ -109,24 +109,24 @@ class Registry:
         in_channels, out_channels : int
             Channels of the image and of the logits.
         pretrained : bool
-            Fetch ImageNet weights for the backbone, and start from them.
+            Initialise the backbone with ImageNet weights.
         **options
-            Those of the architecture that differ from its defaults.
+            Options of the architecture that differ from its defaults.
 
         Returns
         -------
         torch.nn.Module
-            Takes (N, in_channels, H, W) float32 for any H, W >= 1 and gives raw logits (N, out_channels, H, W).
+            Maps images (N, in_channels, H, W), float32, for any H, W >= 1, to logits (N, out_channels, H, W).
 
         Raises
         ------
         InputError
-            If the name or an option is unknown, with the choices; if an option is absurdly large; or if there are no
-            ImageNet weights to start from.
+            If the name or an option is unknown (the message lists the choices), an option is absurdly large, or the
+            architecture has no ImageNet weights.
         DownloadError
-            If the ImageNet weights cannot be fetched.
+            If the ImageNet weights cannot be downloaded.
         MissingError
-            If the package that holds them is not installed.
+            If the package with the ImageNet weights is not installed.
         """
         architecture = self.get(name)
         if unknown := sorted(options.keys() - architecture.options.keys()):
@@ -135,7 +135,7 @@ class Registry:
             message = f"{name} has no option {unknown[0]!r}; its options: {choices}{meant}"
             raise InputError(message)
         if pretrained and architecture.imagenet is None:
-            message = f"there are no ImageNet weights for {name}; take `pretrained=False`"
+            message = f"there are no ImageNet weights for {name}; use `pretrained=False`"
             raise InputError(message)
         if too_large := [name for name, value in options.items() if isinstance(value, int) and value > _LARGEST_OPTION]:
             message = f"{name} is built with a {too_large[0]} of {_LARGEST_OPTION} at most, not {options[too_large[0]]}"
@@ -158,7 +158,7 @@ REGISTRY.register(
     Architecture(
         name="unet",
         target="monuseg_cli.models.unet:UNet",
-        summary="U-Net: two convolutions a level, no squeeze-and-excitation",
+        summary="U-Net: two convolutions per level, no squeeze-and-excitation",
         weights=2_164_593,
         gflop=6.40,
         options=MappingProxyType(
@@ -170,7 +170,7 @@ REGISTRY.register(
     Architecture(
         name="unet-se",
         target="monuseg_cli.models.unet:UNet",
-        summary="SE-U-Net: one convolution a level, then squeeze-and-excitation",
+        summary="SE-U-Net: one convolution per level, then squeeze-and-excitation",
         weights=1_288_465,
         gflop=3.68,
         options=MappingProxyType(
@@ -206,7 +206,7 @@ REGISTRY.register(
         summary="DeepLabV3 with a ResNet-50 (torchvision)",
         weights=39_690_433,
         gflop=81.78,
-        min_train_batch=2,  # its image-level pooling feeds batch norm one value a channel and image
+        min_train_batch=2,  # its image-level pooling feeds batch norm one value per channel and image
         imagenet=_TORCHVISION,
     )
 )

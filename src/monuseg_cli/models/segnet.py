@@ -4,14 +4,14 @@ from torch import Tensor, nn
 
 from monuseg_cli.models.blocks import conv_bn_relu, pad_to_multiple
 
-_CONVOLUTIONS = (2, 2, 3, 3, 3)  # a level, as in VGG-16
+_CONVOLUTIONS = (2, 2, 3, 3, 3)  # per level, as in VGG-16
 
 
 class SegNet(nn.Module):
     """SegNet (Badrinarayanan et al., IEEE TPAMI 39(12), 2017): unpooling with the indices of the encoder's pooling.
 
-    Convolutions a level as in VGG-16, at `width` / 64 of its channels. The last layer is a plain convolution: a ReLU
-    before the sigmoid would keep every probability at 0.5 or above.
+    Convolutions per level as in VGG-16, with `width` / 64 of its channels. The last layer is a plain convolution: a
+    ReLU before the sigmoid would keep every probability at 0.5 or above.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class SegNet(nn.Module):
         self.multiple = 1 << len(widths)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give raw logits (N, out_channels, H, W) for images (N, in_channels, H, W) of any size."""
+        """Compute logits (N, out_channels, H, W) of images (N, in_channels, H, W) of any size."""
         height, width = x.shape[-2:]
         x = pad_to_multiple(x, self.multiple)
         indices = []

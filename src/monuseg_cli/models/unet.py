@@ -16,7 +16,7 @@ def _level(in_channels: int, out_channels: int, convolutions: int, squeeze_excit
 
 
 class UNet(nn.Module):
-    """U-Net (Ronneberger et al., MICCAI 2015) with 3x3 transposed convolutions of stride 2 and concatenated skips.
+    """U-Net (Ronneberger et al., MICCAI 2015) with 3x3 transposed convolutions of stride 2 and concatenating skips.
 
     Parameters
     ----------
@@ -25,13 +25,13 @@ class UNet(nn.Module):
     width : int
         Channels at full resolution; they double with every level.
     depth : int
-        Number of times that the resolution is halved.
+        How often the resolution is halved.
     convolutions : int
-        3x3 convolutions a level, each followed by batch norm and ReLU.
+        Number of 3x3 convolutions per level, each followed by batch norm and ReLU.
     squeeze_excitation : bool
         Whether every level ends with a squeeze-and-excitation block.
     dropout : float
-        Share of values dropped behind every pooling and every concatenation, in training.
+        Share of values dropped after every pooling and every concatenation, in training.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class UNet(nn.Module):
         self.multiple = 1 << depth
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give raw logits (N, out_channels, H, W) for images (N, in_channels, H, W) of any size."""
+        """Compute logits (N, out_channels, H, W) of images (N, in_channels, H, W) of any size."""
         height, width = x.shape[-2:]
         x = self.encoder[0](pad_to_multiple(x, self.multiple))
         skips = []

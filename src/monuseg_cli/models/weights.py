@@ -1,4 +1,4 @@
-"""Weights with their card: safetensors files whose header says everything that is needed to use them."""
+"""Weights files: safetensors with the model card in the header."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _CARD_KEY = "monuseg_card"
-_ANOTHER = "take another file, or train anew"
+_ANOTHER = "take another file, or train again"
 
 
 def save_weights(path: Path, state: Mapping[str, Tensor], card: Card) -> None:
-    """Write weights and card to a safetensors file, whole or not at all; floating-point numbers of any width.
+    """Write weights and card to a safetensors file atomically; floating-point tensors may have any width.
 
     Raises
     ------
@@ -37,14 +37,14 @@ def save_weights(path: Path, state: Mapping[str, Tensor], card: Card) -> None:
 
 
 def read_card(path: Path) -> Card:
-    """Read the card of a weights file, and nothing else; torch is not needed.
+    """Read only the card of a weights file; torch is not needed.
 
     Raises
     ------
     MissingError
         If there is no such file.
     InputError
-        If it is no safetensors file, is cut off, or has no card.
+        If it is not a safetensors file, is truncated, or has no card.
     """
     try:
         with safe_open(path, framework="numpy") as file:
@@ -53,11 +53,11 @@ def read_card(path: Path) -> Card:
         message = f"no weights file {path}; those at hand are listed by: monuseg models"
         raise MissingError(message) from error
     except (SafetensorError, OSError) as error:
-        remedy = "copy it anew; pickled weights are refused, since they can run code"
-        message = f"{path} is no whole safetensors file ({error}); {remedy}"
+        remedy = "copy it again; pickled weights are refused, since they can run code"
+        message = f"{path} is not a complete safetensors file ({error}); {remedy}"
         raise InputError(message) from error
     if _CARD_KEY not in metadata:
-        message = f"{path} has no card, so nothing tells how to use it; take weights that monuseg train has made"
+        message = f"{path} has no model card; use weights written by monuseg train"
         raise InputError(message)
     try:
         return Card.from_json(metadata[_CARD_KEY])
@@ -67,25 +67,25 @@ def read_card(path: Path) -> Card:
 
 
 def load_model(path: Path) -> tuple[nn.Module, Card]:
-    """Build the model that a weights file is of, with its weights, in evaluation mode.
+    """Build the model of a weights file, with its weights, in evaluation mode.
 
     Raises
     ------
     MissingError
         If there is no such file.
     InputError
-        If its card or its weights cannot be used, or do not fit each other.
+        If its card or its weights are unusable, or do not match.
     """
     import torch
     from safetensors.torch import load_file
 
     card = read_card(path)
     try:
-        with torch.device("meta"):  # takes no memory, however large a network the card names
+        with torch.device("meta"):  # takes no memory, however large the network of the card is
             model = registry.create(
                 card.architecture, in_channels=card.in_channels, out_channels=card.out_channels, **card.options
             )
-    except (InputError, TypeError, ValueError, RuntimeError) as error:  # options of a wrong kind or size
+    except (InputError, TypeError, ValueError, RuntimeError) as error:  # options of a wrong type or size
         message = f"{path}: {error}; {_ANOTHER}"
         raise InputError(message) from error
     state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()}
@@ -101,16 +101,16 @@ def load_model(path: Path) -> tuple[nn.Module, Card]:
 
 
 def find_all_weights(home: Home) -> dict[str, Path]:
-    """List the files of the default model, of all models in `home` and of all runs' best weights there, by name."""
+    """Return the weights files of the default model, of all models in `home` and of its runs (the best), by name."""
     runs = {path.parent.name: path for path in sorted(home.runs.glob(f"*/{BEST_WEIGHTS}"))}
     models = {path.stem: path for path in sorted(home.models.glob(f"*{WEIGHTS_SUFFIX}"))}
     return {DEFAULT_MODEL: SHIPPED} | models | runs
 
 
 def list_weights(home: Home, progress: Progress = SILENT) -> dict[str, Card]:
-    """Read the cards of the default model, of all models in `home` and of all runs' best weights there, by name.
+    """Read the cards of all weights that `find_all_weights` returns, by name.
 
-    Files that cannot be used are warned of and left out.
+    Unusable files are skipped with a warning.
     """
     cards = {}
     for name, path in find_all_weights(home).items():

@@ -1,1 +1,1 @@
-"""From an image or slide to nuclei."""
+"""Segmentation of nuclei in images and slides."""

@@ -1,4 +1,4 @@
-"""Adaptation to the slide: its stain is measured once, and brought to that of the training images."""
+"""Stain adaptation: a slide's stain is measured once and matched to that of the training images."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -11,35 +11,36 @@ from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.source import Source
 
 Adapt = Literal["auto", "off"]
-"""``"auto"``: match a stain that is beyond what the model was trained for; ``"off"``: take every image as it is."""
+"""``"auto"``: match a stain outside the range the model was trained for; ``"off"``: never."""
 
 _TRAINED_FOR = (0.35, 2.5)
-"""Factors of the training images' haematoxylin within which an image is left as it is: a model that was trained with
-widely varied stain is better without matching there (docs/results.md), and much better with it beyond."""
+"""Range of an image's haematoxylin, relative to the training images, in which it is not matched: with wide stain
+augmentation in training, a model is better without matching inside this range, and much better with it outside
+(docs/results.md)."""
 
 _WINDOW_PX = 128
 _MOST_WINDOWS = 256
 _ENOUGH_PIXELS = 100_000
-_EVERY = 2  # rows and columns of a window
+_EVERY = 2  # subsampling of rows and columns of a window
 
 
 def match_stain(source: Source, card: Card, adapt: Adapt) -> StainMatch | None:
-    """Prepare to bring an image's stain to that of the model's training images.
+    """Build the matching of an image's stain to that of the model's training images.
 
     Parameters
     ----------
     source : Source
-        All of the image, at the network's scale.
+        The whole image at the network's scale.
     card : Card
-        The model's, with the levels of its training images.
+        Card of the model, with the stain levels of its training images.
     adapt : {"auto", "off"}
         Whether to adapt.
 
     Returns
     -------
     StainMatch or None
-        None where the image is taken as it is: this was asked for, the card has no levels, hardly anything is stained
-        with haematoxylin and eosin, or the stain is within what the model was trained for.
+        None if the image is not matched: `adapt` is ``"off"``, the card has no stain levels, hardly anything is stained
+        with haematoxylin and eosin, or the stain is within the range the model was trained for.
     """
     if adapt == "off" or not card.stain:
         return None
@@ -51,19 +52,19 @@ def match_stain(source: Source, card: Card, adapt: Adapt) -> StainMatch | None:
 
 
 def measure_stain(source: Source) -> StainLevels:
-    """Measure the stain of an image in windows spread evenly over it, until enough stained pixels are seen.
+    """Measure the stain of an image in windows spread evenly over it, until there are enough stained pixels.
 
-    The same image gives the same levels whatever part of it is predicted on, and nothing but its windows is read.
+    The result does not depend on the region that is predicted on. Only the windows are read.
 
     Parameters
     ----------
     source : Source
-        All of the image, at the network's scale.
+        The whole image at the network's scale.
 
     Returns
     -------
     StainLevels
-        Empty where hardly anything is stained with haematoxylin and eosin.
+        Empty if hardly anything is stained with haematoxylin and eosin.
     """
     stained, count = [np.empty((0, 2))], 0
     for window in _spread_windows(source.shape):
@@ -76,7 +77,7 @@ def measure_stain(source: Source) -> StainLevels:
 
 
 def _spread_windows(shape: tuple[int, int]) -> Iterator[Box]:
-    """Place windows by the Halton sequence in bases 2 and 3, which fills an area evenly from the first one on."""
+    """Yield windows at the points of the Halton sequence in bases 2 and 3, which covers an area evenly."""
     height, width = (min(side, _WINDOW_PX) for side in shape)
     for index in range(1, _MOST_WINDOWS + 1):
         row, col = (
@@ -87,7 +88,7 @@ def _spread_windows(shape: tuple[int, int]) -> Iterator[Box]:
 
 
 def _radical_inverse(index: int, base: int) -> float:
-    """Mirror the digits of an index at the point: 1, 2, 3 become 1/2, 1/4, 3/4 in base 2."""
+    """Compute the radical inverse of an index: its digits mirrored at the point; 1, 2, 3 -> 1/2, 1/4, 3/4 in base 2."""
     result, digit = 0.0, 1.0
     while index:
         digit /= base

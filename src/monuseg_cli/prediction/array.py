@@ -1,4 +1,4 @@
-"""An image in memory -> its nuclei, just as from a file."""
+"""Prediction on an image in memory."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,13 @@ from monuseg_cli.prediction.stitch import LabelRows, Stitcher
 def predict_array(
     image: NDArray[np.uint8], mpp: float, engine: Engine, adapt: Adapt = "auto"
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Find the nuclei of an image in memory, just as `predict_slide` does.
+    """Find the nuclei of an image in memory, with the same result as `predict_slide`.
 
     Parameters
     ----------
     image : ndarray of shape (H, W, 3), uint8
     mpp : float
-        Its micrometres per pixel.
+        Micrometres per pixel of the image.
     engine : Engine
         Runs the network.
     adapt : {"auto", "off"}
@@ -29,7 +29,7 @@ def predict_array(
     Returns
     -------
     maps : ndarray of shape (C, H, W), float32
-        Within 0..1, a map for each of the card's classes.
+        Within 0..1, one map per class of the card.
     labels : ndarray of shape (H, W), int32
         Labels 1..N without gaps; 0 background.
     """

@@ -1,4 +1,4 @@
-"""Many images -> their nuclei: one after the other, none twice, and one's failure stops no other."""
+"""Prediction on many images: finished ones are skipped, and a failure does not stop the others."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,20 +18,20 @@ from monuseg_cli.prediction.slide import Prediction
 
 @dataclass(frozen=True, slots=True)
 class PredictResult:
-    """What came of a prediction.
+    """Result of `predict`.
 
     Parameters
     ----------
     weights : Path
         Weights file of the model.
     card : Card
-        The model's, with the post-processing that was used.
+        Card of the model, with the post-processing that was used.
     predictions : tuple of Prediction
-        Of the images that were predicted on now.
+        Results of the images that were predicted on in this call.
     skipped : tuple of Outputs
-        Of the images that were done before, in the same way.
+        Outputs of the images that were done before with the same settings.
     failures : tuple of (Path, MonusegError)
-        The images that failed, and why.
+        The images that failed, with the error of each.
     """
 
     weights: Path
@@ -42,17 +42,17 @@ class PredictResult:
 
 
 def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult:
-    """Find the nuclei of one or more images and write them.
+    """Find the nuclei of one or more images and write the outputs.
 
-    An image that states another scale than the model's is resampled for the model, and the result is brought back to
-    the pixels of the image. An image whose outputs are there, made in the same way, is left as it is.
+    An image of another scale than the model's is resampled for the network, and the result is resampled back to the
+    pixels of the image. An image whose outputs exist already, made with the same settings, is skipped.
 
     Raises
     ------
     MissingError
         If an image or the weights do not exist.
     InputError
-        If an option, the weights or the outputs' names cannot be used; nothing is written then.
+        If a setting, the weights or an output name is unusable; nothing is written then.
     """
     if not 1 <= config.part <= config.num_parts:
         message = f"`part={config.part}` of `num_parts={config.num_parts}`: parts are counted from 1"
@@ -62,7 +62,7 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
     card = replace(card, postprocess=with_overrides(card.postprocess, config))
     for roi in config.settings.rois:
         if roi.repaired:
-            progress.warn(f"region {roi.name} crosses itself: taken for all that its outline goes around")
+            progress.warn(f"region {roi.name} crosses itself: everything inside its outline is taken")
     job = Job(config, card, hashlib.sha256(config.weights.read_bytes()).hexdigest())
     coming: Iterator[Outcome] = (job.run(outputs, progress) for outputs in plans)
     if config.scheduler:
@@ -73,7 +73,7 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
     for number, outcome in enumerate(coming, start=1):
         outcomes.append(outcome)
         if len(plans) > 1 and not outcome.skipped:
-            progress.info(f"{number} of {len(plans)}: {outcome.told()}")
+            progress.info(f"{number} of {len(plans)}: {outcome.summary()}")
     return PredictResult(
         weights=config.weights,
         card=card,
@@ -84,7 +84,7 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
 
 
 def with_overrides(postprocess: PostprocessParams, config: PredictConfig) -> PostprocessParams:
-    """Put the user's values in place of the card's."""
+    """Return the card's post-processing parameters with the user's overrides."""
     overrides = {"threshold": config.threshold, "min_area_um2": config.min_area_um2}
     try:
         return replace(postprocess, **{name: value for name, value in overrides.items() if value is not None})

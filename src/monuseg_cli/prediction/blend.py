@@ -1,4 +1,4 @@
-"""Tiles of an image -> rows of maps, from top to bottom, without a border where tiles meet."""
+"""Prediction in overlapping tiles, blended into seamless rows of maps from top to bottom."""
 
 import math
 from collections import deque
@@ -18,10 +18,10 @@ from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.source import Source
 
 UINT8_MAX = 255
-"""What stands for 1 where maps are kept in 8 bits."""
+"""Value of 1 in maps of 8 bits."""
 
 _MULTIPLE = 32
-_MARGIN = 3 / 8  # share of an overlap, at either side of it
+_MARGIN = 3 / 8  # share of an overlap, at either side of the ramp
 _TILES_AHEAD = 4
 
 
@@ -34,9 +34,9 @@ class TileGrid:
     shape : tuple of int
         Height and width of the image.
     largest_px : int
-        Side of the largest tile; smaller ones are used where they suffice.
+        Largest side of a tile; smaller tiles are used where they suffice.
     overlap_px : int
-        Rows or columns that neighbouring tiles share, at least.
+        Smallest overlap of neighbouring tiles, in rows or columns.
     """
 
     shape: tuple[int, int]
@@ -54,11 +54,11 @@ class TileGrid:
         return TileAxis.cover(self.shape[1], self.largest_px, self.overlap_px, _MULTIPLE)
 
     def window(self, i: int, j: int) -> Box:
-        """Compute the tile in row i and column j of the grid."""
+        """Return the tile in row i and column j of the grid."""
         return self.rows.start(i), self.cols.start(j), self.rows.size, self.cols.size
 
     def __iter__(self) -> Iterator[Box]:
-        """Iterate over the tiles, row by row."""
+        """Iterate over the tiles in row-major order."""
         for i in range(self.rows.count):
             for j in range(self.cols.count):
                 yield self.window(i, j)
@@ -74,7 +74,7 @@ def blended_rows(
     source: Source,
     grid: TileGrid,
     engine: Engine,
-    is_wanted: TileFilter,
+    is_included: TileFilter,
     dtype: type[Sample],
     task: Task = SILENT_TASK,
     match: StainMatch | None = None,
@@ -88,17 +88,17 @@ def blended_rows(
     source : Source
         The image.
     grid : TileGrid
-        Its tiles.
+        Tiles of the image.
     engine : Engine
         Runs the network.
-    is_wanted : callable
-        Which tiles are predicted on; the maps are 0 in the others.
+    is_included : callable
+        Whether a tile is predicted on; the maps are 0 in the others.
     dtype : type
-        Of the maps: numpy.float32, or numpy.uint8 for a quarter of the memory.
+        Type of the maps: numpy.float32, or numpy.uint8 for a quarter of the memory.
     task : Task
-        Is advanced by one for every tile that is predicted on.
+        Advanced by one for every tile that is predicted on.
     match : StainMatch, optional
-        Changes the stain of what the network sees; the density of haematoxylin is that of the image as it is.
+        Applied to the input of the network, but not to the density of haematoxylin.
 
     Yields
     ------
@@ -109,13 +109,13 @@ def blended_rows(
     """
     height, width = source.shape
     classes = len(engine.card.classes)
-    with closing(prefetch((source.read(*tile) for tile in grid if is_wanted(*tile)), _TILES_AHEAD)) as tiles:
+    with closing(prefetch((source.read(*tile) for tile in grid if is_included(*tile)), _TILES_AHEAD)) as tiles:
         predicted = _predict_tiles(engine, tiles, match)
         row: _TileRow[Sample] | None = None
         for i in range(grid.rows.count):
             row = _TileRow(grid, i, height, classes, dtype, above=row)
             for j in range(grid.cols.count):
-                if is_wanted(*grid.window(i, j)):
+                if is_included(*grid.window(i, j)):
                     row.add(j, *next(predicted))
                     task.advance()
                 else:
@@ -126,7 +126,7 @@ def blended_rows(
 def _predict_tiles(
     engine: Engine, tiles: Iterable[NDArray[np.uint8]], match: StainMatch | None
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
-    """Run the engine, which takes some tiles before it returns the first; yield maps and density of each tile."""
+    """Yield the maps and the haematoxylin density of each tile; the engine consumes some tiles ahead."""
     densities: deque[NDArray[np.uint8]] = deque()
 
     def taken() -> Iterator[NDArray[np.uint8]]:
@@ -141,29 +141,29 @@ def _predict_tiles(
 class _TileRow(Generic[Sample]):
     """One row of the grid, whose tiles are added from left to right.
 
-    What a tile shares with the next one to the right, and a row with the next one below, is carried over to it.
+    Overlaps are carried over: from a tile to its right neighbour, and from a row to the one below.
 
     Parameters
     ----------
     grid : TileGrid
-        Of the image.
+        Tiles of the image.
     i : int
-        Which row of the grid.
+        Index of the row in the grid.
     height : int
-        Of the image.
+        Height of the image.
     classes : int
         Number of maps, C.
     dtype : type
-        Of the finished rows.
+        Type of the finished rows.
     above : _TileRow, optional
-        The row above, complete.
+        The completed row above.
 
     Attributes
     ----------
     maps : ndarray of shape (C, R, W)
-        The rows of the image that no later tile reaches.
+        Rows of the image that no later tile overlaps.
     haematoxylin : ndarray of shape (R, W), uint8
-        Density of haematoxylin of the same rows.
+        Optical density of haematoxylin of the same rows.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class _TileRow(Generic[Sample]):
     ) -> None:
         rows, cols = grid.rows, grid.cols
         self._cols, self._overlap = cols, grid.overlap_px
-        self._skipped = rows.overhang(i)  # rows of a tile that the row above has finished
+        self._skipped = rows.overhang(i)  # rows of a tile that the row above has finished already
         self._height = rows.size - self._skipped
         self._step = rows.step
         self._is_lowest = i == rows.count - 1
@@ -186,14 +186,14 @@ class _TileRow(Generic[Sample]):
         self.haematoxylin = np.zeros((finished, cols.length), dtype=np.uint8)
         self._to_8_bits = dtype is np.uint8
         self._weights = ramp(self._height, self._overlap, i == 0, self._is_lowest)
-        # The outermost rows and columns of what two tiles share have no weight.
+        # The outermost rows and columns of an overlap have no weight.
         shared = math.ceil(self._overlap * (1 - _MARGIN))
         self._below = np.zeros((classes, min(shared, rows.size), cols.length), dtype=np.float32)
         self._above = above._below if above else np.zeros_like(self._below)
         self._left = np.zeros((classes, self._height, min(shared, cols.size)), dtype=np.float32)
 
     def add(self, j: int, maps: NDArray[np.float32], density: NDArray[np.uint8]) -> None:
-        """Add the tile in column j: maps (C, H, W), and density of haematoxylin (H, W)."""
+        """Add the tile in column j: maps (C, H, W) and density of haematoxylin (H, W)."""
         own = np.s_[..., self._skipped :, self._cols.overhang(j) :]
         width = self._cols.size - self._cols.overhang(j)
         weights = ramp(width, self._overlap, j == 0, j == self._cols.count - 1)
@@ -221,15 +221,15 @@ class _TileRow(Generic[Sample]):
 
 
 def to_uint8(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Round maps within 0..1 to 8 bits, with `UINT8_MAX` for 1."""
+    """Round maps within 0..1 to 8 bits; 1 becomes `UINT8_MAX`."""
     return (maps * np.float32(UINT8_MAX) + np.float32(0.5)).astype(np.uint8)
 
 
 def ramp(size: int, overlap: int, is_first: bool, is_last: bool) -> NDArray[np.float32]:
-    """Weight the pixels along an axis of a tile so that the weights of overlapping tiles add up to 1.
+    """Compute the blending weights along an axis of a tile; the weights of overlapping tiles add up to 1.
 
-    Near a tile's border the network lacks context: of the `overlap` pixels that a tile shares with a neighbour, the
-    outer three eighths have weight 0 and the inner three eighths weight 1, with a linear ramp between.
+    Near a tile's border the network lacks context. Of the `overlap` pixels shared with a neighbour, the outer 3/8 have
+    weight 0 and the inner 3/8 have weight 1, with a linear ramp in between.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a prediction is asked for."""
+"""Settings of a prediction."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,23 +15,23 @@ from monuseg_cli.prediction.roi import Roi
 
 @dataclass(frozen=True, slots=True)
 class SlideSettings:
-    """How each slide is predicted on.
+    """Settings that apply to each slide.
 
     Parameters
     ----------
     mpp : float, optional
-        Micrometres per pixel of the image, in place of what it states.
+        Micrometres per pixel of the image, instead of the value in its metadata.
     region : tuple of int, optional
-        First column, first row, width and height of the part that is predicted on, in pixels of level 0; pictures are
-        of this part alone, nuclei in the coordinates of the whole slide.
+        First column, first row, width and height of the part to predict on, in pixels of level 0. Image outputs cover
+        only this part; nuclei have the coordinates of the whole slide.
     tissue_only : bool
-        Leave out what looks like glass.
+        Skip areas that look like glass.
     skip_damaged : bool
-        Take tiles of the slide that cannot be read for glass.
+        Treat unreadable tiles of the slide as glass.
     adapt : {"auto", "off"}
         Whether the slide's stain is matched to that of the model's training images.
     rois : tuple of Roi
-        Only nuclei whose centre is in one of these; all, where there is none.
+        Keep only nuclei whose centre lies in one of these regions; empty: keep all.
     """
 
     mpp: float | None = None
@@ -47,7 +47,7 @@ class SlideSettings:
         Raises
         ------
         InputError
-            If the scale cannot be that of a slide, or `adapt` is unknown.
+            If `mpp` is out of range, or `adapt` is unknown.
         """
         if self.mpp is not None and not MIN_MPP <= self.mpp <= MAX_MPP:
             message = f"`mpp` must lie within {MIN_MPP} and {MAX_MPP}, not be {self.mpp}"
@@ -59,32 +59,32 @@ class SlideSettings:
 
 @dataclass(frozen=True, slots=True)
 class PredictConfig:
-    """What `predict` does.
+    """Settings of `predict`.
 
     Parameters
     ----------
     images : tuple of Path
-        Image files, or folders of which every image is taken.
+        Image files, or folders, of which every image is taken.
     outputs : OutputSpec
-        What is written, and where.
+        The files to write.
     weights : Path
         Weights file of the model.
     cache : Path
-        Folder for what engines make of weights, to be found there the next time.
+        Folder in which engines keep the converted model.
     settings : SlideSettings
-        How each slide is predicted on.
+        Settings that apply to each slide.
     threshold, min_area_um2 : float, optional
-        In place of the card's.
+        Override the values of the model's card.
     part, num_parts : int
-        Of all images, taken in turn, only those of this part are predicted on, 1 to `num_parts`.
+        The images are dealt out in turn to `num_parts` parts; predict only on those of this part, 1 to `num_parts`.
     overwrite : bool
-        Also predict on images whose outputs are there, made in the same way.
+        Also predict on images whose outputs exist already, made with the same settings.
     device : {"auto", "cpu", "cuda", "mps"}
-        Where to compute.
+        Device that runs the network.
     engine : {"auto", "torch", "openvino"}
-        What runs the network.
+        Engine that runs the network.
     scheduler : str, optional
-        Address of a Dask scheduler whose workers predict, an image each at a time; they must see the same files.
+        Address of a Dask scheduler. Each of its workers predicts on one image at a time, and must see the same files.
     """
 
     images: tuple[Path, ...]

@@ -1,4 +1,4 @@
-"""Images handed to the workers of a Dask cluster that is running already, a whole image at a time."""
+"""Prediction on a running Dask cluster, one image per worker at a time."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -18,33 +18,33 @@ def run_on_cluster(
 ) -> "Iterator[Outcome]":
     """Predict on images on a cluster.
 
-    Dask gives an image whose worker dies to another one. What the first had written is not under its name, or, where it
-    died between the last file and its answer, is found to be done.
+    If a worker dies, Dask hands its image to another worker. Writes are atomic, so the dead worker leaves no partial
+    output; if it died after its last file was written, the image counts as done.
 
     Parameters
     ----------
     address : str
-        Of the scheduler, such as ``tcp://10.0.0.1:8786``.
+        Address of the scheduler, such as ``tcp://10.0.0.1:8786``.
     job : Job
-        What to do.
+        The job, which the workers run for each image.
     plans : sequence of Outputs
-        The images.
+        Outputs of the images.
     progress : Progress
-        Counts them.
+        Reports finished images.
     timeout_s : float
         How long to wait for the scheduler's answer, in seconds.
 
     Yields
     ------
     Outcome
-        Of each image, as they come.
+        Outcome of each image, in order of completion.
 
     Raises
     ------
     MissingError
         If Dask is not installed.
     InputError
-        If there is no scheduler at that address.
+        If no scheduler answers at that address.
     """
     from monuseg_cli.prediction.job import Outcome
 
@@ -64,7 +64,7 @@ def run_on_cluster(
             try:
                 outcome = future.result()
             except KilledWorker:
-                died = MonusegError(f"{futures[future].image}: every worker that was given it died")
+                died = MonusegError(f"{futures[future].image}: every worker that processed it died")
                 outcome = Outcome(futures[future], error=died)
             task.advance()
             yield outcome

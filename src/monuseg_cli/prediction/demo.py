@@ -1,4 +1,4 @@
-"""A first look: nuclei in a picture that is on every machine where monuseg is."""
+"""The demo: prediction on an image that is installed together with monuseg."""
 
 from dataclasses import dataclass
 from importlib import resources
@@ -15,7 +15,7 @@ from monuseg_cli.prediction.slide import Prediction
 
 _PACKAGE, _PICTURE = "skimage", "data/ihc.png"
 _MPP = 0.5
-"""Nothing states the picture's scale; at this one, nuclei of the colon's glands come out at 5 x 12 um, as they are."""
+"""Assumed, since the image states no scale: with it, nuclei of the colon's glands measure 5 x 12 um, as expected."""
 
 ABOUT = (
     "Glands of the colon, immunohistochemistry (brown DAB, blue haematoxylin), a picture that scikit-image ships. "
@@ -25,16 +25,16 @@ ABOUT = (
 
 @dataclass(frozen=True, slots=True)
 class DemoConfig:
-    """What `demo` does.
+    """Settings of `demo`.
 
     Parameters
     ----------
     folder : Path
-        Where the picture, the mask and the overlay are written.
+        Folder for the picture, the mask and the overlay.
     weights : Path
         Weights file of the model.
     cache : Path
-        Folder for what engines make of weights.
+        Folder in which engines keep the converted model.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class DemoConfig:
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """The picture, the overlay to look at, and what was found; `about` says what the picture is, and is not."""
+    """The picture, the overlay, and the prediction; `about` describes the picture and its limits."""
 
     picture: Path
     overlay: Path
@@ -54,18 +54,18 @@ class DemoResult:
 
 
 def demo(config: DemoConfig, progress: Progress = SILENT) -> DemoResult:
-    """Find the nuclei of a picture that comes with scikit-image; nothing is fetched.
+    """Find the nuclei of a picture that ships with scikit-image; nothing is downloaded.
 
     Raises
     ------
     MissingError
         If scikit-image was installed without its picture.
     InputError
-        If the weights cannot be used.
+        If the weights are unusable.
     OutputError
-        If something cannot be written.
+        If a file cannot be written.
     """
-    # skimage.data would fetch a picture that is not there; this one is part of the package, so it is read as a file.
+    # skimage.data would download a missing picture; this one is part of the package, so it is read as a file.
     source = resources.files(_PACKAGE) / _PICTURE
     try:
         content = source.read_bytes()

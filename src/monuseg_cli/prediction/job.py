@@ -1,7 +1,7 @@
-"""One image of a batch: predicted on unless it was done before, with a record beside its outputs."""
+"""The job of one image in a batch: it is skipped if done before, and leaves a record next to its outputs."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,12 @@ from monuseg_cli.prediction.outputs import Outputs
 from monuseg_cli.prediction.slide import Prediction, predict_slide
 
 RECORD_SUFFIX = ".monuseg.json"
-"""Of the file beside a slide's first output that says how it was made; it is written last."""
+"""Suffix of the record next to a slide's first output; it describes how the outputs were made, and is written last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an image: a prediction, or an error, or nothing where it was done before."""
+    """The outcome of one image: a prediction, an error, or neither if it was done before."""
 
     outputs: Outputs
     prediction: Prediction | None = None
@@ -32,11 +32,11 @@ class Outcome:
 
     @property
     def skipped(self) -> bool:
-        """Whether there was nothing to do."""
+        """Whether the image was done before."""
         return self.prediction is None and self.error is None
 
-    def told(self) -> str:
-        """Say in a line what was done."""
+    def summary(self) -> str:
+        """Return a one-line summary."""
         if self.prediction:
             return f"{self.outputs.image.name}, {self.prediction.nuclei} nuclei, {self.prediction.seconds:.1f} s"
         return f"{self.outputs.image.name}, failed"
@@ -44,16 +44,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Everything that is needed to predict on an image, in whatever process.
+    """Everything needed to predict on an image, in any process.
 
     Parameters
     ----------
     config : PredictConfig
-        What was asked for.
+        Settings of the prediction.
     card : Card
-        The model's, with the post-processing that was asked for.
+        Card of the model, with the post-processing to use.
     sha256 : str
-        Of the weights file.
+        SHA-256 of the weights file.
     """
 
     config: PredictConfig
@@ -65,7 +65,7 @@ class Job:
         try:
             provenance = self.provenance(outputs)
             if not self.config.overwrite and _is_done(outputs, provenance):
-                progress.detail(f"{outputs.image} was done before, says {_record(outputs)}")
+                progress.detail(f"{outputs.image} was done before, according to {_record(outputs)}")
                 return Outcome(outputs)
             if _record(outputs).exists():
                 remove(_record(outputs))
@@ -76,7 +76,7 @@ class Job:
         return Outcome(outputs, prediction)
 
     def _engine(self, progress: Progress) -> Engine:
-        """Open the engine, once for all images of a process."""
+        """Open the engine, once per process."""
         key = (self.sha256, self.card.to_json(), self.config.engine, self.config.device)
         if key not in _ENGINES:
             _ENGINES.clear()
@@ -93,6 +93,8 @@ class Job:
         with decoding(outputs.image):
             image = outputs.image.stat()
         settings = self.config.settings
+        if not self.card.stain:
+            settings = replace(settings, adapt="off")  # nothing to adapt to
         rois = [[roi.name, [[ring.tolist() for ring in polygon] for polygon in roi.polygons]] for roi in settings.rois]
         return {
             "monuseg": __version__,
@@ -120,9 +122,16 @@ def _is_done(outputs: Outputs, provenance: dict[str, Any]) -> bool:
         return False
     if not isinstance(record, dict) or not all(path.is_file() for path in outputs.files):
         return False
-    if "separation" in record:  # written by an earlier version
-        record["postprocess"] = upgrade_params(record["separation"])
+    record = _with_names_of_today(record)
     return all(record.get(name) == value for name, value in json.loads(json.dumps(provenance)).items())
+
+
+def _with_names_of_today(record: dict[str, Any]) -> dict[str, Any]:
+    """Read a record that an earlier version wrote, which adapted nothing; one of this version stays as it is."""
+    if "separation" not in record or not isinstance(record.get("settings"), dict):
+        return record
+    settings = {**record["settings"], "adapt": "off"}
+    return {**record, "postprocess": upgrade_params(record["separation"]), "settings": settings}
 
 
 def _without_outputs(prediction: Prediction) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which files a prediction writes, from what the user typed: decided before anything is computed."""
+"""Output files of a prediction, resolved and checked before anything is computed."""
 
 import os
 from collections import Counter
@@ -13,21 +13,23 @@ from monuseg_cli.imaging.read import SUFFIXES
 _LONGEST_NAME = 255  # bytes, on the file systems in use
 TIFF_SUFFIXES = (".tif", ".tiff")
 RESULT_SUFFIXES = (".png", *TIFF_SUFFIXES, ".geojson", ".csv")
-"""What a prediction can write: a mask (or labels, for TIFF), and two tables of nuclei."""
+"""Suffixes of the results: a mask (or labels, for TIFF), and two tables of nuclei."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """What the user asks for, of every image; patterns may hold ``{stem}``, and folders stand for a file in them.
+    """The outputs requested for every image.
+
+    A pattern may contain ``{stem}``, the name of the image without its suffix. A folder stands for a file in it.
 
     Parameters
     ----------
     results : tuple of str
-        Files, folders or patterns; their suffix says what is written.
+        Files, folders or patterns; the suffix selects the format.
     labels : bool
-        Whether a TIFF holds one integer a nucleus instead of a mask.
+        Whether a TIFF contains a label image, one integer per nucleus, instead of a mask.
     overlay, probability, tissue : str, optional
-        The image with outlines (PNG), the probability of nuclei (TIFF), and where tissue was found (PNG).
+        The image with outlines (PNG), the probability of nuclei (TIFF), and the mask of detected tissue (PNG).
     """
 
     results: tuple[str, ...]
@@ -39,7 +41,7 @@ class OutputSpec:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The files that are written of one image, and whether a TIFF among the results holds labels."""
+    """The output files of one image, and whether a TIFF among the results contains labels."""
 
     image: Path
     results: tuple[Path, ...]
@@ -50,20 +52,20 @@ class Outputs:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All of them."""
+        """All output files."""
         others = (self.overlay, self.probability, self.tissue)
         return self.results + tuple(path for path in others if path is not None)
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
-    """List the images named, and those in the folders named, in order of name.
+    """List the given images, and those in the given folders in order of name.
 
     Raises
     ------
     MissingError
         If a path does not exist.
     InputError
-        If a folder holds no image, or a path is neither file nor folder.
+        If a folder contains no image, or a path is neither a file nor a folder.
     """
     images: list[Path] = []
     for path in paths:
@@ -85,20 +87,20 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
 
 
 def _is_image(file: Path) -> bool:
-    """Tell images in a folder from other files; hidden ones are litter, or half-written, and broken links a loss."""
+    """Whether a file in a folder is an image; hidden files are not, broken links are, so that they are reported."""
     is_image = file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
     return is_image and (file.is_file() or (file.is_symlink() and not file.exists()))
 
 
-def plan_outputs(images: Sequence[Path], wanted: OutputSpec) -> list[Outputs]:
-    """Name the outputs of every image.
+def plan_outputs(images: Sequence[Path], spec: OutputSpec) -> list[Outputs]:
+    """Resolve the output files of every image.
 
     Raises
     ------
     InputError
-        If two of them would be the same file, one would replace an image, or a suffix is not known.
+        If two outputs would be the same file, one would replace an image, or a suffix is unknown.
     """
-    plans = [_outputs_of(image, wanted) for image in images]
+    plans = [_outputs_of(image, spec) for image in images]
     planned = [path for plan in plans for path in plan.files]
     twice = [path for path, count in Counter(planned).items() if count > 1]
     if twice:
@@ -109,32 +111,32 @@ def plan_outputs(images: Sequence[Path], wanted: OutputSpec) -> list[Outputs]:
         if resolve_links(path) in sources:
             message = f"{path} is an image to predict on, and would be replaced by its result; give other `outputs`"
             raise InputError(message)
-    if wanted.labels and not any(path.suffix.lower() in TIFF_SUFFIXES for plan in plans for path in plan.results):
-        message = f"cannot write labels to {planned[0]}: one integer a nucleus needs a name that ends in .tif"
+    if spec.labels and not any(path.suffix.lower() in TIFF_SUFFIXES for plan in plans for path in plan.results):
+        message = f"cannot write labels to {planned[0]}: one integer per nucleus needs a name that ends in .tif"
         raise InputError(message)
     return plans
 
 
-def _outputs_of(image: Path, wanted: OutputSpec) -> Outputs:
-    suffixes = (".tif", *RESULT_SUFFIXES) if wanted.labels else RESULT_SUFFIXES
+def _outputs_of(image: Path, spec: OutputSpec) -> Outputs:
+    suffixes = (".tif", *RESULT_SUFFIXES) if spec.labels else RESULT_SUFFIXES
 
     def other(pattern: str | None, suffixes: tuple[str, ...]) -> Path | None:
         return resolve_output(pattern, image, suffixes) if pattern is not None else None
 
     return Outputs(
         image=image,
-        results=tuple(resolve_output(pattern, image, suffixes) for pattern in wanted.results),
-        labels=wanted.labels,
-        overlay=other(wanted.overlay, (".png",)),
-        probability=other(wanted.probability, TIFF_SUFFIXES),
-        tissue=other(wanted.tissue, (".png",)),
+        results=tuple(resolve_output(pattern, image, suffixes) for pattern in spec.results),
+        labels=spec.labels,
+        overlay=other(spec.overlay, (".png",)),
+        probability=other(spec.probability, TIFF_SUFFIXES),
+        tissue=other(spec.tissue, (".png",)),
     )
 
 
 def resolve_output(pattern: str, image: Path, suffixes: tuple[str, ...]) -> Path:
-    """Name a file; where the pattern is a folder, after the image and with the first suffix."""
+    """Resolve a pattern to a file; in a folder, the file has the image's name and the first suffix."""
     if not pattern or set(pattern.replace("{stem}", "")) & set("{}"):
-        message = f"{pattern!r} is no name to write to; the one pattern is {{stem}}, as in out/{{stem}}.png"
+        message = f"{pattern!r} is not a valid output name; the only placeholder is {{stem}}, as in out/{{stem}}.png"
         raise InputError(message)
     path = Path(pattern)
     if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
@@ -149,6 +151,6 @@ def resolve_output(pattern: str, image: Path, suffixes: tuple[str, ...]) -> Path
 
 
 def _stem(image: Path) -> str:
-    """Give an image's name without what tells its format."""
+    """Return an image's name without the suffixes of its format."""
     stem = image.stem
     return stem[: -len(".ome")] if stem.lower().endswith(".ome") else stem

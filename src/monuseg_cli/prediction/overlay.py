@@ -1,4 +1,4 @@
-"""The image with the outlines of what was found."""
+"""Overlay images: the input with the outlines of the nuclei."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,21 +15,21 @@ from monuseg_cli.prediction.rasters import RowWriter
 from monuseg_cli.prediction.source import read_thumbnail
 
 LONGEST_PX = 5000
-"""Longer images are shown smaller."""
+"""Largest side of an overlay; larger images are downsampled."""
 
 
 @contextmanager
 def overlay_png(path: Path, slide: Slide, region: tuple[int, int, int, int]) -> Iterator[RowWriter]:
-    """Draw label images that come row by row onto the image, as a PNG whose longer side is 5000 pixels at most.
+    """Draw the outlines of a label image, added row by row, on the image, as a PNG with at most 5000 pixels per side.
 
     Parameters
     ----------
     path : Path
         Destination.
     slide : Slide
-        Open.
+        The open slide.
     region : tuple of int
-        First row, first column, height and width of the part that is shown, in pixels of level 0.
+        First row, first column, height and width of the part to show, in pixels of level 0.
     """
     every = -(-max(region[2:]) // LONGEST_PX)
     kept: list[NDArray[np.generic]] = []

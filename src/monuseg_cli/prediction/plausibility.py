@@ -1,4 +1,4 @@
-"""Whether what was found is plausible for tissue; if not, one line with the likely cause and the remedy."""
+"""Plausibility check of a result; a warning names the likely cause and the remedy."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 _FEWEST_PER_MM2 = 100
 _LEAST_TISSUE_MM2 = 0.05
-_FEWEST_NUCLEI = 30  # for a median to mean something
+_FEWEST_NUCLEI = 30  # for a meaningful median
 _SMALLEST_MEDIAN_UM2, _LARGEST_MEDIAN_UM2 = 11.0, 90.0
 _USUAL_MEDIAN_UM2 = 28.0
 _USUAL_MPP = (0.125, 0.25, 0.5, 1.0, 2.0)
@@ -16,18 +16,18 @@ _USUAL_MPP = (0.125, 0.25, 0.5, 1.0, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is judged.
+    """The figures of a result that are checked.
 
     Parameters
     ----------
     areas_um2 : ndarray of shape (N,), float64
-        Area of every nucleus, in square micrometres.
+        Area of every nucleus in square micrometres.
     tissue_mm2 : float
         Area of the tissue that was predicted on, in square millimetres.
     mpp : float
         Micrometres per pixel that were used.
     is_assumed : bool
-        Whether neither the image nor the user stated them.
+        Whether `mpp` was assumed, since neither the image nor the user stated it.
     """
 
     areas_um2: NDArray[np.float64]
@@ -37,7 +37,7 @@ class Finding:
 
 
 def find_doubt(finding: Finding) -> str | None:
-    """Name what is implausible, its likely cause and the remedy; None where nothing is.
+    """Return a warning with the likely cause and the remedy if the result is implausible, else None.
 
     The bounds are wide: the 37 train cases of MoNuSeg have medians of 14 to 51 um2, and at least 4,000 nuclei per mm2.
     """

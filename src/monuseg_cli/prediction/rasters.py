@@ -1,7 +1,7 @@
-"""Rows of pixels -> picture files, from top to bottom: PNG masks, and TIFF with a pyramid.
+"""Streaming writers of image files, row by row: PNG masks and pyramidal TIFF.
 
-Each writer is a context that gives a function to add rows with; its file appears when the context ends, and only if it
-ends without an error.
+Each writer is a context manager that yields a function to append rows. Its file appears when the context ends without
+an error.
 """
 
 import json
@@ -23,24 +23,24 @@ from monuseg_cli.core.atomic import writing
 RowWriter = Callable[[NDArray[np.generic]], None]
 
 LARGEST_8_BIT_PX = 200_000_000
-"""Larger masks become PNG files of one bit a pixel, since they are read whole."""
+"""Larger masks become PNG files with one bit per pixel, since viewers read a PNG as a whole."""
 
 _OME_SUFFIXES = (".ome.tif", ".ome.tiff")
 _TILE_PX = 256
-_COARSEST_PX = 1024  # longer side from which on a pyramid needs no further level
-_FAST = 1  # of deflate's levels; the others make masks and labels hardly smaller
+_COARSEST_PX = 1024  # a level whose longer side is at most this is the last of the pyramid
+_FAST = 1  # deflate level; higher ones hardly reduce the size of masks and labels
 
 
 @contextmanager
 def mask_png(path: Path, shape: tuple[int, int], largest_8_bit_px: int = LARGEST_8_BIT_PX) -> Iterator[RowWriter]:
-    """Write label images as a PNG with 255 in nuclei and 0 elsewhere; of large slides with 1 and 0, of one bit.
+    """Write label images as a PNG mask: 255 in nuclei and 0 elsewhere, or one bit per pixel for large slides.
 
     Parameters
     ----------
     path : Path
         Destination.
     shape : tuple of int
-        Height and width of all rows together.
+        Height and width of the whole image.
     largest_8_bit_px : int
         Number of pixels above which the file has one bit per pixel.
     """
@@ -55,7 +55,7 @@ def mask_png(path: Path, shape: tuple[int, int], largest_8_bit_px: int = LARGEST
         def add(labels: NDArray[np.generic]) -> None:
             inside = labels != 0
             lines = np.packbits(inside, axis=1) if bits == 1 else inside.astype(np.uint8) * 255
-            # A 0 before every line: no filter.
+            # Every line starts with its filter type, 0 for none.
             if packed := packer.compress(np.pad(lines, ((0, 0), (1, 0))).tobytes()):
                 chunk(b"IDAT", packed)
 
@@ -70,28 +70,28 @@ def mask_png(path: Path, shape: tuple[int, int], largest_8_bit_px: int = LARGEST
 def pyramid_tiff(
     path: Path, shape: tuple[int, int], dtype: type[np.generic], mpp: float | None, about: dict[str, Any]
 ) -> Iterator[RowWriter]:
-    """Write rows as a tiled, compressed BigTIFF with coarser levels; as OME-TIFF where its name ends in .ome.tif.
+    """Write rows as a tiled, compressed, pyramidal BigTIFF; as OME-TIFF if the name ends in .ome.tif.
 
-    Coarser levels take every second pixel, so that labels stay labels.
+    Coarser levels take every second pixel, so that labels remain valid.
 
     Parameters
     ----------
     path : Path
         Destination.
     shape : tuple of int
-        Height and width of all rows together.
+        Height and width of the whole image.
     dtype : type
-        Of the samples.
+        Type of the samples.
     mpp : float or None
-        Micrometres per pixel, for the resolution tags; None leaves them out.
+        Micrometres per pixel, for the resolution tags; None omits them.
     about : dict
-        What is written into the file's description.
+        Metadata for the file's description.
     """
     levels: list[_Level] = []
     while not levels or max(levels[-1].shape) > _COARSEST_PX:
         size = shape if not levels else (-(-levels[-1].shape[0] // 2), -(-levels[-1].shape[1] // 2))
         levels.append(_Level(size, dtype))
-    # Tiles wait in a nameless file, which is gone with the process: a level is written in one go.
+    # A level must be written at once, so tiles are kept in an anonymous file, which vanishes with the process.
     with writing(path) as part, tempfile.TemporaryFile(dir=part.parent) as waiting:
 
         def add(rows: NDArray[np.generic]) -> None:
@@ -105,18 +105,18 @@ def pyramid_tiff(
 
 
 class _Level:
-    """A level of a pyramid: takes rows, and keeps their compressed tiles in a file."""
+    """A level of a pyramid, which compresses rows into tiles and keeps these in a file."""
 
     def __init__(self, shape: tuple[int, int], dtype: type[np.generic]) -> None:
         self.shape, self.dtype = shape, np.dtype(dtype)
-        self._waiting = np.zeros((_TILE_PX, -(-shape[1] // _TILE_PX) * _TILE_PX), dtype)  # of a row of tiles
+        self._waiting = np.zeros((_TILE_PX, -(-shape[1] // _TILE_PX) * _TILE_PX), dtype)  # the current row of tiles
         self._filled = 0
-        self._skipped = 0  # rows so far, of which the next level takes those of even number
+        self._skipped = 0  # rows so far; the next level takes the even ones
         self._empty = _packed(np.zeros((_TILE_PX, _TILE_PX), dtype))
-        self.places: list[tuple[int, int] | None] = []
+        self._spans: list[tuple[int, int] | None] = []  # offset and length of each tile; None if empty
 
     def add(self, rows: NDArray[np.generic], file: BinaryIO) -> NDArray[np.generic]:
-        """Take rows, and give those of the next level."""
+        """Append rows, and return those of the next level."""
         coarser = rows[self._skipped % 2 :: 2, ::2]
         self._skipped += len(rows)
         while len(rows):
@@ -128,7 +128,7 @@ class _Level:
         return coarser
 
     def finish(self, file: BinaryIO) -> None:
-        """Write the last rows."""
+        """Write the remaining rows."""
         if self._filled:
             self._waiting[self._filled :] = 0
             self._write(file)
@@ -138,20 +138,21 @@ class _Level:
         for col in range(0, self._waiting.shape[1], _TILE_PX):
             tile = self._waiting[:, col : col + _TILE_PX]
             if not tile.any():
-                self.places.append(None)
+                self._spans.append(None)
                 continue
             packed = _packed(tile)
-            self.places.append((file.tell(), len(packed)))
+            self._spans.append((file.tell(), len(packed)))
             file.write(packed)
 
     def tiles(self, file: BinaryIO) -> Iterator[bytes]:
-        """Give the compressed tiles, row by row."""
-        for place in self.places:
-            if place is None:
+        """Yield the compressed tiles in row-major order."""
+        for span in self._spans:
+            if span is None:
                 yield self._empty
             else:
-                file.seek(place[0])
-                yield file.read(place[1])
+                offset, length = span
+                file.seek(offset)
+                yield file.read(length)
 
 
 def _packed(tile: NDArray[np.generic]) -> bytes:

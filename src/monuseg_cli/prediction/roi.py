@@ -1,6 +1,6 @@
 """Regions of interest, drawn in QuPath and exported as GeoJSON.
 
-shapely is imported where there are regions only.
+shapely is imported only if there are regions.
 """
 
 import math
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shapely import MultiPolygon
 
 _TO_THE_RIGHT_BELOW = np.array([2**-20, 2**-21])
-"""Pixels from a point to the one that is looked at in its place, which lies on no edge."""
+"""Offset in pixels that moves a tested point off any edge."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Roi:
     Parameters
     ----------
     name : str
-        Its name.
+        Name of the region.
     polygons : tuple of Polygon
-        None of which crosses itself or another.
+        Valid polygons: none crosses itself or another.
     repaired : bool
-        Whether what was drawn did, so that this is another area.
+        Whether the drawn outlines crossed, so that the area differs from what was drawn.
     """
 
     name: str
@@ -43,9 +43,9 @@ class Roi:
     repaired: bool = False
 
     def contains(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which points (N, 2), row and column in pixels of level 0, lie in the region.
+        """Return which points (N, 2), row and column in pixels of level 0, lie in the region, as bool (N,).
 
-        Edges at the top and left are in, others out: of two regions that share an edge, a point on it is in one.
+        Top and left edges belong to the region, others do not, so a point on a shared edge is in one region only.
         """
         import shapely
 
@@ -55,7 +55,7 @@ class Roi:
 
     @property
     def area_px(self) -> float:
-        """Its area in pixels of level 0."""
+        """Area of the region in pixels of level 0."""
         return float(self._geometry.area)
 
     @cached_property
@@ -71,12 +71,12 @@ def _to_geometry(polygons: tuple[Polygon, ...]) -> "MultiPolygon":
 
 
 def _without_crossings(roi: Roi) -> Roi:
-    """Return a region as it is, or as all that its outlines go around where these cross themselves or each other.
+    """Return a valid region unchanged; if outlines cross, return the region of everything inside them.
 
     Raises
     ------
     ValueError
-        If they go around nothing.
+        If the region has no area.
     """
     import shapely
 
@@ -97,14 +97,14 @@ def _without_crossings(roi: Roi) -> Roi:
 def read_rois(path: Path) -> tuple[Roi, ...]:
     """Read the polygons of a GeoJSON file as regions of interest.
 
-    An outline that crosses itself stands for all that it goes around, also twice, as in QuPath.
+    For an outline that crosses itself, everything inside it belongs to the region, as in QuPath.
 
     Raises
     ------
     MissingError
-        If there is no such file.
+        If the file does not exist.
     InputError
-        If it is no GeoJSON, or has no polygon, or one without an area.
+        If the file is not GeoJSON, has no polygon, or has one without an area.
     """
     rois = tuple(
         Roi(feature.name or feature.class_name or f"region {number}", feature.polygons)
@@ -121,7 +121,7 @@ def read_rois(path: Path) -> tuple[Roi, ...]:
 
 
 def draw_rois(rois: tuple[Roi, ...], shape: tuple[int, int], origin: tuple[int, int], step: float) -> NDArray[np.bool_]:
-    """Mark regions on a thumbnail.
+    """Rasterise regions on a thumbnail.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def draw_rois(rois: tuple[Roi, ...], shape: tuple[int, int], origin: tuple[int, 
     origin : tuple of int
         Row and column of its first pixel, in pixels of level 0.
     step : float
-        Pixels of level 0 for one of its own.
+        Pixels of level 0 per pixel of the thumbnail.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def draw_rois(rois: tuple[Roi, ...], shape: tuple[int, int], origin: tuple[int, 
 
 @dataclass(frozen=True, slots=True)
 class RoiCount:
-    """What was found in a region of interest: its name, its area, and the nuclei whose centre is in it."""
+    """A region of interest: its name, its area, and the number of nuclei with their centre in it."""
 
     name: str
     mm2: float
@@ -157,14 +157,14 @@ class RoiCount:
 
 
 class RoiCounter:
-    """The regions of interest of a slide, and what was found in them.
+    """Counts nuclei in the regions of interest of a slide.
 
     Parameters
     ----------
     rois : tuple of Roi
         The regions.
     frame : Frame
-        Where the pixels of the maps lie on the slide.
+        Transform from the maps to the slide.
     """
 
     def __init__(self, rois: tuple[Roi, ...], frame: Frame) -> None:
@@ -172,22 +172,22 @@ class RoiCounter:
         self._counts = [0] * len(rois)
 
     def __bool__(self) -> bool:
-        """Whether there are any regions; without, every nucleus is kept."""
+        """Whether there are any regions; without them, every nucleus is kept."""
         return bool(self._rois)
 
     def contains(self, centres: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which nuclei are wanted, by their centres in the pixels of the maps."""
+        """Return which nuclei lie in any region, from their centres (N, 2) in pixels of the maps, as bool (N,)."""
         placed = self._frame.to_slide_coords(centres)
         return np.asarray(np.any([roi.contains(placed) for roi in self._rois], axis=0), dtype=np.bool_)
 
     def count(self, centres: NDArray[np.float64]) -> None:
-        """Count nuclei region by region."""
+        """Add nuclei, given by their centres (N, 2) in pixels of the maps, to the counts of all regions."""
         placed = self._frame.to_slide_coords(centres)
         for index, roi in enumerate(self._rois):
             self._counts[index] += int(roi.contains(placed).sum())
 
     def counts(self, mpp: float) -> tuple[RoiCount, ...]:
-        """Give what was found, with areas."""
+        """Return the count and the area of each region."""
         return tuple(
             RoiCount(roi.name, roi.area_px * (mpp / 1000) ** 2, count)
             for roi, count in zip(self._rois, self._counts, strict=True)

@@ -1,4 +1,4 @@
-"""One slide -> the nuclei in it, from file to files."""
+"""Prediction on one slide, from the image file to the output files."""
 
 import time
 from collections.abc import Iterator
@@ -35,10 +35,10 @@ from monuseg_cli.prediction.tables import Frame, NucleiWriter, nuclei_csv, nucle
 from monuseg_cli.prediction.tissue import TissueMap
 
 _MANY_TILES = 100
-"""From so many tiles on, an estimate of time and size comes first."""
+"""Number of tiles from which on time and size are estimated first."""
 
 _TRIAL_TILES = 2
-"""Tiles that the estimate is timed on."""
+"""Number of tiles on which the estimate is timed."""
 
 _KB_PER_TILE = {".png": 50, ".tif": 80, ".tiff": 80, ".geojson": 400, ".csv": 25}  # measured on dense tissue
 
@@ -50,25 +50,25 @@ class Prediction:
     Parameters
     ----------
     outputs : Outputs
-        The image, and the files that were written for it.
+        The image, and the files written for it.
     height, width : int
-        Of the image, or of the region of it, in pixels of level 0.
+        Size of the image, or of its region, in pixels of level 0.
     mpp : float or None
-        Micrometres per pixel of level 0 that were used; None where neither the image nor the user stated it.
+        Micrometres per pixel of level 0 that were used; None if neither the image nor the user stated it.
     tissue_mm2 : float
-        Area of tissue; without a tissue mask, the whole area that was predicted on.
+        Area of tissue; without tissue detection, the whole area that was predicted on.
     nuclei : int
         Number of nuclei.
     seconds : float
-        From opening the image to the last written file.
+        Wall time from opening the image to the last written file.
     rois : tuple of RoiCount
         Nuclei in each region of interest.
     damaged : tuple of str
-        Tiles of the slide that could not be read and were taken for glass.
+        Unreadable tiles of the slide, which were treated as glass.
     stain : StainLevels
-        Levels of the slide's stain, which was matched to that of the training images; empty where it was not.
+        Stain levels of the slide, which were matched to those of the training images; empty without matching.
     warnings : tuple of str
-        What is implausible about the result; see `find_doubt`.
+        Why the result is implausible; see `find_doubt`.
     """
 
     outputs: Outputs
@@ -85,21 +85,21 @@ class Prediction:
 
     @property
     def per_mm2(self) -> float:
-        """Nuclei per square millimetre of tissue; 0 where there is no tissue."""
+        """Nuclei per square millimetre of tissue; 0 without tissue."""
         return self.nuclei / self.tissue_mm2 if self.tissue_mm2 else 0.0
 
 
 class _View:
-    """A slide, or a region of it, at the network's scale, and how its pixels lie on level 0.
+    """A slide, or a region of it, at the network's scale, with the transform to level 0.
 
     Parameters
     ----------
     slide : Slide
-        Open.
+        The open slide.
     settings : SlideSettings
-        Scale, region and tissue.
+        Scale, region and tissue detection.
     card : Card
-        The model's.
+        Card of the model.
     """
 
     def __init__(self, slide: Slide, settings: SlideSettings, card: Card) -> None:
@@ -121,12 +121,12 @@ class _View:
 
 
 def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, progress: Progress = SILENT) -> Prediction:
-    """Find the nuclei of one image and write them, in memory that grows with its width, not with its height.
+    """Find the nuclei of one image and write the outputs, in memory that grows with its width, not with its height.
 
     Raises
     ------
     InputError
-        If the image, or the region in it, cannot be used.
+        If the image or the region is unusable.
     OutputError
         If a file cannot be written.
     """
@@ -167,7 +167,7 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
 
 
 def _find_nuclei(view: _View, engine: Engine, rois: RoiCounter, writers: "_Writers", task: Task) -> Iterator[Nuclei]:
-    """Predict from top to bottom, write everything as it comes, and yield the nuclei, block by block."""
+    """Predict from top to bottom, write outputs as they are computed, and yield the nuclei block by block."""
     card = engine.card
     inside = rois.contains if rois else None
     stitcher = Stitcher(view.source.shape, card.classes, view.map_mpp, card.postprocess, inside)
@@ -184,7 +184,7 @@ def _find_nuclei(view: _View, engine: Engine, rois: RoiCounter, writers: "_Write
 
 
 def _report_view(view: _View, engine: Engine, outputs: Outputs, progress: Progress) -> None:
-    """Say what was taken for granted about the slide, and how long it will take."""
+    """Report assumptions about the slide, and the expected time."""
     name = outputs.image.name
     if view.mpp is None:
         progress.info(
@@ -204,7 +204,7 @@ def _report_view(view: _View, engine: Engine, outputs: Outputs, progress: Progre
 
 
 def _estimate(tiles: list[Box], source: SlideSource, engine: Engine, outputs: Outputs) -> str:
-    """Estimate time and size of the outputs, by a trial on the first tiles."""
+    """Estimate the time and the size of the outputs by timing the first tiles."""
     trial = [source.read(*tile) for tile in tiles[:_TRIAL_TILES]]
     list(engine.run(trial))
     began = time.perf_counter()
@@ -216,18 +216,18 @@ def _estimate(tiles: list[Box], source: SlideSource, engine: Engine, outputs: Ou
 
 
 class _Writers:
-    """Every file that is written for a slide, open until the stack ends.
+    """The writers of all output files of a slide, open until the stack is closed.
 
     Parameters
     ----------
     stack : ExitStack
-        Ends the files.
+        Closes the files.
     outputs : Outputs
-        Which files.
+        The files to write.
     view : _View
         The slide.
     card : Card
-        The model's.
+        Card of the model.
     """
 
     def __init__(self, stack: ExitStack, outputs: Outputs, view: _View, card: Card) -> None:
@@ -269,7 +269,7 @@ class _Writers:
             add(labels)
 
     def add_nuclei(self, nuclei: Nuclei) -> None:
-        """Write nuclei to the tables."""
+        """Append nuclei to the tables."""
         for add in self._tables:
             add(nuclei)
 

@@ -1,4 +1,4 @@
-"""An image as the network sees it: brought to its scale, window by window."""
+"""Sources of pixels at the network's scale, read window by window."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from PIL import Image
 from monuseg_cli.imaging.resample import resize_image, scaled
 from monuseg_cli.imaging.slide import Slide
 
-_SUPPORT = 3  # pixels of the output that bicubic resampling looks to either side, rounded up
+_SUPPORT = 3  # output pixels to either side that bicubic resampling needs, rounded up
 _STRIP = 16
 
 
@@ -25,7 +25,7 @@ class Source(Protocol):
     shape: tuple[int, int]
 
     def read(self, row: int, col: int, height: int, width: int) -> NDArray[np.uint8]:
-        """Read a window (height, width, 3), which may reach beyond the image: it is mirrored there."""
+        """Read a window (height, width, 3); beyond the image, the pixels are mirrored."""
 
 
 class ArraySource:
@@ -35,7 +35,7 @@ class ArraySource:
     ----------
     image : ndarray of shape (H, W, 3), uint8
     scale : float
-        Pixels of the network's scale for a pixel of the image.
+        Pixels at the network's scale per pixel of the image.
     """
 
     def __init__(self, image: NDArray[np.uint8], scale: float = 1.0) -> None:
@@ -49,16 +49,16 @@ class ArraySource:
 
 
 class SlideSource:
-    """A slide, or a part of it, of which only what is asked for is read.
+    """A slide, or a part of it, of which only the requested windows are read.
 
-    Every window comes as if the whole level had been resampled, so windows fit together without a seam.
+    Every window equals a crop of the whole resampled level, so windows join without seams.
 
     Parameters
     ----------
     slide : Slide
-        Open.
+        The open slide.
     scale : float
-        Pixels of the network's scale for a pixel of level 0.
+        Pixels at the network's scale per pixel of level 0.
     region : tuple of int
         First row, first column, height and width of the part, in pixels of level 0.
 
@@ -67,7 +67,7 @@ class SlideSource:
     shape : tuple of int
         Height and width at the network's scale.
     step : tuple of float
-        Pixels of level 0 for a pixel of the network's scale, along rows and columns.
+        Pixels of level 0 per pixel at the network's scale, along rows and columns.
     """
 
     def __init__(self, slide: Slide, scale: float, region: tuple[int, int, int, int]) -> None:
@@ -92,7 +92,7 @@ class SlideSource:
             (row, bottom, self._row, self.step[0], level.shape[0]),
             (col, right, self._col, self.step[1], level.shape[1]),
         ):
-            begin, end = ((origin + place * step) / level.downsample for place in (first, last))
+            begin, end = ((origin + index * step) / level.downsample for index in (first, last))
             margin = _SUPPORT * max(step / level.downsample, 1)
             low, high = max(int(begin - margin), 0), min(int(np.ceil(end + margin)), length)
             spans.append((begin, min(end, float(length)), low, high))
@@ -108,14 +108,14 @@ class SlideSource:
 
 
 def read_thumbnail(slide: Slide, downsample: float, region: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-    """Read a part of a slide, small; in strips, so that a slide without coarser levels is not held in memory.
+    """Read a thumbnail of a part of a slide, in strips, so that a slide without coarser levels is not held in memory.
 
     Parameters
     ----------
     slide : Slide
-        Open.
+        The open slide.
     downsample : float
-        Pixels of level 0 for one of the thumbnail, about.
+        Approximate number of pixels of level 0 per pixel of the thumbnail.
     region : tuple of int
         First row, first column, height and width of the part, in pixels of level 0.
 

@@ -1,4 +1,4 @@
-"""Rows of maps -> nuclei, each once and whole, block by block."""
+"""Post-processing of maps block by block, with each nucleus found once and whole."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,28 +16,30 @@ from monuseg_cli.nuclei.postprocess import postprocess
 from monuseg_cli.prediction.blend import UINT8_MAX
 
 HALO_UM = 20.0
-"""Width of what surrounds a block: a nucleus whose centre is in the block is seen whole if it reaches no farther."""
+"""Width of the halo around a block: a nucleus with its centre in the block is seen whole if it extends no farther."""
 
 Inside = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 
-_ROWS_AT_ONCE = 128  # of finished rows, which are copies
-_NEW_SHARE = 0.5  # a nucleus is new where more than this share of its pixels is not painted yet
+_ROWS_AT_ONCE = 128  # finished rows per copy
+_NEW_SHARE = 0.5  # a nucleus is new if more than this share of its pixels is not painted yet
 
 
 @dataclass(frozen=True)
 class Nuclei:
-    """Nuclei that were found; they are outlined and measured when that is asked for.
+    """The nuclei found in a window; contours and measurements are computed on demand.
 
     Parameters
     ----------
     first : int
-        Id of the first; they are numbered without gaps.
+        Id of the first nucleus; the ids have no gaps.
     centres : ndarray of shape (N, 2), float64
-        Row and column of each, in the pixels of the maps.
+        Row and column of each centre, in pixels of the maps.
     window : ndarray of shape (H, W), int32
-        Label image of all of them, 1..N.
-    probability, haematoxylin : ndarray of shape (H, W), float32 and uint8
-        Of the same pixels: of belonging to a nucleus, and the density of haematoxylin in 8 bits.
+        Label image of the window, 1..N.
+    probability : ndarray of shape (H, W), float32
+        Probability of nuclei in the window.
+    haematoxylin : ndarray of shape (H, W), uint8
+        Optical density of haematoxylin in the window, in 8 bits.
     corner : ndarray of shape (2,), intp
         Row and column of the window's first pixel.
     """
@@ -50,19 +52,19 @@ class Nuclei:
     corner: NDArray[np.intp]
 
     def __len__(self) -> int:
-        """Count them."""
+        """Return the number of nuclei."""
         return len(self.centres)
 
     @cached_property
     def contours(self) -> Contours:
-        """Of all of them, in the pixels of the maps, with labels 1..N."""
+        """Contours of all nuclei in pixels of the maps, with labels 1..N."""
         contours = trace(self.window)
         contours.points[:] += self.corner
         return contours
 
     @cached_property
     def measurements(self) -> Measurements:
-        """Of all of them, in the pixels of the maps."""
+        """Measurements of all nuclei in pixels of the maps."""
         measurements = measure(self.window, self.contours, self.probability, density_from_8_bits(self.haematoxylin))
         measurements.centroids[:] += self.corner
         return measurements
@@ -70,12 +72,12 @@ class Nuclei:
 
 @dataclass(frozen=True, slots=True)
 class LabelRows:
-    """Rows of the label image that will not change any more.
+    """Finished rows of the label image.
 
     Parameters
     ----------
     row : int
-        The first of the rows.
+        Index of the first row.
     labels : ndarray of shape (R, W), int32
         Ids of nuclei; 0 background.
     """
@@ -85,24 +87,25 @@ class LabelRows:
 
 
 class Stitcher:
-    """Takes maps from top to bottom, and gives label images and nuclei in the same order.
+    """Turns maps, added from top to bottom, into rows of the label image and nuclei, in the same order.
 
-    Nuclei are separated block by block. A block keeps the nuclei whose centre is in it, and paints them whole into the
-    label image. Where two blocks see a nucleus at their border a little differently, both would keep it, or none: the
-    later one leaves what is painted already, and keeps what lies before it and is not.
+    Post-processing runs block by block. A block keeps the nuclei with their centre in it, and paints them whole into
+    the label image. Two blocks may see a nucleus at their border slightly differently, so that both would keep it, or
+    neither. Therefore the later block skips nuclei that are painted already, and also keeps unpainted ones whose centre
+    lies in an earlier block.
 
     Parameters
     ----------
     shape : tuple of int
-        Height and width of all maps.
+        Height and width of the maps.
     classes : sequence of str
-        What the maps are; see `postprocess`.
+        Meaning of each map; see `postprocess`.
     mpp : float
         Micrometres per pixel of the maps.
     params : PostprocessParams
-        Of the post-processing.
+        Parameters of the post-processing.
     inside : callable, optional
-        Tells which nuclei are wanted, by their centres (N, 2), row and column in pixels of the maps.
+        Returns which nuclei to keep, from their centres (N, 2), row and column in pixels of the maps.
     block_px : tuple of int
         Height and width of the blocks, without the halo around them.
     """
@@ -120,15 +123,15 @@ class Stitcher:
         self._inside = inside
         self._height, self._width = shape
         self._classes, self._mpp, self._params = classes, mpp, params
-        self._halo = 2 * round(HALO_UM / mpp / 2)  # even, so that every block divides the same cells
-        self._next_block = 0  # row of the image where the next blocks begin
+        self._halo = 2 * round(HALO_UM / mpp / 2)  # even, so that all blocks are aligned to the same 2x2 cells
+        self._next_block = 0  # first row of the next blocks
         self._count = 0
         self._maps, self._haematoxylin, self._painted = _Rows(), _Rows(), _Rows()
 
     def add(self, maps: NDArray[np.uint8], haematoxylin: NDArray[np.uint8]) -> Iterator[Nuclei | LabelRows]:
-        """Take the next rows: maps (C, R, W) and the density of haematoxylin (R, W), as `blended_rows` gives them.
+        """Add the next rows: maps (C, R, W) and the density of haematoxylin (R, W), as `blended_rows` yields them.
 
-        Gives nuclei as they are found, and after them the rows that they lie in, but for what may still be painted.
+        Yields nuclei as they are found, then the rows of the label image that can no longer change.
         """
         self._maps.append(maps.transpose(1, 2, 0))
         self._haematoxylin.append(haematoxylin)
@@ -143,7 +146,7 @@ class Stitcher:
                 if found := self._postprocess_block(*block):
                     yield found
             self._next_block = end
-            # Later blocks reach up by a halo into this one, and paint no farther up than that.
+            # Later blocks reach up into this one by a halo, and paint no farther up.
             row = self._painted.begin
             final = self._height if end == self._height else max(end - self._halo, row)
             for top in range(row, final, _ROWS_AT_ONCE):
@@ -153,7 +156,7 @@ class Stitcher:
                 kept.forget(final)
 
     def _postprocess_block(self, top: int, bottom: int, left: int, right: int) -> Nuclei | None:
-        """Find the nuclei of a block, given by its first and last row and column, and paint those that it keeps."""
+        """Find the nuclei of the block rows `top` to `bottom`, columns `left` to `right`, and paint those it keeps."""
         rows = slice(max(top - self._halo, self._painted.begin), min(bottom + self._halo, self._height))
         cols = slice(max(left - self._halo, 0), min(right + self._halo, self._width))
         corner = np.array((rows.start, cols.start))
@@ -188,28 +191,28 @@ class Stitcher:
 
 
 class _Candidates:
-    """The nuclei that a block and its halo show, of which earlier blocks may have painted some.
+    """The nuclei in a block and its halo, some of which earlier blocks may have painted.
 
     Parameters
     ----------
     labels : ndarray of shape (H, W), int32
         Labels 1..L.
     is_free : ndarray of shape (H, W), bool
-        Where no earlier block has painted a nucleus.
+        Pixels where no earlier block has painted a nucleus.
 
     Attributes
     ----------
     centres : ndarray of shape (L + 1, 2), float64
-        Row and column of each label's centre of mass; that of the background means nothing.
+        Row and column of each label's centre of mass; meaningless for the background.
     are_new : ndarray of shape (L + 1,), bool
-        Whether no earlier block has painted most of a nucleus; False for the background.
+        Whether most of a nucleus is unpainted by earlier blocks; False for the background.
     """
 
     def __init__(self, labels: NDArray[np.int32], is_free: NDArray[np.bool_]) -> None:
         self._shape = labels.shape
-        self._place, *coordinates = labelled_pixels(labels)
-        self._label = labels.reshape(-1)[self._place]
-        self._is_free = is_free.reshape(-1)[self._place]
+        self._index, *coordinates = labelled_pixels(labels)
+        self._label = labels.reshape(-1)[self._index]
+        self._is_free = is_free.reshape(-1)[self._index]
         pixels = np.bincount(self._label, minlength=1)
         pixels[0] = 1
         sums = [np.bincount(self._label, weights=along + 0.5, minlength=1) for along in coordinates]
@@ -217,27 +220,27 @@ class _Candidates:
         self.are_new = np.bincount(self._label, weights=self._is_free, minlength=1) > _NEW_SHARE * pixels
 
     def number(self, kept: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """Paint the free pixels of the nuclei that are kept, with labels 1..N; (H, W)."""
+        """Label the free pixels of the kept nuclei 1..N; (H, W)."""
         numbers = np.cumsum(kept, dtype=np.int32) * kept
         painted = np.zeros(self._shape, dtype=np.int32)
-        painted.reshape(-1)[self._place] = numbers[self._label] * self._is_free
+        painted.reshape(-1)[self._index] = numbers[self._label] * self._is_free
         return painted
 
 
 class _Rows:
-    """Rows of an image, (R, W) or (R, W, C), that come at the bottom and are forgotten at the top.
+    """A sliding buffer of image rows, (R, W) or (R, W, C): appended at the bottom, dropped at the top.
 
-    They are kept in the parts in which they come, so that none is copied until a window is read.
+    Rows are kept in the arrays in which they arrive, so that nothing is copied until a window is read.
 
     Attributes
     ----------
     begin, end : int
-        Rows of the image between which rows are kept.
+        Range of the image rows in the buffer.
     """
 
     def __init__(self) -> None:
         self.begin = self.end = 0
-        self._parts: list[tuple[int, NDArray[Any]]] = []  # the first row of each
+        self._parts: list[tuple[int, NDArray[Any]]] = []  # first row, rows
 
     def append(self, rows: NDArray[Any]) -> None:
         self._parts.append((self.end, rows))
@@ -255,11 +258,11 @@ class _Rows:
         return np.concatenate([nothing, *(part[inside, cols] for inside, part, _ in self._within(rows))])
 
     def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
-        for inside, part, place in self._within(rows):
-            part[inside, cols] = values[place]
+        for inside, part, source in self._within(rows):
+            part[inside, cols] = values[source]
 
     def _within(self, rows: slice) -> Iterator[tuple[slice, NDArray[Any], slice]]:
-        """Give the parts that hold these rows: which of a part's rows, the part, and where they are among `rows`."""
+        """Yield the parts that contain these rows: the slice in the part, the part, and the slice in `rows`."""
         for first, part in self._parts:
             low, high = max(rows.start, first), min(rows.stop, first + len(part))
             if low < high:

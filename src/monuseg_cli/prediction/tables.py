@@ -1,7 +1,7 @@
-"""Nuclei -> text files, one after the other: GeoJSON for QuPath, CSV for everything else.
+"""Streaming writers of nuclei: GeoJSON for QuPath, CSV for other programs.
 
-Each writer is a context that gives a function to add nuclei with; its file appears when the context ends, and only if
-it ends without an error.
+Each writer is a context manager that yields a function to append nuclei. Its file appears when the context ends without
+an error.
 """
 
 import csv
@@ -36,14 +36,14 @@ COLUMNS = (
 
 
 class Frame:
-    """Where the pixels of the maps lie on the slide.
+    """The transform from the pixels of the maps to those of the slide.
 
     Parameters
     ----------
     origin : tuple of float
-        Row and column, in pixels of level 0, of the maps' first pixel's corner.
+        Row and column, in pixels of level 0, of the top left corner of the maps' first pixel.
     step : tuple of float
-        Pixels of level 0 for a pixel of the maps, along rows and columns.
+        Pixels of level 0 per pixel of the maps, along rows and columns.
     mpp : float
         Micrometres per pixel of the maps.
     """
@@ -53,12 +53,12 @@ class Frame:
         self._origin, self._step = np.array(origin), np.array(step)
 
     def to_slide_coords(self, points: NDArray[np.generic]) -> NDArray[np.float64]:
-        """Bring rows and columns (N, 2) of the maps to those of level 0."""
+        """Transform points (N, 2), row and column, from the maps to level 0."""
         return np.asarray(points * self._step + self._origin, dtype=np.float64)
 
 
 def rows_of(nuclei: Nuclei, frame: Frame) -> Iterator[tuple[int | float, ...]]:
-    """Give what is known of each nucleus, in the order of `COLUMNS`, rounded to what the pixels support."""
+    """Yield the measurements of each nucleus in the order of `COLUMNS`, rounded to a meaningful precision."""
     known = nuclei.measurements
     columns = (
         frame.to_slide_coords(known.centroids)[:, 0].round(2),
@@ -76,7 +76,7 @@ def rows_of(nuclei: Nuclei, frame: Frame) -> Iterator[tuple[int | float, ...]]:
 
 @contextmanager
 def nuclei_csv(path: Path, frame: Frame) -> Iterator[NucleiWriter]:
-    """Write a row for each nucleus: id, place, size, shape, stain, probability."""
+    """Write one row per nucleus: id, position, size, shape, stain, probability."""
     with writing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(COLUMNS)
@@ -85,18 +85,18 @@ def nuclei_csv(path: Path, frame: Frame) -> Iterator[NucleiWriter]:
 
 @contextmanager
 def nuclei_geojson(path: Path, frame: Frame, slide: str) -> Iterator[NucleiWriter]:
-    """Write a feature for each nucleus, as QuPath reads them: polygon, class, name (its id), measurements.
+    """Write one feature per nucleus in QuPath's format: polygon, class, name (the id), measurements.
 
-    Coordinates are x, y in pixels of level 0, so that the nuclei fall into place on the slide.
+    Coordinates are x, y in pixels of level 0, so that the nuclei align with the slide.
 
     Parameters
     ----------
     path : Path
         Destination.
     frame : Frame
-        Where the maps lie on the slide.
+        Transform from the maps to the slide.
     slide : str
-        Its name, of which the features' universal ids are made.
+        Name of the slide, from which the UUIDs of the features are derived.
     """
     namespace = uuid.uuid5(uuid.NAMESPACE_URL, slide)
     with writing(path) as part, part.open("w", encoding="utf-8") as file:
@@ -137,7 +137,7 @@ def _feature(known: tuple[int | float, ...], geometry: dict[str, object], namesp
 
 
 def _geometries(nuclei: Nuclei, frame: Frame) -> Iterator[dict[str, object]]:
-    """Give each nucleus' polygon; several where its pixels hang together at corners only."""
+    """Yield the polygon of each nucleus, or a multipolygon if its pixels are connected only at corners."""
     contours = nuclei.contours
     placed = frame.to_slide_coords(contours.points)[:, ::-1]
     whole = placed.astype(np.int64)

@@ -1,4 +1,4 @@
-"""Where tissue is, seen on a thumbnail; the rest is glass and is not predicted on."""
+"""Detection of tissue on a thumbnail; the rest of the slide is glass and is skipped."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from monuseg_cli.prediction.roi import draw_rois
 from monuseg_cli.prediction.source import read_thumbnail
 
 THUMBNAIL_UM = 8.0
-"""Micrometres per pixel of the thumbnail that tissue is found on, about."""
+"""Approximate micrometres per pixel of the thumbnail for tissue detection."""
 
 _MARGIN_UM = 50.0
 _DENSEST_GLASS = 0.12
@@ -22,19 +22,19 @@ _SMOOTHING_UM = 12.0
 
 
 def find_tissue(thumbnail: NDArray[np.uint8], um_per_px: float, sparse: bool = False) -> NDArray[np.bool_]:
-    """Mark tissue: what is denser to green light, which both stains absorb, than the slide's glass, by a fixed step.
+    """Detect tissue by its optical density in the green channel, which both stains absorb.
 
-    An image that is tissue all over is so tissue all over. Glass is the lightest hundredth of the thumbnail, if that is
-    light.
+    A pixel is tissue if its smoothed density exceeds that of the slide's glass by a fixed step. The density of glass is
+    the 1st percentile of the thumbnail, with an upper bound, so that an image without glass is all tissue.
 
     Parameters
     ----------
     thumbnail : ndarray of shape (H, W, 3), uint8
     um_per_px : float
-        Its scale.
+        Micrometres per pixel of the thumbnail.
     sparse : bool
-        Whether the slide's file leaves tiles out. They read as pure white, lighter than glass that was scanned, so pure
-        white then counts neither for the lightest hundredth nor for what lies beside it.
+        Whether tiles are missing in the slide's file. They read as pure white, which is lighter than scanned glass, so
+        pure white is then excluded from the percentile and from the smoothing.
 
     Returns
     -------
@@ -54,36 +54,36 @@ def find_tissue(thumbnail: NDArray[np.uint8], um_per_px: float, sparse: bool = F
 
 
 def widen(tissue: NDArray[np.bool_], um_per_px: float) -> NDArray[np.bool_]:
-    """Add a margin around tissue, so that nothing at its edge is missed."""
+    """Dilate tissue by a margin, so that nothing at its edge is missed."""
     if not tissue.any():
         return tissue
     return np.asarray(ndimage.distance_transform_edt(~tissue) <= _MARGIN_UM / um_per_px)
 
 
 class TissueMap:
-    """Where a slide is predicted on: in tissue, and in regions of interest where there are some.
+    """The area of a slide to predict on: tissue, intersected with any regions of interest.
 
     Parameters
     ----------
     slide : Slide
-        Open.
+        The open slide.
     region : Box
-        The part that is predicted on, in pixels of level 0.
+        The part to predict on, in pixels of level 0.
     mpp : float
         Micrometres per pixel of level 0.
     shape : tuple of int
         Height and width of the part at the network's scale.
     settings : SlideSettings
-        Whether glass is left out, and the regions of interest.
+        Whether glass is skipped, and the regions of interest.
 
     Attributes
     ----------
     grid : TileGrid
         The tiles that cover the part.
-    found : ndarray of bool, shape (H, W)
-        True in tissue, on the thumbnail.
+    found : ndarray of shape (H, W), bool
+        Mask of tissue on the thumbnail.
     mm2 : float
-        Area of tissue, in square millimetres.
+        Area of tissue in square millimetres.
     """
 
     def __init__(self, slide: Slide, region: Box, mpp: float, shape: tuple[int, int], settings: SlideSettings) -> None:
@@ -101,7 +101,7 @@ class TissueMap:
         self.mm2 = float(self.found.mean()) * region[2] * region[3] * (mpp / 1000) ** 2
 
     def is_in(self, row: int, col: int, height: int, width: int) -> bool:
-        """Tell whether a window, at the network's scale, holds tissue or lies beside some."""
+        """Whether a window, at the network's scale, contains tissue or lies within the margin around it."""
         (top, bottom), (left, right) = (
             (int(first * step), int(np.ceil((first + size) * step)))
             for first, size, step in ((row, height, self._step[0]), (col, width, self._step[1]))
@@ -109,5 +109,5 @@ class TissueMap:
         return bool(self._near[top:bottom, left:right].any())
 
     def tiles(self) -> list[Box]:
-        """List the tiles that are predicted on."""
+        """List the tiles to predict on."""
         return [window for window in self.grid if self.is_in(*window)]

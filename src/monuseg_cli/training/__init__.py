@@ -1,1 +1,1 @@
-"""From patches to weights."""
+"""Training of models."""

@@ -1,4 +1,4 @@
-"""Random variation: a crop out of a patch, bent and stained anew."""
+"""Augmentation: random crops with geometric, stain and image quality variation."""
 
 import math
 from itertools import pairwise
@@ -18,9 +18,9 @@ from monuseg_cli.training.recipe_checks import BEST_JPEG_QUALITY
 _Mesh = list[tuple[tuple[int, ...], tuple[float, ...]]]
 
 _MESH_PX = 32
-"""Side of the mesh's cells, within which a bend is bilinear."""
+"""Side of the cells of the warping mesh; the deformation is bilinear within a cell."""
 
-_INSIDE = 1e-3  # Pillow takes what is read exactly at the far edge for outside, and black
+_INSIDE = 1e-3  # Pillow treats samples exactly at the far edge as outside, and makes them black
 
 _OFFSET_SHARE = 0.15
 _DIRECTION_SHARE = 0.15
@@ -30,16 +30,16 @@ _ONE_FACTOR = 0.5
 def augment(
     image: NDArray[np.uint8], labels: NDArray[np.int32], recipe: Recipe, random: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Take a crop out of a patch, or a blank in its place, vary it, and bring it into the form that networks take.
+    """Take a random crop of a patch, or a blank instead, and augment it.
 
     Parameters
     ----------
     image : ndarray of shape (S, S, 3), uint8
     labels : ndarray of shape (S, S), int32
     recipe : Recipe
-        With the side of the crop, P, and how much is varied.
+        With the side of the crop, P, and the strengths of the augmentation.
     random : numpy.random.Generator
-        Where the variation comes from.
+        Source of all random numbers.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def augment(
 def _plain_crop(
     image: NDArray[np.uint8], labels: NDArray[np.int32], recipe: Recipe, random: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Cut out a window anywhere in the patch; flip it and turn it by right angles, if the recipe says so."""
+    """Cut a random window out of the patch; flip it and rotate it by multiples of 90 degrees if the recipe says so."""
     room = len(image) - recipe.crop_px
     row, col = (int(start) for start in random.integers(room + 1, size=2))
     window = np.s_[row : row + recipe.crop_px, col : col + recipe.crop_px]
@@ -82,10 +82,10 @@ def _plain_crop(
 def _warped_crop(
     image: NDArray[np.uint8], labels: NDArray[np.int32], recipe: Recipe, random: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Cut out a window that is scaled, turned and bent: bilinear for the image, nearest for the labels.
+    """Cut out a scaled, rotated and elastically deformed window: bilinear for the image, nearest for the labels.
 
-    A mesh over the crop is laid into the patch by its vertices: scaled, turned, shifted to a random place, and each
-    vertex moved a little, independently. Vertices beyond the patch are moved back to its edge.
+    The vertices of a mesh over the crop are mapped into the patch: scaled, rotated, shifted to a random position, and
+    each displaced independently. Vertices outside the patch are clipped to its edge.
     """
     size, cells = recipe.crop_px, max(recipe.crop_px // _MESH_PX, 1)
     lines = np.linspace(0, size, cells + 1).round().astype(int)
@@ -104,13 +104,13 @@ def _warped_crop(
     return warped, _resample(labels, size, mesh, Image.Resampling.NEAREST)
 
 
-def _resample(pixels: NDArray[Any], size: int, mesh: _Mesh, how: Image.Resampling) -> NDArray[Any]:
+def _resample(pixels: NDArray[Any], size: int, mesh: _Mesh, method: Image.Resampling) -> NDArray[Any]:
     picture = Image.fromarray(np.ascontiguousarray(pixels))
-    return np.asarray(picture.transform((size, size), Image.Transform.MESH, mesh, how))
+    return np.asarray(picture.transform((size, size), Image.Transform.MESH, mesh, method))
 
 
 def _mesh(lines: list[int], vertices: NDArray[np.float64]) -> _Mesh:
-    """List, as Pillow wants it, each cell's box in the crop and its corners in the patch, x before y."""
+    """List each cell's box in the crop and its corners in the patch, x before y, in Pillow's format."""
     mesh: _Mesh = []
     corners = vertices[..., ::-1].tolist()
     for i, (top, bottom) in enumerate(pairwise(lines)):
@@ -121,12 +121,12 @@ def _mesh(lines: list[int], vertices: NDArray[np.float64]) -> _Mesh:
 
 
 def jitter_stain(image: NDArray[np.uint8], recipe: Recipe, random: np.random.Generator) -> NDArray[np.float32]:
-    """Vary how strongly haematoxylin and eosin are taken up, their hues, the slide's own density, and the scanner.
+    """Vary the amounts and hues of haematoxylin and eosin, the residual density, and the scanner's colour response.
 
-    In optical density, where stains add up (the law of Beer and Lambert), each stain's amount is scaled, shifted a
-    little, and painted back in a slightly turned colour; after Tellez et al., "Whole-Slide Mitosis Detection in H&E
-    Breast Histology Using PHH3 as a Reference", IEEE TMI 37(9), 2018. There a gamma is a factor of all density, and a
-    white point adds to it.
+    In optical density stains add up (Beer-Lambert law). The amount of each stain is scaled and slightly shifted, and
+    recomposed with a slightly rotated stain vector, after Tellez et al., "Whole-Slide Mitosis Detection in H&E Breast
+    Histology Using PHH3 as a Reference", IEEE TMI 37(9), 2018. In optical density, gamma is a common factor, and the
+    white point is an offset.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def jitter_stain(image: NDArray[np.uint8], recipe: Recipe, random: np.random.Gen
     recipe : Recipe
         With `stain`, `pale`, `dark` and `scanner`.
     random : numpy.random.Generator
-        Where the variation comes from.
+        Source of all random numbers.
 
     Returns
     -------
@@ -160,10 +160,10 @@ def jitter_stain(image: NDArray[np.uint8], recipe: Recipe, random: np.random.Gen
 
 
 def _dimmed(gain: NDArray[np.float64], recipe: Recipe, random: np.random.Generator) -> NDArray[np.float64]:
-    """Draw what the gains of haematoxylin, eosin and the rest, (3, 1), are multiplied by.
+    """Draw the factors, (3, 1), for the gains of haematoxylin, eosin and the residual.
 
-    One crop in two gets one factor for both stains, of those one in two for the rest as well: paler by the stain alone,
-    or by thickness and light; all others get one for each stain.
+    Half of the crops get one common factor for both stains; in half of those it also applies to the residual, as with
+    section thickness or illumination. The other crops get a separate factor per stain.
     """
     factors = np.exp(random.uniform(math.log(recipe.pale), math.log(recipe.dark), (3, 1)))
     kind = random.random()
@@ -176,16 +176,16 @@ def _dimmed(gain: NDArray[np.float64], recipe: Recipe, random: np.random.Generat
 
 
 def degrade(image: NDArray[np.float32], recipe: Recipe, random: np.random.Generator) -> NDArray[np.float32]:
-    """Take away some of an image's quality: focus, then noise of the sensor, then JPEG compression.
+    """Degrade an image: blur, then sensor noise, then JPEG compression.
 
     Parameters
     ----------
     image : ndarray of shape (P, P, 3), float32
         Within 0..1.
     recipe : Recipe
-        With the share of images that each of the three happens to, and its largest strength.
+        With the probability of each of the three, and its largest strength.
     random : numpy.random.Generator
-        Where the variation comes from.
+        Source of all random numbers.
 
     Returns
     -------
@@ -201,7 +201,7 @@ def degrade(image: NDArray[np.float32], recipe: Recipe, random: np.random.Genera
         image = np.clip(image + np.float32(random.uniform(0, recipe.noise)) * noise, 0, 1)
     if compressed:
         quality = int(random.integers(recipe.jpeg_quality, BEST_JPEG_QUALITY, endpoint=True))
-        pixels = (image * 255).round().astype(np.uint8, order="C")  # a turned crop is a view in another order
+        pixels = (image * 255).round().astype(np.uint8, order="C")  # a rotated crop is a view in another order
         encoded = imagecodecs.jpeg8_encode(pixels, level=quality)
         image = imagecodecs.jpeg8_decode(encoded).astype(np.float32) / np.float32(255)
     return image

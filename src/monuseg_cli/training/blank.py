@@ -1,4 +1,4 @@
-"""Pictures without a nucleus: what a slide shows beside tissue."""
+"""Synthetic images without nuclei: glass, ink and debris as found around tissue."""
 
 import colorsys
 
@@ -15,14 +15,14 @@ _KINDS = ("glass", "plain", "ink", "ink", "ink", "flakes", "flakes", "flakes")
 
 
 def draw_blank(size: int, random: np.random.Generator) -> NDArray[np.uint8]:
-    """Draw glass, a plain colour (white and black among them), ink on glass, or stained flakes as of keratin.
+    """Draw glass, a plain colour (including white and black), ink on glass, or stained flakes like those of keratin.
 
     Parameters
     ----------
     size : int
-        Side of the picture.
+        Side of the picture in pixels.
     random : numpy.random.Generator
-        Where everything comes from.
+        Source of all random numbers.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def draw_blank(size: int, random: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def _inked(picture: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
-    """Draw strokes of a pen, broad and narrow, with streaks along them and soft edges."""
+    """Draw broad and narrow pen strokes with streaks and soft edges."""
     size = len(picture)
     for _ in range(int(random.integers(1, 4))):
         mask = Image.new("L", (size, size))
@@ -62,9 +62,9 @@ def _inked(picture: NDArray[np.float64], random: np.random.Generator) -> NDArray
 
 
 def _flaked(picture: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
-    """Lay stained sheets over each other: long, wavy, seen from above or on edge, the edges darker; no nucleus in them.
+    """Draw overlapping stained sheets without nuclei: long, wavy, seen from above or edge-on, with darker edges.
 
-    What lies over each other adds up in optical density.
+    Overlapping sheets add up in optical density.
     """
     size = len(picture)
     density = np.zeros((size, size, 3))
@@ -92,7 +92,7 @@ def _flaked(picture: NDArray[np.float64], random: np.random.Generator) -> NDArra
 
 
 def _ink(random: np.random.Generator) -> tuple[float, float, float]:
-    """Choose a colour, of the usual pens more often than others."""
+    """Draw an ink colour; those of common pens are more likely."""
     kind = random.random()
     if kind < 0.5:
         hue = random.choice(_PEN_HUES) + random.normal(0, 0.03)

@@ -1,4 +1,4 @@
-"""The state to go on from, written atomically and read without executing anything."""
+"""Checkpoints for resuming a training, written atomically and read without executing code."""
 
 import io
 import pickle
@@ -14,30 +14,31 @@ from monuseg_cli.core.atomic import write_bytes
 from monuseg_cli.core.errors import InputError
 
 STATE_FILE = "state.pt"
-_RENAMED = {"ranks": "world_size"}  # in states that an earlier version wrote
+_RENAMED = {"ranks": "world_size"}  # in states of earlier versions
 
-# What torch and pickle raise for states that are damaged, hostile or of another network.
+# Raised by torch and pickle for states that are damaged, hostile or of another network.
 _UNFIT = (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, pickle.PickleError)
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Everything that the next epoch depends on, beside the recipe and the data.
+    """Everything that the next epoch depends on, except the recipe and the data.
 
-    Random numbers are no part of it: they are drawn anew for every epoch from the recipe's seed and the epoch's number.
+    It contains no random state: random numbers are derived for every epoch from the recipe's seed and the epoch's
+    number.
 
     Parameters
     ----------
     epoch : int
-        Number of epochs that are finished.
+        Number of finished epochs.
     model, optimizer, scaler : dict
-        Their state dicts; the scaler's, of mixed precision in fp16, is empty without.
+        State dicts; that of the scaler is empty unless the training uses fp16.
     averaged : dict
-        State dict of the moving average of the weights; empty where the recipe asks for none.
+        State dict of the moving average of the weights; empty without averaging.
     world_size : int
-        Number of processes that share the training: with another number its steps would be others.
+        Number of processes of the training; a different number would change the steps.
     data_sha256 : str
-        Hash of the archive that was trained on.
+        SHA-256 of the training data's archive.
     """
 
     epoch: int
@@ -49,7 +50,7 @@ class Checkpoint:
     data_sha256: str
 
     def save(self, run: Path) -> None:
-        """Write the state to the run's folder, whole or not at all."""
+        """Write the state to the run's folder atomically."""
         content = io.BytesIO()
         torch.save({name: getattr(self, name) for name in self.__slots__}, content)
         write_bytes(run / STATE_FILE, content.getvalue())
@@ -61,7 +62,7 @@ class Checkpoint:
         Raises
         ------
         InputError
-            If there is none, it is damaged, or holds anything but tensors and plain values.
+            If the state is missing or damaged, or contains anything but tensors and plain values.
         """
         with fitting(run):
             content = torch.load(run / STATE_FILE, map_location="cpu", weights_only=True)
@@ -73,15 +74,15 @@ class Checkpoint:
 
 @contextmanager
 def fitting(run: Path) -> Iterator[None]:
-    """Turn what torch raises for a state that is damaged, or does not fit the run, into one clear error.
+    """Convert errors of torch about a state that is damaged, or does not match the run, into an InputError.
 
     Raises
     ------
     InputError
-        For all of it.
+        If the body raises any of them.
     """
     try:
         yield
     except _UNFIT as error:
-        message = f"{run / STATE_FILE} is damaged or no state of this run; train anew"
+        message = f"{run / STATE_FILE} is damaged or does not belong to this run; train again"
         raise InputError(message) from error

@@ -1,4 +1,4 @@
-"""Patch store -> batches, the same for the same seed and epoch wherever they are made."""
+"""Batches of patches, which depend only on the seed and the epoch."""
 
 import signal
 from collections.abc import Generator, Iterator, Sequence
@@ -26,16 +26,16 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Patches of one data set that are trained on.
+    """The training patches of one data set.
 
     Parameters
     ----------
     store : PatchStore
-        Where they come from.
+        Store of the patches.
     indices : ndarray of shape (N,), intp
-        Which of the store's patches.
+        Indices of the training patches in the store.
     weight : float
-        Crops of each case in an epoch, in multiples of `Recipe.crops_per_case`; rounded, and at least one.
+        Crops per case and epoch, in multiples of `Recipe.crops_per_case`; rounded, and at least one crop.
     """
 
     store: PatchStore
@@ -45,7 +45,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """The patches of a case, and how many crops of them make its share of an epoch."""
+    """The patches of a case, and its number of crops per epoch."""
 
     store: PatchStore
     patches: list[int]
@@ -53,14 +53,14 @@ class _Case:
 
 
 class CropDataset(Dataset[Batch]):
-    """As many crops of each case, varied by random numbers that depend on seed, epoch, case and crop alone.
+    """Augmented crops, the same number per case; their random numbers depend only on seed, epoch, case and crop.
 
     Parameters
     ----------
     pools : sequence of Pool
-        The patches, of one data set or of several.
+        The patches of one or more data sets; a pool's weight scales its number of crops.
     recipe : Recipe
-        How they are cropped and varied, and what the network is to say.
+        Cropping, augmentation and targets.
     """
 
     def __init__(self, pools: Sequence[Pool], recipe: Recipe) -> None:
@@ -76,11 +76,11 @@ class CropDataset(Dataset[Batch]):
         self.crops = [(number, crop) for number, case in enumerate(self.cases) for crop in range(case.crops)]
 
     def __len__(self) -> int:
-        """Count the crops of an epoch."""
+        """Return the number of crops per epoch."""
         return len(self.crops)
 
     def __getitem__(self, position: int) -> Batch:
-        """Read and vary one crop: the image (3, P, P) and the targets (C, P, P), float32."""
+        """Read and augment one crop: the image (3, P, P) and the targets (C, P, P), float32."""
         recipe = self.recipe
         number, crop = self.crops[position]
         case = self.cases[number]
@@ -91,7 +91,7 @@ class CropDataset(Dataset[Batch]):
 
 
 class WindowDataset(Dataset[Batch]):
-    """A grid of windows over a store's patches, unvaried and in the store's order."""
+    """A grid of windows over a store's patches, without augmentation and in the store's order."""
 
     def __init__(self, store: PatchStore, indices: NDArray[np.intp], recipe: Recipe) -> None:
         self.store = store
@@ -100,11 +100,11 @@ class WindowDataset(Dataset[Batch]):
         self.windows = [(int(index), row, col) for index in indices for row, col in corners]
 
     def __len__(self) -> int:
-        """Count the windows."""
+        """Return the number of windows."""
         return len(self.windows)
 
     def __getitem__(self, position: int) -> Batch:
-        """Give the image (3, P, P) and the targets (C, P, P) of one window, float32."""
+        """Read the image (3, P, P) and the targets (C, P, P) of one window, float32."""
         index, row, col = self.windows[position]
         image, labels = self.store.read(index)
         window = np.s_[row : row + self.recipe.crop_px, col : col + self.recipe.crop_px]
@@ -117,32 +117,32 @@ def _to_tensors(image: NDArray[np.float32], labels: NDArray[np.int32], recipe: R
 
 
 class EpochSampler(Sampler[int]):
-    """The order of an epoch, which depends on seed and epoch alone; of which each process takes its share.
+    """The order of an epoch's crops, which depends only on seed and epoch, divided among the processes.
 
     Parameters
     ----------
     size : int
-        Crops of an epoch.
+        Number of crops per epoch.
     batch_size : int
-        Of each process.
+        Batch size per process.
     seed : int
         See `Recipe`.
     rank, world_size : int
-        Number of this process, from 0, and of all.
+        Rank of this process, and number of processes.
     """
 
     def __init__(self, size: int, batch_size: int, seed: int, rank: int, world_size: int) -> None:
         self.batch_size, self.seed, self.rank, self.world_size = batch_size, seed, rank, world_size
-        self.size = size - size % world_size  # all processes must take the same number of steps, on as many crops
+        self.size = size - size % world_size  # all processes must take equally many steps, on equally many crops
         self.all = size
         self.epoch = 0
 
     def __len__(self) -> int:
-        """Count the crops of an epoch that are this process' own."""
+        """Return the number of crops per epoch for this process."""
         return self.size // self.world_size
 
     def __iter__(self) -> Iterator[int]:
-        """Go through this process' positions: together, the processes' batches are a single process' larger ones."""
+        """Iterate over this process's positions; the processes' batches join to those of a single process."""
         order = derive("order", self.seed, self.epoch).permutation(self.all)[: self.size]
         for first in range(0, self.size, self.batch_size * self.world_size):
             together = order[first : first + self.batch_size * self.world_size]
@@ -150,21 +150,21 @@ class EpochSampler(Sampler[int]):
 
 
 class TrainBatches:
-    """The batches of one epoch after the other.
+    """The training batches, epoch by epoch.
 
     Parameters
     ----------
     pools : sequence of Pool
-        The train patches, of one data set or of several.
+        The training patches of one or more data sets.
     recipe : Recipe
         Crops, batch size, seed and workers.
     rank, world_size : int
-        Number of this process, from 0, and of all.
+        Rank of this process, and number of processes.
 
     Raises
     ------
     InputError
-        If there are too few crops for a batch that the architecture can be trained on.
+        If there are too few crops for the architecture's smallest batch.
     """
 
     def __init__(self, pools: Sequence[Pool], recipe: Recipe, rank: int = 0, world_size: int = 1) -> None:
@@ -188,18 +188,18 @@ class TrainBatches:
             raise InputError(message)
 
     def __len__(self) -> int:
-        """Count the batches of an epoch."""
+        """Return the number of batches per epoch."""
         return len(self._loader)
 
     @property
     def crops(self) -> int:
-        """Count the crops of an epoch, over all processes."""
+        """Number of crops per epoch, over all processes."""
         return self._sampler.size
 
     def epoch(self, number: int) -> Generator[Batch]:
-        """Give the batches of epoch `number`: images (N, 3, P, P) and targets (N, C, P, P).
+        """Yield the batches of epoch `number`: images (N, 3, P, P) and targets (N, C, P, P).
 
-        Close it where it is left before its end.
+        Close the generator if it is left before its end.
         """
         self._crops.epoch = self._sampler.epoch = number
         if not self._workers:
@@ -212,7 +212,7 @@ class TrainBatches:
 def validation_batches(
     store: PatchStore, indices: NDArray[np.intp], recipe: Recipe, rank: int = 0, world_size: int = 1
 ) -> DataLoader[Batch]:
-    """Give the batches to validate on: of all windows the share of this process."""
+    """Build the loader of this process's share of the validation windows."""
     return DataLoader(WindowDataset(store, indices[rank::world_size], recipe), batch_size=recipe.batch_size)
 
 
@@ -221,9 +221,9 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Start workers with the signals blocked that stop a training and reach all of its processes: they end with it.
+    """Block the signals that stop a training while workers are started; workers inherit this, and end with the parent.
 
-    Where the system cannot (Windows), workers leave these signals alone once they run.
+    On systems without signal masks (Windows), workers ignore these signals once they run.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield

@@ -1,4 +1,4 @@
-"""One training over several processes, as torchrun starts them."""
+"""Distributed training over several processes, started by torchrun."""
 
 import os
 import signal
@@ -21,14 +21,14 @@ _FAILURES = (MonusegError, OSError, MemoryError)
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The processes of a training, seen from one of them.
+    """The processes of a training, as seen from one of them.
 
     Parameters
     ----------
     device : torch.device
-        Where this process computes.
+        Device of this process.
     rank, world_size : int
-        Number of this process, from 0, and of all.
+        Rank of this process, and number of processes.
     """
 
     device: torch.device
@@ -37,11 +37,11 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one process that writes and prints."""
+        """Whether this is rank zero, the process that writes and prints."""
         return self.rank == 0
 
     def on_rank_zero(self, task: Callable[[], _Result]) -> _Result:
-        """Do something in the first process alone, and give its result, or its error, in all."""
+        """Run `task` on rank zero only, and return its result, or raise its error, on all ranks."""
         if self.world_size == 1:
             return task()
         outcome: list[_Result | Exception | None] = [None]
@@ -56,7 +56,7 @@ class World:
         return outcome[0]  # type: ignore[return-value] # a task may give None as well
 
     def sum(self, values: Tensor) -> Tensor:
-        """Add up a tensor over all processes."""
+        """Sum a tensor over all processes."""
         if self.world_size == 1:
             return values
         total = values.to(self.device, copy=True)
@@ -64,13 +64,13 @@ class World:
         return total.to(values.device)
 
     def sync_buffers(self, module: nn.Module) -> None:
-        """Give a module's buffers, such as the statistics of norms, the first process' values in all."""
+        """Broadcast a module's buffers, such as the statistics of batch norm, from rank zero."""
         if self.world_size > 1:
             for buffer in module.buffers():
                 distributed.broadcast(buffer, 0)
 
     def wrap_ddp(self, model: nn.Module) -> nn.Module:
-        """Have the gradients of a model averaged over all processes, and its weights begin as the first one's."""
+        """Wrap a model so that its initial weights are those of rank zero and its gradients are averaged over ranks."""
         if self.world_size == 1:
             return model
         return nn.parallel.DistributedDataParallel(
@@ -80,16 +80,16 @@ class World:
 
 @contextmanager
 def joined(device: Device) -> Iterator[World]:
-    """Join the processes that torchrun started; alone where it did not.
+    """Join the processes that torchrun started; without torchrun, yield a world of one process.
 
-    An error is raised in one process only, so that it is told once; the others end with its exit code.
+    An error is raised in one process only, so that it is reported once; the others end with its exit code.
 
     Raises
     ------
     TrainingError
         If another process ended before the training did.
     InputError
-        If there is no such device.
+        If the device is not available.
     """
     with raise_on_rank_zero():
         chosen = pick_device(device)
@@ -108,34 +108,34 @@ def joined(device: Device) -> Iterator[World]:
     try:
         yield World(chosen, rank, world_size)
     except (*_FAILURES, RuntimeError, KeyboardInterrupt) as error:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's, which must not come before what is to be told
-        told = error if isinstance(error, _FAILURES) else _of_the_others(error)
-        if told is None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's must not arrive before the error is reported
+        reported = error if isinstance(error, _FAILURES) else _of_the_others(error)
+        if reported is None:
             raise
-        if not _is_first_to_tell(store):
-            raise SystemExit(getattr(told, "exit_code", MonusegError.exit_code)) from error
-        raise told from error
+        if not _is_first_to_report(store):
+            raise SystemExit(getattr(reported, "exit_code", MonusegError.exit_code)) from error
+        raise reported from error
     finally:
         distributed.destroy_process_group()
 
 
 def _own_device(device: torch.device) -> torch.device:
-    """Give the device that is this process' own."""
+    """Return the device of this process: on CUDA, the GPU of its local rank."""
     if device.type == "mps":
         message = "mps cannot be shared by several processes; use `device=cpu`, or one process"
         raise InputError(message)
     if device.type != "cuda":
         return device
-    local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-    if local >= there:
-        message = f"torchrun started more processes here than there are GPUs; use --nproc-per-node={there}"
+    local, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if local >= count:
+        message = f"torchrun started more processes here than there are GPUs; use --nproc-per-node={count}"
         raise InputError(message)
     torch.cuda.set_device(local)
     return torch.device("cuda", local)
 
 
 def _of_the_others(error: BaseException) -> TrainingError | None:
-    """Say that another process ended, if that is what happened: its connection broke, or torchrun ended this one."""
+    """Return an error if another process ended: its connection broke, or torchrun stopped this one."""
     broken = isinstance(error, distributed.DistError) or "gloo" in str(error).lower()
     if not broken and not isinstance(error, KeyboardInterrupt):
         return None
@@ -145,21 +145,21 @@ def _of_the_others(error: BaseException) -> TrainingError | None:
     )
 
 
-def _is_first_to_tell(store: Any) -> bool:
+def _is_first_to_report(store: Any) -> bool:
     try:
         return bool(store.add(_CLAIM, 1) == 1)
-    except RuntimeError:  # the process that kept the store is gone, so nobody can be asked
+    except RuntimeError:  # the process that hosts the store is gone
         return True
 
 
 def is_first() -> bool:
-    """Tell whether this is the one process that prints, also outside of a training."""
+    """Whether this is the process that prints, also outside of a training."""
     return os.environ.get("RANK", "0") == "0" or not distributed.is_torchelastic_launched()
 
 
 @contextmanager
 def raise_on_rank_zero() -> Iterator[None]:
-    """Have an error that all processes of a machine meet raised in one of them; the others end with its exit code."""
+    """Raise an error that all processes of a machine meet in one of them only; the others end with its exit code."""
     try:
         yield
     except MonusegError as error:

@@ -1,4 +1,4 @@
-"""A moving average of the weights, which generalises better than the last of them."""
+"""Exponential moving average of the weights, which generalises better than the last weights."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,15 @@ from torch.optim.swa_utils import AveragedModel
 
 
 def make_ema(model: nn.Module, decay: float) -> AveragedModel:
-    """Begin an exponential moving average of a model's weights and of its norms' statistics.
+    """Build an exponential moving average of a model's weights and batch norm statistics.
 
-    The decay of the n-th step is (1 + n) / (10 + n) until that reaches `decay`, so that the random beginning is soon
-    forgotten (as TensorFlow's ExponentialMovingAverage counts).
+    The decay of step n is min(`decay`, (1 + n) / (10 + n)), so that the random initial weights are soon forgotten, as
+    in TensorFlow's ExponentialMovingAverage.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Is copied.
+        Model to average; it is copied.
     decay : float
         Within 0 and 1.
     """

@@ -1,4 +1,4 @@
-"""The weights that a training begins with, taken from another one."""
+"""Initialisation of a training with the weights of another one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,63 +16,63 @@ from monuseg_cli.training.targets import CLASSES
 
 
 def adopt_architecture(recipe: Recipe, card: Card) -> Recipe:
-    """Give a recipe the architecture, options and second target of weights that it begins with."""
+    """Return the recipe with the architecture, options and auxiliary target of the initial weights."""
     second = next(target for target, classes in CLASSES.items() if classes == card.classes)
     options = {name: value for name, value in card.options.items() if name != "dropout"}
     return replace(recipe, arch=card.architecture, options=options, aux_target=second)
 
 
 def require_unseen(val_cases: Sequence[str], card: Card, weights: Path) -> None:
-    """Refuse to validate on cases that the weights were trained on.
+    """Check that the weights were trained on none of the validation cases.
 
     Raises
     ------
     ContaminationError
-        If there is one.
+        If they were trained on one.
     """
     seen = [case_id for case_id in val_cases if case_id in card.train_cases]
     if seen:
         message = (
-            f"{weights} was trained on {len(seen)} of the validation cases (the first: {seen[0]}), so validation would "
-            "flatter it; choose the `fold` that it was validated on, or another `val`"
+            f"{weights} was trained on {len(seen)} of the validation cases (the first: {seen[0]}), so the validation "
+            "scores would be too high; choose the `fold` that it was validated on, or another `val`"
         )
         raise ContaminationError(message)
 
 
 @torch.no_grad()
 def transfer_weights(model: nn.Module, recipe: Recipe, weights: Path) -> Card:
-    """Give a model the weights of a file, whose last layer may have other channels.
+    """Load the weights of a file into a model; the output channels of the last layer may differ.
 
-    Of the last layer, the channels whose class both have are taken over; the others keep their random values.
+    In the last layer, channels of classes that both have are copied; the others keep their random values.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Made by the recipe; changed in place.
+        Model built by the recipe; modified in place.
     recipe : Recipe
-        Architecture, options and second target of `model`.
+        Architecture, options and auxiliary target of `model`.
     weights : Path
-        What to begin with.
+        Weights file to start from.
 
     Returns
     -------
     Card
-        That of the weights.
+        Card of the weights.
 
     Raises
     ------
     MissingError
-        If there is no such file.
+        If the file does not exist.
     InputError
-        If it cannot be used, or is of another architecture or built with other options.
+        If the weights are unusable, or have another architecture or other options.
     """
     source, card = load_model(weights)
-    defaults = registry.get(card.architecture).options  # of options that are younger than the weights
-    wanted, given = ({**defaults, **options, "dropout": 0} for options in (recipe.model_options(), card.options))
-    if (recipe.arch, wanted) != (card.architecture, given):
-        differences = {name: value for name, value in given.items() if wanted.get(name) != value}
-        said = f" with {differences}" if differences else ""
-        message = f"{weights} is of {card.architecture}{said}, which a {recipe.arch} cannot begin with"
+    defaults = registry.get(card.architecture).options  # for options newer than the weights
+    required, given = ({**defaults, **options, "dropout": 0} for options in (recipe.model_options(), card.options))
+    if (recipe.arch, required) != (card.architecture, given):
+        differences = {name: value for name, value in given.items() if required.get(name) != value}
+        details = f" with {differences}" if differences else ""
+        message = f"{weights} is of {card.architecture}{details}, which a {recipe.arch} cannot start from"
         raise InputError(message)
     last, source_last = _last_layer(model), _last_layer(source)
     bias = last.bias
@@ -89,5 +89,5 @@ def transfer_weights(model: nn.Module, recipe: Recipe, weights: Path) -> Card:
 
 
 def _last_layer(model: nn.Module) -> nn.Conv2d:
-    """Find the layer that gives the logits, which every architecture has last."""
+    """Return the layer that computes the logits, the last convolution of every architecture."""
     return [module for module in model.modules() if isinstance(module, nn.Conv2d)][-1]

@@ -1,4 +1,4 @@
-"""What happened in each epoch: as a table, and as curves."""
+"""The history of a training, as a table and as learning curves."""
 
 import csv
 import io
@@ -14,17 +14,17 @@ CURVES_FILE = "curves.png"
 
 _PANELS = {"loss": "Loss", "accuracy": "Accuracy", "dice": "Soft Dice", "f1": "F1"}
 
-# Okabe and Ito's colours, which the colour-blind can tell apart.
+# Colour-blind safe colours by Okabe and Ito.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """One epoch: one line of ``history.csv``.
+    """One epoch: one row of ``history.csv``.
 
-    `data_wait` is the share of `seconds` in which the training waited for crops. Losses are the recipe's, means over
-    crops. Accuracy and F1 are hard at 0.5, Dice is soft; all three are pooled
-    over the pixels of all crops of the epoch. Train scores are taken while the weights change.
+    `data_wait` is the share of `seconds` spent waiting for crops. The losses are the recipe's, as means over crops.
+    Accuracy and F1 are at threshold 0.5, Dice is soft; all three are pooled over the pixels of all crops of the epoch.
+    Train scores are computed during the epoch, while the weights change.
     """
 
     epoch: int
@@ -42,12 +42,12 @@ class EpochRecord:
     val_f1: float
 
     def validation_scores(self) -> dict[str, float]:
-        """Give the validation scores by name, as the card records them."""
+        """Return the validation scores by name, as in the card."""
         return {name: getattr(self, f"val_{name}") for name in ("loss", "accuracy", "dice", "f1")}
 
 
 def write_history(run: Path, records: Iterable[EpochRecord]) -> None:
-    """Write ``history.csv`` to the run's folder, whole or not at all."""
+    """Write ``history.csv`` to the run's folder atomically."""
     table = io.StringIO()
     writer = csv.DictWriter(table, [column.name for column in fields(EpochRecord)], lineterminator="\n")
     writer.writeheader()
@@ -56,12 +56,12 @@ def write_history(run: Path, records: Iterable[EpochRecord]) -> None:
 
 
 def read_history(run: Path) -> list[EpochRecord]:
-    """Read ``history.csv``; empty where there is none.
+    """Read ``history.csv``; return an empty list if it does not exist.
 
     Raises
     ------
     InputError
-        If a line of it cannot be understood.
+        If the file is damaged.
     """
     path = run / HISTORY_FILE
     if not path.is_file():
@@ -73,17 +73,17 @@ def read_history(run: Path) -> list[EpochRecord]:
             EpochRecord(int(row.pop("epoch")), **{name: float(value) for name, value in row.items()}) for row in rows
         ]
     except (ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
-        message = f"{path} is damaged ({error}); bring it back from a copy, or train anew"
+        message = f"{path} is damaged ({error}); bring it back from a copy, or train again"
         raise InputError(message) from error
 
 
 def best_epoch(records: Sequence[EpochRecord]) -> EpochRecord:
-    """Give the epoch of highest validation F1, of equal ones the first."""
+    """Return the epoch of highest validation F1; ties go to the first."""
     return max(records, key=lambda record: record.val_f1)
 
 
 def draw_curves(run: Path, records: Sequence[EpochRecord]) -> None:
-    """Draw loss, accuracy, Dice and F1 over the epochs, train and validation, to the run's ``curves.png``."""
+    """Plot loss, accuracy, Dice and F1 over the epochs, train and validation, to the run's ``curves.png``."""
     epochs = [record.epoch for record in records]
     lines = {
         name: {
@@ -96,7 +96,7 @@ def draw_curves(run: Path, records: Sequence[EpochRecord]) -> None:
 
 
 def draw_comparison(picture: Path, histories: Mapping[str, Sequence[EpochRecord]]) -> None:
-    """Draw the validation loss, accuracy, Dice and F1 of several runs, by name, into one PNG."""
+    """Plot the validation loss, accuracy, Dice and F1 of several runs, by name, into one PNG."""
     lines = {
         name: {
             run: ([record.epoch for record in records], [getattr(record, f"val_{name}") for record in records])
@@ -108,8 +108,8 @@ def draw_comparison(picture: Path, histories: Mapping[str, Sequence[EpochRecord]
 
 
 def _draw(picture: Path, panels: Mapping[str, Mapping[str, tuple[list[int], list[float]]]]) -> None:
-    """Draw, for every panel, each line by its label over the epochs."""
-    from matplotlib.figure import Figure  # half a second to import, and no screen is needed
+    """Plot the lines of every panel over the epochs, with their labels."""
+    from matplotlib.figure import Figure  # takes half a second to import; without pyplot, no display is needed
 
     figure = Figure(figsize=(10, 7), layout="constrained")
     for axes, (name, lines) in zip(figure.subplots(2, 2).ravel(), panels.items(), strict=True):

@@ -1,4 +1,4 @@
-"""Losses on raw logits."""
+"""Losses on logits."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -12,22 +12,22 @@ from monuseg_cli.training.recipe import AuxTarget, Loss
 _SMOOTH = 1.0
 _FOCUS = 2.0
 
-# These bring the regressions to about the size of the cross-entropy in the course of a training.
+# These scale the regression losses to about the size of the cross-entropy during training.
 _DISTANCE_WEIGHT = 4.0
 _HV_WEIGHT = 8.0
 
 
 def compute_loss(logits: Tensor, targets: Tensor, loss: Loss, second: AuxTarget) -> Tensor:
-    """Compute the loss that a step is taken on.
+    """Compute the training loss of a batch.
 
     Parameters
     ----------
     logits, targets : Tensor of shape (N, C, H, W)
-        Raw logits, and what they should be after the sigmoid; see `monuseg_cli.training.targets`.
+        Logits, and their targets after the sigmoid; see `monuseg_cli.training.targets`.
     loss : {"bce", "dice", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"}
-        What is minimised for the nuclei, the first channel: the sum of the named terms.
+        Loss of the first channel, the nuclei: the sum of the named terms.
     second : {"none", "boundary", "distance", "hv"}
-        What the other channels are.
+        Auxiliary target, in the other channels.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def dice(logits: Tensor, targets: Tensor) -> Tensor:
-    """Compute 1 - soft Dice (Milletari et al., V-Net, 2016) over the whole batch, with 1 added above and below."""
+    """Compute 1 - soft Dice (Milletari et al., V-Net, 2016) over the whole batch, with smooth = 1."""
     probabilities = logits.sigmoid()
     overlap = (probabilities * targets).sum()
     return 1 - (2 * overlap + _SMOOTH) / (probabilities.sum() + targets.sum() + _SMOOTH)
@@ -80,14 +80,14 @@ def _boundary(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _distance(logits: Tensor, targets: Tensor) -> Tensor:
-    """Compute the mean squared error of the distances, which are within 0..1."""
+    """Compute the weighted mean squared error of the distances, which are within 0..1."""
     return _DISTANCE_WEIGHT * functional.mse_loss(logits.sigmoid(), targets[:, 1:])
 
 
 def _horizontal_vertical(logits: Tensor, targets: Tensor) -> Tensor:
-    """Compute HoVer-Net's two terms: squared errors of the maps, and in nuclei of their slopes."""
-    maps, wanted, nucleus = logits.sigmoid(), targets[:, 1:], targets[:, :1]
-    error = maps - wanted
+    """Compute HoVer-Net's two terms: squared errors of the maps, and, within nuclei, of their gradients."""
+    nucleus = targets[:, :1]
+    error = logits.sigmoid() - targets[:, 1:]
     slopes = [
         ((error[:, :1, :, 1:] - error[:, :1, :, :-1]) ** 2 * nucleus[..., :, 1:]).sum(),
         ((error[:, 1:, 1:] - error[:, 1:, :-1]) ** 2 * nucleus[..., 1:, :]).sum(),

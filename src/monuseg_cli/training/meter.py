@@ -1,4 +1,4 @@
-"""Sums over the batches of an epoch, and the scores that follow from them."""
+"""Running sums over the batches of an epoch, and the scores computed from them."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from monuseg_cli.training.distributed import World
 
 
 class Meter:
-    """Sums each batch on the device where it is, and adds up the sums in double precision."""
+    """Sums up each batch on its device, and accumulates the sums in double precision."""
 
     def __init__(self) -> None:
         # loss x crops, crops, true positives, predicted, positive, pixels, sum of p * t, sum of p
@@ -16,7 +16,7 @@ class Meter:
 
     @torch.no_grad()
     def add(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
-        """Add a batch: its mean loss, raw logits and targets (N, C, H, W), of which the nuclei's channel is scored."""
+        """Add a batch: its mean loss, logits and targets (N, C, H, W), of which only the first channel is scored."""
         logits, targets = logits[:, :1], targets[:, :1]
         predicted = logits >= 0
         probabilities = logits.sigmoid()
@@ -31,12 +31,12 @@ class Meter:
             (probabilities * targets).sum(),
             probabilities.sum(),
         ]
-        self._sums += torch.stack(sums).cpu()  # mps has no float64
+        self._sums += torch.stack(sums).cpu()  # MPS has no float64
 
     def scores(self, world: World) -> dict[str, float]:
-        """Give loss (mean over crops), accuracy and F1 (hard at 0.5) and soft Dice (both pooled over all pixels).
+        """Return loss, accuracy, soft Dice and F1 over the batches of all processes of `world`.
 
-        All are over the batches of all processes of `world`.
+        The loss is the mean over crops. Accuracy and F1 (at threshold 0.5) and soft Dice are pooled over all pixels.
         """
         loss, crops, tp, predicted, positive, pixels, overlap, probability = world.sum(self._sums).tolist()
         counts = PixelCounts(

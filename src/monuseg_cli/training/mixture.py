@@ -1,4 +1,4 @@
-"""What is trained on beside the first data set, as recipes write it: ``"nuinsseg:0.125"``."""
+"""Additional training data, written in recipes as ``"nuinsseg:0.125"``."""
 
 import math
 import re
@@ -12,38 +12,38 @@ _WEIGHT = re.compile(r":\d*\.?\d+\Z")
 
 @dataclass(frozen=True, slots=True)
 class MoreData:
-    """A data set that is trained on beside the first: a public one's name or a folder, and its weight."""
+    """An additional training data set: the name of a public one or a folder, and its weight."""
 
     name: str
     weight: float = 1.0
 
     @classmethod
     def parse(cls, text: str) -> "MoreData":
-        """Read ``NAME``, ``FOLDER``, or one of them with ``:WEIGHT`` behind it.
+        """Parse ``NAME`` or ``FOLDER``, optionally followed by ``:WEIGHT``.
 
         Raises
         ------
         InputError
-            If there is no name, or the weight is not above 0.
+            If the name is empty, or the weight is not above 0.
         """
         name, _, weight = text.rpartition(":") if isinstance(text, str) and _WEIGHT.search(text) else (text, "", "1")
         if not isinstance(name, str) or not name or not 0 < float(weight) < math.inf:
-            message = f"`also` takes a data set's name or a folder, and a weight above 0 behind a colon, not {text!r}"
+            message = f"`also` takes a data set's name or a folder, and a weight above 0 after a colon, not {text!r}"
             raise InputError(message)
         return cls(name, float(weight))
 
     def __str__(self) -> str:
-        """Write it as `parse` reads it."""
+        """Format the data set so that `parse` can read it."""
         return self.name if self.weight == 1 else f"{self.name}:{self.weight:g}"
 
 
 def parse_more(texts: Sequence[str]) -> tuple[MoreData, ...]:
-    """Read all of them.
+    """Parse several data sets.
 
     Raises
     ------
     InputError
-        If one cannot be read, or a name comes twice.
+        If one is invalid, or a name occurs twice.
     """
     more = tuple(MoreData.parse(text) for text in texts)
     names = [one.name for one in more]

@@ -1,4 +1,4 @@
-"""What a model's card says of the data that it was trained on: which, how many, whose, under which licence."""
+"""Provenance of the training data in a model's card: data sets, cases, licences and attribution."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from monuseg_cli.training.targets import CLASSES, POSTPROCESS
 
 
 def begin_card(recipe: Recipe, shares: TrainValSplit) -> Card:
-    """Write the card of a training that begins with random or ImageNet weights, before its first epoch."""
+    """Build the card of a training with random or ImageNet initial weights, before its first epoch."""
     classes = CLASSES[recipe.aux_target]
     trained = shares.trained
     card = Card(
@@ -45,16 +45,16 @@ def begin_card(recipe: Recipe, shares: TrainValSplit) -> Card:
 
 
 def continue_card(card: Card, first: Card, own_data: bool) -> Card:
-    """Add to a card what the weights bring along that the training begins with: they are part of what comes of it.
+    """Add the provenance of the initial weights to a card, since the new weights derive from them.
 
     Parameters
     ----------
     card : Card
-        Of the training, by `begin_card`.
+        Card of the training, by `begin_card`.
     first : Card
-        Of the weights that it begins with.
+        Card of the initial weights.
     own_data : bool
-        Whether it trains on other data than MoNuSeg first; then the licence is that of the first weights.
+        Whether the main training data are not MoNuSeg; the licence is then that of the initial weights.
     """
     return replace(
         card,
@@ -67,7 +67,7 @@ def continue_card(card: Card, first: Card, own_data: bool) -> Card:
 
 
 def without_places(recipe: Recipe) -> dict[str, Any]:
-    """Write a recipe in plain types, without where on the disk its data lay: whoever is given weights need not know."""
+    """Return a recipe in plain types, with names in place of local paths, which do not belong in shared weights."""
     return {
         **recipe.to_dict(),
         "train": Path(recipe.train).name,
@@ -78,7 +78,7 @@ def without_places(recipe: Recipe) -> dict[str, Any]:
 
 
 def licence_of(subset: Subset) -> str:
-    """Name the licence of a data set."""
+    """Return the licence of a data set."""
     if subset.name == MONUSEG:
         return LICENCE
     other = OTHER_DATASETS.get(subset.name)
@@ -86,7 +86,7 @@ def licence_of(subset: Subset) -> str:
 
 
 def attribution_of(subset: Subset) -> str:
-    """Name whose work a data set is."""
+    """Return the attribution of a data set."""
     if subset.name == MONUSEG:
         return ATTRIBUTION
     other = OTHER_DATASETS.get(subset.name)
@@ -94,7 +94,7 @@ def attribution_of(subset: Subset) -> str:
 
 
 def combined_licence(licences: Sequence[str]) -> str:
-    """Bring licences together; MoNuSeg's, which is shared alike, takes in those that ask for a name only."""
+    """Combine licences; MoNuSeg's share-alike licence covers those that require attribution only."""
     all_of_them = list(dict.fromkeys(licences))
     if LICENCE in all_of_them:
         open_ones = {other.licence for other in OTHER_DATASETS.values()}
@@ -103,13 +103,13 @@ def combined_licence(licences: Sequence[str]) -> str:
 
 
 def combined_sha256(subsets: Sequence[Subset]) -> str:
-    """Hash what subsets came from: the hash of the one source, or that of all sources' hashes."""
+    """Return the hash of the subsets' sources: that of a single source, or the hash of all sources' hashes."""
     hashes = [subset.source.sha256 for subset in subsets]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def describe_data(subsets: Sequence[Subset]) -> dict[str, dict[str, Any]]:
-    """Describe the data sets that were trained on, by name, in plain types."""
+    """Describe the training data sets by name, in plain types."""
     return {
         subset.name: {
             "cases": len(subset.cases),

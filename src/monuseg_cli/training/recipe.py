@@ -1,4 +1,4 @@
-"""All settings of a training, in one frozen dataclass."""
+"""The recipe: all settings of a training, in one frozen dataclass."""
 
 import dataclasses
 import tomllib
@@ -25,12 +25,12 @@ Schedule = Literal["constant", "cosine", "one-cycle", "plateau"]
 Amp = Literal["none", "bf16", "fp16"]
 
 _RENAMED: Mapping[str, str] = {"second_target": "aux_target", "averaging": "ema_decay", "blank": "blank_prob"}
-"""Settings of recipes that an earlier version saved, and what they are called now."""
+"""Settings in recipes of earlier versions, with their current names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a model is trained, down to the random numbers.
+    """The settings of a training, which determine it down to the random numbers.
 
     Parameters
     ----------
@@ -39,90 +39,90 @@ class Recipe:
     options : mapping
         Options of the architecture that differ from its defaults.
     dropout : float
-        Share of values dropped in training, for architectures that have an option ``dropout``: the U-Nets, behind every
-        pooling and every concatenation.
+        Dropout rate, for architectures with an option ``dropout``: the U-Nets, after every pooling and concatenation.
     pretrained : bool
-        Start from ImageNet weights of the backbone, for architectures that have one.
+        Initialise the backbone with ImageNet weights, for architectures that have some.
     init : str
-        Start from these weights, a run's name or a file; empty: from random ones. Only the last layer may differ in its
-        channels, of which those of the same class are taken over.
+        Start from these weights, a run's name or a file; empty: from random weights. Only the channels of the last
+        layer may differ; those of common classes are copied.
     train : str
         Folder of own data to train on, as `monuseg_cli.dataset.folder.scan_folder` reads it; empty: MoNuSeg.
     val : str
-        Folder of own data to validate on; empty: what `train` leaves for that.
+        Folder of own data to validate on; empty: the validation part of `train`.
     also : tuple of str
-        More data to train on beside that: public data sets by name (``"nuinsseg"``) or folders of own data, with
-        ``:WEIGHT`` behind them if wanted (``"nuinsseg:0.125"``): so many times `crops_per_case` crops of each of their
-        cases. They are resampled to one scale, and never validated on.
+        Additional training data: public data sets by name (``"nuinsseg"``) or folders of own data, optionally with
+        ``:WEIGHT`` (``"nuinsseg:0.125"``), which multiplies `crops_per_case` for their cases. They are resampled to
+        one scale, and never used for validation.
     train_set : int
         30 (the challenge's train set) or 37 (with the 7 bonus cases).
     fold : int
-        Which of the five folds is left out to validate on, of MoNuSeg or of own data that say nothing else.
+        Validation fold, 1 to 5, of MoNuSeg or of own data without a validation part.
     patch_px, stride_px, edge, rescale
         How patches are cut; see `PatchesConfig`.
     crop_px : int
-        Side of what the network sees: random crops of the train patches, a grid of windows over the validation ones.
+        Side of the network's input: random crops of the train patches, a grid of windows over the validation patches.
     crops_per_case : int
-        Crops that are taken of every train case in an epoch, from its patches in turn.
+        Crops per train case and epoch, taken from its patches in turn.
     aux_target : {"none", "boundary", "distance", "hv"}
-        What the network learns beside the nuclei themselves, to separate those that touch: their boundaries, the
-        distance from them, or the horizontal and vertical place in the nucleus.
+        Auxiliary target, to separate touching nuclei: their boundaries, the distance from the boundary, or the
+        horizontal and vertical position in the nucleus.
     loss : {"bce", "dice", "bce+dice", "focal", "focal+dice", "lovasz", "bce+lovasz"}
-        What is minimised for the nuclei: binary cross-entropy, 1 - soft Dice over the batch, focal loss and Lovász
-        hinge, or the sum of two.
+        Loss of the nuclei: binary cross-entropy, 1 - soft Dice over the batch, focal loss and Lovász hinge, or the sum
+        of two.
     epochs : int
-        How many times the crops of every train case are seen.
+        Number of passes over the crops of all train cases.
     batch_size : int
-        Crops a step; in a distributed training, of each process.
+        Crops per step; in distributed training, per process.
     learning_rate : float
         Peak learning rate of AdamW.
     weight_decay : float
-        Of AdamW.
+        Weight decay of AdamW.
     schedule : {"constant", "cosine", "one-cycle", "plateau"}
-        ``"cosine"``: a linear rise over the first twentieth of all steps, then half a cosine down to 0.
-        ``"one-cycle"``: half a cosine up from a 25th over three tenths of all steps, then half a cosine down to 0.
-        ``"plateau"``: a tenth, down to 1e-6, whenever `plateau_patience` epochs have not lowered the validation loss.
+        ``"cosine"``: linear warm-up over 1/20 of all steps, then cosine decay to 0.
+        ``"one-cycle"``: cosine rise from 1/25 of the peak over 3/10 of all steps, then cosine decay to 0.
+        ``"plateau"``: a tenth of the rate, down to 1e-6, after `plateau_patience` epochs without a lower validation
+        loss.
     plateau_patience : int
         See `schedule`.
     early_stopping : int
-        Stop when that many epochs have not lowered the validation loss; 0: never.
+        Stop after this many epochs without a lower validation loss; 0: never.
     ema_decay : float
-        Decay of the exponential moving average of the weights, which is what is validated and kept; 0: no averaging.
+        Decay of the exponential moving average of the weights, which is validated and saved; 0: no averaging.
     flips : bool
-        Whether crops are flipped and turned by right angles.
+        Whether crops are flipped and rotated by multiples of 90 degrees.
     warp : float
-        Share of crops that are scaled, turned freely and bent.
+        Fraction of crops that are scaled, rotated freely and elastically deformed.
     scale : float
         Warped crops are scaled by up to 1 + `scale`, or down to its inverse.
     rotation_deg : float
-        Warped crops are turned by up to this, either way.
+        Warped crops are rotated by up to this angle in either direction.
     elastic_px : float
-        Warped crops are bent: points 32 px apart are moved by this standard deviation.
+        Standard deviation of the elastic deformation of warped crops, at mesh points 32 px apart.
     stain : float
-        Haematoxylin and eosin are scaled by up to 1 ± `stain` in optical density, and their hues varied; 0: not at all.
+        Haematoxylin and eosin are scaled by up to 1 ± `stain` in optical density, and their hues vary; 0: off.
     pale, dark : float
-        Haematoxylin and eosin are multiplied by factors between these two in optical density, log-uniform, together or
-        each by its own, in place of 1 ± `stain`; 1 and 1: not.
+        Haematoxylin and eosin are multiplied in optical density by log-uniform factors between these two, common or
+        separate, instead of 1 ± `stain`; 1 and 1: off.
     scanner : float
-        Gamma and saturation vary by up to this, the white point of each channel by half of it; 0: not at all.
+        Gamma and saturation vary by up to this, the white point of each channel by half of it; 0: off.
     blank_prob : float
-        Share of crops in place of which there is a picture without nuclei: glass, a plain colour, ink, stained flakes.
+        Fraction of crops replaced by an image without nuclei: glass, a plain colour, ink or stained flakes.
     brightness : float
         Intensities are scaled by up to 1 ± `brightness`.
     degrade : float
-        Share of crops that are blurred, the same share that get noise, and that are compressed; each drawn by itself.
+        Probability that a crop is blurred, gets noise, or is compressed; the three are drawn independently.
     blur_px : float
-        Largest standard deviation of the Gaussian that blurs.
+        Largest standard deviation of the Gaussian blur.
     noise : float
-        Largest standard deviation of the noise, of intensities within 0..1.
+        Largest standard deviation of the noise, for intensities within 0..1.
     jpeg_quality : int
-        Lowest quality of the compression.
+        Lowest JPEG quality of the compression.
     amp : {"none", "bf16", "fp16"}
-        Automatic mixed precision: what can be is computed in 16 bits. fp16 needs CUDA.
+        Automatic mixed precision, in 16 bits where possible. fp16 needs CUDA.
     seed : int
-        Of the weights' initial values, the order and variation of crops, and dropout.
+        Seed of the initial weights, the order and augmentation of crops, and dropout.
     workers : int
-        Processes that prepare crops; 0 prepares them in a thread beside the training.
+        Number of processes that prepare crops; 0: a thread does.
     """
 
     arch: str = "unet-se"
@@ -176,7 +176,7 @@ class Recipe:
         Raises
         ------
         InputError
-            If one cannot be used.
+            If a value is invalid.
         """
         types = {setting.name: setting.type for setting in dataclasses.fields(self)}
         check_settings({name: getattr(self, name) for name in types}, types)
@@ -184,49 +184,49 @@ class Recipe:
         self.monuseg_cases()
 
     def more_data(self) -> tuple[MoreData, ...]:
-        """Read what `also` names.
+        """Parse `also`.
 
         Raises
         ------
         InputError
-            If a name is empty or comes twice, or a weight is not above 0.
+            If a name is empty or occurs twice, or a weight is not above 0.
         """
         return parse_more(self.also)
 
     def monuseg_cases(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """List the ids of MoNuSeg's cases that are trained on, and of those that the fold leaves out to validate on.
+        """List the ids of MoNuSeg's training cases, and of the validation cases of the fold.
 
         Raises
         ------
         InputError
-            If there is no such fold or train set.
+            If the fold or the train set does not exist.
         """
         val = validation_fold(self.fold)
         return tuple(case_id for case_id in train_set(self.train_set) if case_id not in val), val
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every setting with its value, in plain types."""
+        """Return all settings in plain types."""
         values = {setting.name: getattr(self, setting.name) for setting in dataclasses.fields(self)}
         return {**values, "options": dict(self.options), "also": list(self.also)}
 
     def model_options(self) -> dict[str, bool | int | float]:
-        """Return every option that the architecture is built with."""
+        """Return all options to build the architecture with."""
         defaults = registry.get(self.arch).options
         dropout = {"dropout": self.dropout} if "dropout" in defaults else {}
         return {**defaults, **dropout, **self.options}
 
     def save(self, path: Path) -> None:
-        """Write the recipe as TOML, whole or not at all."""
+        """Write the recipe as TOML, atomically."""
         write_text(path, tomli_w.dumps(self.to_dict()))
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "Recipe":
-        """Build a recipe from settings by their names; those that an earlier version saved are understood.
+        """Build a recipe from settings by name; names of earlier versions are accepted.
 
         Raises
         ------
         InputError
-            If there is no such setting, or a value cannot be used.
+            If a setting is unknown, or a value is invalid.
         """
         current = {_RENAMED.get(name, name): value for name, value in settings.items()}
         known = [setting.name for setting in dataclasses.fields(cls)]
@@ -245,9 +245,9 @@ class Recipe:
         Raises
         ------
         MissingError
-            If there is none.
+            If the file does not exist.
         InputError
-            If it is no TOML, or has an unknown setting or a value that cannot be used.
+            If the file is not TOML, or has an unknown setting or an invalid value.
         """
         if is_special_file(path):
             message = f"{path} is no regular file; take the recipe.toml that a training has saved"
@@ -259,7 +259,7 @@ class Recipe:
             message = f"no recipe {path}"
             raise MissingError(message) from error
         except InputError as error:
-            message = f"{path}: {str(error).replace('`', '')}"  # a file spells its settings as Python does
+            message = f"{path}: {str(error).replace('`', '')}"  # settings in a file have their Python names
             raise InputError(message) from error
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, RecursionError) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or error

@@ -1,4 +1,4 @@
-"""What the settings of a recipe may be: types, ranges, and which of them go together."""
+"""Validation of a recipe's settings: types, ranges and combinations."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ BEST_JPEG_QUALITY = 100
 
 @dataclass(frozen=True, slots=True)
 class _Range:
-    """Finite numbers from `least` to `most`; an end that is open does not belong to them."""
+    """Finite numbers from `least` to `most`; an open end is excluded."""
 
     least: float
     most: float = math.inf
@@ -64,23 +64,23 @@ RANGES: Mapping[str, _Range] = {
     "seed": _Range(0, 2**63, open_above=True),
     "workers": _FROM_0,
 }
-"""Of every number but `fold` and `train_set`, whose few values the catalogue knows."""
+"""Ranges of all numbers except `fold` and `train_set`, whose values the catalogue checks."""
 
 
 def check_settings(settings: Mapping[str, Any], types: Mapping[str, Any]) -> None:
-    """Check every setting by itself, then those that depend on each other.
+    """Check every setting, then the combinations.
 
     Parameters
     ----------
     settings : mapping of str to object
         All settings of a recipe, by name.
     types : mapping of str to type
-        Their types; a ``Literal`` lists the values of a setting.
+        Types of the settings; a ``Literal`` lists the values of a setting.
 
     Raises
     ------
     InputError
-        If one cannot be used.
+        If a setting is invalid.
     """
     for name, value in settings.items():
         _check_type(name, value, types[name])
@@ -91,14 +91,14 @@ def check_settings(settings: Mapping[str, Any], types: Mapping[str, Any]) -> Non
         check(settings)
 
 
-def _check_type(name: str, value: object, wanted: Any) -> None:
-    if get_origin(wanted) is Literal:
-        if value not in get_args(wanted):
-            message = f"`{name}` takes {' or '.join(get_args(wanted))}, not {value!r}"
+def _check_type(name: str, value: object, expected: Any) -> None:
+    if get_origin(expected) is Literal:
+        if value not in get_args(expected):
+            message = f"`{name}` takes {' or '.join(get_args(expected))}, not {value!r}"
             raise InputError(message)
         return
-    accepted = (int, float) if wanted is float else get_origin(wanted) or wanted
-    if not isinstance(value, accepted) or (isinstance(value, bool) and wanted is not bool):
+    accepted = (int, float) if expected is float else get_origin(expected) or expected
+    if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
         message = f"`{name}` cannot be {value!r}"
         raise InputError(message)
 
@@ -119,7 +119,7 @@ def _check_crop(settings: Mapping[str, Any]) -> None:
 
 def _check_start(settings: Mapping[str, Any]) -> None:
     if settings["init"] and settings["pretrained"]:
-        message = "`init` and `pretrained` both say where to start; take `pretrained=False`, or leave out `init`"
+        message = "`init` and `pretrained` both set the initial weights; use `pretrained=False`, or leave out `init`"
         raise InputError(message)
 
 

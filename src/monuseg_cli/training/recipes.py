@@ -1,4 +1,4 @@
-"""The recipes that have a name, and how another one differs from them."""
+"""The built-in recipes, and descriptions of how a recipe differs from them."""
 
 import types
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from monuseg_cli.training.recipe import Recipe
 BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
     {
         "default": Recipe(),
-        # For images from elsewhere, too: every case at one scale, wide variation of stain and light, blurred, noisy and
-        # compressed crops, and pictures without nuclei.
+        # Also for images of other sources: every case at one scale, wide variation of stain and brightness, blurred,
+        # noisy and compressed crops, and images without nuclei.
         "robust": Recipe(train_set=37, rescale=True, stain=0.4, blank_prob=0.08, brightness=0.15, degrade=0.15),
-        # For other hospitals: stains from very pale to dark, other scanners, and a scale that nobody stated.
+        # For other hospitals: stains from very pale to dark, other scanners, and an unknown scale.
         "wide": Recipe(
             train_set=37,
             rescale=True,
@@ -27,12 +27,12 @@ BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
             brightness=0.15,
             degrade=0.25,
         ),
-        # For weights that know nuclei already and are to learn somebody's own slides, of which there are few.
+        # For adapting trained weights to a user's own slides, of which there are few.
         "fine-tune": Recipe(
             epochs=20, learning_rate=3e-4, stain=0.4, blank_prob=0.04, brightness=0.15, degrade=0.15, crops_per_case=32
         ),
-        # The notebooks': Adam, binary cross-entropy, no augmentation, the last rows and columns never seen. The one
-        # deviation is what this toolkit always does: validation is by case.
+        # As in the baseline's notebooks: Adam, binary cross-entropy, no augmentation, the last rows and columns never
+        # seen. The only deviation is that validation is by case, as always in this toolkit.
         "baseline": Recipe(
             dropout=0.05,
             patch_px=256,
@@ -54,7 +54,7 @@ BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
         ),
     }
 )
-"""The recipes that have a name."""
+"""The built-in recipes by name."""
 
 
 _BESIDES = ("arch", "options", "train", "val", "also", "fold", "train_set", "epochs", "seed", "workers")
@@ -62,9 +62,9 @@ _MOST_NAMED = 2
 
 
 def describe(recipe: Recipe) -> str:
-    """Name the built-in recipe that this one is nearest to, and in which settings it differs.
+    """Return the name of the closest built-in recipe, and the settings in which this one differs.
 
-    Architecture, data, epochs, seed and workers are no part of it.
+    Architecture, data, epochs, seed and workers are ignored.
     """
 
     def differences(name: str) -> list[str]:
@@ -89,7 +89,7 @@ def find_recipe(name: str) -> Recipe:
     MissingError
         If it is neither.
     InputError
-        If the file is no recipe.
+        If the file is not a valid recipe.
     """
     if name in BUILT_IN:
         return BUILT_IN[name]

@@ -1,4 +1,4 @@
-"""Random numbers that are derived from what they are for, so that nothing has to be carried along."""
+"""Random generators derived from their purpose, so that no random state has to be stored."""
 
 from typing import Literal
 
@@ -8,13 +8,13 @@ _PURPOSES = {"order": 1, "crop": 2, "step": 3}
 
 
 def derive(purpose: Literal["order", "crop", "step"], *numbers: int) -> np.random.Generator:
-    """Give the generator of a purpose: of an epoch's order, of a crop, or of an epoch's steps (dropout).
+    """Build the generator for a purpose: an epoch's order, a crop, or an epoch's steps (dropout).
 
     Parameters
     ----------
     purpose : {"order", "crop", "step"}
         Generators of different purposes are independent.
     *numbers : int
-        Seed, epoch, and what else tells one generator of the purpose from another.
+        Seed, epoch, and further numbers that identify the generator within its purpose.
     """
     return np.random.default_rng([_PURPOSES[purpose], *numbers])

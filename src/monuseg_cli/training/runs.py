@@ -1,4 +1,4 @@
-"""The runs of a home, side by side."""
+"""Listing and comparison of the runs in a home."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ from monuseg_cli.training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run in one line.
+    """Summary of a run.
 
     Parameters
     ----------
     run : Path
-        Its folder.
+        Folder of the run.
     recipe : Recipe
-        How it is trained.
+        Recipe of the run.
     epochs : int
-        Epochs finished.
+        Number of finished epochs.
     best_epoch : int or None
-        The epoch of highest validation F1; None where none is finished.
+        The epoch of highest validation F1; None before the first epoch is finished.
     scores : dict of str to float
-        Validation loss, accuracy, soft Dice and F1 of that epoch; empty where none is finished.
+        Validation loss, accuracy, soft Dice and F1 of that epoch; empty before the first epoch is finished.
     begun : datetime
-        When it was begun, in local time.
+        Start of the run in local time.
     """
 
     run: Path
@@ -41,7 +41,7 @@ class RunSummary:
 
 
 def list_runs(home: Home, progress: Progress = SILENT) -> tuple[RunSummary, ...]:
-    """Summarise every run in `home`, the oldest first; one whose recipe or history is damaged is warned of."""
+    """Summarise every run in `home`, oldest first; runs with a damaged recipe or history are skipped with a warning."""
     folders = [path.parent for path in home.runs.glob(f"*/{RECIPE_FILE}")]
     summaries = []
     for folder in folders:
@@ -54,7 +54,7 @@ def list_runs(home: Home, progress: Progress = SILENT) -> tuple[RunSummary, ...]
 
 
 def compare_runs(runs: Sequence[Path], picture: Path) -> None:
-    """Draw the validation curves of several runs into one picture, a PNG.
+    """Plot the validation curves of several runs into one PNG.
 
     Raises
     ------

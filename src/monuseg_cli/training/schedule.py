@@ -1,4 +1,4 @@
-"""The course of a training, as pure functions of the recipe and of what happened so far."""
+"""Learning rate and early stopping, as pure functions of the recipe and the history."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from monuseg_cli.training.recipe import Recipe
 
 _WARMUP_SHARE = 0.05
-# Of Smith and Topin, "Super-Convergence", 2018, as torch's OneCycleLR sets them.
+# One-cycle policy of Smith and Topin, "Super-Convergence", 2018, with the defaults of torch's OneCycleLR.
 _RISE_SHARE = 0.3
 _FIRST_RATE = 1 / 25
 _PLATEAU_FACTOR = 0.1
@@ -15,16 +15,16 @@ _PLATEAU_MIN_DELTA = 1e-4  # Keras' default
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int, val_losses: Sequence[float]) -> float:
-    """Give the learning rate of a step.
+    """Compute the learning rate of a step.
 
     Parameters
     ----------
     recipe : Recipe
-        With the schedule.
+        Recipe with the schedule.
     step, steps : int
-        Number of the step, from 0, and of all steps of the whole training.
+        Index of the step, from 0, and number of steps of the whole training.
     val_losses : sequence of float
-        Validation losses of the epochs that are finished.
+        Validation losses of the finished epochs.
     """
     if recipe.schedule == "plateau":
         return _plateau_rate(recipe, val_losses)
@@ -39,12 +39,12 @@ def learning_rate(recipe: Recipe, step: int, steps: int, val_losses: Sequence[fl
 
 
 def _half_cosine(progress: float) -> float:
-    """Fall from 1 to 0 as `progress` goes from 0 to 1."""
+    """Return half a cosine, which falls from 1 to 0 as `progress` goes from 0 to 1."""
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def _plateau_rate(recipe: Recipe, val_losses: Sequence[float]) -> float:
-    """Count as Keras' ReduceLROnPlateau does: an epoch must gain 1e-4, and a reduction begins a new count."""
+    """Compute the rate as in Keras' ReduceLROnPlateau: an epoch must gain 1e-4, and a reduction resets the count."""
     rate, best, waited = recipe.learning_rate, math.inf, 0
     for loss in val_losses:
         if loss < best - _PLATEAU_MIN_DELTA:
@@ -57,7 +57,7 @@ def _plateau_rate(recipe: Recipe, val_losses: Sequence[float]) -> float:
 
 
 def is_over(recipe: Recipe, val_losses: Sequence[float]) -> bool:
-    """Tell whether `early_stopping` epochs have gone by without a lower validation loss."""
+    """Whether the last `early_stopping` epochs have not lowered the validation loss."""
     if not recipe.early_stopping or not val_losses:
         return False
     since_best = len(val_losses) - 1 - val_losses.index(min(val_losses))

@@ -1,4 +1,4 @@
-"""A training between its steps: set up anew or from its last finished epoch, and kept after every epoch."""
+"""The state of a training: set up for a new or a resumed run, and saved after every epoch."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,20 +36,20 @@ _AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """What `train` does.
+    """Settings of `train`.
 
     Parameters
     ----------
     home : Home
-        Where the data set is, and where the run goes.
+        Home folder with the data set and the runs.
     recipe : Recipe
-        How to train. With `resume` it must be the one that the run was begun with.
+        Recipe of the training. With `resume`, it must be the run's own recipe.
     name : str, optional
-        Name of the new run; None: the architecture's. A resumed run keeps its own.
+        Name of the new run; None: the architecture's name. A resumed run keeps its name.
     resume : Path, optional
-        Folder of a run to go on with, instead of a new one.
+        Folder of a run to resume, instead of starting a new one.
     device : {"auto", "cpu", "cuda", "mps"}
-        Where to compute.
+        Device to train on.
     """
 
     home: Home
@@ -61,10 +61,10 @@ class TrainConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainSession:
-    """Everything that the loop holds in its hands.
+    """The state of a training loop.
 
-    `model` is what is trained, `network` the same as the loop calls it: shared between processes where there are
-    several. `averaged` is the moving average of the weights, where the recipe asks for one.
+    `model` is the trained model; `network` is the same model as the loop calls it, wrapped for distributed training.
+    `averaged` is the moving average of the weights, or None.
     """
 
     run: Path
@@ -83,16 +83,16 @@ class TrainSession:
 
     @property
     def result(self) -> nn.Module:
-        """The model that is validated and kept."""
+        """The model that is validated and saved."""
         return self.averaged.module if self.averaged else self.model
 
     @property
     def val_losses(self) -> list[float]:
-        """Validation losses of the epochs that are finished."""
+        """Validation losses of the finished epochs."""
         return [record.val_loss for record in self.records]
 
     def logits(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Call a network on images (N, 3, P, P), within 0..1; gives logits (N, C, P, P) in float32."""
+        """Run a network on images (N, 3, P, P) within 0..1; return logits (N, C, P, P), float32."""
         device = self.world.device
         pixels = normalise(images.to(device, memory_format=torch.channels_last), self.card)
         with torch.autocast(device.type, _AMP_TYPES.get(self.recipe.amp), enabled=self.recipe.amp != "none"):
@@ -101,7 +101,7 @@ class TrainSession:
 
 
 def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSession:
-    """Bring together data, model and optimizer; of a new run, or of one to resume after its last finished epoch.
+    """Set up data, model and optimizer of a new run, or of a run to resume after its last finished epoch.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def _require_precision(recipe: Recipe, world: World) -> None:
 
 
 def _with_whole_paths(recipe: Recipe, home: Home) -> Recipe:
-    """Name files and folders so that a run can be resumed from anywhere."""
+    """Return the recipe with absolute paths, so that the run can be resumed from any working folder."""
 
     def whole(folder: str) -> str:
         return folder if not folder or folder in OTHER_DATASETS else str(Path(folder).expanduser().absolute())
@@ -187,10 +187,10 @@ def _with_whole_paths(recipe: Recipe, home: Home) -> Recipe:
 
 
 def _require_same_recipe(run: Path, recipe: Recipe) -> None:
-    begun, wanted = Recipe.load(run / RECIPE_FILE).to_dict(), recipe.to_dict()
-    differences = [f"{name} {begun[name]!r}, not {wanted[name]!r}" for name in begun if begun[name] != wanted[name]]
+    begun, given = Recipe.load(run / RECIPE_FILE).to_dict(), recipe.to_dict()
+    differences = [f"{name} {begun[name]!r}, not {given[name]!r}" for name in begun if begun[name] != given[name]]
     if differences:
-        message = f"{run} was begun with {'; '.join(differences)}: go on with its own recipe, or train a new run"
+        message = f"{run} was started with {'; '.join(differences)}: resume it with its own recipe, or train a new run"
         raise InputError(message)
 
 
@@ -201,7 +201,7 @@ def _new_run(config: TrainConfig, recipe: Recipe) -> Path:
 
 
 def _build(recipe: Recipe, shares: TrainValSplit, begins: bool) -> tuple[nn.Module, Card]:
-    """Build the model and its card; one that begins takes its first weights from where the recipe says."""
+    """Build the model and its card; if the training begins, with the initial weights of the recipe."""
     options: dict[str, Any] = recipe.model_options()
     classes = CLASSES[recipe.aux_target]
     model = registry.create(recipe.arch, out_channels=len(classes), pretrained=recipe.pretrained and begins, **options)
@@ -212,33 +212,35 @@ def _build(recipe: Recipe, shares: TrainValSplit, begins: bool) -> tuple[nn.Modu
 
 
 def _state(run: Path, data_sha256: str, world_size: int) -> Checkpoint | None:
-    """Read the state of a run; None where it was killed in its first epoch: all it depends on then is its recipe."""
+    """Read the state of a run; None if it was killed in its first epoch, so that it restarts from its recipe."""
     if not (run / STATE_FILE).exists():
         if len(read_history(run)) > 1:
-            message = f"{run} has finished epochs and no {STATE_FILE} to go on from; train anew, with `init={run.name}`"
+            message = (
+                f"{run} has finished epochs and no {STATE_FILE} to resume from; train again with `init={run.name}`"
+            )
             raise InputError(message)
         return None
     state = Checkpoint.load(run)
     if state.data_sha256 != data_sha256:
-        message = f"{run} was begun on other data (archive {state.data_sha256[:12]}, here {data_sha256[:12]})"
+        message = f"{run} was started on other data (archive {state.data_sha256[:12]}, here {data_sha256[:12]})"
         raise InputError(message)
     if state.world_size != world_size:
-        message = f"{run} was begun with {state.world_size} processes, not {world_size}, so its steps would be others"
+        message = f"{run} was started with {state.world_size} processes, not {world_size}, so its steps would differ"
         raise InputError(message)
     return state
 
 
 def _finished_epochs(run: Path, state: Checkpoint) -> list[EpochRecord]:
-    """Read the history up to the state, which is written last: where the history is ahead, its epoch is run again."""
+    """Read the history up to the epoch of the state, which is written last; an epoch beyond it is run again."""
     records = read_history(run)[: state.epoch]
     if len(records) < state.epoch:
-        message = f"{run} has a history of {len(records)} epochs and a state after {state.epoch}; train anew"
+        message = f"{run} has a history of {len(records)} epochs and a state after {state.epoch}; train again"
         raise InputError(message)
     return records
 
 
 def keep_epoch(running: TrainSession, newest: EpochRecord) -> None:
-    """Write weights, history, curves and, last, the state after the newest epoch; the first process does."""
+    """Write weights, history, curves and, last, the state after the newest epoch; only on rank zero."""
     if running.world.is_first:
         _write_epoch(running, newest)
     running.records.append(newest)

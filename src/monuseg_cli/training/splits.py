@@ -1,4 +1,4 @@
-"""Which cases a recipe trains and validates on, and the patches of them."""
+"""The training and validation cases of a recipe, with their patches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,20 +24,20 @@ MONUSEG = "monuseg"
 
 @dataclass(frozen=True, slots=True)
 class Subset:
-    """Cases that are trained on, or validated on.
+    """Training or validation cases of one data set.
 
     Parameters
     ----------
     name : str
-        What their data set is called.
+        Name of the data set.
     source : SourceArchive
-        Where they came from.
+        Source of the cases.
     cases : tuple of str
-        Their ids.
+        Ids of the cases.
     store : PatchStore
-        Holds their patches, and may hold those of others.
+        Store with the patches of these cases, and possibly of others.
     weight : float
-        How many times the recipe's crops each of them gives in an epoch.
+        Crops per case and epoch, in multiples of the recipe's.
     """
 
     name: str
@@ -48,20 +48,20 @@ class Subset:
 
     @property
     def indices(self) -> NDArray[np.intp]:
-        """The patches of these cases in the store."""
+        """Indices of the patches of these cases in the store."""
         return self.store.of_cases(self.cases)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainValSplit:
-    """What a training sees, and what it is judged by; no case is in both.
+    """The training and the validation cases, which are disjoint.
 
     Parameters
     ----------
     train, val : Subset
-        Of the data set that the recipe names first.
+        Subsets of the main data set.
     more : tuple of Subset
-        What is trained on beside it.
+        Additional training data.
     """
 
     train: Subset
@@ -70,7 +70,7 @@ class TrainValSplit:
 
     @property
     def trained(self) -> tuple[Subset, ...]:
-        """Everything that is trained on."""
+        """All training subsets."""
         return (self.train, *self.more)
 
 
@@ -83,19 +83,19 @@ class _Chosen:
 
 
 def find_splits(home: Home, recipe: Recipe, progress: Progress) -> TrainValSplit:
-    """Divide the recipe's data, and make the masks and patches that are missing.
+    """Split the recipe's data, and build missing masks and patches.
 
-    MoNuSeg's train set is divided by its folds; own data by folders (`Recipe.train` and `Recipe.val`), else by their
-    table or the names of their regions, else in five folds: of images, or, where there is one image, of its regions.
+    MoNuSeg's train set is split by its folds. Own data are split by folders (`Recipe.train` and `Recipe.val`), else by
+    their table or the names of their regions, else into five folds of images, or of regions if there is only one image.
 
     Raises
     ------
     MissingError
-        If the data set or a case of it is not there.
+        If the data set or a case of it does not exist.
     InputError
-        If own data cannot be used, or leave nothing to train or validate on.
+        If own data are unusable, or leave nothing to train or validate on.
     ContaminationError
-        If an image is to be trained and validated on.
+        If an image is used for both training and validation.
     OutputError
         If masks or patches cannot be written.
     """
@@ -117,7 +117,7 @@ def _ids(chosen: _Chosen) -> tuple[str, ...]:
 def _share(chosen: _Chosen, recipe: Recipe, progress: Progress, weight: float = 1.0) -> Subset:
     source = chosen.dataset.archive_of(chosen.split)
     assert source is not None
-    # Own data are always brought to the one scale that the model's card then states.
+    # Own data are always resampled to the scale that the model's card states.
     rescale = recipe.rescale or chosen.name != MONUSEG
     config = PatchesConfig(
         chosen.dataset.root, recipe.patch_px, recipe.stride_px, recipe.edge, rescale, split=chosen.split
@@ -133,13 +133,13 @@ def _choose_monuseg(home: Home, recipe: Recipe) -> tuple[_Chosen, ...]:
 
 
 def _choose_more(home: Home, recipe: Recipe, first: Sequence[Case], progress: Progress) -> list[tuple[_Chosen, float]]:
-    """Choose the train cases of the data sets that `Recipe.also` names; `first` are the cases of the others."""
+    """Choose the train cases of the data sets in `Recipe.also`; `first` are the cases of the main data set."""
     chosen = []
     known = {case.image_sha256 for case in first}
     for more in recipe.more_data():
         train = _of_split(open_dataset(home, Path(more.name), progress), "train", more.name)
         if both := [case.image for case in train.cases if case.image_sha256 in known]:
-            message = f"{len(both)} images of {more.name} are in other data, too (the first: {Path(both[0]).name})"
+            message = f"{len(both)} images of {more.name} are also in other data (the first: {Path(both[0]).name})"
             raise ContaminationError(message)
         known |= {case.image_sha256 for case in train.cases}
         chosen.append((train, more.weight))
@@ -170,9 +170,9 @@ def _of_split(dataset: Dataset, split: CaseSplit, folder: str) -> _Chosen:
 
 
 def _own_fold(dataset: Dataset, recipe: Recipe, progress: Progress) -> tuple[_Chosen, _Chosen]:
-    """Leave a fifth out to validate on; the parts of one image stay together where there are several images.
+    """Hold out a fifth for validation; with several images, the regions of one image stay together.
 
-    Of a public data set a fifth of the organs: its images of an organ come from few slides.
+    Of a public data set, a fifth of the organs is held out, since its images of an organ come from few slides.
     """
     everything = _of_split(dataset, "train", recipe.train)
     one_image = len({case.image for case in everything.cases}) == 1
@@ -189,5 +189,5 @@ def _own_fold(dataset: Dataset, recipe: Recipe, progress: Progress) -> tuple[_Ch
         )
         raise InputError(message)
     if one_image:
-        progress.warn(f"all regions are of one image, {Path(val[0].image).name}: validation will flatter the model")
+        progress.warn(f"all regions are of one image, {Path(val[0].image).name}: validation scores will be too high")
     return replace(everything, cases=train), replace(everything, cases=val)

@@ -1,4 +1,4 @@
-"""Label images -> what the network is to say."""
+"""Training targets computed from label images."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -18,7 +18,7 @@ CLASSES: Mapping[AuxTarget, tuple[str, ...]] = MappingProxyType(
         "hv": ("nucleus", "horizontal", "vertical"),
     }
 )
-"""The network's channels for each second target, as the card names them."""
+"""The network's output channels for each auxiliary target, as named in the card."""
 
 POSTPROCESS: Mapping[AuxTarget, PostprocessParams] = MappingProxyType(
     {
@@ -30,23 +30,23 @@ POSTPROCESS: Mapping[AuxTarget, PostprocessParams] = MappingProxyType(
         "hv": PostprocessParams(),
     }
 )
-"""The post-processing for each second target, until one is chosen for the weights."""
+"""Default post-processing for each auxiliary target, used until it is tuned for the weights."""
 
 
 def make_targets(labels: NDArray[np.int32], second: AuxTarget) -> NDArray[np.float32]:
-    """Say what the network's channels should be, after the sigmoid, for a crop.
+    """Compute the targets of the network's channels, after the sigmoid, for a crop.
 
     Parameters
     ----------
     labels : ndarray of shape (H, W), int32
         Label image.
     second : {"none", "boundary", "distance", "hv"}
-        What is learnt beside the nuclei themselves; see `Recipe`.
+        Auxiliary target; see `Recipe`.
 
     Returns
     -------
     ndarray of shape (C, H, W), float32
-        Within 0..1, a channel for each of `CLASSES`: 1 in nuclei, then the second target.
+        Within 0..1, one channel per entry of `CLASSES`: 1 in nuclei, then the auxiliary target.
     """
     nucleus = (labels > 0).astype(np.float32)[None]
     if second == "none":
@@ -56,7 +56,7 @@ def make_targets(labels: NDArray[np.int32], second: AuxTarget) -> NDArray[np.flo
 
 
 def boundary(labels: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Mark the pixels that have another label, or background, next to them or at a corner; (1, H, W)."""
+    """Mark pixels with an 8-neighbour of another label, including the background; (1, H, W)."""
     return _is_boundary(labels).astype(np.float32)[None]
 
 
@@ -75,7 +75,7 @@ def _is_boundary(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
 
 
 def distance(labels: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Give each nucleus' pixels their distance from its boundary, over the largest in that nucleus; (1, H, W).
+    """Compute each pixel's distance from its nucleus' boundary, divided by the largest in that nucleus; (1, H, W).
 
     A nucleus cut by the crop's edge has no boundary there.
     """
@@ -87,9 +87,9 @@ def distance(labels: NDArray[np.int32]) -> NDArray[np.float32]:
 
 
 def horizontal_vertical(labels: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Give each nucleus' pixels their place from its left (0) to its right (1), and from its top to its bottom.
+    """Compute each pixel's position in its nucleus from left (0) to right (1), and from top (0) to bottom (1).
 
-    The maps of HoVer-Net (Graham et al., Medical Image Analysis 58, 2019), brought from -1..1 to 0..1: 0.5 at the
+    The maps of HoVer-Net (Graham et al., Medical Image Analysis 58, 2019), rescaled from -1..1 to 0..1: 0.5 at the
     nucleus' centre of mass and in the background, scaled on each side by the farthest pixel.
 
     Returns
@@ -101,9 +101,9 @@ def horizontal_vertical(labels: NDArray[np.int32]) -> NDArray[np.float32]:
     area = np.maximum(np.bincount(index.reshape(-1), minlength=count), 1)
     maps = []
     for axis in (1, 0):
-        place = np.broadcast_to(np.expand_dims(np.arange(labels.shape[axis], dtype=np.float64), 1 - axis), labels.shape)
-        centre = np.bincount(index.reshape(-1), weights=place.reshape(-1), minlength=count) / area
-        offset = place - centre[index]
+        coord = np.broadcast_to(np.expand_dims(np.arange(labels.shape[axis], dtype=np.float64), 1 - axis), labels.shape)
+        centre = np.bincount(index.reshape(-1), weights=coord.reshape(-1), minlength=count) / area
+        offset = coord - centre[index]
         before, after = (ndimage.maximum(side * offset, index, np.arange(count)) for side in (-1, 1))
         reach = np.where(offset < 0, np.asarray(before)[index], np.asarray(after)[index])
         maps.append(np.where(inside, 0.5 + 0.5 * offset / np.maximum(reach, 0.5), 0.5))
@@ -111,6 +111,6 @@ def horizontal_vertical(labels: NDArray[np.int32]) -> NDArray[np.float32]:
 
 
 def _number(labels: NDArray[np.int32]) -> tuple[NDArray[np.intp], int]:
-    """Renumber labels without gaps, and give the count of numbers; background is one of them."""
+    """Renumber labels without gaps, and return the count of numbers, background included."""
     distinct, index = np.unique(labels, return_inverse=True)
     return index.reshape(labels.shape), len(distinct)

@@ -25,25 +25,25 @@ from monuseg_cli.training.schedule import is_over, learning_rate
 from monuseg_cli.training.session import TrainConfig, TrainSession, keep_epoch, set_up
 
 _SAID_OUT_OF_MEMORY = ("can't allocate memory", "could not create a primitive")
-"""What torch's allocator and oneDNN say on a CPU."""
+"""Error messages of torch's allocator and of oneDNN on a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What came of a training.
+    """Result of `train`.
 
     Parameters
     ----------
     run : Path
-        Its folder.
+        Folder of the run.
     epochs : int
-        Epochs finished, over all sittings.
+        Number of finished epochs, including those before a resume.
     best_epoch : int
-        The epoch of highest validation F1, whose weights are the best.
+        The epoch of highest validation F1, whose weights are saved as the best.
     scores : dict
         Validation loss, accuracy, soft Dice and F1 of that epoch, over patches.
     interrupted : bool
-        Whether the user stopped it early.
+        Whether the training was interrupted.
     """
 
     run: Path
@@ -54,24 +54,24 @@ class TrainResult:
 
 
 def train(config: TrainConfig, progress: Progress = SILENT) -> TrainResult:
-    """Train a model; masks and patches that are missing are made first.
+    """Train a model; missing masks and patches are built first.
 
-    The run's folder holds ``recipe.toml``, ``history.csv``, ``curves.png``, ``best.safetensors``,
-    ``last.safetensors`` and ``state.pt``, each written anew after every epoch. An interrupt (Ctrl-C or SIGTERM) ends
-    the training; the epochs that are finished are kept. Under torchrun it is one training over all processes, of which
-    the first writes and reports.
+    The run's folder contains ``recipe.toml``, ``history.csv``, ``curves.png``, ``best.safetensors``,
+    ``last.safetensors`` and ``state.pt``; all but the recipe are updated after every epoch. An interrupt (Ctrl-C or
+    SIGTERM) ends the training; finished epochs are kept. Under torchrun, all processes share one training, and rank
+    zero writes and reports.
 
     Raises
     ------
     MissingError
-        If the data set, a case of the recipe, or the run to resume is not there.
+        If the data set, a case of the recipe, or the run to resume does not exist.
     InputError
-        If the recipe is not the resumed run's, or its data are others.
+        If the recipe or the data differ from those of the resumed run.
     TrainingError
-        If the loss stops being a finite number, memory does not suffice, or, in a distributed training, another process
-        ends; the finished epochs are kept.
+        If the loss is no longer finite, memory is exhausted, or another process of a distributed training ends;
+        finished epochs are kept.
     ContaminationError
-        If the weights to begin with were trained on a case of the validation fold.
+        If the initial weights were trained on a validation case.
     OutputError
         If the run's folder cannot be written.
     """
@@ -100,7 +100,7 @@ def _train(config: TrainConfig, world: World, progress: Progress) -> TrainResult
     except KeyboardInterrupt:
         if not records and config.resume is None and world.world_size == 1:
             shutil.rmtree(running.run)
-            progress.warn("stopped before the first epoch was finished: nothing was learnt, and no run is kept")
+            progress.warn("stopped before the first epoch was finished: no run is kept")
         if not records or world.world_size > 1:
             raise
         interrupted = True
@@ -110,7 +110,7 @@ def _train(config: TrainConfig, world: World, progress: Progress) -> TrainResult
 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Take the signal by which schedulers end a job as Ctrl-C; only the main thread can."""
+    """Treat SIGTERM, with which schedulers end a job, like Ctrl-C; only possible in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -123,10 +123,10 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 @contextmanager
 def _fitting_in_memory(running: TrainSession) -> Iterator[None]:
-    """Turn the ways in which torch runs out of memory into one line that says what to try."""
+    """Convert out-of-memory errors of torch into a TrainingError with a remedy."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError, as is the CPU's
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError, like that of the CPU
         is_named = isinstance(error, torch.OutOfMemoryError | MemoryError)
         if not is_named and not any(said in str(error) for said in _SAID_OUT_OF_MEMORY):
             raise
@@ -137,9 +137,9 @@ def _fitting_in_memory(running: TrainSession) -> Iterator[None]:
 
 
 def _run_epoch(running: TrainSession, epoch: int, task: Task) -> EpochRecord:
-    """Go through the crops of an epoch, then validate."""
+    """Train on the crops of an epoch, then validate."""
     recipe, world, batches = running.recipe, running.world, len(running.training)
-    # Every epoch has random numbers of its own, so that a resumed run draws those of an uninterrupted one.
+    # Every epoch is seeded separately, so that a resumed run draws the same numbers as an uninterrupted one.
     torch.manual_seed(int(derive("step", recipe.seed, epoch, world.rank).integers(1 << 62)))
     meter = Meter()
     began = time.perf_counter()
@@ -180,9 +180,9 @@ def _require_finite(running: TrainSession, loss: float, where: str) -> None:
 
 
 def _step(running: TrainSession, images: Tensor, targets: Tensor, rate: float, meter: Meter) -> float:
-    """Take one step; images (N, 3, P, P), targets (N, C, P, P).
+    """Take one optimiser step on images (N, 3, P, P) and targets (N, C, P, P).
 
-    Gives the loss over all processes; no step is taken if that is not finite.
+    Returns the loss over all processes; if it is not finite, no step is taken.
     """
     for group in running.optimizer.param_groups:
         group["lr"] = rate
@@ -205,7 +205,7 @@ def _validate(running: TrainSession) -> dict[str, float]:
     meter = Meter()
     model = running.result.eval()
     for module in (running.model, model):
-        running.world.sync_buffers(module)  # each process has seen other crops, and its norms other statistics
+        running.world.sync_buffers(module)  # batch norm statistics differ, since each process saw other crops
     for images, targets in running.validation:
         targets = targets.to(running.world.device)
         logits = running.logits(model, images)

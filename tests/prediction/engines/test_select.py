@@ -50,7 +50,7 @@ def test_auto_takes_openvino_where_it_is_and_nothing_faster(weights: Path, monke
     assert isinstance(opened(weights, "auto"), OpenVinoEngine)
     monkeypatch.setattr(select, "_has_openvino", lambda: False)
     assert isinstance(opened(weights, "auto"), TorchEngine)
-    with pytest.raises(MissingError, match=r"pip install 'monuseg-cli\[fast\]', or take `engine=torch`"):
+    with pytest.raises(MissingError, match=r"pip install 'monuseg-cli\[fast\]', or use `engine=torch`"):
         opened(weights, "openvino")
 
 

@@ -1,1 +1,1 @@
-"""What runs a network over tiles."""
+"""Inference engines, which run a network over tiles."""

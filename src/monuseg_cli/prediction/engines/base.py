@@ -1,4 +1,4 @@
-"""Tiles -> probabilities: what runs the network."""
+"""The interface of inference engines."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol
@@ -15,13 +15,13 @@ class Engine(Protocol):
     Attributes
     ----------
     card : Card
-        The network's.
+        Card of the network.
     """
 
     card: Card
 
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
-        """Give the maps of tiles of one size, in their order; some tiles are taken before the first maps are given.
+        """Yield the maps of equally sized tiles in order; some tiles are consumed before the first maps are yielded.
 
         Parameters
         ----------
@@ -30,5 +30,5 @@ class Engine(Protocol):
         Yields
         ------
         ndarray of shape (C, H, W), float32
-            Within 0..1, a map for each of the card's classes.
+            Within 0..1, one map per class of the card.
         """

@@ -1,4 +1,4 @@
-"""The network, run by OpenVINO: on CPUs it takes a fraction of PyTorch's time, and of its start."""
+"""Inference with OpenVINO, which on CPUs starts and runs in a fraction of PyTorch's time."""
 
 import os
 import warnings
@@ -18,38 +18,38 @@ from monuseg_cli.models.weights import load_model
 
 _EXAMPLE_PX = 64
 _GRAPH = "model.xml"
-_STREAMS = max((os.cpu_count() or 1) // 4, 1)  # tiles side by side: each takes memory, and four cores share one well
+_STREAMS = max((os.cpu_count() or 1) // 4, 1)  # parallel tiles: each takes memory, and four cores suit one tile
 
 
 class OpenVinoEngine:
-    """Runs a network with OpenVINO on the CPU, several tiles side by side.
+    """Runs a network with OpenVINO on the CPU, several tiles in parallel.
 
-    The network's graph, with the normalisation before it and the sigmoid behind, is made once of a weights file, and
-    kept: PyTorch is needed that one time only. Of a model whose card has the ranges for it, it is one of 8 bits.
+    The network, with its normalisation and sigmoid, is converted once per weights file and cached; PyTorch is needed
+    only for that. If the model's card has input ranges, the converted graph computes in 8 bits.
 
     Parameters
     ----------
     weights : Path
         Weights file of the model.
     card : Card
-        The model's.
+        Card of the model.
     folder : Path
-        Where the graph is kept.
+        Folder of the cached graph.
     progress : Progress
-        Is told that the graph is made.
+        Reports the conversion.
     """
 
     def __init__(self, weights: Path, card: Card, folder: Path, progress: Progress = SILENT) -> None:
         self.card = card
         if not (folder / _GRAPH).is_file():
-            progress.info("The model is prepared for OpenVINO: some seconds, this one time")
+            progress.info("the model is converted for OpenVINO: once, some seconds")
             _convert(weights, folder)
         self._core = openvino.Core()
         self._graph = self._core.read_model(folder / _GRAPH)
         self._compiled: dict[tuple[int, ...], Any] = {}
 
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
-        """Give the maps of tiles; see `Engine`."""
+        """Yield the maps of tiles; see `Engine`."""
         running: deque[Any] = deque()
         idle: deque[Any] = deque()
         for tile in tiles:
@@ -74,14 +74,14 @@ class OpenVinoEngine:
 
 
 def _maps(request: Any) -> NDArray[np.float32]:
-    """Wait for what was asked for, and take it."""
+    """Wait for a request, and copy its result."""
     request.wait()
     maps: NDArray[np.float32] = request.get_output_tensor().data[0].copy()
     return maps
 
 
 def _convert(weights: Path, folder: Path) -> None:
-    """Make the graph of a weights file, and keep it."""
+    """Convert a weights file, and save the graph."""
     import torch
     from torch import Tensor, nn
 
@@ -93,7 +93,7 @@ def _convert(weights: Path, folder: Path) -> None:
         quantise(model, card.ranges)
 
     class Whole(nn.Module):
-        """From pixels to probabilities."""
+        """The network with normalisation and sigmoid: from pixels to probabilities."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -106,7 +106,7 @@ def _convert(weights: Path, folder: Path) -> None:
 
     example = torch.zeros((1, _EXAMPLE_PX, _EXAMPLE_PX, 3), dtype=torch.uint8)
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of tracing: sizes that are the same for all tiles
+        warnings.simplefilter("ignore")  # tracer warnings: all tiles have one size
         graph = openvino.convert_model(Whole().eval(), example_input=example)
     with writing_folder(folder) as part:
         openvino.save_model(graph, part / _GRAPH)

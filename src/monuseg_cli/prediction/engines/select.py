@@ -1,4 +1,4 @@
-"""Which engine runs the network."""
+"""Choice of the engine that runs the network."""
 
 import importlib.util
 import platform
@@ -27,32 +27,32 @@ def open_engine(
 ) -> Engine:
     """Load a model into the engine of that name.
 
-    ``"auto"`` takes OpenVINO where it is installed, the CPU is asked for or nothing else is in sight; else PyTorch.
-    PyTorch is imported only where it is needed.
+    ``"auto"`` takes OpenVINO if it is installed and the CPU is chosen or no GPU is in sight; otherwise PyTorch. PyTorch
+    is imported only when needed.
 
     Parameters
     ----------
     weights : Path
         Weights file of the model.
     card : Card
-        What is made of its maps; the network is that of the file.
+        Card with the post-processing to use; the network is that of the file.
     name : {"auto", "torch", "openvino"}
-        Which engine.
+        The engine.
     device : {"auto", "cpu", "cuda", "mps"}
-        Where to compute.
+        Device that runs the network.
     cache : Path
-        Folder for what engines make of weights.
+        Folder in which engines keep the converted model.
     sha256 : str
-        Of the weights file.
+        SHA-256 of the weights file.
     progress : Progress
-        Is told where this takes long.
+        Reports slow steps.
 
     Raises
     ------
     InputError
-        If the engine is unknown or cannot use the device, or the weights cannot be used.
+        If the engine is unknown or does not support the device, or the weights are unusable.
     MissingError
-        If it is not installed.
+        If the engine is not installed.
     """
     if name not in get_args(EngineName):
         message = f"`engine` takes {', '.join(get_args(EngineName))}, not {name!r}"
@@ -72,7 +72,7 @@ def open_engine(
         message = f"`engine=openvino` runs on the CPU here, not on {device}"
         raise InputError(message)
     if not _has_openvino():
-        message = "OpenVINO is not installed: pip install 'monuseg-cli[fast]', or take `engine=torch`"
+        message = "OpenVINO is not installed: pip install 'monuseg-cli[fast]', or use `engine=torch`"
         raise MissingError(message)
     from monuseg_cli.prediction.engines.openvino import OpenVinoEngine
 

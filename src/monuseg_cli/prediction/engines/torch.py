@@ -1,4 +1,4 @@
-"""The network, run by PyTorch."""
+"""Inference with PyTorch."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -19,11 +19,11 @@ class TorchEngine:
     Parameters
     ----------
     model : torch.nn.Module
-        Is put into evaluation mode, on `device`.
+        Set to evaluation mode and moved to `device`.
     card : Card
-        The model's.
+        Card of the model.
     device : torch.device
-        Where to compute.
+        Device that runs the network.
     """
 
     def __init__(self, model: nn.Module, card: Card, device: torch.device) -> None:
@@ -33,14 +33,14 @@ class TorchEngine:
         to_device(model, device)
 
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
-        """Give the maps of tiles; see `Engine`."""
+        """Yield the maps of tiles; see `Engine`."""
         waiting = iter(tiles)
         while batch := list(islice(waiting, self._batch)):
             yield from self._run_batch(np.stack(batch))
 
     @torch.inference_mode()
     def _run_batch(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        # (N, H, W, C) seen as (N, C, H, W) is channels-last already
+        # (N, H, W, C) permuted to (N, C, H, W) is channels-last already
         pixels = torch.from_numpy(tiles).to(self._device).permute(0, 3, 1, 2).float() / 255
         logits = self._model(normalise(pixels, self.card))
         probabilities: NDArray[np.float32] = logits.sigmoid().float().cpu().numpy()
