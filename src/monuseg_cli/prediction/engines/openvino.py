@@ -1,23 +1,31 @@
 """The network, run by OpenVINO: on CPUs it takes a fraction of PyTorch's time, and of its start."""
 
+import hashlib
+import importlib
 import os
+import sys
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
-from monuseg_cli.core.atomic import writing_folder
+from monuseg_cli.core.atomic import remove, write_bytes, writing_folder
+from monuseg_cli.core.errors import OutputError
 from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.core.telemetry import block_telemetry
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.weights import load_model
 
 _EXAMPLE_PX = 64
 _GRAPH = "model.xml"
+_CONVERTER = "openvino.tools.ovc"
+_MOST_COMPILED = 16  # files of a model, each of about a megabyte
 _STREAMS = max((os.cpu_count() or 1) // 4, 1)  # tiles side by side: each takes memory, and four cores share one well
 
 
@@ -25,7 +33,8 @@ class OpenVinoEngine:
     """Runs a network with OpenVINO on the CPU, several tiles side by side.
 
     The network's graph, with the normalisation before it and the sigmoid behind, is made once of a weights file, and
-    kept: PyTorch is needed that one time only. Of a model whose card has the ranges for it, it is one of 8 bits.
+    kept: PyTorch is needed that one time only. Of a model whose card has the ranges for it, it is one of 8 bits. Beside
+    it is kept what is compiled of it for each size of tiles, for use on the same processor by the same OpenVINO.
 
     Parameters
     ----------
@@ -41,11 +50,14 @@ class OpenVinoEngine:
 
     def __init__(self, weights: Path, card: Card, folder: Path, progress: Progress = SILENT) -> None:
         self.card = card
+        self._folder = folder
+        openvino = _import_openvino()
         if not (folder / _GRAPH).is_file():
             progress.info("The model is prepared for OpenVINO: some seconds, this one time")
             _convert(weights, folder)
         self._core = openvino.Core()
-        self._graph = self._core.read_model(folder / _GRAPH)
+        processor = [self._core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+        self._key = hashlib.sha256(f"{openvino.__version__} {processor} {_STREAMS}".encode()).hexdigest()[:16]
         self._compiled: dict[tuple[int, ...], Any] = {}
 
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
@@ -64,13 +76,52 @@ class OpenVinoEngine:
         for request in running:
             yield _maps(request)
 
+    @cached_property
+    def _graph(self) -> Any:
+        return self._core.read_model(self._folder / _GRAPH)
+
     def _compile(self, shape: tuple[int, ...]) -> Any:
-        """Compile the graph for tiles of one shape, which is faster than for any."""
+        """Compile the graph for tiles of one shape, which is faster than for any; or load what was compiled before."""
         if shape not in self._compiled:
-            graph = self._graph.clone()
-            graph.reshape(list(shape))
-            self._compiled[shape] = self._core.compile_model(graph, "CPU", {"NUM_STREAMS": _STREAMS})
+            path = self._folder / f"{shape[1]}x{shape[2]}-{self._key}.blob"
+            self._compiled[shape] = self._load(path) or self._build(shape, path)
         return self._compiled[shape]
+
+    def _load(self, path: Path) -> Any:
+        with suppress(FileNotFoundError, RuntimeError):  # OpenVINO raises the second where it cannot use the content
+            return self._core.import_model(path.read_bytes(), "CPU", {"NUM_STREAMS": _STREAMS})
+        return None
+
+    def _build(self, shape: tuple[int, ...], path: Path) -> Any:
+        graph = self._graph.clone()
+        graph.reshape(list(shape))
+        compiled = self._core.compile_model(graph, "CPU", {"NUM_STREAMS": _STREAMS})
+        with suppress(OutputError, OSError):  # a cache that cannot be written to costs time only
+            write_bytes(path, compiled.export_model().getvalue())
+            made = sorted(self._folder.glob("*.blob"), key=lambda blob: blob.stat().st_mtime_ns)
+            for oldest in made[:-_MOST_COMPILED]:
+                remove(oldest)
+        return compiled
+
+
+def _import_openvino() -> Any:
+    """Import OpenVINO without its telemetry, and without its converter, which takes as long as all the rest."""
+    block_telemetry()
+    if "openvino" in sys.modules:
+        return sys.modules["openvino"]
+    sys.modules[_CONVERTER] = None  # type: ignore[assignment] # OpenVINO goes on without it
+    try:
+        openvino = importlib.import_module("openvino")
+    finally:
+        del sys.modules[_CONVERTER]
+    openvino.convert_model = _convert_model  # type: ignore[attr-defined] # others in this process may look for it there
+    return openvino
+
+
+def _convert_model(*given: Any, **named: Any) -> Any:
+    from openvino.tools.ovc import convert_model
+
+    return convert_model(*given, **named)
 
 
 def _maps(request: Any) -> NDArray[np.float32]:
@@ -82,6 +133,7 @@ def _maps(request: Any) -> NDArray[np.float32]:
 
 def _convert(weights: Path, folder: Path) -> None:
     """Make the graph of a weights file, and keep it."""
+    import openvino
     import torch
     from torch import Tensor, nn
 
@@ -107,6 +159,6 @@ def _convert(weights: Path, folder: Path) -> None:
     example = torch.zeros((1, _EXAMPLE_PX, _EXAMPLE_PX, 3), dtype=torch.uint8)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of tracing: sizes that are the same for all tiles
-        graph = openvino.convert_model(Whole().eval(), example_input=example)
+        graph = _convert_model(Whole().eval(), example_input=example)
     with writing_folder(folder) as part:
         openvino.save_model(graph, part / _GRAPH)
