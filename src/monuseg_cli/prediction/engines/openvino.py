@@ -159,6 +159,6 @@ def _convert(weights: Path, folder: Path) -> None:
     example = torch.zeros((1, _EXAMPLE_PX, _EXAMPLE_PX, 3), dtype=torch.uint8)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracer warnings: all tiles have one size
-        graph = openvino.convert_model(Whole().eval(), example_input=example)
+        graph = _convert_model(Whole().eval(), example_input=example)
     with writing_folder(folder) as part:
         openvino.save_model(graph, part / _GRAPH)
