@@ -1,10 +1,11 @@
 """One slide -> the nuclei in it, from file to files."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,20 @@ class Prediction:
         return self.nuclei / self.tissue_mm2 if self.tissue_mm2 else 0.0
 
 
-class _View:
+class Sink(Protocol):
+    """Takes what is found in a slide, from top to bottom."""
+
+    def add_probability(self, rows: NDArray[np.uint8]) -> None:
+        """Take the next rows (R, W) of the probability of nuclei, at the network's scale."""
+
+    def add_labels(self, rows: NDArray[np.int32]) -> None:
+        """Take the next rows (R, W) of the label image, at the scale of level 0."""
+
+    def add_nuclei(self, nuclei: Nuclei) -> None:
+        """Take further nuclei."""
+
+
+class View:
     """A slide, or a region of it, at the network's scale, and how its pixels lie on level 0.
 
     Parameters
@@ -135,13 +149,13 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
     for path in outputs.files:
         require_writable(path)
     with Slide(outputs.image, settings.skip_damaged) as slide, ExitStack() as stack:
-        view = _View(slide, settings, engine.card)
-        _report_view(view, engine, outputs, progress)
+        view = View(slide, settings, engine.card)
+        report_view(view, engine, progress, [path for path in outputs.files if path != outputs.overlay])
         rois = RoiCounter(settings.rois, view.frame)
         writers = _Writers(stack, outputs, view, engine.card)
         task = stack.enter_context(progress.task(outputs.image.name, len(view.tissue.tiles()), "tiles"))
         areas_px = [np.empty(0, dtype=np.intp)]
-        for nuclei in _find_nuclei(view, engine, rois, writers, task):
+        for nuclei in find_nuclei(view, engine, rois, writers, task):
             areas_px.append(np.bincount(nuclei.window.reshape(-1))[1:])
             rois.count(nuclei.centres)
     damaged = tuple(sorted(set(slide.damaged)))
@@ -166,53 +180,54 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
     )
 
 
-def _find_nuclei(view: _View, engine: Engine, rois: RoiCounter, writers: "_Writers", task: Task) -> Iterator[Nuclei]:
-    """Predict from top to bottom, write everything as it comes, and yield the nuclei, block by block."""
+def find_nuclei(view: View, engine: Engine, rois: RoiCounter, sink: Sink, task: Task) -> Iterator[Nuclei]:
+    """Predict from top to bottom, hand on everything as it comes, and yield the nuclei, block by block."""
     card = engine.card
     inside = rois.contains if rois else None
     stitcher = Stitcher(view.source.shape, card.classes, view.map_mpp, card.postprocess, inside)
+    resized = RowsResized(view.source.shape, view.shape)
     blended = blended_rows(view.source, view.tissue.grid, engine, view.tissue.is_in, np.uint8, task, view.match)
     with closing(prefetch(blended, most=1)) as rows:
         for maps, haematoxylin in rows:
-            writers.add_probability(maps[0])
+            sink.add_probability(maps[0])
             for found in stitcher.add(maps, haematoxylin):
                 if isinstance(found, LabelRows):
-                    writers.add_labels(found.labels)
+                    sink.add_labels(resized.add(found.labels))
                 else:
-                    writers.add_nuclei(found)
+                    sink.add_nuclei(found)
                     yield found
 
 
-def _report_view(view: _View, engine: Engine, outputs: Outputs, progress: Progress) -> None:
-    """Say what was taken for granted about the slide, and how long it will take."""
-    name = outputs.image.name
+def report_view(view: View, engine: Engine, progress: Progress, files: Sequence[Path] = ()) -> None:
+    """Say what was taken for granted about the slide, how long it will take, and how large the files will be."""
+    slide, name = view.slide, view.slide.path.name
     if view.mpp is None:
         progress.info(
             f"{name} states no credible scale: taken as {engine.card.mpp} um/px, the model's; `mpp` sets another"
         )
-    if view.slide.note:
-        progress.info(f"{name}: {view.slide.note}")
+    if slide.note:
+        progress.info(f"{name}: {slide.note}")
     if view.match:
-        progress.detail(f"{outputs.image}: stain matched to the training images', found {view.match.found}")
+        progress.detail(f"{slide.path}: stain matched to the training images', found {view.match.found}")
     tiles = view.tissue.tiles()
-    about = f"{view.slide.kind}, {len(view.slide.levels)} levels, scale: {view.slide.mpp_source}"
-    if missing := view.slide.levels[0].missing:
+    about = f"{slide.kind}, {len(slide.levels)} levels, scale: {slide.mpp_source}"
+    if missing := slide.levels[0].missing:
         about = f"{about}, {missing} tiles not in the file (glass)"
-    progress.detail(f"{outputs.image}: {about}; {len(tiles)} tiles to compute")
+    progress.detail(f"{slide.path}: {about}; {len(tiles)} tiles to compute")
     if len(tiles) >= _MANY_TILES:
-        progress.info(f"{name}: {_estimate(tiles, view.source, engine, outputs)}")
+        progress.info(f"{name}: {_estimate(tiles, view.source, engine, files)}")
 
 
-def _estimate(tiles: list[Box], source: SlideSource, engine: Engine, outputs: Outputs) -> str:
-    """Estimate time and size of the outputs, by a trial on the first tiles."""
+def _estimate(tiles: list[Box], source: SlideSource, engine: Engine, files: Sequence[Path]) -> str:
+    """Estimate time and size of the files, by a trial on the first tiles."""
     trial = [source.read(*tile) for tile in tiles[:_TRIAL_TILES]]
     list(engine.run(trial))
     began = time.perf_counter()
     list(engine.run(trial))
     seconds = (time.perf_counter() - began) * len(tiles) / len(trial)
-    suffixes = [path.suffix.lower() for path in outputs.files if path != outputs.overlay]
-    megabytes = sum(_KB_PER_TILE.get(suffix, 0) for suffix in suffixes) * len(tiles) / 1000
-    return f"{len(tiles)} tiles, about {max(seconds / 60, 1):.0f} minutes, about {max(megabytes, 1):.0f} MB to write"
+    megabytes = sum(_KB_PER_TILE.get(path.suffix.lower(), 0) for path in files) * len(tiles) / 1000
+    size = f", about {max(megabytes, 1):.0f} MB to write" if files else ""
+    return f"{len(tiles)} tiles, about {max(seconds / 60, 1):.0f} minutes{size}"
 
 
 class _Writers:
@@ -224,13 +239,13 @@ class _Writers:
         Ends the files.
     outputs : Outputs
         Which files.
-    view : _View
+    view : View
         The slide.
     card : Card
         The model's.
     """
 
-    def __init__(self, stack: ExitStack, outputs: Outputs, view: _View, card: Card) -> None:
+    def __init__(self, stack: ExitStack, outputs: Outputs, view: View, card: Card) -> None:
         about = _describe(outputs, card)
         self._rasters: list[RowWriter] = []
         self._tables: list[NucleiWriter] = []
@@ -255,7 +270,6 @@ class _Writers:
             self._probability = stack.enter_context(writer)
         if outputs.tissue:
             stack.enter_context(mask_png(outputs.tissue, view.tissue.found.shape))(view.tissue.found)
-        self._resized = RowsResized(view.source.shape, view.shape)
 
     def add_probability(self, rows: NDArray[np.uint8]) -> None:
         """Write the next rows (R, W) of the probability of nuclei."""
@@ -263,10 +277,9 @@ class _Writers:
             self._probability(rows)
 
     def add_labels(self, rows: NDArray[np.int32]) -> None:
-        """Write the next rows (R, W) of the label image, at the scale of level 0."""
-        labels = self._resized.add(rows)
+        """Write the next rows (R, W) of the label image."""
         for add in self._rasters:
-            add(labels)
+            add(rows)
 
     def add_nuclei(self, nuclei: Nuclei) -> None:
         """Write nuclei to the tables."""
