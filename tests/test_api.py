@@ -155,6 +155,17 @@ def test_threshold_and_smallest_area_are_those_of_one_call(model: api.Model) -> 
     assert covered() == usual
 
 
+def test_an_implausible_result_is_warned_of(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    model = api.load("unet-se", home=home.root, engine="torch")
+    picture = draw_tissue(400, seed=5)[0]
+    found = model.predict(picture, 0.1)
+    assert found.warnings == model.predict(Image.fromarray(picture), 0.1).warnings
+    (warning,) = found.warnings
+    assert "try `mpp=" in warning
+    assert capsys.readouterr().err == f"warning: the image: {warning}\n" * 2
+    assert model.predict(picture, 0.25).warnings == ()
+
+
 def test_glass_holds_nothing_and_a_table_may_be_empty(model: api.Model) -> None:
     found = model.predict(np.full((120, 90, 3), 243, dtype=np.uint8), 0.25)
     assert not found.labels.any()
@@ -231,6 +242,7 @@ def test_the_remedies_work(model: api.Model) -> None:
         ({"mpp": 0.25, "threshold": 1.5}, "`threshold` must be above 0 and below 1"),
         ({"mpp": 0.25, "threshold": "high"}, "`threshold` must be a number"),
         ({"mpp": 0.25, "min_area_um2": -1}, "`min_area_um2` must be a finite number"),
+        ({"mpp": 0.25, "adapt": "on"}, "`adapt` takes auto or off, not 'on'"),
         ({"mpp": 0.25, "region": (0, 0, 10)}, "`region` must be four whole numbers"),
         ({"mpp": 0.25, "region": (0, 0, 10, 2.5)}, "`region` must be four whole numbers"),
         ({"mpp": 0.25, "region": (0, 0, 900, 10)}, "`region` 0 0 900 10 is not within the image"),

@@ -24,6 +24,7 @@ from monuseg_cli.models.devices import Device
 from monuseg_cli.models.weights import read_card
 from monuseg_cli.nuclei.draw import draw_outlines
 from monuseg_cli.nuclei.label_values import number_nuclei
+from monuseg_cli.prediction.adapt import Adapt
 from monuseg_cli.prediction.batch import with_overrides
 from monuseg_cli.prediction.config import PredictConfig, SlideSettings
 from monuseg_cli.prediction.engines.base import Engine, with_card
@@ -128,6 +129,7 @@ class Model:
         region: tuple[int, int, int, int] | None = None,
         tissue_mask: bool = True,
         skip_damaged: bool = False,
+        adapt: Adapt = "auto",
     ) -> Segmentation:
         """Find the nuclei of an image, the same as ``monuseg predict``, and return them.
 
@@ -148,6 +150,8 @@ class Model:
             Skip glass.
         skip_damaged : bool
             Treat tiles that cannot be read as glass.
+        adapt : {"auto", "off"}
+            Whether the stain of the image is matched to that of the training images.
 
         Raises
         ------
@@ -156,7 +160,7 @@ class Model:
         InputError
             If the image or a setting cannot be used, or the scale is unknown.
         """
-        settings = SlideSettings(mpp, region, tissue_mask, skip_damaged)
+        settings = SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt)
         engine = self._with(threshold, min_area_um2)
         with open_picture(image, skip_damaged) as slide:
             _require_scale(slide, settings)
@@ -177,6 +181,7 @@ class Model:
         region: tuple[int, int, int, int] | None = None,
         tissue_mask: bool = True,
         skip_damaged: bool = False,
+        adapt: Adapt = "auto",
         overwrite: bool = False,
     ) -> Prediction:
         """Find the nuclei of a slide of any size, and write files, as ``monuseg predict`` does.
@@ -190,7 +195,7 @@ class Model:
             An image file.
         outputs : sequence of str or Path
             Files to write; the suffix selects the content: .png (mask), .tif (mask, or labels), .geojson, .csv.
-        mpp, threshold, min_area_um2, region, tissue_mask, skip_damaged
+        mpp, threshold, min_area_um2, region, tissue_mask, skip_damaged, adapt
             See `predict`.
         labels : bool
             Write one integer per nucleus to a .tif, instead of a mask.
@@ -216,7 +221,7 @@ class Model:
         path = Path(image).expanduser()
         results: Any = _name(outputs) if isinstance(outputs, str | Path) else tuple(map(_name, outputs))
         spec = OutputSpec(results, labels, _name(overlay), _name(probability))
-        settings = SlideSettings(mpp, region, tissue_mask, skip_damaged)
+        settings = SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt)
         engine = self._with(threshold, min_area_um2)
         (plan,) = plan_outputs([path], spec)
         with Slide(path, skip_damaged) as slide:

@@ -121,9 +121,11 @@ def _recorded(outputs: Outputs, provenance: dict[str, Any]) -> Prediction | None
         if any(record.get(name) != value for name, value in json.loads(json.dumps(provenance)).items()):
             return None
         found = record["found"]
+        lists = {name: tuple(found[name]) for name in ("damaged", "warnings")}
         rois = tuple(RoiCount(**roi) for roi in found["rois"])
-        return Prediction(outputs, **{**found, "rois": rois, "damaged": tuple(found["damaged"])})
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        stain = {name: tuple(levels) for name, levels in found["stain"].items()}
+        return Prediction(outputs, **{**found, **lists, "rois": rois, "stain": stain})
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -17,10 +17,9 @@ from monuseg_cli.nuclei.contours import Contours
 from monuseg_cli.prediction.blend import UINT8_MAX
 from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.engines.base import Engine
-from monuseg_cli.prediction.roi import RoiCounter
-from monuseg_cli.prediction.slide import View, find_nuclei, report_view
 from monuseg_cli.prediction.stitch import Nuclei
 from monuseg_cli.prediction.tables import COLUMNS, Frame, geometries, rows_of
+from monuseg_cli.prediction.view import View, find_nuclei, report_doubts, report_view
 
 if TYPE_CHECKING:
     import pandas
@@ -120,6 +119,8 @@ class Segmentation:
         Micrometres per pixel that were used.
     tissue_mm2 : float
         Area of tissue in square millimetres; without a tissue mask, the whole area.
+    warnings : tuple of str
+        What is implausible about the result, for example because of a wrong scale.
     """
 
     labels: NDArray[np.int32]
@@ -127,6 +128,7 @@ class Segmentation:
     nuclei: NucleusTable
     mpp: float
     tissue_mm2: float
+    warnings: tuple[str, ...]
 
     def __repr__(self) -> str:
         """Return size, scale, number of nuclei and area of tissue."""
@@ -156,43 +158,41 @@ def segment(slide: Slide, settings: SlideSettings, engine: Engine, progress: Pro
     """
     view = View(slide, settings, engine.card)
     report_view(view, engine, progress)
-    kept = _Kept(view)
-    rois = RoiCounter(settings.rois, view.frame)
-    with progress.task(slide.path.name, len(view.tissue.tiles()), "tiles") as task:
-        for nuclei in find_nuclei(view, engine, rois, kept, task):
-            task.status(f"{nuclei.first + len(nuclei) - 1} nuclei")
-    if slide.damaged:
-        progress.warn(f"{slide.path.name}: {len(set(slide.damaged))} damaged tiles were taken for glass")
-    return kept.segmentation(view.mpp or engine.card.mpp)
+    kept = _Kept(view.frame)
+    found = find_nuclei(view, settings.rois, engine, kept, progress)
+    probability = np.concatenate(kept.probability)[None].astype(np.float32) / np.float32(UINT8_MAX)
+    return Segmentation(
+        labels=np.concatenate(kept.labels),
+        probability=resize_maps(probability, view.shape)[0],
+        nuclei=NucleusTable(kept.rows, kept.contours, view.frame),
+        mpp=view.mpp or engine.card.mpp,
+        tissue_mm2=view.tissue.mm2,
+        warnings=report_doubts(view, found, engine, progress),
+    )
 
 
 class _Kept:
-    """Keeps what is found in a slide; a `Sink`."""
+    """Keeps what is found in a slide; a `Sink`.
 
-    def __init__(self, view: View) -> None:
-        self._view = view
-        self._labels: list[NDArray[np.int32]] = []
-        self._probability: list[NDArray[np.uint8]] = []
-        self._rows: list[tuple[int | float, ...]] = []
-        self._contours: list[Contours] = []
+    Parameters
+    ----------
+    frame : Frame
+        Where the maps lie on the slide.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self.labels: list[NDArray[np.int32]] = []
+        self.probability: list[NDArray[np.uint8]] = []
+        self.rows: list[tuple[int | float, ...]] = []
+        self.contours: list[Contours] = []
 
     def add_probability(self, rows: NDArray[np.uint8]) -> None:
-        self._probability.append(rows)
+        self.probability.append(rows)
 
     def add_labels(self, rows: NDArray[np.int32]) -> None:
-        self._labels.append(rows)
+        self.labels.append(rows)
 
     def add_nuclei(self, nuclei: Nuclei) -> None:
-        self._rows += rows_of(nuclei, self._view.frame)
-        self._contours.append(nuclei.contours)
-
-    def segmentation(self, mpp: float) -> Segmentation:
-        view = self._view
-        probability = np.concatenate(self._probability)[None].astype(np.float32) / np.float32(UINT8_MAX)
-        return Segmentation(
-            labels=np.concatenate(self._labels),
-            probability=resize_maps(probability, view.shape)[0],
-            nuclei=NucleusTable(self._rows, self._contours, view.frame),
-            mpp=mpp,
-            tissue_mm2=view.tissue.mm2,
-        )
+        self.rows += rows_of(nuclei, self._frame)
+        self.contours.append(nuclei.contours)
