@@ -8,7 +8,6 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.imaging.read import (
@@ -24,6 +23,7 @@ from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.imaging.to_rgb import ImageError
 from monuseg_cli.nuclei.aperio import Annotation, read_annotation
 from monuseg_cli.nuclei.geojson import Feature, read_features
+from monuseg_cli.nuclei.label_values import number_nuclei
 from monuseg_cli.nuclei.rasterise import rasterise
 
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
@@ -62,18 +62,8 @@ def read_label_image(path: Path) -> NDArray[np.int32]:
             pixels = _read_tiff(path)
         else:
             pixels = _read_png(path)
-    while pixels.ndim > 2 and 1 in (pixels.shape[0], pixels.shape[-1]):
-        pixels = pixels[0] if pixels.shape[0] == 1 else pixels[..., 0]
-    if pixels.ndim != 2 or not (np.issubdtype(pixels.dtype, np.integer) or pixels.dtype == np.bool_):
-        message = f"{path} holds {pixels.dtype} of shape {pixels.shape}; what can be scored is one plane of integers"
-        raise InputError(message)
-    values = np.unique(pixels)
-    if values.size and (int(values[0]) < 0 or int(values[-1]) >= 2**31):
-        message = f"{path} holds {values[0]} to {values[-1]}; number its nuclei within 0 to 2147483647"
-        raise InputError(message)
-    if len(values) <= 2 and (not values.size or values[0] == 0 or len(values) == 1):
-        pixels, _ = ndimage.label(pixels != 0)
-    return np.asarray(pixels, dtype=np.int32)
+        labels, _ = number_nuclei(pixels)
+    return labels
 
 
 def _read_npy(path: Path) -> NDArray[Any]:

@@ -29,7 +29,12 @@ class OutputSpec:
     labels : bool
         Whether a TIFF contains a label image, one integer per nucleus, instead of a mask.
     overlay, probability, tissue : str, optional
-        The image with outlines (PNG), the probability of nuclei (TIFF), and the mask of detected tissue (PNG).
+        The image with outlines (PNG), the probability of nuclei (TIFF), and where tissue was found (PNG).
+
+    Raises
+    ------
+    InputError
+        If `results` is one string in place of several, nothing is asked for, or a name is no string.
     """
 
     results: tuple[str, ...]
@@ -37,6 +42,21 @@ class OutputSpec:
     overlay: str | None = None
     probability: str | None = None
     tissue: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check that files are asked for, each by a string."""
+        if isinstance(self.results, str):
+            message = f"`outputs` must be a list of files, not the string {self.results!r}: [{self.results!r}]"
+            raise InputError(message)
+        others = (self.overlay, self.probability, self.tissue)
+        wanted = (*self.results, *(other for other in others if other is not None))
+        if not wanted:
+            message = "no file to write is named; name one in `outputs`"
+            raise InputError(message)
+        for name in wanted:
+            if not isinstance(name, str):
+                message = f"{name!r} is no name to write to; give a string or a path"
+                raise InputError(message)
 
 
 @dataclass(frozen=True, slots=True)
