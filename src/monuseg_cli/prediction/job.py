@@ -8,6 +8,7 @@ from typing import Any
 from monuseg_cli import __version__
 from monuseg_cli.core.atomic import remove, write_json
 from monuseg_cli.core.errors import MonusegError
+from monuseg_cli.core.home import RECORD_SUFFIX
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.read import decoding
 from monuseg_cli.models.card import Card
@@ -17,9 +18,6 @@ from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.select import open_engine
 from monuseg_cli.prediction.outputs import Outputs
 from monuseg_cli.prediction.slide import Prediction, predict_slide
-
-RECORD_SUFFIX = ".monuseg.json"
-"""Of the file beside a slide's first output that says how it was made; it is written last."""
 
 
 @dataclass(frozen=True, slots=True)
