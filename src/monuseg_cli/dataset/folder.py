@@ -3,14 +3,15 @@
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.errors import InputError, MissingError, MonusegError
 from monuseg_cli.core.home import is_special_file
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
+from monuseg_cli.dataset.leakage import check_splits, with_pixel_hashes
 from monuseg_cli.dataset.manifest import CASE_SPLITS, Case, CaseSplit, Dataset, SourceArchive, sha256_of
 from monuseg_cli.imaging.read import SUFFIXES
 from monuseg_cli.imaging.slide import MAX_MPP, MIN_MPP, Slide
@@ -66,21 +67,26 @@ def scan_folder(folder: Path, root: Path, progress: Progress = SILENT) -> Datase
         If the folder does not exist.
     InputError
         If an image or annotation is alone or cannot be read, two have one stem, or the table does not fit.
+    ContaminationError
+        If images or regions of different splits share pixels.
     OutputError
         If the manifest cannot be written.
     """
     folder = folder.expanduser().absolute()
     pairs = _pairs(folder)
     table = _read_table(folder / TABLE, [image for image, _ in pairs])
+    known = _last_scan(root)
     cases: list[Case] = []
     with progress.task(f"looking through {folder.name}", len(pairs), "images") as task:
         for image, annotation in pairs:
-            cases += _cases_of(image, annotation, table.get(image.name, _UNLISTED))
+            found = _cases_of(image, annotation, table.get(image.name, _UNLISTED))
+            cases += with_pixel_hashes(Dataset(root), found, known)
             task.advance()
     twice = [case_id for case_id, count in Counter(case.case_id for case in cases).items() if count > 1]
     if twice:
         message = f"{folder} has the same image twice: {twice[0]}"
         raise InputError(message)
+    check_splits(folder, cases, progress)
     if unstated := [case.case_id for case in cases if case.mpp is None]:
         progress.warn(
             f"{len(unstated)} of {len(cases)} cases state no scale (the first: {unstated[0]}) and are taken as 40x; "
@@ -93,6 +99,14 @@ def scan_folder(folder: Path, root: Path, progress: Progress = SILENT) -> Datase
     return dataset
 
 
+def _last_scan(root: Path) -> tuple[Case, ...]:
+    """Give the cases of the last scan, whose images need not be read again; none where there is no whole manifest."""
+    try:
+        return Dataset.load(root).cases
+    except MonusegError:
+        return ()
+
+
 def _pairs(folder: Path) -> list[tuple[Path, Path]]:
     """Match images and annotations by stem, in order."""
     if not folder.is_dir():
@@ -100,10 +114,10 @@ def _pairs(folder: Path) -> list[tuple[Path, Path]]:
         raise MissingError(message)
     if (folder / IMAGES).is_dir():
         images = _by_stem(folder / IMAGES, SUFFIXES)
-        annotations = _annotations_by_stem(folder / ANNOTATIONS, ANNOTATION_SUFFIXES, images)
+        annotations = _annotations_by_stem(folder / ANNOTATIONS, ANNOTATION_SUFFIXES, images.keys())
     else:
         images = _by_stem(folder, SUFFIXES)
-        annotations = _annotations_by_stem(folder, OUTLINE_SUFFIXES, images)
+        annotations = _annotations_by_stem(folder, OUTLINE_SUFFIXES, images.keys())
     if not images:
         message = (
             f"no images in {folder}; it needs {IMAGES}/ and {ANNOTATIONS}/, or images and .geojson or .xml of the same "
@@ -132,7 +146,7 @@ def _by_stem(folder: Path, suffixes: Sequence[str] | frozenset[str]) -> dict[str
     return found
 
 
-def _annotations_by_stem(folder: Path, suffixes: Sequence[str], images: Collection[str]) -> dict[str, Path]:
+def _annotations_by_stem(folder: Path, suffixes: Sequence[str], images: Set[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for stem, paths in list_annotations(folder, suffixes, images).items() if folder.is_dir() else ():
         for path in paths:

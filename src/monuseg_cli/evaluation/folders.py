@@ -1,6 +1,6 @@
 """Any folder of predictions against any folder of references, whoever made them."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -197,7 +197,7 @@ def _score(
     return scores
 
 
-def _files(folder: Path, suffixes: Sequence[str], wanted: Collection[str] = ()) -> dict[str, Path]:
+def _files(folder: Path, suffixes: Sequence[str], wanted: Set[str] = frozenset()) -> dict[str, Path]:
     """List the files of a folder by stem, in order; JSON and zip files only where their stem is among those wanted."""
     if not folder.is_dir():
         message = f"no folder {folder}; check its name"

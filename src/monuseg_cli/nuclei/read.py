@@ -2,7 +2,7 @@
 
 import tokenize
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ def stem_of(path: Path, suffixes: Collection[str]) -> str:
     return path.name[: len(path.name) - len(suffix_of(path, suffixes))]
 
 
-def list_annotations(folder: Path, suffixes: Collection[str], images: Collection[str] | None) -> dict[str, list[Path]]:
+def list_annotations(folder: Path, suffixes: Collection[str], images: Set[str] | None) -> dict[str, list[Path]]:
     """List the annotations in a folder by stem, in order of name.
 
     Parameters
@@ -94,7 +94,7 @@ def list_annotations(folder: Path, suffixes: Collection[str], images: Collection
         Where they are.
     suffixes : collection of str
         Which files are annotations.
-    images : collection of str, optional
+    images : set of str, optional
         Stems of the images: a JSON or zip file that has none of these, or stands beside another annotation of the same
         name, is something else. None: none of them counts.
     """
@@ -105,7 +105,7 @@ def list_annotations(folder: Path, suffixes: Collection[str], images: Collection
             kind = common if suffix in _COMMON_SUFFIXES else found
             kind.setdefault(stem_of(path, suffixes), []).append(path)
     for stem, paths in common.items():
-        if images is not None and stem in images:
+        if images is not None and not images.isdisjoint((stem, stem.removesuffix(".ome"))):
             found.setdefault(stem, paths)
     return dict(sorted(found.items()))
 
