@@ -8,6 +8,7 @@ from typing import Any
 from monuseg_cli import __version__
 from monuseg_cli.core.atomic import remove, write_json
 from monuseg_cli.core.errors import MonusegError
+from monuseg_cli.core.home import RECORD_SUFFIX
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.read import decoding
 from monuseg_cli.models.card import Card
@@ -18,9 +19,6 @@ from monuseg_cli.prediction.engines.select import open_engine
 from monuseg_cli.prediction.outputs import Outputs
 from monuseg_cli.prediction.roi import RoiCount
 from monuseg_cli.prediction.slide import Prediction, predict_slide
-
-RECORD_SUFFIX = ".monuseg.json"
-"""Suffix of the record next to a slide's first output; it describes how the outputs were made, and is written last."""
 
 
 @dataclass(frozen=True, slots=True)

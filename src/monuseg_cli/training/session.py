@@ -122,7 +122,7 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
     torch.manual_seed(recipe.seed)
     state = _state(config.resume, combined_sha256(shares.trained), world.world_size) if config.resume else None
     if recipe.init and not state:
-        require_unseen(shares.val.cases, read_card(Path(recipe.init)), Path(recipe.init))
+        require_unseen(shares.val, read_card(Path(recipe.init)), Path(recipe.init))
     model, card = _build(recipe, shares, begins=state is None)
     if config.resume and state:
         begun = read_card(config.resume / LAST_WEIGHTS)
@@ -131,6 +131,7 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
             mean=begun.mean,
             std=begun.std,
             train_cases=begun.train_cases,
+            train_pixels=tuple(sorted({*card.train_pixels, *begun.train_pixels})),
             licence=begun.licence,
             attribution=begun.attribution,
         )
