@@ -132,7 +132,7 @@ def report_doubts(view: View, found: FoundNuclei, engine: Engine, progress: Prog
     """Warn of damaged tiles, and of what is implausible about the result; return the latter."""
     name = view.slide.path.name
     if view.damaged:
-        progress.warn(f"{name}: {len(view.damaged)} damaged tiles were taken for glass")
+        progress.warn(f"{name}: {len(view.damaged)} damaged tiles were treated as glass")
     mpp = view.mpp or engine.card.mpp
     doubt = find_doubt(Finding(found.areas_um2, view.tissue.mm2, mpp, is_assumed=view.mpp is None))
     if doubt is None:
