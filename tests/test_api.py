@@ -320,9 +320,9 @@ def test_predict_slide_returns_what_was_found_before(model: api.Model, slide: Pa
     [
         ("mask.png", {}, r"`outputs` must be a list of files, not the string 'mask.png'"),
         (Path("mask.png"), {}, r"`outputs` must be a list of files, not the string 'mask.png'"),
-        ([], {}, "no file to write is named"),
-        ([None], {}, "None is no name to write to"),
-        (["m.png"], {"overlay": True}, "True is no name to write to"),
+        ([], {}, "no output is requested"),
+        ([None], {}, "None is not a valid output name"),
+        (["m.png"], {"overlay": True}, "True is not a valid output name"),
         (["m.bmp"], {}, r"must end in \.png or"),
         (["m.png"], {"mpp": 40}, "`mpp` must lie within"),
     ],

@@ -1,13 +1,13 @@
-"""What libraries would send home, kept from it: this program sends nothing."""
+"""Blocking of the telemetry of libraries."""
 
 import sys
 
 
 def block_telemetry() -> None:
-    """Keep OpenVINO from reporting its use, whatever the user's settings are; call it before OpenVINO is imported.
+    """Block OpenVINO's telemetry, whatever the user's settings are; call this before OpenVINO is imported.
 
-    OpenVINO imports the package openvino_telemetry where it can, which makes an id in the home folder and looks up an
-    analytics host as soon as OpenVINO is imported. With None in the place of the module Python raises ImportError, and
-    OpenVINO takes a stub of its own that does nothing.
+    On import, OpenVINO imports the package openvino_telemetry if it is installed, which creates an id in the home
+    folder and looks up an analytics host. With None in place of the module, Python raises ImportError, and OpenVINO
+    falls back to its own stub, which does nothing.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # what the import system documents

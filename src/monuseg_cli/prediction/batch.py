@@ -86,12 +86,12 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
 def with_overrides(
     postprocess: PostprocessParams, threshold: float | None, min_area_um2: float | None
 ) -> PostprocessParams:
-    """Put the user's values, where there are some, in place of the card's.
+    """Return the card's post-processing parameters with the user's overrides; None keeps the card's value.
 
     Raises
     ------
     InputError
-        If one cannot be used.
+        If a value is invalid.
     """
     given = {"threshold": threshold, "min_area_um2": min_area_um2}
     overrides = {name: require_number(name, value) for name, value in given.items() if value is not None}

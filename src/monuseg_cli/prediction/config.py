@@ -70,7 +70,7 @@ def require_number(name: str, value: object) -> float:
     Raises
     ------
     InputError
-        If it is no real number.
+        If `value` is not a real number.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         message = f"`{name}` must be a number, not {value!r}"

@@ -23,7 +23,7 @@ from monuseg_cli.prediction.slide import Prediction, predict_slide
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an image: a prediction, which was made before if it was skipped; or an error."""
+    """The outcome of one image: a prediction, made earlier if the image was skipped, or an error."""
 
     outputs: Outputs
     prediction: Prediction | None = None
@@ -56,11 +56,11 @@ class Job:
     sha256: str
 
     def run(self, outputs: Outputs, progress: Progress = SILENT, engine: Engine | None = None) -> Outcome:
-        """Predict on an image, unless it was done before; with an engine that is opened here if none is given."""
+        """Predict on an image unless it was done before; without `engine`, one is opened."""
         try:
             provenance = self.provenance(outputs)
             if not self.config.overwrite and (recorded := _recorded(outputs, provenance)):
-                progress.detail(f"{outputs.image} was done before, says {_record(outputs)}")
+                progress.detail(f"{outputs.image} was done before, according to {_record(outputs)}")
                 return Outcome(outputs, recorded, skipped=True)
             if _record(outputs).exists():
                 remove(_record(outputs))
@@ -109,7 +109,7 @@ def _record(outputs: Outputs) -> Path:
 
 
 def _recorded(outputs: Outputs, provenance: dict[str, Any]) -> Prediction | None:
-    """Read what was found before, if it was made in the same way and all files are still there."""
+    """Read an earlier prediction if it was made with the same settings and all its files still exist."""
     try:
         record = json.loads(_record(outputs).read_text(encoding="utf-8"))
         if not isinstance(record, dict) or not all(path.is_file() for path in outputs.files):

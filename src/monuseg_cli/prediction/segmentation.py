@@ -1,4 +1,4 @@
-"""One slide or image -> its nuclei, in memory."""
+"""Segmentation of one slide or image in memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 class NucleusTable:
-    """Nuclei and their measurements: ``table["area_um2"]`` is a column, ``len(table)`` the number of nuclei.
+    """Table of nuclei and their measurements, with the columns, units and values of the CSV file.
 
-    Columns, units and values are those of the CSV file.
+    ``table["area_um2"]`` is a column, and ``len(table)`` the number of nuclei.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class NucleusTable:
     contours : sequence of Contours
         The contours of all nuclei, in the same order, in pixels of the maps.
     frame : Frame
-        Where the maps lie on the slide.
+        Transform from the maps to the slide.
     """
 
     def __init__(self, rows: Sequence[tuple[int | float, ...]], contours: Sequence[Contours], frame: Frame) -> None:
@@ -62,7 +62,7 @@ class NucleusTable:
         Raises
         ------
         KeyError
-            If there is no such column.
+            If the column does not exist.
         """
         try:
             return self._columns[name]
@@ -118,9 +118,9 @@ class Segmentation:
     mpp : float
         Micrometres per pixel that were used.
     tissue_mm2 : float
-        Area of tissue in square millimetres; without a tissue mask, the whole area.
+        Area of tissue in square millimetres; without tissue detection, the whole area.
     warnings : tuple of str
-        What is implausible about the result, for example because of a wrong scale.
+        Why the result is implausible, for example because of a wrong scale.
     """
 
     labels: NDArray[np.int32]
@@ -138,14 +138,14 @@ class Segmentation:
 
 
 def segment(slide: Slide, settings: SlideSettings, engine: Engine, progress: Progress = SILENT) -> Segmentation:
-    """Find the nuclei of a slide, the same as `predict_slide`, and return them.
+    """Find the nuclei of a slide, with the same result as `predict_slide`, and return them.
 
     Parameters
     ----------
     slide : Slide
-        Open; an `ArraySlide` for an image in memory.
+        The open slide; an `ArraySlide` for an image in memory.
     settings : SlideSettings
-        Scale, region, tissue.
+        Scale, region and tissue detection.
     engine : Engine
         Runs the network.
     progress : Progress
@@ -154,7 +154,7 @@ def segment(slide: Slide, settings: SlideSettings, engine: Engine, progress: Pro
     Raises
     ------
     InputError
-        If the image, or the region in it, cannot be used.
+        If the image or the region is unusable.
     """
     view = View(slide, settings, engine.card)
     report_view(view, engine, progress)
@@ -172,12 +172,12 @@ def segment(slide: Slide, settings: SlideSettings, engine: Engine, progress: Pro
 
 
 class _Kept:
-    """Keeps what is found in a slide; a `Sink`.
+    """A `Sink` that keeps all results in memory.
 
     Parameters
     ----------
     frame : Frame
-        Where the maps lie on the slide.
+        Transform from the maps to the slide.
     """
 
     def __init__(self, frame: Frame) -> None:

@@ -138,16 +138,16 @@ def _feature(known: tuple[int | float, ...], geometry: dict[str, object], namesp
 
 
 def geometries(contours: Contours, frame: Frame) -> Iterator[dict[str, object]]:
-    """Write the outline of each nucleus as a GeoJSON geometry: x, y in pixels of level 0, closed.
+    """Yield the outline of each nucleus as a GeoJSON geometry, closed, with x, y in pixels of level 0.
 
-    A polygon; several where a nucleus' pixels hang together at corners only.
+    It is a polygon, or a multipolygon if the nucleus' pixels are connected only at corners.
 
     Parameters
     ----------
     contours : Contours
-        Of labels 1..N without gaps, in the pixels of the maps.
+        Contours of labels 1..N without gaps, in pixels of the maps.
     frame : Frame
-        Where the maps lie on the slide.
+        Transform from the maps to the slide.
     """
     placed = frame.to_slide_coords(contours.points)[:, ::-1]
     whole = placed.astype(np.int64)

@@ -1,4 +1,4 @@
-"""A slide, or a region of it, at the scale of the model; and the nuclei in it, handed on as they are found."""
+"""A slide, or a region of it, at the network's scale, and the detection of the nuclei in it."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -29,38 +29,38 @@ from monuseg_cli.prediction.tables import Frame
 from monuseg_cli.prediction.tissue import TissueMap
 
 _MANY_TILES = 100
-"""From so many tiles on, an estimate of time and size comes first."""
+"""Number of tiles from which on time and size are estimated first."""
 
 _TRIAL_TILES = 2
-"""Tiles that the estimate is timed on."""
+"""Number of tiles on which the estimate is timed."""
 
 _KB_PER_TILE = {".png": 50, ".tif": 80, ".tiff": 80, ".geojson": 400, ".csv": 25}  # measured on dense tissue
 
 
 class Sink(Protocol):
-    """Takes what is found in a slide, from top to bottom."""
+    """Receives the results of a slide, from top to bottom."""
 
     def add_probability(self, rows: NDArray[np.uint8]) -> None:
-        """Take the next rows (R, W) of the probability of nuclei, at the network's scale."""
+        """Add the next rows (R, W) of the probability of nuclei, at the network's scale."""
 
     def add_labels(self, rows: NDArray[np.int32]) -> None:
-        """Take the next rows (R, W) of the label image, at the scale of level 0."""
+        """Add the next rows (R, W) of the label image, at the scale of level 0."""
 
     def add_nuclei(self, nuclei: Nuclei) -> None:
-        """Take further nuclei."""
+        """Add further nuclei."""
 
 
 class View:
-    """A slide, or a region of it, at the network's scale, and how its pixels lie on level 0.
+    """A slide, or a region of it, at the network's scale, with the transform to level 0.
 
     Parameters
     ----------
     slide : Slide
-        Open.
+        The open slide.
     settings : SlideSettings
-        Scale, region and tissue.
+        Scale, region and tissue detection.
     card : Card
-        The model's.
+        Card of the model.
     """
 
     def __init__(self, slide: Slide, settings: SlideSettings, card: Card) -> None:
@@ -82,18 +82,18 @@ class View:
 
     @property
     def damaged(self) -> tuple[str, ...]:
-        """Tiles of the slide that could not be read so far, and were taken for glass."""
+        """Tiles of the slide that were unreadable so far, and were treated as glass."""
         return tuple(sorted(set(self.slide.damaged)))
 
 
 @dataclass(frozen=True, slots=True)
 class FoundNuclei:
-    """What was found in a view.
+    """Summary of the nuclei in a view.
 
     Parameters
     ----------
     areas_um2 : ndarray of shape (N,), float64
-        Area of every nucleus, in square micrometres.
+        Area of every nucleus in square micrometres.
     rois : tuple of RoiCount
         Nuclei in each region of interest.
     """
@@ -103,14 +103,14 @@ class FoundNuclei:
 
 
 def find_nuclei(view: View, rois: tuple[Roi, ...], engine: Engine, sink: Sink, progress: Progress) -> FoundNuclei:
-    """Predict from top to bottom, and hand on everything as it comes.
+    """Predict from top to bottom, and pass results to `sink` as they are computed.
 
     Parameters
     ----------
     view : View
-        What to predict on.
+        The slide or region to predict on.
     rois : tuple of Roi
-        Only nuclei whose centre is in one of these; all, if there is none.
+        Keep only nuclei whose centre lies in one of these regions; empty: keep all.
     engine : Engine
         Runs the network.
     sink : Sink
@@ -129,10 +129,10 @@ def find_nuclei(view: View, rois: tuple[Roi, ...], engine: Engine, sink: Sink, p
 
 
 def report_doubts(view: View, found: FoundNuclei, engine: Engine, progress: Progress) -> tuple[str, ...]:
-    """Warn of damaged tiles, and of what is implausible about the result; return the latter."""
+    """Warn of damaged tiles and of an implausible result; return the warnings about the latter."""
     name = view.slide.path.name
     if view.damaged:
-        progress.warn(f"{name}: {len(view.damaged)} damaged tiles were taken for glass")
+        progress.warn(f"{name}: {len(view.damaged)} damaged tiles were treated as glass")
     mpp = view.mpp or engine.card.mpp
     doubt = find_doubt(Finding(found.areas_um2, view.tissue.mm2, mpp, is_assumed=view.mpp is None))
     if doubt is None:
@@ -142,7 +142,7 @@ def report_doubts(view: View, found: FoundNuclei, engine: Engine, progress: Prog
 
 
 def _find_blocks(view: View, engine: Engine, rois: RoiCounter, sink: Sink, task: Task) -> Iterator[Nuclei]:
-    """Predict from top to bottom, hand on everything as it comes, and yield the nuclei, block by block."""
+    """Predict from top to bottom, pass results to `sink` as they are computed, and yield the nuclei block by block."""
     card = engine.card
     inside = rois.contains if rois else None
     stitcher = Stitcher(view.source.shape, card.classes, view.map_mpp, card.postprocess, inside)
@@ -160,7 +160,7 @@ def _find_blocks(view: View, engine: Engine, rois: RoiCounter, sink: Sink, task:
 
 
 def report_view(view: View, engine: Engine, progress: Progress, files: Sequence[Path] = ()) -> None:
-    """Say what was taken for granted about the slide, how long it will take, and how large the files will be."""
+    """Report assumptions about the slide, the expected time, and the expected size of the files."""
     slide, name = view.slide, view.slide.path.name
     if view.mpp is None:
         progress.info(
@@ -180,7 +180,7 @@ def report_view(view: View, engine: Engine, progress: Progress, files: Sequence[
 
 
 def _estimate(tiles: list[Box], source: SlideSource, engine: Engine, files: Sequence[Path]) -> str:
-    """Estimate time and size of the files, by a trial on the first tiles."""
+    """Estimate the time and the size of the files by timing the first tiles."""
     trial = [source.read(*tile) for tile in tiles[:_TRIAL_TILES]]
     list(engine.run(trial))
     began = time.perf_counter()

@@ -216,9 +216,7 @@ def _state(run: Path, data_sha256: str, world_size: int) -> Checkpoint | None:
     """Read the state of a run; None if it was killed in its first epoch, so that it restarts from its recipe."""
     if not (run / STATE_FILE).exists():
         if len(read_history(run)) > 1:
-            message = (
-                f"{run} has finished epochs and no {STATE_FILE} to resume from; train again with `init={run.name}`"
-            )
+            message = f"{run} has finished epochs but no {STATE_FILE}; train again with `init={run.name}`"
             raise InputError(message)
         return None
     state = Checkpoint.load(run)
