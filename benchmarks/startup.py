@@ -1,10 +1,10 @@
-"""Measure how long the command line takes to answer, against the time that its own libraries take to load.
+"""Measure how long command line and package take to load, against the time that their libraries take.
 
 usage: python benchmarks/startup.py [ROUNDS]
 
-Median seconds of `python -c "import typer, rich"`, of `monuseg --help` and of `monuseg models`, each in a process of
-its own, taken in turn so that a machine that slows down slows all of them; and their ratios to the first, round by
-round.
+Median seconds of `python -c "import typer, rich"`, of `monuseg --help`, of `monuseg models`, and of Python importing
+the package or nothing, each in a process of its own, taken in turn so that a machine that slows down slows all of them;
+and their ratios to the first, round by round. Then what importing the package adds to a start of Python.
 """
 
 import shutil
@@ -15,6 +15,8 @@ import time
 from collections.abc import Sequence
 
 BAR = 3.0
+PACKAGE, PYTHON = "import monuseg_cli", "import sys"
+PACKAGE_BAR_MS = 20
 ROUNDS = 21
 
 
@@ -32,6 +34,8 @@ def main(rounds: int) -> None:
         plain: (sys.executable, "-c", "import typer, rich"),
         "monuseg --help": (monuseg, "--help"),
         "monuseg models": (monuseg, "models"),
+        PACKAGE: (sys.executable, "-c", "import monuseg_cli"),
+        PYTHON: (sys.executable, "-c", "import sys"),
     }
     for command in commands.values():
         _seconds(command)  # the first run fills the file system's cache
@@ -41,6 +45,8 @@ def main(rounds: int) -> None:
         ratio = statistics.median(one[name] / one[plain] for one in times)
         bar = f" (bar {BAR:.0f})" if name == "monuseg --help" else ""
         print(f"{name:32} {median:.3f} s   ratio {ratio:.2f}{bar}")
+    more = statistics.median(one[PACKAGE] - one[PYTHON] for one in times) * 1000
+    print(f"{PACKAGE:32} {more:.1f} ms more than {PYTHON} (bar {PACKAGE_BAR_MS})")
 
 
 if __name__ == "__main__":

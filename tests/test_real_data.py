@@ -1,7 +1,9 @@
 """What the generated data cannot show: the real archives and slides. Runs where MONUSEG_DATA names their folder."""
 
+import shutil
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,9 +11,10 @@ from PIL import Image
 from conftest import Monuseg
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import Home
-from monuseg_cli.dataset.catalog import ARCHIVES, SPLITS
+from monuseg_cli.dataset.catalog import ARCHIVES, PIXELS, SPLITS
 from monuseg_cli.dataset.config import DownloadConfig, MasksConfig
 from monuseg_cli.dataset.download import download
+from monuseg_cli.dataset.leakage import with_pixel_hashes
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
 from monuseg_cli.imaging.read import read_image
@@ -36,6 +39,27 @@ def test_all_cases_are_there_with_their_scale(dataset: Dataset) -> None:
     assert coarse == {"HE-7128", "HE-7129", "HE-7130"}
     for case in dataset.cases[::10]:
         assert read_image(dataset.image_path(case))[0].shape == (1000, 1000, 3)
+
+
+def test_the_catalogue_has_the_hash_of_every_images_pixels(dataset: Dataset) -> None:
+    hashed = with_pixel_hashes(dataset, dataset.cases)
+    assert {case.case_id: case.pixels for case in hashed} == dict(PIXELS)
+
+
+def test_monusegs_images_are_known_under_any_name(
+    monuseg: Monuseg, dataset: Dataset, real_data: Path, tmp_path: Path
+) -> None:
+    for case, name in ((dataset.of_split("train")[0], "a"), (dataset.of_split("test")[0], "b")):
+        for folder in ("images", "annotations"):
+            (tmp_path / name / folder).mkdir(parents=True)
+        pixels = read_image(dataset.image_path(case))[0]
+        (tmp_path / name / "images" / "x.png").write_bytes(imagecodecs.png_encode(pixels))
+        shutil.copy(dataset.annotation_path(case), tmp_path / name / "annotations" / "x.xml")
+    scored = monuseg("evaluate", "--data", tmp_path / "a", "--home", tmp_path / "home")
+    assert scored.exit_code == 8, scored.stderr
+    trained = monuseg("train", "--train", tmp_path / "a", "--val", tmp_path / "b", "--home", tmp_path / "home")
+    assert trained.exit_code == 8, trained.stderr
+    assert "of MoNuSeg's test images" in trained.stderr
 
 
 def test_masks_hold_every_nucleus_at_the_area_that_was_drawn(dataset: Dataset) -> None:

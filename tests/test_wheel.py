@@ -22,6 +22,19 @@ def refuse(*_, **__):
 
 socket.socket.connect = socket.getaddrinfo = refuse
 """
+NOTEBOOK = """
+import sys
+import numpy as np
+from PIL import Image
+import monuseg_cli as monuseg
+
+image, mask, engine, home = sys.argv[1:]
+result = monuseg.load(engine=engine, home=home).predict(np.asarray(Image.open(image)), mpp=0.25)
+assert ((result.labels > 0) == (np.asarray(Image.open(mask)) > 0)).all()
+assert monuseg.evaluate(result.labels, result.labels).pq == 1
+print(len(result.nuclei))
+"""
+"""Predict as in a notebook, and compare with the mask that the command has written."""
 
 
 def run(*command: object, cwd: Path) -> str:
@@ -80,3 +93,5 @@ def test_it_predicts_without_a_network(installed: Path, tmp_path: Path) -> None:
         assert "Model: default" in said
         with Image.open(folder / f"{engine} é.png") as mask:
             assert 0 < (np.asarray(mask) > 0).mean() < 1
+        found = run(installed, "-c", NOTEBOOK, "slide é.png", f"{engine} é.png", engine, tmp_path / "home", cwd=folder)
+        assert int(found) > 3

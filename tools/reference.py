@@ -1,8 +1,9 @@
 """What mkdocs builds the site from besides docs/: pages that are written by what they are about.
 
-The commands come from the Typer app, the Python API from the functions that docs/architecture.md names, and the model
-card from the weights in the package. Links of pages go to files as they lie in the repository, so that they work on a
-forge. Those that leave docs/ lead to a page of the site (`PAGES_OUTSIDE`), or to a copy of the file in the site.
+The commands come from the Typer app, the Python API from the package's own names and the functions that docs/python.md
+names, and the model card from the weights in the package. Links of pages go to files as they lie in the repository, so
+that they work on a forge. Those that leave docs/ lead to a page of the site (`PAGES_OUTSIDE`), or to a copy of the file
+in the site.
 """
 
 import inspect
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+import monuseg_cli
 from monuseg_cli.cli.app import COMMANDS, app, load
 from monuseg_cli.cli.help import GENERAL, Entry, list_entries, list_examples
 
@@ -75,10 +77,11 @@ def _table(entries: Iterable[Entry]) -> str:
     return "\n".join(["| | | default |", "|---|---|---|", *rows])
 
 
-def api_page(architecture: str) -> str:
-    """List the functions and configs that the table of docs/architecture.md names, for mkdocstrings to describe."""
-    names = dict.fromkeys(_API_NAME.findall(architecture))
-    return "\n\n".join(["# Python API", *(f"::: {name}" for name in names)]) + "\n"
+def api_page(page: str) -> str:
+    """List the package's own names, and the functions and configs that a page names, for mkdocstrings to describe."""
+    own = [getattr(monuseg_cli, name) for name in monuseg_cli.__all__ if name != "__version__"]
+    names = [*(f"{one.__module__}.{one.__qualname__}" for one in own), *_API_NAME.findall(page)]
+    return "\n\n".join(["# Python API", *(f"::: {name}" for name in dict.fromkeys(names))]) + "\n"
 
 
 def card_page() -> str:
@@ -140,7 +143,7 @@ def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
     pages = {
         **{page: (ROOT / source).read_text(encoding="utf-8") for source, page in PAGES_OUTSIDE.items()},
         COMMANDS_PAGE: commands_page(),
-        API_PAGE: api_page((docs / "architecture.md").read_text(encoding="utf-8")),
+        API_PAGE: api_page((docs / "python.md").read_text(encoding="utf-8")),
         CARD_PAGE: card_page(),
     }
     sources = [*(ROOT / source for source in PAGES_OUTSIDE), *docs.glob("*.md")]

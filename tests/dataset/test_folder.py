@@ -1,6 +1,9 @@
+import gzip
 import shutil
+import zipfile
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -105,6 +108,73 @@ def test_cells_of_qupath_give_their_nuclei(tmp_path: Path) -> None:
     assert np.array_equal(labels, rasterise(polygons, (96, 96)).labels)
 
 
+def test_geojson_of_any_suffix_is_an_annotation_where_an_image_has_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    drawn = write_folder(folder, ["a", "b", "c"])
+    annotations = folder / "annotations"
+    (annotations / "a.geojson").rename(annotations / "a.json")
+    with zipfile.ZipFile(annotations / "b.zip", "w") as archive:
+        archive.write(annotations / "b.geojson", "b.geojson")
+    (annotations / "b.geojson").unlink()
+    (annotations / "c.geojson.gz").write_bytes(gzip.compress((annotations / "c.geojson").read_bytes()))
+    (annotations / "c.geojson").unlink()
+    (annotations / "classes.json").write_text("{}")
+    (annotations / "a.json.monuseg.json").write_text("{}")
+    dataset = scan_folder(folder, tmp_path / "made")
+    build_masks(MasksConfig(dataset.root))
+    for case in dataset.cases:
+        expected = rasterise(drawn[stem_of(case)], (96, 96)).labels
+        np.testing.assert_array_equal(read_labels(labels_path(dataset.root, case.case_id)), expected)
+
+
+def test_what_is_no_nucleus_is_left_out_of_masks_and_said_once(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    around = [(1, 1), (1, 95), (95, 95), (95, 1)]
+    drawn = write_folder(folder, ["a", "b"])
+    point: dict[str, object] = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [5, 5]}}
+    for stem, polygons in drawn.items():
+        nuclei = [feature(polygon) for polygon in polygons]
+        write_geojson(folder / "annotations" / f"{stem}.geojson", [feature(around), point, *nuclei])
+    told = Told()
+    dataset = scan_folder(folder, tmp_path / "made")
+    result = build_masks(MasksConfig(dataset.root), told)
+    first, second = (case.case_id for case in dataset.cases)
+    line = f"left out, since they are no nuclei: outlines around others (2), points (2); in {first}, {second}"
+    assert line in told.lines
+    for case, made in zip(dataset.cases, result.cases, strict=True):
+        expected = rasterise(drawn[stem_of(case)], (96, 96)).labels
+        np.testing.assert_array_equal(read_labels(labels_path(dataset.root, case.case_id)), expected)
+        assert made.left_out == {"outlines around others": 1, "points": 1}
+
+
+def test_outlines_on_a_slide_without_a_region_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    (polygons,) = write_folder(folder, ["a"]).values()
+    (folder / "images" / "a.png").unlink()
+    slide = np.full((2048, 2048, 3), 230, dtype=np.uint8)
+    with tifffile.TiffWriter(folder / "images" / "a.tif") as tiff:
+        tiff.write(slide, tile=(256, 256), subifds=1, photometric="rgb", metadata=None)
+        tiff.write(slide[::4, ::4], tile=(256, 256), subfiletype=1, photometric="rgb", metadata=None)
+    with pytest.raises(InputError, match=r'on a whole slide of 2048x2048 pixels.*; draw a rectangle of class "Region'):
+        scan_folder(folder, tmp_path / "made")
+    nuclei = [feature(polygon) for polygon in polygons]
+    write_geojson(folder / "annotations" / "a.geojson", [region("", 0, 0, 96, 96), *nuclei])
+    (case,) = scan_folder(folder, tmp_path / "made").cases
+    assert case.box == (0, 0, 96, 96)
+
+
+def test_odd_masks_are_told_of(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    write_folder(folder, ["a", "b"], [".png"])
+    (folder / "split.csv").write_text("image,split,mpp\na,train,2\nb,val,2\n")
+    told = Told()
+    build_masks(MasksConfig(scan_folder(folder, tmp_path / "made").root), told)
+    (line,) = [line for line in told.lines if "median" in line]
+    assert line.startswith("the median nucleus is outside of 5 to 500 um2, like a wrong scale")
+    assert "a-" in line
+    assert "b-" in line
+
+
 def spoil(folder: Path, what: str) -> None:
     images, annotations = folder / "images", folder / "annotations"
     table = folder / "split.csv"
@@ -123,6 +193,20 @@ def spoil(folder: Path, what: str) -> None:
         case "labels of another size":
             (annotations / "a.geojson").unlink()
             np.save(annotations / "a.npy", np.zeros((96, 90), dtype=np.int32))
+        case "an inverted mask":
+            (annotations / "a.geojson").unlink()
+            inverted = np.full((120, 120), 255, dtype=np.uint8)
+            inverted[10:30, 10:30] = 0
+            np.save(annotations / "a.npy", inverted)
+            picture, _ = draw_tissue(120, seed=7)
+            (images / "a.png").write_bytes(imagecodecs.png_encode(picture))
+        case "classes":
+            (annotations / "a.geojson").unlink()
+            labels = np.kron(np.arange(36).reshape(6, 6) % 3, np.pad(np.ones((8, 8), dtype=np.int32), 4))
+            np.save(annotations / "a.npy", labels)
+        case "micrometres":
+            _, polygons = draw_tissue(96, seed=500)
+            write_geojson(annotations / "a.geojson", [feature(polygon / 4) for polygon in polygons])
         case "a table without an image":
             table.write_text("image,split\na,train\n")
         case "a table with an unknown image":
@@ -143,8 +227,11 @@ def spoil(folder: Path, what: str) -> None:
         ("no image", "1 annotations in .* have no image of the same name, the first: b"),
         ("two images of one stem", "b.png and .*b.tif have the same stem"),
         ("a turned region", "a.geojson: the region 'lower' is no upright rectangle"),
-        ("a region outside", "a.geojson: the region 'x' lies outside of a.png"),
+        ("a region outside", "a.geojson: the region 'x' lies outside of its image, 96x96 pixels"),
         ("labels of another size", "a.npy is 90 x 96 pixels, its image .*a.png 96 x 96"),
+        ("an inverted mask", "a.npy: nuclei cover more than 80 % of the image, like an inverted mask"),
+        ("classes", "a.npy: each of its 2 values is in 12 pieces on average, so they are classes"),
+        ("micrometres", "the coordinates of .*a.geojson look like micrometres: all lie within 24 x 24"),
         ("a table without an image", "split.csv has no line for 1 images, the first: b.png"),
         ("a table with an unknown image", "split.csv, line 4, names no image"),
         ("a table with another split", "split.csv, line 3: the split is 'validation', not one of train, val, test"),

@@ -209,9 +209,12 @@ def test_what_is_left_out_is_counted_and_named(data_home: Home) -> None:
 
 def test_a_missing_or_damaged_source_is_one_error(data_home: Home) -> None:
     dataset = Dataset.load(data_home.dataset)
-    dataset.image_path(dataset.cases[0]).write_bytes(b"no image")
+    image = dataset.image_path(dataset.cases[0])
+    whole = image.read_bytes()
+    image.write_bytes(b"no image")
     with pytest.raises(InputError, match=dataset.cases[0].case_id):
         build_masks(MasksConfig(data_home.dataset))
+    image.write_bytes(whole)
     dataset.annotation_path(dataset.cases[0]).unlink()
     with pytest.raises(MissingError, match="no annotation"):
         build_masks(MasksConfig(data_home.dataset))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import monuseg_cli
 from conftest import Monuseg
 from monuseg_cli.cli.app import COMMANDS
 from monuseg_cli.training.recipe import Recipe
@@ -51,10 +52,11 @@ def test_every_command_is_there_with_examples_defaults_and_panels() -> None:
     assert PAGE["Options of every command"].count("`--help, -h`") == 1
 
 
-def test_the_api_is_what_the_architecture_names() -> None:
-    named = api_page((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
+def test_the_api_has_the_names_of_the_package_and_of_the_page() -> None:
+    named = api_page((ROOT / "docs" / "python.md").read_text(encoding="utf-8"))
     names = re.findall(r"^::: (.+)$", named, re.MULTILINE)
-    assert "monuseg_cli.prediction.batch.predict" in names
+    assert {"monuseg_cli.api.load", "monuseg_cli.api.Model", "monuseg_cli.prediction.batch.predict"} <= set(names)
+    assert len(names) == len(set(names)) > len(monuseg_cli.__all__)
     for name in names:
         assert callable(pkgutil.resolve_name(name)), name
 

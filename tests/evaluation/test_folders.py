@@ -1,4 +1,5 @@
-from collections.abc import Callable
+import gzip
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import imagecodecs
@@ -6,10 +7,13 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
+from conftest import Told
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.evaluation.folders import FoldersConfig, evaluate_folders
 from monuseg_cli.nuclei.read import read_label_image
+from support.own import feature, region, write_geojson
 
 LABELS = np.zeros((40, 50), dtype=np.int32)
 LABELS[2:10, 2:10], LABELS[2:10, 10:18], LABELS[20:30, 30:45] = 5, 9, 70000
@@ -62,13 +66,13 @@ def test_a_perfect_prediction_in_any_format_is_perfect(
 
 def test_a_mask_is_numbered_and_a_label_image_is_not(tmp_path: Path) -> None:
     write_npy(tmp_path / "mask", (LABELS > 0) * 255)
-    assert len(np.unique(read_label_image(tmp_path / "mask.npy"))) == 3  # two that touch are one
+    assert len(np.unique(read_label_image(tmp_path / "mask.npy").labels)) == 3  # two that touch are one
     write_npy(tmp_path / "labels", LABELS)
-    np.testing.assert_array_equal(read_label_image(tmp_path / "labels.npy"), LABELS)
+    np.testing.assert_array_equal(read_label_image(tmp_path / "labels.npy").labels, LABELS)
     write_npy(tmp_path / "nothing", LABELS * 0)
-    assert not read_label_image(tmp_path / "nothing.npy").any()
+    assert not read_label_image(tmp_path / "nothing.npy").labels.any()
     np.save(tmp_path / "bool.npy", np.ones((3, 3), dtype=bool))
-    assert (read_label_image(tmp_path / "bool.npy") == 1).all()
+    assert (read_label_image(tmp_path / "bool.npy").labels == 1).all()
 
 
 def test_several_folders_are_compared(tmp_path: Path) -> None:
@@ -118,8 +122,8 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pixels", "reason"),
     [
-        (np.zeros((4, 4, 3), dtype=np.uint8), "is one plane of integers"),
-        (np.full((4, 4), 0.5), "holds float64 of shape"),
+        (np.zeros((9, 9, 5), dtype=np.uint8), "is one plane of whole numbers"),
+        (np.full((4, 4), 0.5), "it holds fractions, like a map of probabilities"),
         (np.full((4, 4), -1), "holds -1 to -1; number its nuclei within 0 to"),
         (np.array([[object()]]), "no NPY of numbers"),
     ],
@@ -175,6 +179,96 @@ def test_damaged_arrays_are_one_error(tmp_path: Path, content: bytes) -> None:
 
 def test_a_line_of_pixels_is_an_image(tmp_path: Path) -> None:
     np.save(tmp_path / "line.npy", np.array([[0, 3, 3, 9]]))
-    assert read_label_image(tmp_path / "line.npy").shape == (1, 4)
+    assert read_label_image(tmp_path / "line.npy").labels.shape == (1, 4)
     np.save(tmp_path / "stack.npy", np.array([[[0, 3, 3, 9]]]))
-    assert read_label_image(tmp_path / "stack.npy").shape == (1, 4)
+    assert read_label_image(tmp_path / "stack.npy").labels.shape == (1, 4)
+
+
+def write_geojson_of(path: Path, boxes: Sequence[Sequence[int]], *more: dict[str, object]) -> None:
+    corners = [((top, left), (top, right), (bottom, right), (bottom, left)) for left, top, right, bottom in boxes]
+    write_geojson(path, [*map(feature, corners), *more])
+
+
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    for name in ("ours", "truth"):
+        (tmp_path / name).mkdir()
+    return tmp_path / "ours", tmp_path / "truth"
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".json", ".geojson.gz"])
+def test_only_regions_of_a_reference_are_scored(tmp_path: Path, suffix: str) -> None:
+    ours, truth = folders(tmp_path)
+    wrong = np.where(LABELS == 9, 0, LABELS)
+    wrong[35:39, 2:6] = 8  # in no region
+    write_npy(ours / "a", wrong)
+    regions = (region("one", 0, 0, 15, 10), region("two", 15, 10, 20, 40))
+    path = truth / f"a{suffix}"
+    write_geojson_of(path, BOXES, *regions)
+    if suffix.endswith(".gz"):
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    (evaluation,) = evaluate_folders(FoldersConfig((ours,), truth)).evaluations
+    assert [image.case_id for image in evaluation.images] == ["a-region1", "a-region2"]
+    assert [(image.scores.f1, image.scores.pq) for image in evaluation.images] == [(1, 1), (1, 1)]
+    write_geojson_of(path.with_name("a.geojson"), BOXES)
+    if suffix == ".geojson.gz":
+        path.unlink()
+    (evaluation,) = evaluate_folders(FoldersConfig((ours,), truth)).evaluations
+    (image,) = evaluation.images
+    assert image.scores.pq == pytest.approx(2 / 3)  # of three nuclei one is missed, and one found that is none
+
+
+def test_pictures_of_regions_are_cut_for_the_report(tmp_path: Path) -> None:
+    ours, truth = folders(tmp_path)
+    write_npy(ours / "a", LABELS)
+    write_geojson_of(truth / "a.geojson", BOXES, region("", 0, 0, 20, 25))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(imagecodecs.png_encode(np.zeros((40, 50, 3), dtype=np.uint8)))
+    evaluate_folders(FoldersConfig((ours,), truth, tmp_path / "images", report=tmp_path / "r.html"))
+    assert "a-region1" in (tmp_path / "r.html").read_text()
+
+
+def test_what_is_left_out_and_cut_is_told_once(tmp_path: Path) -> None:
+    ours, truth = folders(tmp_path)
+    soft = np.asarray(
+        Image.fromarray((LABELS > 0).astype(np.uint8) * 255).resize((200, 160), Image.Resampling.BILINEAR)
+    )
+    for name in ("a", "b"):
+        (ours / f"{name}.png").write_bytes(imagecodecs.png_encode(soft))
+        larger = tuple(tuple(4 * side for side in box) for box in BOXES)
+        write_geojson_of(truth / f"{name}.geojson", larger, feature(BOXES_AROUND, classification="Tissue"))
+    told = Told()
+    (evaluation,) = evaluate_folders(FoldersConfig((ours,), truth), told).evaluations
+    assert evaluation.summary.mean.f1 == pytest.approx(1, abs=0.04)
+    left_out, cut = told.lines
+    assert left_out == "left out, since they are no nuclei: class Tissue (2); in truth/a.geojson, truth/b.geojson"
+    assert cut.startswith("grey values are rims around a mask")
+    assert "values, cut above 127.5; ours/b.png" in cut
+
+
+BOXES_AROUND = ((0, 0), (0, 190), (150, 190), (150, 0))
+
+
+def test_outlines_on_a_whole_slide_need_a_region(tmp_path: Path) -> None:
+    ours, truth = folders(tmp_path)
+    labels = np.zeros((5000, 5001), dtype=np.uint8)
+    labels[2:10, 2:10] = 1
+    np.save(ours / "a.npy", labels)
+    write_geojson_of(truth / "a.geojson", BOXES[:1])
+    with pytest.raises(InputError, match=r'a whole slide of 5001x5000 pixels.*; draw a rectangle of class "Region'):
+        evaluate_folders(FoldersConfig((ours,), truth))
+    write_geojson_of(truth / "a.geojson", BOXES[:1], region("", 0, 0, 50, 50))
+    (evaluation,) = evaluate_folders(FoldersConfig((ours,), truth)).evaluations
+    assert evaluation.images[0].scores.pq == 1
+
+
+def test_an_inverted_reference_is_refused_and_such_a_prediction_is_scored(tmp_path: Path) -> None:
+    ours, truth = folders(tmp_path)
+    mask = np.zeros((200, 200), dtype=np.int32)
+    mask[20:60, 20:60] = 255
+    write_npy(ours / "a", 255 - mask)
+    write_npy(truth / "a", mask)
+    told = Told()
+    evaluate_folders(FoldersConfig((ours,), truth), told)
+    assert "cover more than 80 % of the image, like an inverted mask" in told.lines[0]
+    with pytest.raises(InputError, match=r"a.npy: nuclei cover more than 80 % of the image, like an inverted mask"):
+        evaluate_folders(FoldersConfig((truth,), ours))

@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from conftest import Monuseg
-from monuseg_cli.nuclei.draw import draw_outlines
-from support.tissue import draw_tissue
+from monuseg_cli.nuclei.draw import YELLOW, draw_outlines
+from support.own import feature, region, write_geojson
+from support.tissue import draw_tissue, ellipse
 
 
 @pytest.fixture
@@ -52,3 +53,18 @@ def test_what_cannot_be_shown(monuseg: Monuseg, image: Path, tmp_path: Path) -> 
         result = monuseg("show", *words)
         assert (result.exit_code, reason in result.stderr) == (code, True), result.stderr
     assert not (tmp_path / "o.png").exists()
+
+
+def test_regions_are_framed_and_nothing_is_outlined_outside(monuseg: Monuseg, image: Path, tmp_path: Path) -> None:
+    nuclei = [feature(ellipse(16, 16, 6, 6)), feature(ellipse(48, 48, 6, 6))]
+    write_geojson(tmp_path / "a.geojson", [region("", 4, 4, 30, 30), *nuclei])
+    result = monuseg("show", image, "--labels", tmp_path / "a.geojson", "-o", tmp_path / "o.png")
+    assert result.exit_code == 0, result.stderr
+    assert "1 nuclei" in result.stdout
+    assert "1 regions are annotated" in result.stderr
+    with Image.open(tmp_path / "o.png") as drawn, Image.open(image) as picture:
+        changed = (np.asarray(drawn) != np.asarray(picture.convert("RGB"))).any(axis=2)
+        assert np.asarray(drawn)[4, 20].tolist() == list(YELLOW)
+    assert changed[4:34, 4:34].sum() > 100
+    changed[3:35, 3:35] = False
+    assert not changed.any()

@@ -85,7 +85,7 @@ def test_every_number_of_a_recipe_has_a_range_or_a_list() -> None:
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     for content, reason in (
-        ("epochs = ", "recipe.toml is no recipe"),
+        ("epochs = ", "recipe.toml is not a recipe"),
         ("lerning_rate = 1", r"recipe.toml: no such setting lerning_rate; did you mean learning_rate\?$"),
         ('epochs = "many"', "recipe.toml: epochs cannot be 'many'"),
         ("fold = 9", "recipe.toml: there is no fold 9; fold takes 1 to 5"),

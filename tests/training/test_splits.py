@@ -3,7 +3,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import pytest
+import tifffile
 
 from conftest import QUICK, RECIPE, Monuseg, Told
 from monuseg_cli.core.errors import ContaminationError, InputError
@@ -72,6 +74,62 @@ def test_the_same_image_cannot_be_trained_and_validated_on(tmp_path: Path) -> No
         path.rename(path.with_stem("another"))
     with pytest.raises(ContaminationError, match=r"2 images of .*copy are also in .*mine"):
         find_splits(Home(tmp_path), recipe(tmp_path / "mine", tmp_path / "copy"), SILENT)
+
+
+def resave(path: Path, stem: str) -> None:
+    """Save an image's pixels in another file format, under another name."""
+    tifffile.imwrite(path.with_name(f"{stem}.tif"), imagecodecs.png_decode(path.read_bytes()), compression="lzw")
+    path.unlink()
+
+
+def test_the_same_pixels_in_another_file_cannot_be_trained_and_validated_on(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine", ["a", "b"])
+    shutil.copytree(tmp_path / "mine", tmp_path / "copy")
+    for stem in ("a", "b"):
+        resave(tmp_path / "copy" / "images" / f"{stem}.png", f"{stem}2")
+        (tmp_path / "copy" / "annotations" / f"{stem}.geojson").rename(
+            tmp_path / "copy" / "annotations" / f"{stem}2.geojson"
+        )
+    with pytest.raises(ContaminationError, match=r"2 images of .*copy are also in .*mine \(the first: a2.tif"):
+        find_splits(Home(tmp_path), recipe(tmp_path / "mine", tmp_path / "copy"), SILENT)
+    with pytest.raises(ContaminationError, match=r"2 images of .*copy are in other data, too"):
+        find_splits(Home(tmp_path), recipe(tmp_path / "mine", also=(str(tmp_path / "copy"),)), SILENT)
+
+
+def test_the_same_pixels_cannot_be_in_two_folds(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine", ["a", "b", "c"])
+    shutil.copy(tmp_path / "mine" / "images" / "a.png", tmp_path / "mine" / "images" / "c.png")
+    resave(tmp_path / "mine" / "images" / "c.png", "c")
+    with pytest.raises(
+        ContaminationError, match=r"1 validation cases share pixels .*a.png with c.tif.*; leave one out"
+    ):
+        find_splits(Home(tmp_path), recipe(tmp_path / "mine", fold=1), SILENT)
+    shares = find_splits(Home(tmp_path), recipe(tmp_path / "mine", fold=2), SILENT)
+    assert stems(shares.val.cases) == ["b"]
+
+
+def test_what_a_model_has_seen_is_known_by_its_pixels(monuseg: Monuseg, tmp_path: Path) -> None:
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    write_folder(mine, ["a", "b"])
+    write_folder(theirs, ["a", "c"], first_seed=600)
+    home = Home(tmp_path / "home")
+    trained = monuseg("train", "--train", mine, *OWN, "--name", "first", "--home", home.root)
+    assert trained.exit_code == 0, trained.stderr
+    card = read_card(home.find_weights("first"))
+    assert stems(card.train_cases) == ["b"]
+    assert len(card.train_pixels) == 1
+    shutil.copy(mine / "images" / "b.png", theirs / "images" / "a.png")
+    resave(theirs / "images" / "a.png", "a")
+    scored = monuseg("evaluate", "first", "--data", theirs, "--home", home.root)
+    assert scored.exit_code == 8, scored.stderr
+    assert "was trained on 1 of these 2 cases" in scored.stderr
+    marked = monuseg("evaluate", "first", "--data", theirs, "--include-train", "--home", home.root)
+    assert marked.exit_code == 0, marked.stderr
+    assert "* the model was trained on this case" in marked.stdout
+    write_folder(tmp_path / "new", ["d"], first_seed=700)
+    tuned = monuseg("train", "--train", tmp_path / "new", "--val", theirs, "--init", "first", *OWN, "--home", home.root)
+    assert tuned.exit_code == 8, tuned.stderr
+    assert "was trained on 1 of the validation cases" in tuned.stderr
 
 
 def test_one_image_is_too_little(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The interface by which a stage reports its progress."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
@@ -61,3 +62,15 @@ class Silent:
 
 
 SILENT = Silent()
+
+
+class Lines(Silent):
+    """The progress of a notebook: lines on standard error for what was decided, and no bars."""
+
+    def info(self, message: str) -> None:
+        """Write the message."""
+        sys.stderr.write(f"{message}\n")
+
+    def warn(self, message: str) -> None:
+        """Write the message behind the word "warning"."""
+        sys.stderr.write(f"warning: {message}\n")

@@ -143,6 +143,37 @@ brain    FG-A4MU-01B-01-TS1 HT-8564-01Z-00-DX1
 """
 
 
+# SHA-256 over height, width and RGB, the first 16 digits; see `monuseg_cli.dataset.leakage.hash_pixels`.
+_PIXELS = """
+A7-A13E-01Z-00-DX1 c99b62802fd86198   A7-A13F-01Z-00-DX1 93e2e9f97d8ef5d1
+AR-A1AK-01Z-00-DX1 31cf8f2c61517dea   AR-A1AS-01Z-00-DX1 1b8fd32b98be68c6
+E2-A1B5-01Z-00-DX1 75f811aebe805fc1   E2-A14V-01Z-00-DX1 4f302dd184d86ee9
+B0-5711-01Z-00-DX1 0f74ae4c392e1f21   HE-7128-01Z-00-DX1 d8a5957df7768d96
+HE-7129-01Z-00-DX1 9d1d1aec7a701d46   HE-7130-01Z-00-DX1 85859bba1525e24b
+B0-5710-01Z-00-DX1 449dfd191b427654   B0-5698-01Z-00-DX1 5bdadd9e3b25972c
+18-5592-01Z-00-DX1 b616452832affdb1   38-6178-01Z-00-DX1 0105387f9614e6e3
+49-4488-01Z-00-DX1 95b2f58c020810a3   50-5931-01Z-00-DX1 f303ddd2b91c7695
+21-5784-01Z-00-DX1 5f36ea5c3980ee89   21-5786-01Z-00-DX1 35ad05dd647ba6b4
+G9-6336-01Z-00-DX1 e806804609bffa29   G9-6348-01Z-00-DX1 b1a7cee250464bc2
+G9-6356-01Z-00-DX1 70f04202b3b4ab6b   G9-6363-01Z-00-DX1 4994c6fb5f005c2e
+CH-5767-01Z-00-DX1 dba679eaf3243ff7   G9-6362-01Z-00-DX1 d8d4517edf9d2479
+DK-A2I6-01A-01-TS1 da3a9d371fce784c   G2-A2EK-01A-02-TSB f3c946baf76a4681
+AY-A8YK-01A-01-TS1 8055802d1ff82743   NH-A8F7-01A-01-TS1 7c42fb4be4cdfcf9
+KB-A93J-01A-01-TS1 ea207eab90337a4f   RD-A8N9-01A-01-TS1 47c9994790b98ee7
+UZ-A9PN-01Z-00-DX1 a19a551606a68568   UZ-A9PJ-01Z-00-DX1 4c4c0a1e6accf7ff
+F9-A8NY-01Z-00-DX1 1b683aa3899adb21   MH-A561-01Z-00-DX1 430c82ace1f88274
+XS-A8TJ-01Z-00-DX1 1d9579790c289fec   FG-A87N-01Z-00-DX1 1e4dcf7dac7708fd
+BC-A217-01Z-00-DX1 d45159f678a212c4   AC-A2FO-01A-01-TS1 eb2c08da345defb2
+AO-A0J2-01A-01-BSA 2df6b764ffcc962e   2Z-A9J9-01A-01-TS1 5e3ae5cd31c02bd7
+GL-6846-01A-01-BS1 61b4d724ea347e89   IZ-8196-01A-01-BS1 c1c56cf82e9057a9
+EJ-A46H-01A-03-TSC db4b4de85511c422   HC-7209-01A-01-TS1 913e4debd6ce5aa5
+CU-A0YN-01A-02-BSB e67688001711d7dd   ZF-A9R5-01A-01-TS1 e10148671aa57066
+A6-6782-01A-01-BS1 8a34e5eb9bd49602   44-2665-01B-06-BS6 d3e52a75f5f6ae66
+69-7764-01A-01-TS1 f1e136a290317096   FG-A4MU-01B-01-TS1 683c690e2bc8b66d
+HT-8564-01Z-00-DX1 13c8a91da6f83a73
+"""
+
+
 def _read_tables() -> dict[str, CatalogEntry]:
     entries = []
     for line in _CHALLENGE_TRAIN.split("\n"):
@@ -158,6 +189,12 @@ def _read_tables() -> dict[str, CatalogEntry]:
 
 CATALOG: MappingProxyType[str, CatalogEntry] = MappingProxyType(_read_tables())
 """Every case of MoNuSeg 2018 by its id: 30 train cases of the challenge, 7 bonus train cases, 14 test cases."""
+
+
+PIXELS: MappingProxyType[str, str] = MappingProxyType(
+    {f"TCGA-{barcode}": digits for barcode, digits in zip(*[iter(_PIXELS.split())] * 2, strict=True)}
+)
+"""Hash of the pixels of every case's image, by its id: they tell it whatever the file is called."""
 
 
 def train_set(size: int) -> tuple[str, ...]:

@@ -3,23 +3,26 @@
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.errors import InputError, MissingError, MonusegError
 from monuseg_cli.core.home import is_special_file
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
+from monuseg_cli.dataset.leakage import check_splits, with_pixel_hashes
 from monuseg_cli.dataset.manifest import CASE_SPLITS, Case, CaseSplit, Dataset, SourceArchive, sha256_of
 from monuseg_cli.imaging.read import SUFFIXES
 from monuseg_cli.imaging.slide import MAX_MPP, MIN_MPP, Slide
-from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.nuclei.aperio import read_mpp
-from monuseg_cli.nuclei.read import ANNOTATION_SUFFIXES, OUTLINE_SUFFIXES, read_regions
+from monuseg_cli.nuclei.outlines import OUTLINE_SUFFIXES, require_annotated_part
+from monuseg_cli.nuclei.read import ANNOTATION_SUFFIXES, list_annotations, read_annotated, suffix_of
 
 IMAGES, ANNOTATIONS, TABLE = "images", "annotations", "split.csv"
 _HASH_DIGITS = 8
+_SLIDE_KINDS = ("SVS", "NDPI", "SCN")
+"""Formats of slide scanners; other files of several levels are slides, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +67,26 @@ def scan_folder(folder: Path, root: Path, progress: Progress = SILENT) -> Datase
         If the folder does not exist.
     InputError
         If an image or annotation is alone or cannot be read, two have one stem, or the table does not fit.
+    ContaminationError
+        If images or regions of different splits share pixels.
     OutputError
         If the manifest cannot be written.
     """
     folder = folder.expanduser().absolute()
     pairs = _pairs(folder)
     table = _read_table(folder / TABLE, [image for image, _ in pairs])
+    known = _last_scan(root)
     cases: list[Case] = []
     with progress.task(f"looking through {folder.name}", len(pairs), "images") as task:
         for image, annotation in pairs:
-            cases += _cases_of(image, annotation, table.get(image.name, _UNLISTED))
+            found = _cases_of(image, annotation, table.get(image.name, _UNLISTED))
+            cases += with_pixel_hashes(Dataset(root), found, known)
             task.advance()
     twice = [case_id for case_id, count in Counter(case.case_id for case in cases).items() if count > 1]
     if twice:
         message = f"{folder} has the same image twice: {twice[0]}"
         raise InputError(message)
+    check_splits(folder, cases, progress)
     if unstated := [case.case_id for case in cases if case.mpp is None]:
         progress.warn(
             f"{len(unstated)} of {len(cases)} cases state no scale (the first: {unstated[0]}) and are taken as 40x; "
@@ -91,6 +99,14 @@ def scan_folder(folder: Path, root: Path, progress: Progress = SILENT) -> Datase
     return dataset
 
 
+def _last_scan(root: Path) -> tuple[Case, ...]:
+    """Give the cases of the last scan, whose images need not be read again; none where there is no whole manifest."""
+    try:
+        return Dataset.load(root).cases
+    except MonusegError:
+        return ()
+
+
 def _pairs(folder: Path) -> list[tuple[Path, Path]]:
     """Match images and annotations by stem, in order."""
     if not folder.is_dir():
@@ -98,10 +114,10 @@ def _pairs(folder: Path) -> list[tuple[Path, Path]]:
         raise MissingError(message)
     if (folder / IMAGES).is_dir():
         images = _by_stem(folder / IMAGES, SUFFIXES)
-        annotations = _by_stem(folder / ANNOTATIONS, ANNOTATION_SUFFIXES)
+        annotations = _annotations_by_stem(folder / ANNOTATIONS, ANNOTATION_SUFFIXES, images.keys())
     else:
         images = _by_stem(folder, SUFFIXES)
-        annotations = _by_stem(folder, OUTLINE_SUFFIXES)
+        annotations = _annotations_by_stem(folder, OUTLINE_SUFFIXES, images.keys())
     if not images:
         message = (
             f"no images in {folder}; it needs {IMAGES}/ and {ANNOTATIONS}/, or images and .geojson or .xml of the same "
@@ -125,10 +141,24 @@ def _by_stem(folder: Path, suffixes: Sequence[str] | frozenset[str]) -> dict[str
             continue
         stem = path.stem.removesuffix(".ome")
         if stem in found:
-            message = f"{found[stem]} and {path} have the same stem; keep one of them"
-            raise InputError(message)
+            raise _two_of_one_stem(found[stem], path)
         found[stem] = path
     return found
+
+
+def _annotations_by_stem(folder: Path, suffixes: Sequence[str], images: Set[str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for stem, paths in list_annotations(folder, suffixes, images).items() if folder.is_dir() else ():
+        for path in paths:
+            name = stem.removesuffix(".ome")
+            if name in found:
+                raise _two_of_one_stem(found[name], path)
+            found[name] = path
+    return found
+
+
+def _two_of_one_stem(first: Path, second: Path) -> InputError:
+    return InputError(f"{first} and {second} have the same stem; keep one of them")
 
 
 def _cases_of(image: Path, annotation: Path, line: _Line) -> Iterator[Case]:
@@ -136,6 +166,7 @@ def _cases_of(image: Path, annotation: Path, line: _Line) -> Iterator[Case]:
     image_hash, annotation_hash = (sha256_of(path) for path in (image, annotation))
     with Slide(image) as slide:
         shape, of_image = slide.shape, slide.mpp
+        is_slide = len(slide.levels) > 1 or slide.kind in _SLIDE_KINDS
     of_annotation = read_mpp(annotation) if annotation.suffix.lower() == ".xml" else None
     whole = Case(
         case_id=f"{image.stem.removesuffix('.ome')}-{image_hash[:_HASH_DIGITS]}",
@@ -147,23 +178,16 @@ def _cases_of(image: Path, annotation: Path, line: _Line) -> Iterator[Case]:
         image_sha256=image_hash,
         annotation_sha256=annotation_hash,
     )
-    regions = read_regions(annotation)
-    for number, region in enumerate(regions, start=1):
-        split = next((split for split in CASE_SPLITS if split == region.name.lower()), line.split)
-        box = _clip(region.box, shape)
-        if box is None:
-            message = f"{annotation}: the region {region.name!r} lies outside of {image.name}"
-            raise InputError(message)
-        yield replace(whole, case_id=f"{whole.case_id}-region{number}", split=split, box=box)
-    if not regions:
+    if not suffix_of(annotation, OUTLINE_SUFFIXES):
         yield whole
-
-
-def _clip(box: Box, shape: tuple[int, int]) -> Box | None:
-    """Give the part of a box that is in the image; None where there is none."""
-    row, col = max(box[0], 0), max(box[1], 0)
-    height, width = min(box[0] + box[2], shape[0]) - row, min(box[1] + box[3], shape[1]) - col
-    return (row, col, height, width) if height > 0 and width > 0 else None
+        return
+    outlines = read_annotated(annotation, shape, whole.mpp)
+    require_annotated_part(annotation, outlines.regions, shape, is_slide)
+    for number, region in enumerate(outlines.regions, start=1):
+        split = next((split for split in CASE_SPLITS if split == region.name.lower()), line.split)
+        yield replace(whole, case_id=f"{whole.case_id}-region{number}", split=split, box=region.box)
+    if not outlines.regions:
+        yield whole
 
 
 def _read_table(path: Path, images: Sequence[Path]) -> dict[str, _Line]:

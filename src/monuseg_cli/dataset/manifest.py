@@ -55,6 +55,9 @@ class Case:
         Hashes of the two files.
     box : Box or None
         The part of the image that is the case; None: all of it.
+    image_pixels, pixels : str
+        Hashes of the pixels of the image and of the case; empty: not computed yet. See
+        `monuseg_cli.dataset.leakage`.
     """
 
     case_id: str
@@ -66,6 +69,8 @@ class Case:
     image_sha256: str
     annotation_sha256: str
     box: Box | None = None
+    image_pixels: str = ""
+    pixels: str = ""
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Case":

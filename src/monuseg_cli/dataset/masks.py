@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import imagecodecs
@@ -15,11 +15,13 @@ from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.config import MasksConfig
 from monuseg_cli.dataset.manifest import Case, Dataset
-from monuseg_cli.dataset.pixels import read_case, shape_of_case
+from monuseg_cli.dataset.pixels import read_case, shape_of_case, shape_of_image
 from monuseg_cli.imaging.read import decoding
+from monuseg_cli.nuclei.doubts import CUT, doubts_of, require_foreground, tell_doubts, tell_left_out
 from monuseg_cli.nuclei.draw import draw_outlines
-from monuseg_cli.nuclei.rasterise import RULE, Raster, rasterise
-from monuseg_cli.nuclei.read import OUTLINE_SUFFIXES, read_label_image, read_outlines
+from monuseg_cli.nuclei.outlines import DEGENERATE, OUTLINE_SUFFIXES
+from monuseg_cli.nuclei.rasterise import RULE, Raster
+from monuseg_cli.nuclei.read import READING, draw_annotated, read_annotated, read_label_image, suffix_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,10 @@ class CaseMasks:
         Nuclei of which smaller ones on top leave no pixel.
     drawn_area_px, raster_area_px : float, int
         Sum of the attributes Area, and of the pixels of each region before overlaps are resolved.
+    left_out : dict of str to int
+        Objects of the annotation that are no nuclei, by what they are instead.
+    doubts : dict of str to str
+        In what the labels are unlike nuclei, with its figure.
     """
 
     case_id: str
@@ -52,6 +58,8 @@ class CaseMasks:
     hidden: int
     drawn_area_px: float
     raster_area_px: int
+    left_out: dict[str, int]
+    doubts: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,9 @@ class MasksResult:
     folder: Path
     cases: tuple[CaseMasks, ...]
     made: int
+
+
+_RULE = f"{RULE}; {READING}"
 
 
 def masks_folder(dataset: Path) -> Path:
@@ -119,7 +130,7 @@ def build_masks(config: MasksConfig, progress: Progress = SILENT) -> MasksResult
             task.advance()
     if made:
         known = load_case_masks(config.dataset) | made  # another process may have added cases meanwhile
-        content = {"rule": RULE, "cases": [asdict(known[case_id]) for case_id in sorted(known)]}
+        content = {"rule": _RULE, "cases": [asdict(known[case_id]) for case_id in sorted(known)]}
         write_json(masks_folder(config.dataset) / "manifest.json", content)
     result = MasksResult(masks_folder(config.dataset), tuple(known[case.case_id] for case in cases), len(made))
     if made:
@@ -134,7 +145,7 @@ def load_case_masks(dataset: Path) -> dict[str, CaseMasks]:
     """
     try:
         content = json.loads((masks_folder(dataset) / "manifest.json").read_text(encoding="utf-8"))
-        if content["rule"] != RULE:
+        if content["rule"] != _RULE:
             return {}
         return {case["case_id"]: CaseMasks(**case) for case in content["cases"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -156,7 +167,11 @@ def _is_current(dataset: Dataset, case: Case, made: CaseMasks | None, preview: b
 
 def _build_case(dataset: Dataset, case: Case, preview: bool) -> CaseMasks:
     labels_file, binary_file, preview_file = _outputs(dataset.root, case)
-    raster, degenerate, drawn_area_px = _read_annotation(dataset, case)
+    read = _read_annotation(dataset, case)
+    raster, left_out = read.raster, read.left_out
+    doubts = doubts_of(raster.labels, case.mpp)
+    require_foreground(dataset.annotation_path(case), raster.labels, doubts)
+    degenerate = left_out.pop(DEGENERATE, 0)
     with writing(labels_file) as part:
         tifffile.imwrite(part, raster.labels, compression="zlib", compressionargs={"level": 1}, metadata=None)
     mask = (raster.labels > 0).astype(np.uint8) * 255
@@ -178,22 +193,33 @@ def _build_case(dataset: Dataset, case: Case, preview: bool) -> CaseMasks:
         # What lies around a part of a slide belongs to no case, and is not lost.
         outside=0 if case.box else len(raster.areas_px) - inside,
         hidden=inside - visible,
-        drawn_area_px=drawn_area_px,
+        drawn_area_px=read.drawn_area_px,
         raster_area_px=int(raster.areas_px.sum()),
+        left_out=left_out,
+        doubts=doubts | ({CUT: read.note} if read.note else {}),
     )
 
 
-def _read_annotation(dataset: Dataset, case: Case) -> tuple[Raster, int, float]:
-    """Fill a case's outlines; also count those that are none, and add up the areas that they state, in pixels.
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A case's labels as its annotation gives them, and what was understood on the way."""
 
-    A label image is its own raster.
-    """
+    raster: Raster
+    drawn_area_px: float = 0.0
+    left_out: dict[str, int] = field(default_factory=dict)
+    note: str | None = None
+
+
+def _read_annotation(dataset: Dataset, case: Case) -> _Read:
+    """Fill a case's outlines; a label image is its own raster."""
     path = dataset.annotation_path(case)
-    if path.suffix.lower() in OUTLINE_SUFFIXES:
-        outlines = read_outlines(path, case.box)
-        raster = rasterise(outlines.polygons, shape_of_case(dataset, case))
-        return raster, outlines.degenerate, float(np.nansum(outlines.drawn_areas_px))
-    labels, shape = read_label_image(path), shape_of_case(dataset, case)
+    if suffix_of(path, OUTLINE_SUFFIXES):
+        shape_of_case(dataset, case)  # refuses what is too large
+        shape = shape_of_image(dataset, case)
+        outlines, raster = draw_annotated(path, read_annotated(path, shape, case.mpp), shape, case.mpp, case.box)
+        return _Read(raster, float(np.nansum(outlines.drawn_areas_px)), dict(outlines.left_out))
+    read, shape = read_label_image(path), shape_of_case(dataset, case)
+    labels = read.labels
     if labels.shape != shape:
         message = (
             f"{path} is {labels.shape[1]} x {labels.shape[0]} pixels, its image {dataset.image_path(case)} "
@@ -202,7 +228,7 @@ def _read_annotation(dataset: Dataset, case: Case) -> tuple[Raster, int, float]:
         raise InputError(message)
     values, numbers = np.unique(labels, return_inverse=True)
     labels = numbers.reshape(shape).astype(np.int32) + np.int32(values[0] != 0)
-    return Raster(labels, np.bincount(labels.reshape(-1))[1:]), 0, 0.0
+    return _Read(Raster(labels, np.bincount(labels.reshape(-1))[1:]), note=read.note)
 
 
 def _warn_of_losses(result: MasksResult, progress: Progress) -> None:
@@ -216,6 +242,11 @@ def _warn_of_losses(result: MasksResult, progress: Progress) -> None:
             total = sum(getattr(case, what) for case in cases)
             names = ", ".join(case.case_id for case in cases)
             progress.warn(f"left out: {total} regions that {reason} (in {names})")
+    of_files: dict[str, CaseMasks] = {}
+    for case in result.cases:
+        of_files.setdefault(case.annotation_sha256, case)  # regions of an image share one
+    tell_left_out({case.case_id: case.left_out for case in of_files.values()}, progress)
+    tell_doubts(((case.case_id, case.doubts) for case in result.cases), progress)
     for case in result.cases:
         if not case.regions:
             progress.warn(f"the annotation of {case.case_id} holds no region; its mask is empty")

@@ -43,6 +43,18 @@ def shape_of_case(dataset: Dataset, case: Case) -> tuple[int, int]:
     return height, width
 
 
+def shape_of_image(dataset: Dataset, case: Case) -> tuple[int, int]:
+    """Give height and width, in pixels, of the whole image that a case is of, or is a part of.
+
+    Raises
+    ------
+    MonusegError
+        If it cannot be opened.
+    """
+    with Slide(dataset.image_path(case)) as slide:
+        return slide.shape
+
+
 def _box(slide: Slide, case: Case) -> Box:
     row, col, height, width = case.box or (0, 0, *slide.shape)
     if height * width > LARGEST_PX:

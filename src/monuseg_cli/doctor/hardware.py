@@ -22,7 +22,7 @@ def check_threads() -> list[Check]:
     set_to = f", OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}" if "OMP_NUM_THREADS" in os.environ else ""
     found = f"{usable} of {os.cpu_count()} cores may be used, PyTorch takes {threads} threads{set_to}"
     if threads > usable:
-        return [Check("threads", found, "note", f"threads wait for each other: set OMP_NUM_THREADS={usable}")]
+        return [Check("threads", found, "note", f"fewer threads are faster: set OMP_NUM_THREADS={usable}")]
     return [Check("threads", found)]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import monuseg_cli
+from monuseg_cli.core.telemetry import block_telemetry
 from monuseg_cli.doctor.check import Check, State
 
 _DISTRIBUTION = "monuseg-cli"
@@ -39,6 +40,7 @@ def check_packages() -> list[Check]:
         requirements = metadata.requires(_DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
         return [Check("packages", "monuseg is not installed, it runs from its sources", "note", "pip install .")]
+    block_telemetry()
     return list(_check_each(requirements))
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from monuseg_cli.core.errors import ContaminationError, InputError, MissingError
 from monuseg_cli.dataset.catalog import KumarSplit, kumar_split, validation_fold
+from monuseg_cli.dataset.leakage import find_trained, ids_tell_all, with_pixel_hashes
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.models.card import Card
 
@@ -94,11 +95,13 @@ def choose_cases(
     InputError
         If no case remains, the models' own cases differ, or part of a case id is ambiguous.
     ContaminationError
-        If a model was trained on a selected case, unless `include_train`.
+        If a model was trained on one of them, by its id or by its pixels, unless `include_train`.
     """
     cases = _select(dataset, choice, cards)
+    if not all(ids_tell_all(cases, card) for card in cards.values()):
+        cases = with_pixel_hashes(dataset, cases)
     for weights, card in cards.items():
-        seen = [case.case_id for case in cases if case.case_id in card.train_cases]
+        seen = sorted(find_trained(dataset, cases, card))
         if seen and not include_train:
             message = (
                 f"{weights} was trained on {len(seen)} of these {len(cases)} cases (the first: {seen[0]}), so its "

@@ -13,6 +13,7 @@ from monuseg_cli.core.home import DEFAULT_MODEL, SHIPPED, Home
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
 from monuseg_cli.dataset.config import MasksConfig
+from monuseg_cli.dataset.leakage import find_trained
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels
 from monuseg_cli.dataset.pixels import read_case
@@ -164,8 +165,8 @@ def evaluate_as_notebook(
                 weights=weights,
                 card=card,
                 images=len(cases),
-                scores=score_windows(windows, protocol),
-                trained_on=sum(case.case_id in card.train_cases for case in cases),
+                scores=score_windows(windows),
+                trained_on=len(find_trained(dataset, cases, card)),
             )
         )
     return NotebookResult(tuple(evaluations))
@@ -202,12 +203,15 @@ def _evaluate_model(
     overlays = folder / "overlays" if config.overlays else None
     page = Page() if config.report else None
     watch = Stopwatch()
+    trained = find_trained(dataset, cases, card)
     images = []
     with progress.task(name, len(cases), "images") as task:
         for case in cases:
             task.status(case.case_id)
             progress.detail(f"predicts on {dataset.image_path(case)}")
-            images.append(_evaluate_case(dataset, case, engine, config.adapt, overlays, page, watch))
+            images.append(
+                _evaluate_case(dataset, case, case.case_id in trained, engine, config.adapt, overlays, page, watch)
+            )
             task.advance()
     evaluation = build_evaluation(name, config.choice.name, images, watch, folder=folder, weights=weights, card=card)
     if page and config.report:
@@ -226,6 +230,7 @@ def _folder(config: EvaluateConfig, weights: Path) -> Path:
 def _evaluate_case(
     dataset: Dataset,
     case: Case,
+    is_trained: bool,
     engine: Engine,
     adapt: Adapt,
     overlays: Path | None,
@@ -244,7 +249,7 @@ def _evaluate_case(
     with watch.on("score"):
         counts = count_image(reference, labels, maps[0])
         organ = "" if case.organ == UNKNOWN_ORGAN else case.organ
-        scores = ImageScores(case.case_id, organ, case.case_id in card.train_cases, counts, counts.scores())
+        scores = ImageScores(case.case_id, organ, is_trained, counts, counts.scores())
     if page:
         with watch.on("report"):
             page.add(scores, pixels, reference, labels, maps[0])

@@ -1,7 +1,6 @@
 """Scoring of a folder of predictions, by any program, against a folder of references."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,17 @@ from monuseg_cli.evaluation.results import (
 )
 from monuseg_cli.evaluation.scores import ImageScores, count_image
 from monuseg_cli.imaging.read import SUFFIXES, read_image
-from monuseg_cli.nuclei.read import ANNOTATION_SUFFIXES, LABEL_SUFFIXES, read_label_image, read_labels_of
+from monuseg_cli.nuclei.doubts import require_foreground, tell_doubts, tell_left_out
+from monuseg_cli.nuclei.outlines import OUTLINE_SUFFIXES, Region, require_annotated_part
+from monuseg_cli.nuclei.read import (
+    ANNOTATION_SUFFIXES,
+    LABEL_SUFFIXES,
+    Labels,
+    list_annotations,
+    read_label_image,
+    read_labels_of,
+    suffix_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +63,26 @@ class FoldersConfig:
 def evaluate_folders(config: FoldersConfig, progress: Progress = SILENT) -> EvaluateResult:
     """Score folders of predictions against a folder of references; files are matched by stem.
 
-    A file with 0 and one other value is a mask, whose connected components (4-connectivity) are the nuclei; any other
-    file is a label image. Scores of probabilities are not available.
+    A file that holds 0 and one other value is a mask, whose connected components (4 neighbours) are its nuclei; any
+    other is a label image (see `monuseg_cli.nuclei.label_values`). Where a reference has rectangles of class "Region*",
+    each is scored by itself, and nothing outside of them counts. Scores of probabilities are not given.
 
     Raises
     ------
     MissingError
         If a folder does not exist.
     InputError
-        If a prediction or image is missing, has no reference, differs in size from its reference, or cannot be read.
+        If a prediction or image is missing, surplus or of another size than its reference, cannot be read, or looks
+        like something other than nuclei; if a whole slide is outlined without a region.
     OutputError
         If the results cannot be written.
     """
     require_one_for_report(config.report, len(config.predictions))
     if config.output is not None and len(config.predictions) > 1:
         require_apart([folder.name for folder in config.predictions])
-    references = _files(config.reference, ANNOTATION_SUFFIXES)
+    there = [folder for folder in config.predictions if folder.is_dir()]
+    stems = {stem for folder in there for stem in list_annotations(folder, LABEL_SUFFIXES, None)}
+    references = _files(config.reference, ANNOTATION_SUFFIXES, stems)
     pictures = _files(config.images, tuple(SUFFIXES)) if config.images else {}
     if config.images and (missing := sorted(references.keys() - pictures.keys())):
         message = f"{len(missing)} images are missing in {config.images}, the first: {missing[0]}"
@@ -80,12 +93,17 @@ def evaluate_folders(config: FoldersConfig, progress: Progress = SILENT) -> Eval
         _require_same(folder, predictions, config.reference, references)
         page = Page() if config.report else None
         watch = Stopwatch()
-        images = []
+        images: list[ImageScores] = []
+        oddities = _Oddities()
         with progress.task(folder.name, len(references), "images") as task:
             for stem, path in references.items():
                 progress.detail(f"scores {predictions[stem]} by {path}")
-                images.append(_score(stem, predictions[stem], path, pictures.get(stem), page, watch))
+                pair = _read_pair(predictions[stem], path, oddities, watch)
+                picture = _read_picture(pictures.get(stem), predictions[stem], pair, watch) if page else None
+                for name, window in _parts(stem, pair.truth.regions):
+                    images.append(_score(stem, name, pair, picture, window, page, watch))
                 task.advance()
+        oddities.tell(progress)
         output = config.output
         if output is not None and len(config.predictions) > 1:
             output = output / folder.name
@@ -95,45 +113,103 @@ def evaluate_folders(config: FoldersConfig, progress: Progress = SILENT) -> Eval
     return compare_evaluations(evaluations, config.output)
 
 
-def _score(
-    stem: str, prediction: Path, reference: Path, picture: Path | None, page: Page | None, watch: Stopwatch
-) -> ImageScores:
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A prediction's label image and its reference, of one size."""
+
+    labels: NDArray[np.int32]
+    truth: Labels
+
+
+class _Oddities:
+    """Keeps what is odd about the files of a folder, to be told once."""
+
+    def __init__(self) -> None:
+        self._left_out: dict[str, Mapping[str, int]] = {}
+        self._doubts: list[tuple[str, Mapping[str, str]]] = []
+
+    def add(self, path: Path, read: Labels) -> Mapping[str, str]:
+        name = f"{path.parent.name}/{path.name}"
+        doubts = read.doubts(None)
+        self._left_out[name] = read.left_out
+        self._doubts.append((name, doubts))
+        return doubts
+
+    def tell(self, progress: Progress) -> None:
+        tell_left_out(self._left_out, progress)
+        tell_doubts(self._doubts, progress)
+
+
+def _read_pair(prediction: Path, reference: Path, oddities: _Oddities, watch: Stopwatch) -> _Pair:
     with watch.on("read"):
-        labels = read_label_image(prediction)
-        truth = read_labels_of(reference, labels.shape)
-        if truth.shape != labels.shape:
-            sizes = f"{prediction} is {_size(labels)} pixels, its reference {reference} {_size(truth)}"
+        predicted = read_label_image(prediction)
+        shape = (predicted.labels.shape[0], predicted.labels.shape[1])
+        truth = read_labels_of(reference, shape)
+        if truth.labels.shape != shape:
+            sizes = f"{prediction} is {_size(predicted.labels)} pixels, its reference {reference} {_size(truth.labels)}"
             message = f"{sizes}; predict on the same image"
             raise InputError(message)
+        if suffix_of(reference, OUTLINE_SUFFIXES):
+            require_annotated_part(reference, truth.regions, shape)
+        oddities.add(prediction, predicted)
+        require_foreground(reference, truth.labels, oddities.add(reference, truth))
+    return _Pair(predicted.labels, truth)
+
+
+def _read_picture(picture: Path | None, prediction: Path, pair: _Pair, watch: Stopwatch) -> NDArray[np.uint8] | None:
+    if picture is None:
+        return None
+    with watch.on("report"):
+        pixels = read_image(picture)[0]
+    if pixels.shape[:2] != pair.labels.shape:
+        said = f"the image {picture} is of another size than its prediction, {_size(pair.labels)} pixels"
+        message = f"{said}; name the image that was predicted on"
+        raise InputError(message)
+    return pixels
+
+
+def _parts(stem: str, regions: Sequence[Region]) -> Iterator[tuple[str, tuple[slice, slice]]]:
+    """Give the parts of an image that are scored, with their names: its regions, or all of it."""
+    for number, region in enumerate(regions, start=1):
+        row, col, height, width = region.box
+        yield f"{stem}-region{number}", (slice(row, row + height), slice(col, col + width))
+    if not regions:
+        yield stem, (slice(None), slice(None))
+
+
+def _score(
+    stem: str,
+    name: str,
+    pair: _Pair,
+    picture: NDArray[np.uint8] | None,
+    window: tuple[slice, slice],
+    page: Page | None,
+    watch: Stopwatch,
+) -> ImageScores:
+    truth, labels = pair.truth.labels[window], pair.labels[window]
     with watch.on("score"):
         counts = count_image(truth, labels)
     organ = CATALOG[stem].organ if stem in CATALOG else UNKNOWN_ORGAN
-    scores = ImageScores(stem, "" if organ == UNKNOWN_ORGAN else organ, False, counts, counts.scores())
+    scores = ImageScores(name, "" if organ == UNKNOWN_ORGAN else organ, False, counts, counts.scores())
     if page:
         with watch.on("report"):
-            pixels = read_image(picture)[0] if picture else None
-            if pixels is not None and pixels.shape[:2] != labels.shape:
-                mismatch = f"the image {picture} is of another size than its prediction, {_size(labels)} pixels"
-                message = f"{mismatch}; use the image that was predicted on"
-                raise InputError(message)
-            page.add(scores, pixels, truth, labels, None)
+            page.add(scores, None if picture is None else picture[window], truth, labels, None)
     return scores
 
 
-def _files(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
-    """List the files of a folder by stem, in order."""
+def _files(folder: Path, suffixes: Sequence[str], wanted: Set[str] = frozenset()) -> dict[str, Path]:
+    """List the files of a folder by stem, in order; JSON and zip files only where their stem is among those wanted."""
     if not folder.is_dir():
         message = f"no folder {folder}; check its name"
         raise MissingError(message)
-    found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes and path.name[0] != "."]
+    found = list_annotations(folder, suffixes, wanted)
     if not found:
         message = f"nothing to score in {folder} (looked for {', '.join(suffixes)})"
         raise InputError(message)
-    twice = [stem for stem, count in Counter(path.stem for path in found).items() if count > 1]
-    if twice:
+    if twice := [stem for stem, paths in found.items() if len(paths) > 1]:
         message = f"{folder} has several files named {twice[0]}; keep one of them"
         raise InputError(message)
-    return {path.stem: path for path in found}
+    return {stem: path for stem, (path,) in found.items()}
 
 
 def _require_same(folder: Path, predictions: dict[str, Path], reference: Path, references: dict[str, Path]) -> None:

@@ -48,7 +48,10 @@ class Card:
     train_set : int
         Size of the train set that the cases were taken from, 30 or 37.
     train_cases, val_cases : tuple of str
-        Ids of the training cases, and of the cases that selected the best epoch.
+        Ids of the cases that were trained on, and that chose the best epoch.
+    train_pixels : tuple of str
+        What tells the pixels of the cases that were trained on, whatever their files are called: by
+        `monuseg_cli.dataset.leakage.Footprint`. Empty in cards of earlier versions.
     data_sha256 : str
         SHA-256 of the archive that the cases come from.
     data_verified : bool
@@ -97,6 +100,7 @@ class Card:
     classes: tuple[str, ...] = ("nucleus",)
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    train_pixels: tuple[str, ...] = ()
     postprocess: PostprocessParams = field(default_factory=PostprocessParams)
     results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     data_sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

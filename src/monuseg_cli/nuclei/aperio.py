@@ -39,6 +39,9 @@ class Annotation:
         last vertex joins the first.
     drawn_areas_px : ndarray of shape (N,), float64
         The attribute Area of each of these regions; NaN where there is none.
+    layers, texts : tuple of str
+        The name, else the description, of the ``<Annotation>`` that each of these regions is in, and its own attribute
+        Text; empty where there is none.
     degenerate : int
         Number of regions left out because they have fewer than three vertices.
     mpp : float or None
@@ -47,6 +50,8 @@ class Annotation:
 
     polygons: tuple[NDArray[np.float64], ...]
     drawn_areas_px: NDArray[np.float64]
+    layers: tuple[str, ...]
+    texts: tuple[str, ...]
     degenerate: int
     mpp: float | None
 
@@ -64,6 +69,9 @@ class _Reader:
         self.coordinates = array("d")
         self.starts: list[int] = []
         self.areas: list[float] = []
+        self.layer_names: list[str] = [""]
+        self.layers: list[int] = []
+        self.texts: list[str] = []
 
     def refuse(self, what: str) -> NoReturn:
         message = f"{self.path}: {what}; {REEXPORT_HINT}"
@@ -92,6 +100,14 @@ class _Reader:
         elif name == "Region":
             self.starts.append(len(self.coordinates) // 2)
             self.areas.append(_positive(attributes.get("Area")) or math.nan)
+            self.layers.append(len(self.layer_names) - 1)
+            self.texts.append(attributes.get("Text", "").strip())
+        elif name == "Annotation":
+            self.layer_names.append(attributes.get("Name", "").strip())
+        elif name == "Attribute" and attributes.get("Name") in ("Name", "Description"):
+            layer = len(self.layer_names) - 1
+            if not self.layer_names[layer] and layer not in self.layers[-1:]:  # not one of a region's own
+                self.layer_names[layer] = attributes.get("Value", "").strip()
 
     def parse(self, below_root: Callable[[str, dict[str, str]], None]) -> None:
         def root_then_below(name: str, attributes: dict[str, str]) -> None:
@@ -185,6 +201,8 @@ def read_annotation(path: Path) -> Annotation:
     return Annotation(
         polygons=tuple(region for region, keep in zip(regions, kept, strict=True) if keep),
         drawn_areas_px=np.array(reader.areas, dtype=np.float64)[kept],
+        layers=tuple(reader.layer_names[layer] for layer, keep in zip(reader.layers, kept, strict=True) if keep),
+        texts=tuple(text for text, keep in zip(reader.texts, kept, strict=True) if keep),
         degenerate=int((~kept).sum()),
         mpp=reader.mpp,
     )

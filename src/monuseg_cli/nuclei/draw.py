@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from monuseg_cli.core.errors import InputError
+
 GREEN = (0, 255, 64)
 YELLOW = (255, 225, 0)
 
@@ -74,7 +76,15 @@ def draw_outlines(
     Returns
     -------
     ndarray of shape (H, W, 3), uint8
+
+    Raises
+    ------
+    InputError
+        If image and labels are not of one size.
     """
+    if image.shape[:2] != labels.shape:
+        message = f"an image of shape {image.shape} and labels of shape {labels.shape} are not of one size"
+        raise InputError(message)
     line = outline_pixels(labels)
     if width_px > 1:
         line = ndimage.binary_dilation(line, iterations=width_px - 1)

@@ -1,20 +1,30 @@
-"""Polygons of GeoJSON files, as QuPath exports and `monuseg predict` writes them."""
+"""Objects of GeoJSON files, as QuPath exports and `monuseg predict` writes them."""
 
+import gzip
+import io
 import json
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import is_special_file
+from monuseg_cli.nuclei.rings import Polygon, Ring
+
+LARGEST_UNPACKED_BYTES = 2**29
+"""A packed file that unpacks to more is refused."""
 
 _FEWEST_POINTS = 3
+_LARGEST_GAP_PX = 1.0
+"""A line whose ends are closer than this goes around something."""
 
-Polygon = tuple[NDArray[np.float64], ...]
-"""Rings of points (V, 2), row and column in pixels of level 0: the outer one, then holes."""
+_REEXPORT = "export it from QuPath anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +36,42 @@ class Feature:
     name : str
         The name that it was given; empty: none.
     class_name : str
-        The name of its classification; empty: none.
+        The name of its classification, "Tumor: Positive" where it has several; empty: none.
+    object_type : str
+        "annotation", "detection", "cell", "tile", "tma_core" or "root", as QuPath names its objects; empty: not said.
     polygons : tuple of Polygon
         At least one.
     """
 
     name: str
     class_name: str
+    object_type: str
     polygons: tuple[Polygon, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class GeoJson:
+    """The content of a file: objects that have an area, and how many have none, by what they are instead."""
+
+    features: tuple[Feature, ...]
+    left_out: Mapping[str, int]
+
+
 def read_features(path: Path) -> tuple[Feature, ...]:
-    """Read the polygons of a GeoJSON file: of a feature, of a list of them, or of a collection.
+    """Read the objects of a GeoJSON file that have an area.
+
+    Raises
+    ------
+    MonusegError
+        As `read_geojson` does.
+    """
+    return read_geojson(path).features
+
+
+def read_geojson(path: Path) -> GeoJson:
+    """Read a GeoJSON file: a feature, a list of them, or a collection; plain, by gzip, or in QuPath's zip.
+
+    Polygons, multipolygons, lines that close, and collections of these have an area. Of a cell its nucleus is read.
 
     Raises
     ------
@@ -50,41 +84,164 @@ def read_features(path: Path) -> tuple[Feature, ...]:
         message = f"{path} is no regular file; name a GeoJSON file"
         raise InputError(message)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(_unpack(path.read_bytes()))
     except FileNotFoundError as error:
         message = f"no annotations {path}; check its name"
         raise MissingError(message) from error
-    except (ValueError, OSError, RecursionError) as error:
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        RecursionError,
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+    ) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
-        message = f"{path} is no GeoJSON ({reason}); export it from QuPath anew"
+        message = f"{path} is no GeoJSON ({reason}); {_REEXPORT}"
         raise InputError(message) from error
-    listed = content.get("features", [content]) if isinstance(content, dict) else content
+    found, left_out = [], Counter[str]()
     try:
-        found = [_read_feature(feature, number) for number, feature in enumerate(listed, start=1)]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        message = f"{path} is no GeoJSON of polygons ({type(error).__name__}: {error}); export it from QuPath anew"
+        for number, content_of_feature in enumerate(_list_features(content), start=1):
+            feature, lacks = _read_feature(content_of_feature, number)
+            found += [feature] if feature else []
+            left_out += Counter([lacks] if lacks else [])
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
+        message = f"{path} is no GeoJSON of polygons ({type(error).__name__}: {error}); {_REEXPORT}"
         raise InputError(message) from error
-    return tuple(feature for feature in found if feature)
+    return GeoJson(tuple(found), left_out)
 
 
-def _read_feature(feature: dict[str, Any], number: int) -> Feature | None:
+def _unpack(content: bytes) -> bytes:
+    """Unpack what gzip or zip has packed, told by its first bytes; a zip holds one GeoJSON."""
+    if content.startswith(b"\x1f\x8b"):
+        with gzip.open(io.BytesIO(content)) as file:
+            return _read_moderate(file.read(LARGEST_UNPACKED_BYTES + 1))
+    if content.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            inside = [
+                entry
+                for entry in archive.infolist()
+                if entry.filename.lower().endswith((".geojson", ".json")) and "__MACOSX" not in entry.filename
+            ]
+            if len(inside) != 1:
+                message = f"a zip of {len(inside)} GeoJSON files, where one is meant"
+                raise ValueError(message)
+            with archive.open(inside[0]) as file:
+                return _read_moderate(file.read(LARGEST_UNPACKED_BYTES + 1))
+    return content
+
+
+def _read_moderate(content: bytes) -> bytes:
+    if len(content) > LARGEST_UNPACKED_BYTES:
+        message = f"it unpacks to more than {LARGEST_UNPACKED_BYTES >> 20} MiB"
+        raise ValueError(message)
+    return content
+
+
+def _list_features(content: Any) -> list[Any]:
+    if isinstance(content, dict):
+        if "features" not in content and "type" not in content and content:
+            message = "it has neither features nor a type"
+            raise ValueError(message)
+        content = content.get("features", [content] if content else []) or []
+    if not isinstance(content, list):
+        message = f"its features are {type(content).__name__}, not a list"
+        raise TypeError(message)
+    return content
+
+
+def _read_feature(feature: Any, number: int) -> tuple[Feature | None, str]:
+    """Read a feature; None, and what it is instead, where it has no area."""
+    if feature is None:
+        return None, "objects without a geometry"
     # A cell of QuPath has its nucleus beside its own outline.
     geometry = feature.get("nucleusGeometry") or feature.get("geometry", feature)
-    if geometry["type"] not in ("Polygon", "MultiPolygon"):
-        return None
-    coordinates = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
-    polygons = tuple(tuple(_read_ring(points, number) for points in rings) for rings in coordinates)
-    if not all(polygons):
-        message = f"feature {number} has a polygon without a ring"
-        raise ValueError(message)
+    if not geometry or "type" not in geometry:
+        return None, "objects without a geometry"
+    polygons = tuple(_polygons_of(geometry, number))
+    if not polygons:
+        return None, _kind_without_area(geometry)
     properties = feature.get("properties") or {}
-    class_name = (properties.get("classification") or {}).get("name") or ""
-    return Feature(str(properties.get("name") or ""), str(class_name), polygons)
+    kind = properties.get("objectType") or properties.get("object_type") or feature.get("id") or ""
+    if feature.get("nucleusGeometry"):
+        kind = "cell"
+    name, class_name = properties.get("name"), _class_name(properties.get("classification"))
+    return Feature(str(name or ""), class_name, _object_type(str(kind)), polygons), ""
 
 
-def _read_ring(points: list[list[float]], number: int) -> NDArray[np.float64]:
+def _class_name(classification: Any) -> str:
+    """Read a class as the versions of QuPath write it: a name, one in an object, or the parts of one in a list."""
+    if isinstance(classification, dict):
+        names = classification.get("names")
+        classification = classification.get("name") or (names if isinstance(names, list) else "")
+    if isinstance(classification, list):
+        return ": ".join(str(part) for part in classification)
+    return str(classification or "")
+
+
+def _object_type(kind: str) -> str:
+    """Bring what QuPath calls its objects, in the field objectType or, before 0.3, in the id, to one form."""
+    for name, form in _OBJECT_IDS.items():
+        if kind == form or kind.lower() == name:
+            return name
+    return ""
+
+
+_OBJECT_IDS = {
+    "annotation": "PathAnnotationObject",
+    "detection": "PathDetectionObject",
+    "cell": "PathCellObject",
+    "tile": "PathTileObject",
+    "tma_core": "TMACoreObject",
+    "root": "PathRootObject",
+}
+
+
+def _polygons_of(geometry: Mapping[str, Any], number: int) -> Iterator[Polygon]:
+    """Read every part of a geometry that has an area."""
+    kind = geometry["type"]
+    if kind == "GeometryCollection":
+        for part in geometry.get("geometries") or ():
+            yield from _polygons_of(part, number)
+        return
+    coordinates = geometry.get("coordinates") or []
+    if kind in ("LineString", "MultiLineString"):
+        lines = coordinates if kind == "MultiLineString" else [coordinates]
+        coordinates = [[line] for line in lines if _closes(_read_ring(line, number))]
+    elif kind == "Polygon":
+        coordinates = [coordinates]
+    elif kind != "MultiPolygon":
+        return
+    for rings in coordinates:
+        polygon = tuple(_read_ring(points, number) for points in rings)
+        if polygon and len(polygon[0]) >= _FEWEST_POINTS:
+            yield tuple(ring for ring in polygon if len(ring) >= _FEWEST_POINTS)
+
+
+def _closes(line: Ring) -> bool:
+    return len(line) > _FEWEST_POINTS and float(np.hypot(*(line[0] - line[-1]))) <= _LARGEST_GAP_PX
+
+
+def _read_ring(points: list[list[float]], number: int) -> Ring:
+    if not points:
+        return np.empty((0, 2))
     ring = np.array(points, dtype=np.float64)[:, 1::-1]  # x, y -> row, column
-    if len(ring) < _FEWEST_POINTS or not np.isfinite(ring).all():
-        message = f"feature {number} has a ring of {len(ring)} points, or one that is not finite"
+    if ring.shape != (len(points), 2) or not np.isfinite(ring).all():
+        message = f"feature {number} has points that are not two finite numbers"
         raise ValueError(message)
     return ring
+
+
+def _kind_without_area(geometry: Mapping[str, Any]) -> str:
+    kind = str(geometry["type"])
+    if kind in ("Point", "MultiPoint"):
+        return "points"
+    if kind in ("LineString", "MultiLineString"):
+        return "open lines"
+    if kind in ("Polygon", "MultiPolygon"):
+        return "outlines of fewer than three points"
+    if kind == "GeometryCollection":
+        kinds = {_kind_without_area(part) for part in geometry.get("geometries") or ()}
+        return kinds.pop() if len(kinds) == 1 else "objects without a geometry"
+    return f"objects of type {kind[:40]}"

@@ -1,16 +1,18 @@
 """Masks, label images and annotations as other tools write them -> label images."""
 
 import tokenize
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.home import RECORD_SUFFIX
 from monuseg_cli.imaging.read import (
     DECODING_ERRORS,
     decoding,
@@ -22,35 +24,103 @@ from monuseg_cli.imaging.read import (
 )
 from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.imaging.to_rgb import ImageError
-from monuseg_cli.nuclei.aperio import Annotation, read_annotation
-from monuseg_cli.nuclei.geojson import Feature, read_features
-from monuseg_cli.nuclei.rasterise import rasterise
+from monuseg_cli.nuclei.doubts import CUT, doubts_of
+from monuseg_cli.nuclei.label_values import number_nuclei
+from monuseg_cli.nuclei.outlines import (
+    OUTLINE_SUFFIXES,
+    Outlines,
+    Region,
+    clip_box,
+    read_outlines,
+    require_nuclei,
+    require_pixels,
+)
+from monuseg_cli.nuclei.rasterise import Raster, rasterise
 
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
-OUTLINE_SUFFIXES = (".geojson", ".xml")
-"""Files of outlines, which have no size of their own."""
-
 ANNOTATION_SUFFIXES = (*OUTLINE_SUFFIXES, *LABEL_SUFFIXES)
-REGION_CLASS = "region*"
-"""The class, in lower case, of what is no nucleus but a part of a slide that is annotated; it is QuPath's own."""
+READING = "by type and class; parts and holes kept"
+"""How annotations are understood; a change of it makes every mask anew."""
 
-_MOST_OUTSIDE_RECTANGLE = 0.02
+_COMMON_SUFFIXES = (".json", ".json.gz", ".zip")
+"""Files of these are annotations where an image has their name; they may be anything else."""
 
 
-def read_label_image(path: Path) -> NDArray[np.int32]:
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """A label image, and what was understood on the way to it.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (H, W), int32
+        0 is background.
+    regions : tuple of Region
+        The parts that are annotated; none: all of the image is.
+    left_out : mapping of str to int
+        How many objects are no nuclei, by what they are instead.
+    note : str or None
+        What was done to the values of a mask.
+    """
+
+    labels: NDArray[np.int32]
+    regions: tuple[Region, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    note: str | None = None
+
+    def doubts(self, mpp: float | None) -> dict[str, str]:
+        """Tell in what the labels are unlike nuclei, as `doubts_of` does, and what was done to their values."""
+        return doubts_of(self.labels, mpp) | ({CUT: self.note} if self.note else {})
+
+
+def suffix_of(path: Path, suffixes: Collection[str]) -> str:
+    """Give the longest of `suffixes` that a file's name ends in, whatever its case; empty where there is none."""
+    name = path.name.lower()
+    if name.startswith(".") or name.endswith(RECORD_SUFFIX):
+        return ""
+    return max((suffix for suffix in suffixes if name.endswith(suffix)), key=len, default="")
+
+
+def stem_of(path: Path, suffixes: Collection[str]) -> str:
+    """Give a file's name without the suffix that `suffix_of` gives."""
+    return path.name[: len(path.name) - len(suffix_of(path, suffixes))]
+
+
+def list_annotations(folder: Path, suffixes: Collection[str], images: Set[str] | None) -> dict[str, list[Path]]:
+    """List the annotations in a folder by stem, in order of name.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are.
+    suffixes : collection of str
+        Which files are annotations.
+    images : set of str, optional
+        Stems of the images: a JSON or zip file that has none of these, or stands beside another annotation of the same
+        name, is something else. None: none of them counts.
+    """
+    found: dict[str, list[Path]] = {}
+    common: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if (suffix := suffix_of(path, suffixes)) and not path.is_dir():
+            kind = common if suffix in _COMMON_SUFFIXES else found
+            kind.setdefault(stem_of(path, suffixes), []).append(path)
+    for stem, paths in common.items():
+        if images is not None and not images.isdisjoint((stem, stem.removesuffix(".ome"))):
+            found.setdefault(stem, paths)
+    return dict(sorted(found.items()))
+
+
+def read_label_image(path: Path) -> Labels:
     """Read a mask or a label image from a PNG, TIFF or NPY file.
 
-    Returns
-    -------
-    ndarray of shape (H, W), int32
-        0 is background; the connected components of a mask are numbered.
+    Of a palette image the indices are taken; of channels that are all equal, one.
 
     Raises
     ------
     MissingError
         If there is no such file.
     InputError
-        If it cannot be read, is no single plane of whole numbers, or has negative ones.
+        If it cannot be read, or its values are not those of a mask or a label image; see `number_nuclei`.
     """
     if not path.is_file():
         message = f"no file {path}; check its name"
@@ -62,18 +132,8 @@ def read_label_image(path: Path) -> NDArray[np.int32]:
             pixels = _read_tiff(path)
         else:
             pixels = _read_png(path)
-    while pixels.ndim > 2 and 1 in (pixels.shape[0], pixels.shape[-1]):
-        pixels = pixels[0] if pixels.shape[0] == 1 else pixels[..., 0]
-    if pixels.ndim != 2 or not (np.issubdtype(pixels.dtype, np.integer) or pixels.dtype == np.bool_):
-        message = f"{path} holds {pixels.dtype} of shape {pixels.shape}; what can be scored is one plane of integers"
-        raise InputError(message)
-    values = np.unique(pixels)
-    if values.size and (int(values[0]) < 0 or int(values[-1]) >= 2**31):
-        message = f"{path} holds {values[0]} to {values[-1]}; number its nuclei within 0 to 2147483647"
-        raise InputError(message)
-    if len(values) <= 2 and (not values.size or values[0] == 0 or len(values) == 1):
-        pixels, _ = ndimage.label(pixels != 0)
-    return np.asarray(pixels, dtype=np.int32)
+        labels, note = number_nuclei(pixels)
+    return Labels(labels, note=note)
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
@@ -98,85 +158,89 @@ def _read_tiff(path: Path) -> NDArray[Any]:
 def _read_png(path: Path) -> NDArray[Any]:
     with open_plain(path) as image:
         require_moderate(image.size[::-1], 1)
+        if image.mode == "P":
+            return np.asarray(image)
     return np.asarray(imagecodecs.png_decode(path.read_bytes()))
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A part of a slide that is annotated: the name that it was given, and where it is."""
-
-    name: str
-    box: Box
-
-
-def read_regions(path: Path) -> tuple[Region, ...]:
-    """Read which parts of a slide are annotated: the rectangles of class "Region*" in a GeoJSON file.
-
-    Returns
-    -------
-    tuple of Region
-        None where the file is another one, or has no such rectangle: then all of the image is annotated.
-
-    Raises
-    ------
-    MissingError
-        If there is no such file.
-    InputError
-        If it cannot be read, or a region is no upright rectangle.
-    """
-    if path.suffix.lower() != ".geojson":
-        return ()
-    regions = []
-    for feature in read_features(path):
-        if _is_region(feature):
-            points = feature.polygons[0][0]
-            low, high = points.min(axis=0), points.max(axis=0)
-            on_edge = np.minimum(np.abs(points - low), np.abs(points - high)) <= _MOST_OUTSIDE_RECTANGLE * (high - low)
-            if len(feature.polygons) > 1 or not on_edge.all():
-                message = (
-                    f"{path}: the region {feature.name!r} is no upright rectangle; draw it with the rectangle tool"
-                )
-                raise InputError(message)
-            (row, col), (height, width) = np.rint(low).astype(int).tolist(), np.rint(high - low).astype(int).tolist()
-            regions.append(Region(feature.name, (row, col, height, width)))
-    return tuple(regions)
-
-
-def read_outlines(path: Path, box: Box | None = None) -> Annotation:
-    """Read the outlines of nuclei from an Aperio XML or a GeoJSON file.
-
-    Of a GeoJSON file every part of a polygon is a nucleus, without its holes; rectangles of class "Region*" are none.
+def read_annotated(path: Path, shape: tuple[int, int], mpp: float | None) -> Outlines:
+    """Read the outlines of an image, and check that they are in its pixels.
 
     Parameters
     ----------
     path : Path
         File that ends in one of `OUTLINE_SUFFIXES`.
-    box : Box, optional
-        The part of the image that is meant: the outlines that reach into it are given in its own rows and columns.
+    shape : tuple of int
+        Height and width of the image.
+    mpp : float or None
+        Its micrometres per pixel, where known.
+
+    Returns
+    -------
+    Outlines
+        Regions are clipped to the image.
 
     Raises
     ------
-    MissingError
-        If there is no such file.
+    MonusegError
+        As `read_outlines` does.
     InputError
-        If it cannot be read.
+        If the coordinates look like micrometres, or a region lies outside of the image.
     """
-    if path.suffix.lower() == ".xml":
-        return read_annotation(path)
-    nuclei = [polygon[0] for feature in read_features(path) if not _is_region(feature) for polygon in feature.polygons]
+    outlines = read_outlines(path)
+    require_pixels(path, outlines, shape, mpp)
+    regions = []
+    for region in outlines.regions:
+        box = clip_box(region.box, shape)
+        if box is None:
+            message = (
+                f"{path}: the region {region.name!r} lies outside of its image, {shape[1]}x{shape[0]} pixels; {_MOVE}"
+            )
+            raise InputError(message)
+        regions.append(Region(region.name, box))
+    return replace(outlines, regions=tuple(regions))
+
+
+def draw_annotated(
+    path: Path, outlines: Outlines, shape: tuple[int, int], mpp: float | None, box: Box | None = None
+) -> tuple[Outlines, Raster]:
+    """Draw the outlines of an image, or of a part of it, after leaving out what is as large as tissue.
+
+    Parameters
+    ----------
+    path : Path
+        Their file, for messages.
+    outlines : Outlines
+        By `read_annotated`.
+    shape : tuple of int
+        Height and width of the image.
+    mpp : float or None
+        Its micrometres per pixel, where known.
+    box : Box, optional
+        The part.
+
+    Returns
+    -------
+    outlines : Outlines
+        What is drawn.
+    raster : Raster
+        Of the size of the part, or of the image.
+
+    Raises
+    ------
+    InputError
+        If nothing is left of outlines that are no part's.
+    """
     if box is not None:
-        corner, beyond = np.array(box[:2]), np.array(box[:2]) + box[2:]
-        nuclei = [
-            ring - corner for ring in nuclei if (ring.max(axis=0) > corner).all() and (ring.min(axis=0) < beyond).all()
-        ]
-    return Annotation(tuple(nuclei), np.full(len(nuclei), np.nan), degenerate=0, mpp=None)
+        outlines, shape = outlines.within(box), box[2:]
+    raster = rasterise(outlines.nuclei, shape)
+    drawn = outlines.without_tissue(raster.areas_px, shape, mpp)
+    if box is None:
+        require_nuclei(path, drawn)
+    return drawn, raster if drawn is outlines else rasterise(drawn.nuclei, shape)
 
 
-def _is_region(feature: Feature) -> bool:
-    return feature.class_name.lower() == REGION_CLASS
-
-
-def read_labels_of(path: Path, shape: tuple[int, ...]) -> NDArray[np.int32]:
+def read_labels_of(path: Path, shape: tuple[int, int], mpp: float | None = None) -> Labels:
     """Read a mask, a label image, or outlines, which have no size of their own, of an image.
 
     Parameters
@@ -185,22 +249,40 @@ def read_labels_of(path: Path, shape: tuple[int, ...]) -> NDArray[np.int32]:
         File that ends in one of `ANNOTATION_SUFFIXES`.
     shape : tuple of int
         Height and width of the image, at which outlines are drawn.
+    mpp : float, optional
+        Its micrometres per pixel.
 
     Returns
     -------
-    ndarray of shape (H, W), int32
-        Not of `shape` where a file is of another size.
+    Labels
+        Not of `shape` where a file is of another size. Where the annotation has regions, nothing is labelled outside.
 
     Raises
     ------
+    MonusegError
+        As `read_label_image` and `read_annotated` do.
     InputError
-        As `read_label_image` does, and if outlines cannot be read, or lie outside of the image.
+        If outlines lie outside of the image.
     """
-    if path.suffix.lower() in OUTLINE_SUFFIXES:
-        raster = rasterise(read_outlines(path).polygons, (shape[0], shape[1]))
+    if not suffix_of(path, OUTLINE_SUFFIXES):
+        return read_label_image(path)
+    annotated = read_annotated(path, shape, mpp)
+    if not annotated.regions:
+        outlines, raster = draw_annotated(path, annotated, shape, mpp)
         if outside := int((raster.areas_px == 0).sum()):
             size = f"{shape[1]}x{shape[0]} pixels"
             message = f"{path} has {outside} regions outside of {size}, so it is of another image; name its own"
             raise InputError(message)
-        return raster.labels
-    return read_label_image(path)
+        return Labels(raster.labels, left_out=outlines.left_out)
+    labels = np.zeros(shape, dtype=np.int32)
+    left_out = Counter(annotated.left_out)
+    for region in annotated.regions:
+        outlines, raster = draw_annotated(path, annotated, shape, mpp, region.box)
+        row, col, height, width = region.box
+        numbered = np.where(raster.labels > 0, raster.labels + labels.max(), 0)
+        labels[row : row + height, col : col + width] = numbered
+        left_out |= Counter(outlines.left_out)
+    return Labels(labels, annotated.regions, left_out)
+
+
+_MOVE = "name the annotation of this image, or draw the region on it"

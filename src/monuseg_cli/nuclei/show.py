@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monuseg_cli.core.atomic import require_writable
 from monuseg_cli.core.errors import InputError
@@ -11,7 +12,8 @@ from monuseg_cli.core.home import resolve_links
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.read import read_image
 from monuseg_cli.imaging.write import write_picture
-from monuseg_cli.nuclei.draw import draw_outlines
+from monuseg_cli.nuclei.doubts import tell_doubts, tell_left_out
+from monuseg_cli.nuclei.draw import YELLOW, draw_outlines
 from monuseg_cli.nuclei.read import read_labels_of
 
 
@@ -48,6 +50,8 @@ class ShowResult:
 def show_image(config: ShowConfig, progress: Progress = SILENT) -> ShowResult:
     """Draw the outlines of labels on an image, as all pictures of this toolkit are drawn.
 
+    Where the labels are an annotation with regions, these are framed in yellow, and nuclei outside are not drawn.
+
     Raises
     ------
     MissingError
@@ -68,13 +72,28 @@ def show_image(config: ShowConfig, progress: Progress = SILENT) -> ShowResult:
     progress.detail(f"{config.image}: {pixels.shape[1]} x {pixels.shape[0]} pixels{f', {note}' if note else ''}")
     nuclei = 0
     if config.labels:
-        labels = read_labels_of(config.labels, pixels.shape[:2])
-        if labels.shape != pixels.shape[:2]:
-            (height, width), (rows, cols) = pixels.shape[:2], labels.shape
-            sizes = f"{config.labels} is {cols}x{rows} pixels, the image {config.image} {width}x{height}"
-            message = f"{sizes}; name the labels of this image"
-            raise InputError(message)
-        pixels = draw_outlines(pixels, labels, width_px=config.width_px)
-        nuclei = int(np.count_nonzero(np.unique(labels)))
+        pixels, nuclei = _draw_labels(config, pixels, progress)
     write_picture(config.output, pixels)
     return ShowResult(config.output, nuclei)
+
+
+def _draw_labels(config: ShowConfig, pixels: NDArray[np.uint8], progress: Progress) -> tuple[NDArray[np.uint8], int]:
+    """Draw outlines on an image, and the regions that are annotated; give the number of nuclei, too."""
+    assert config.labels is not None
+    read = read_labels_of(config.labels, (pixels.shape[0], pixels.shape[1]))
+    if read.labels.shape != pixels.shape[:2]:
+        (height, width), (rows, cols) = pixels.shape[:2], read.labels.shape
+        sizes = f"{config.labels} is {cols}x{rows} pixels, the image {config.image} {width}x{height}"
+        message = f"{sizes}; name the labels of this image"
+        raise InputError(message)
+    tell_left_out({config.labels.name: read.left_out}, progress)
+    tell_doubts([(config.labels.name, read.doubts(None))], progress)
+    drawn = draw_outlines(pixels, read.labels, width_px=config.width_px)
+    if read.regions:
+        progress.info(f"{len(read.regions)} regions are annotated: what is outlined outside of them is left out")
+    for region in read.regions:
+        row, col, height, width = region.box
+        frame = np.zeros(read.labels.shape, dtype=np.int32)
+        frame[row : row + height, col : col + width] = 1
+        drawn = draw_outlines(drawn, frame, YELLOW, width_px=config.width_px)
+    return drawn, int(np.count_nonzero(np.unique(read.labels)))

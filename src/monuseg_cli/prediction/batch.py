@@ -10,7 +10,7 @@ from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.weights import read_card
 from monuseg_cli.nuclei.params import PostprocessParams
-from monuseg_cli.prediction.config import PredictConfig
+from monuseg_cli.prediction.config import PredictConfig, require_number
 from monuseg_cli.prediction.job import Job, Outcome
 from monuseg_cli.prediction.outputs import Outputs, find_images, plan_outputs
 from monuseg_cli.prediction.slide import Prediction
@@ -59,7 +59,7 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
         raise InputError(message)
     plans = plan_outputs(find_images(config.images), config.outputs)[config.part - 1 :: config.num_parts]
     card = read_card(config.weights)
-    card = replace(card, postprocess=with_overrides(card.postprocess, config))
+    card = replace(card, postprocess=with_overrides(card.postprocess, config.threshold, config.min_area_um2))
     for roi in config.settings.rois:
         if roi.repaired:
             progress.warn(f"region {roi.name} crosses itself: everything inside its outline is taken")
@@ -77,17 +77,26 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
     return PredictResult(
         weights=config.weights,
         card=card,
-        predictions=tuple(outcome.prediction for outcome in outcomes if outcome.prediction),
+        predictions=tuple(outcome.prediction for outcome in outcomes if outcome.prediction and not outcome.skipped),
         skipped=tuple(outcome.outputs for outcome in outcomes if outcome.skipped),
         failures=tuple((outcome.outputs.image, outcome.error) for outcome in outcomes if outcome.error),
     )
 
 
-def with_overrides(postprocess: PostprocessParams, config: PredictConfig) -> PostprocessParams:
-    """Return the card's post-processing parameters with the user's overrides."""
-    overrides = {"threshold": config.threshold, "min_area_um2": config.min_area_um2}
+def with_overrides(
+    postprocess: PostprocessParams, threshold: float | None, min_area_um2: float | None
+) -> PostprocessParams:
+    """Return the card's post-processing parameters with the user's overrides; None keeps the card's value.
+
+    Raises
+    ------
+    InputError
+        If a value is invalid.
+    """
+    given = {"threshold": threshold, "min_area_um2": min_area_um2}
+    overrides = {name: require_number(name, value) for name, value in given.items() if value is not None}
     try:
-        return replace(postprocess, **{name: value for name, value in overrides.items() if value is not None})
+        return replace(postprocess, **overrides)
     except ValueError as error:
         name, reason = str(error).split(" ", 1)
         message = f"`{name}` {reason}"

@@ -1,5 +1,7 @@
 """Settings of a prediction."""
 
+import numbers
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
@@ -42,19 +44,46 @@ class SlideSettings:
     rois: tuple[Roi, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the values.
+        """Check the values, and convert numbers to plain ones.
 
         Raises
         ------
         InputError
-            If `mpp` is out of range, or `adapt` is unknown.
+            If the scale cannot be that of a slide, the region is not four whole numbers, or `adapt` is unknown.
         """
-        if self.mpp is not None and not MIN_MPP <= self.mpp <= MAX_MPP:
-            message = f"`mpp` must lie within {MIN_MPP} and {MAX_MPP}, not be {self.mpp}"
-            raise InputError(message)
+        if self.mpp is not None:
+            mpp = require_number("mpp", self.mpp)
+            if not MIN_MPP <= mpp <= MAX_MPP:
+                message = f"`mpp` must lie within {MIN_MPP} and {MAX_MPP}, not be {mpp}"
+                raise InputError(message)
+            object.__setattr__(self, "mpp", mpp)
+        if self.region is not None:
+            object.__setattr__(self, "region", _require_region(self.region))
         if self.adapt not in get_args(Adapt):
             message = f"`adapt` takes {' or '.join(get_args(Adapt))}, not {self.adapt!r}"
             raise InputError(message)
+
+
+def require_number(name: str, value: object) -> float:
+    """Return a setting as a float.
+
+    Raises
+    ------
+    InputError
+        If `value` is not a real number.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        message = f"`{name}` must be a number, not {value!r}"
+        raise InputError(message)
+    return float(value)
+
+
+def _require_region(region: object) -> tuple[int, ...]:
+    sides = tuple(region) if isinstance(region, Iterable) else ()
+    if len(sides) != 4 or not all(isinstance(side, numbers.Integral) for side in sides):
+        message = f"`region` must be four whole numbers, X, Y, WIDTH and HEIGHT, not {region!r}"
+        raise InputError(message)
+    return tuple(int(side) for side in sides)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
 """The job of one image in a batch: it is skipped if done before, and leaves a record next to its outputs."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from monuseg_cli import __version__
 from monuseg_cli.core.atomic import remove, write_json
 from monuseg_cli.core.errors import MonusegError
+from monuseg_cli.core.home import RECORD_SUFFIX
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.read import decoding
 from monuseg_cli.models.card import Card
@@ -16,24 +17,18 @@ from monuseg_cli.prediction.config import PredictConfig
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.select import open_engine
 from monuseg_cli.prediction.outputs import Outputs
+from monuseg_cli.prediction.roi import RoiCount
 from monuseg_cli.prediction.slide import Prediction, predict_slide
-
-RECORD_SUFFIX = ".monuseg.json"
-"""Suffix of the record next to a slide's first output; it describes how the outputs were made, and is written last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of one image: a prediction, an error, or neither if it was done before."""
+    """The outcome of one image: a prediction, made earlier if the image was skipped, or an error."""
 
     outputs: Outputs
     prediction: Prediction | None = None
     error: MonusegError | None = None
-
-    @property
-    def skipped(self) -> bool:
-        """Whether the image was done before."""
-        return self.prediction is None and self.error is None
+    skipped: bool = False
 
     def summary(self) -> str:
         """Return a one-line summary."""
@@ -60,16 +55,16 @@ class Job:
     card: Card
     sha256: str
 
-    def run(self, outputs: Outputs, progress: Progress = SILENT) -> Outcome:
-        """Predict on an image, unless it was done before."""
+    def run(self, outputs: Outputs, progress: Progress = SILENT, engine: Engine | None = None) -> Outcome:
+        """Predict on an image unless it was done before; without `engine`, one is opened."""
         try:
             provenance = self.provenance(outputs)
-            if not self.config.overwrite and _is_done(outputs, provenance):
+            if not self.config.overwrite and (recorded := _recorded(outputs, provenance)):
                 progress.detail(f"{outputs.image} was done before, according to {_record(outputs)}")
-                return Outcome(outputs)
+                return Outcome(outputs, recorded, skipped=True)
             if _record(outputs).exists():
                 remove(_record(outputs))
-            prediction = predict_slide(outputs, self.config.settings, self._engine(progress), progress)
+            prediction = predict_slide(outputs, self.config.settings, engine or self._engine(progress), progress)
             write_json(_record(outputs), {**provenance, "found": _without_outputs(prediction)})
         except MonusegError as error:
             return Outcome(outputs, error=error)
@@ -93,8 +88,6 @@ class Job:
         with decoding(outputs.image):
             image = outputs.image.stat()
         settings = self.config.settings
-        if not self.card.stain:
-            settings = replace(settings, adapt="off")  # nothing to adapt to
         rois = [[roi.name, [[ring.tolist() for ring in polygon] for polygon in roi.polygons]] for roi in settings.rois]
         return {
             "monuseg": __version__,
@@ -115,23 +108,23 @@ def _record(outputs: Outputs) -> Path:
     return first.with_name(first.name + RECORD_SUFFIX)
 
 
-def _is_done(outputs: Outputs, provenance: dict[str, Any]) -> bool:
+def _recorded(outputs: Outputs, provenance: dict[str, Any]) -> Prediction | None:
+    """Read an earlier prediction if it was made with the same settings and all its files still exist."""
     try:
         record = json.loads(_record(outputs).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    if not isinstance(record, dict) or not all(path.is_file() for path in outputs.files):
-        return False
-    record = _with_names_of_today(record)
-    return all(record.get(name) == value for name, value in json.loads(json.dumps(provenance)).items())
-
-
-def _with_names_of_today(record: dict[str, Any]) -> dict[str, Any]:
-    """Read a record that an earlier version wrote, which adapted nothing; one of this version stays as it is."""
-    if "separation" not in record or not isinstance(record.get("settings"), dict):
-        return record
-    settings = {**record["settings"], "adapt": "off"}
-    return {**record, "postprocess": upgrade_params(record["separation"]), "settings": settings}
+        if not isinstance(record, dict) or not all(path.is_file() for path in outputs.files):
+            return None
+        if "separation" in record:  # written by an earlier version
+            record["postprocess"] = upgrade_params(record["separation"])
+        if any(record.get(name) != value for name, value in json.loads(json.dumps(provenance)).items()):
+            return None
+        found = record["found"]
+        lists = {name: tuple(found[name]) for name in ("damaged", "warnings")}
+        rois = tuple(RoiCount(**roi) for roi in found["rois"])
+        stain = {name: tuple(levels) for name, levels in found["stain"].items()}
+        return Prediction(outputs, **{**found, **lists, "rois": rois, "stain": stain})
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def _without_outputs(prediction: Prediction) -> dict[str, Any]:

@@ -30,6 +30,11 @@ class OutputSpec:
         Whether a TIFF contains a label image, one integer per nucleus, instead of a mask.
     overlay, probability, tissue : str, optional
         The image with outlines (PNG), the probability of nuclei (TIFF), and the mask of detected tissue (PNG).
+
+    Raises
+    ------
+    InputError
+        If `results` is a string instead of a tuple, no output is requested, or a name is not a string.
     """
 
     results: tuple[str, ...]
@@ -37,6 +42,21 @@ class OutputSpec:
     overlay: str | None = None
     probability: str | None = None
     tissue: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check that at least one output is requested, and that all names are strings."""
+        if isinstance(self.results, str):
+            message = f"`outputs` must be a list of files, not the string {self.results!r}: [{self.results!r}]"
+            raise InputError(message)
+        others = (self.overlay, self.probability, self.tissue)
+        names = (*self.results, *(other for other in others if other is not None))
+        if not names:
+            message = "no output is requested; name a file in `outputs`"
+            raise InputError(message)
+        for name in names:
+            if not isinstance(name, str):
+                message = f"{name!r} is not a valid output name; give a string or a path"
+                raise InputError(message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def find_doubt(finding: Finding) -> str | None:
         density = f"{count} nuclei on {finding.tissue_mm2:.2f} mm2 of tissue, {count / finding.tissue_mm2:.0f} per mm2"
         if finding.is_assumed:
             return f"{density}, at {scale}; state the true scale with `mpp`"
-        return f"{density}, are hardly any: is it H&E, in focus, and {finding.mpp:.3g} um/px its scale?"
+        return f"{density}, are very few: is it H&E, in focus, and {finding.mpp:.3g} um/px its scale?"
     return None
 
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from monuseg_cli.core.errors import InputError
-from monuseg_cli.nuclei.geojson import Polygon, read_features
+from monuseg_cli.nuclei.geojson import read_features
+from monuseg_cli.nuclei.rings import Polygon
 from monuseg_cli.prediction.tables import Frame
 
 if TYPE_CHECKING:

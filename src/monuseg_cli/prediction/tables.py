@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.core.atomic import writing
+from monuseg_cli.nuclei.contours import Contours
 from monuseg_cli.prediction.stitch import Nuclei
 
 NucleiWriter = Callable[[Nuclei], None]
@@ -104,7 +105,7 @@ def nuclei_geojson(path: Path, frame: Frame, slide: str) -> Iterator[NucleiWrite
 
         def add(nuclei: Nuclei) -> None:
             nonlocal begun
-            for known, geometry in zip(rows_of(nuclei, frame), _geometries(nuclei, frame), strict=True):
+            for known, geometry in zip(rows_of(nuclei, frame), geometries(nuclei.contours, frame), strict=True):
                 file.write(",\n" if begun else "\n")
                 begun = True
                 file.write(json.dumps(_feature(known, geometry, namespace), separators=(",", ":"), ensure_ascii=False))
@@ -136,13 +137,22 @@ def _feature(known: tuple[int | float, ...], geometry: dict[str, object], namesp
     }
 
 
-def _geometries(nuclei: Nuclei, frame: Frame) -> Iterator[dict[str, object]]:
-    """Yield the polygon of each nucleus, or a multipolygon if its pixels are connected only at corners."""
-    contours = nuclei.contours
+def geometries(contours: Contours, frame: Frame) -> Iterator[dict[str, object]]:
+    """Yield the outline of each nucleus as a GeoJSON geometry, closed, with x, y in pixels of level 0.
+
+    It is a polygon, or a multipolygon if the nucleus' pixels are connected only at corners.
+
+    Parameters
+    ----------
+    contours : Contours
+        Contours of labels 1..N without gaps, in pixels of the maps.
+    frame : Frame
+        Transform from the maps to the slide.
+    """
     placed = frame.to_slide_coords(contours.points)[:, ::-1]
     whole = placed.astype(np.int64)
     points = (whole if (whole == placed).all() else placed.round(3)).tolist()
-    first = np.searchsorted(contours.labels, np.arange(1, len(nuclei) + 2))
+    first = np.searchsorted(contours.labels, np.arange(1, contours.labels.max(initial=0) + 2))
     for begin, end in pairwise(first.tolist()):
         polygons: list[list[list[list[float]]]] = []
         holes: list[list[list[float]]] = []

@@ -1,6 +1,5 @@
 """Initialisation of a training with the weights of another one."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +7,12 @@ import torch
 from torch import nn
 
 from monuseg_cli.core.errors import ContaminationError, InputError
+from monuseg_cli.dataset.leakage import Footprint, list_seen
 from monuseg_cli.models import registry
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.weights import load_model
 from monuseg_cli.training.recipe import Recipe
+from monuseg_cli.training.splits import Subset
 from monuseg_cli.training.targets import CLASSES
 
 
@@ -22,15 +23,15 @@ def adopt_architecture(recipe: Recipe, card: Card) -> Recipe:
     return replace(recipe, arch=card.architecture, options=options, aux_target=second)
 
 
-def require_unseen(val_cases: Sequence[str], card: Card, weights: Path) -> None:
-    """Check that the weights were trained on none of the validation cases.
+def require_unseen(val: Subset, card: Card, weights: Path) -> None:
+    """Refuse to validate on cases that the weights were trained on, whatever they are called.
 
     Raises
     ------
     ContaminationError
         If they were trained on one.
     """
-    seen = [case_id for case_id in val_cases if case_id in card.train_cases]
+    seen = sorted(list_seen(dict(zip(val.cases, map(Footprint.parse, val.pixels), strict=True)), card))
     if seen:
         message = (
             f"{weights} was trained on {len(seen)} of the validation cases (the first: {seen[0]}), so the validation "

@@ -250,7 +250,7 @@ class Recipe:
             If the file is not TOML, or has an unknown setting or an invalid value.
         """
         if is_special_file(path):
-            message = f"{path} is no regular file; take the recipe.toml that a training has saved"
+            message = f"{path} is not a regular file; use a recipe.toml saved by a training"
             raise InputError(message)
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -263,5 +263,5 @@ class Recipe:
             raise InputError(message) from error
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, RecursionError) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or error
-            message = f"{path} is no recipe ({reason}); take the recipe.toml that a training has saved"
+            message = f"{path} is not a recipe ({reason}); use a recipe.toml saved by a training"
             raise InputError(message) from error

@@ -122,7 +122,7 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
     torch.manual_seed(recipe.seed)
     state = _state(config.resume, combined_sha256(shares.trained), world.world_size) if config.resume else None
     if recipe.init and not state:
-        require_unseen(shares.val.cases, read_card(Path(recipe.init)), Path(recipe.init))
+        require_unseen(shares.val, read_card(Path(recipe.init)), Path(recipe.init))
     model, card = _build(recipe, shares, begins=state is None)
     if config.resume and state:
         begun = read_card(config.resume / LAST_WEIGHTS)
@@ -131,6 +131,7 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
             mean=begun.mean,
             std=begun.std,
             train_cases=begun.train_cases,
+            train_pixels=tuple(sorted({*card.train_pixels, *begun.train_pixels})),
             licence=begun.licence,
             attribution=begun.attribution,
         )
@@ -215,9 +216,7 @@ def _state(run: Path, data_sha256: str, world_size: int) -> Checkpoint | None:
     """Read the state of a run; None if it was killed in its first epoch, so that it restarts from its recipe."""
     if not (run / STATE_FILE).exists():
         if len(read_history(run)) > 1:
-            message = (
-                f"{run} has finished epochs and no {STATE_FILE} to resume from; train again with `init={run.name}`"
-            )
+            message = f"{run} has finished epochs but no {STATE_FILE}; train again with `init={run.name}`"
             raise InputError(message)
         return None
     state = Checkpoint.load(run)

@@ -14,6 +14,12 @@ from monuseg_cli.core.progress import Progress
 from monuseg_cli.dataset.catalog import FOLDS, OTHER_DATASETS
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.dataset.folder import TABLE
+from monuseg_cli.dataset.leakage import (
+    footprint_of,
+    require_disjoint,
+    require_no_test_images,
+    with_pixel_hashes,
+)
 from monuseg_cli.dataset.manifest import Case, CaseSplit, Dataset, SourceArchive
 from monuseg_cli.dataset.patches import PatchStore
 from monuseg_cli.dataset.prepare import open_dataset, prepare_patches
@@ -37,7 +43,9 @@ class Subset:
     store : PatchStore
         Store with the patches of these cases, and possibly of others.
     weight : float
-        Crops per case and epoch, in multiples of the recipe's.
+        How many times the recipe's crops each of them gives in an epoch.
+    pixels : tuple of str
+        What tells the pixels of the cases, by `monuseg_cli.dataset.leakage.Footprint`.
     """
 
     name: str
@@ -45,6 +53,7 @@ class Subset:
     cases: tuple[str, ...]
     store: PatchStore
     weight: float = 1.0
+    pixels: tuple[str, ...] = ()
 
     @property
     def indices(self) -> NDArray[np.intp]:
@@ -95,15 +104,16 @@ def find_splits(home: Home, recipe: Recipe, progress: Progress) -> TrainValSplit
     InputError
         If own data are unusable, or leave nothing to train or validate on.
     ContaminationError
-        If an image is used for both training and validation.
+        If an image is to be trained and validated on, or is one of MoNuSeg's test images.
     OutputError
         If masks or patches cannot be written.
     """
     train, val = _choose_own(home, recipe, progress) if recipe.train else _choose_monuseg(home, recipe)
     more = _choose_more(home, recipe, (*train.cases, *val.cases), progress)
+    require_disjoint([*train.cases, *(case for chosen, _ in more for case in chosen.cases)], val.cases)
     train_share = _share(train, recipe, progress)
     if (val.dataset.root, val.split) == (train.dataset.root, train.split):
-        val_share = replace(train_share, cases=_ids(val))
+        val_share = replace(train_share, cases=_ids(val), pixels=_pixels(val))
     else:
         val_share = _share(val, recipe, progress)
     beside = tuple(_share(chosen, recipe, progress, weight) for chosen, weight in more)
@@ -114,6 +124,10 @@ def _ids(chosen: _Chosen) -> tuple[str, ...]:
     return tuple(case.case_id for case in chosen.cases)
 
 
+def _pixels(chosen: _Chosen) -> tuple[str, ...]:
+    return tuple(str(footprint_of(case)) for case in chosen.cases)
+
+
 def _share(chosen: _Chosen, recipe: Recipe, progress: Progress, weight: float = 1.0) -> Subset:
     source = chosen.dataset.archive_of(chosen.split)
     assert source is not None
@@ -122,26 +136,28 @@ def _share(chosen: _Chosen, recipe: Recipe, progress: Progress, weight: float = 
     config = PatchesConfig(
         chosen.dataset.root, recipe.patch_px, recipe.stride_px, recipe.edge, rescale, split=chosen.split
     )
-    return Subset(chosen.name, source, _ids(chosen), prepare_patches(config, progress), weight)
+    return Subset(chosen.name, source, _ids(chosen), prepare_patches(config, progress), weight, _pixels(chosen))
 
 
 def _choose_monuseg(home: Home, recipe: Recipe) -> tuple[_Chosen, ...]:
     dataset = Dataset.load(home.dataset)
     dataset.of_split("train")
     train, val = recipe.monuseg_cases()
-    return tuple(_Chosen(MONUSEG, dataset, "train", dataset.select(part)) for part in (train, val))
+    return tuple(
+        _Chosen(MONUSEG, dataset, "train", with_pixel_hashes(dataset, dataset.select(part))) for part in (train, val)
+    )
 
 
 def _choose_more(home: Home, recipe: Recipe, first: Sequence[Case], progress: Progress) -> list[tuple[_Chosen, float]]:
     """Choose the train cases of the data sets in `Recipe.also`; `first` are the cases of the main data set."""
     chosen = []
-    known = {case.image_sha256 for case in first}
+    known = {case.image_pixels for case in first}
     for more in recipe.more_data():
         train = _of_split(open_dataset(home, Path(more.name), progress), "train", more.name)
-        if both := [case.image for case in train.cases if case.image_sha256 in known]:
-            message = f"{len(both)} images of {more.name} are also in other data (the first: {Path(both[0]).name})"
+        if both := [case.image for case in train.cases if case.image_pixels in known]:
+            message = f"{len(both)} images of {more.name} are in other data, too (the first: {Path(both[0]).name})"
             raise ContaminationError(message)
-        known |= {case.image_sha256 for case in train.cases}
+        known |= {case.image_pixels for case in train.cases}
         chosen.append((train, more.weight))
     return chosen
 
@@ -155,8 +171,8 @@ def _choose_own(home: Home, recipe: Recipe, progress: Progress) -> tuple[_Chosen
         return train, _of_split(dataset, "val", recipe.train)
     other = open_dataset(home, Path(recipe.val), progress)
     val = _of_split(other, "val" if "val" in other.splits else "train", recipe.val)
-    known = {case.image_sha256 for case in train.cases}
-    if both := [case.image for case in val.cases if case.image_sha256 in known]:
+    known = {case.image_pixels for case in train.cases}
+    if both := [case.image for case in val.cases if case.image_pixels in known]:
         message = f"{len(both)} images of {recipe.val} are also in {recipe.train} (the first: {Path(both[0]).name})"
         raise ContaminationError(message)
     return train, val
@@ -166,7 +182,9 @@ def _of_split(dataset: Dataset, split: CaseSplit, folder: str) -> _Chosen:
     if split not in dataset.splits:
         message = f"{folder} has nothing for {split}; see its {TABLE}, and the names of regions"
         raise InputError(message)
-    return _Chosen(Path(folder).name, dataset, split, dataset.of_split(split))
+    cases = with_pixel_hashes(dataset, dataset.of_split(split))
+    require_no_test_images(cases, folder)
+    return _Chosen(Path(folder).name, dataset, split, cases)
 
 
 def _own_fold(dataset: Dataset, recipe: Recipe, progress: Progress) -> tuple[_Chosen, _Chosen]:

@@ -1,5 +1,6 @@
 """The interface of inference engines."""
 
+import copy
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
@@ -32,3 +33,10 @@ class Engine(Protocol):
         ndarray of shape (C, H, W), float32
             Within 0..1, one map per class of the card.
         """
+
+
+def with_card(engine: Engine, card: Card) -> Engine:
+    """Return an engine that runs the same network, which is not loaded again, for a card of other post-processing."""
+    other = copy.copy(engine)
+    other.card = card
+    return other

@@ -1,23 +1,31 @@
 """Inference with OpenVINO, which on CPUs starts and runs in a fraction of PyTorch's time."""
 
+import hashlib
+import importlib
 import os
+import sys
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
-from monuseg_cli.core.atomic import writing_folder
+from monuseg_cli.core.atomic import remove, write_bytes, writing_folder
+from monuseg_cli.core.errors import OutputError
 from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.core.telemetry import block_telemetry
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.weights import load_model
 
 _EXAMPLE_PX = 64
 _GRAPH = "model.xml"
+_CONVERTER = "openvino.tools.ovc"
+_MOST_COMPILED = 16  # files of a model, each of about a megabyte
 _STREAMS = max((os.cpu_count() or 1) // 4, 1)  # parallel tiles: each takes memory, and four cores suit one tile
 
 
@@ -25,7 +33,8 @@ class OpenVinoEngine:
     """Runs a network with OpenVINO on the CPU, several tiles in parallel.
 
     The network, with its normalisation and sigmoid, is converted once per weights file and cached; PyTorch is needed
-    only for that. If the model's card has input ranges, the converted graph computes in 8 bits.
+    only for that. If the model's card has input ranges, the converted graph computes in 8 bits. What
+    is compiled for each tile size is cached beside it, for the same processor and the same version of OpenVINO.
 
     Parameters
     ----------
@@ -41,11 +50,14 @@ class OpenVinoEngine:
 
     def __init__(self, weights: Path, card: Card, folder: Path, progress: Progress = SILENT) -> None:
         self.card = card
+        self._folder = folder
+        openvino = _import_openvino()
         if not (folder / _GRAPH).is_file():
             progress.info("the model is converted for OpenVINO: once, some seconds")
             _convert(weights, folder)
         self._core = openvino.Core()
-        self._graph = self._core.read_model(folder / _GRAPH)
+        processor = [self._core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+        self._key = hashlib.sha256(f"{openvino.__version__} {processor} {_STREAMS}".encode()).hexdigest()[:16]
         self._compiled: dict[tuple[int, ...], Any] = {}
 
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
@@ -64,13 +76,52 @@ class OpenVinoEngine:
         for request in running:
             yield _maps(request)
 
+    @cached_property
+    def _graph(self) -> Any:
+        return self._core.read_model(self._folder / _GRAPH)
+
     def _compile(self, shape: tuple[int, ...]) -> Any:
-        """Compile the graph for tiles of one shape, which is faster than for any."""
+        """Compile the graph for tiles of one shape, which is faster than for any; or load what was compiled before."""
         if shape not in self._compiled:
-            graph = self._graph.clone()
-            graph.reshape(list(shape))
-            self._compiled[shape] = self._core.compile_model(graph, "CPU", {"NUM_STREAMS": _STREAMS})
+            path = self._folder / f"{shape[1]}x{shape[2]}-{self._key}.blob"
+            self._compiled[shape] = self._load(path) or self._build(shape, path)
         return self._compiled[shape]
+
+    def _load(self, path: Path) -> Any:
+        with suppress(FileNotFoundError, RuntimeError):  # OpenVINO raises the second where it cannot use the content
+            return self._core.import_model(path.read_bytes(), "CPU", {"NUM_STREAMS": _STREAMS})
+        return None
+
+    def _build(self, shape: tuple[int, ...], path: Path) -> Any:
+        graph = self._graph.clone()
+        graph.reshape(list(shape))
+        compiled = self._core.compile_model(graph, "CPU", {"NUM_STREAMS": _STREAMS})
+        with suppress(OutputError, OSError):  # a cache that cannot be written to costs time only
+            write_bytes(path, compiled.export_model().getvalue())
+            made = sorted(self._folder.glob("*.blob"), key=lambda blob: blob.stat().st_mtime_ns)
+            for oldest in made[:-_MOST_COMPILED]:
+                remove(oldest)
+        return compiled
+
+
+def _import_openvino() -> Any:
+    """Import OpenVINO without its telemetry, and without its converter, which takes as long as all the rest."""
+    block_telemetry()
+    if "openvino" in sys.modules:
+        return sys.modules["openvino"]
+    sys.modules[_CONVERTER] = None  # type: ignore[assignment] # OpenVINO goes on without it
+    try:
+        openvino = importlib.import_module("openvino")
+    finally:
+        del sys.modules[_CONVERTER]
+    openvino.convert_model = _convert_model  # type: ignore[attr-defined] # others in this process may look for it there
+    return openvino
+
+
+def _convert_model(*given: Any, **named: Any) -> Any:
+    from openvino.tools.ovc import convert_model
+
+    return convert_model(*given, **named)
 
 
 def _maps(request: Any) -> NDArray[np.float32]:
@@ -82,6 +133,7 @@ def _maps(request: Any) -> NDArray[np.float32]:
 
 def _convert(weights: Path, folder: Path) -> None:
     """Convert a weights file, and save the graph."""
+    import openvino
     import torch
     from torch import Tensor, nn
 
@@ -107,6 +159,6 @@ def _convert(weights: Path, folder: Path) -> None:
     example = torch.zeros((1, _EXAMPLE_PX, _EXAMPLE_PX, 3), dtype=torch.uint8)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracer warnings: all tiles have one size
-        graph = openvino.convert_model(Whole().eval(), example_input=example)
+        graph = _convert_model(Whole().eval(), example_input=example)
     with writing_folder(folder) as part:
         openvino.save_model(graph, part / _GRAPH)

@@ -1,0 +1,106 @@
+"""What makes labels unlike nuclei by their sizes; and how it is told, once for all files."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.progress import Progress
+from monuseg_cli.nuclei.outlines import MPP_AT_40X, USUAL_UM2, describe_left_out
+
+_LARGEST_SHARE, _LARGEST_OF_SMALL = 0.05, 0.25
+_LARGE_UM2 = 150.0
+"""In small images a nucleus may well cover more than 5 %."""
+
+_MOST_FOREGROUND = 0.8
+_FEWEST_PX_TO_REFUSE = 10_000
+_FEWEST_TO_JUDGE = 3
+
+FOREGROUND = "nuclei cover more than 80 % of the image, like an inverted mask or one of tissue"
+LARGEST = "a nucleus covers more than 5 % of the image, like an outline of tissue or a map of classes"
+MEDIAN = "the median nucleus is outside of 5 to 500 um2, like a wrong scale, or something other than nuclei"
+CUT = "grey values are rims around a mask, as interpolation and JPEG make them, which is cut at half of its maximum"
+
+
+def doubts_of(labels: NDArray[np.int32], mpp: float | None) -> dict[str, str]:
+    """Tell in what a label image is unlike one of nuclei.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (H, W), int32
+    mpp : float or None
+        Micrometres per pixel; None: 40x is assumed.
+
+    Returns
+    -------
+    dict of str to str
+        What is odd, among `FOREGROUND`, `LARGEST` and `MEDIAN`, with its figure.
+    """
+    if not labels.any():
+        return {}
+    areas = np.unique(labels[labels > 0], return_counts=True)[1]
+    pixel_um2 = (mpp or MPP_AT_40X) ** 2
+    share, largest = areas.sum() / labels.size, areas.max() / labels.size
+    median_um2 = float(np.median(areas)) * pixel_um2
+    doubts = {}
+    if share > _MOST_FOREGROUND:
+        doubts[FOREGROUND] = f"{share:.0%}"
+    elif largest > _LARGEST_SHARE and (largest > _LARGEST_OF_SMALL or areas.max() * pixel_um2 > _LARGE_UM2):
+        doubts[LARGEST] = f"{largest:.0%}"
+    if len(areas) >= _FEWEST_TO_JUDGE and not USUAL_UM2[0] <= median_um2 <= USUAL_UM2[1]:
+        assumed = "" if mpp else f" at {MPP_AT_40X} um/px, which is assumed"
+        doubts[MEDIAN] = f"{median_um2:.3g} um2{assumed}"
+    return doubts
+
+
+def require_foreground(path: Path, labels: NDArray[np.int32], doubts: Mapping[str, str]) -> None:
+    """Check that an annotation is not nearly all nuclei; a small image may be.
+
+    Raises
+    ------
+    InputError
+        If it is.
+    """
+    if FOREGROUND in doubts and labels.size >= _FEWEST_PX_TO_REFUSE:
+        message = f"{path}: {FOREGROUND} ({doubts[FOREGROUND]}); save it with 0 for the background"
+        raise InputError(message)
+
+
+def tell_left_out(files: Mapping[str, Mapping[str, int]], progress: Progress) -> None:
+    """Warn of what was left out of annotations, by what it is instead of nuclei.
+
+    Parameters
+    ----------
+    files : mapping of str to mapping of str to int
+        How many objects of each kind, by the annotation's name.
+    progress : Progress
+    """
+    concerned = {name: left_out for name, left_out in files.items() if sum(left_out.values())}
+    if concerned:
+        total = sum((Counter(left_out) for left_out in concerned.values()), Counter[str]())
+        progress.warn(f"left out, since they are no nuclei: {describe_left_out(total)}; in {_names(list(concerned))}")
+
+
+def tell_doubts(files: Iterable[tuple[str, Mapping[str, str]]], progress: Progress) -> None:
+    """Warn of what is odd about labels, each oddity once.
+
+    Parameters
+    ----------
+    files : iterable of (str, mapping of str to str)
+        An annotation's name, with what `doubts_of` says of it.
+    progress : Progress
+    """
+    told: dict[str, list[str]] = {}
+    for name, doubts in files:
+        for kind, figure in doubts.items():
+            told.setdefault(kind, []).append(f"{name}, {figure}")
+    for kind, names in told.items():
+        progress.warn(f"{kind}: {_names(names, '; ')}")
+
+
+def _names(names: Sequence[str], separator: str = ", ") -> str:
+    more = f"{separator}and {len(names) - 3} more" if len(names) > 3 else ""
+    return separator.join(names[:3]) + more

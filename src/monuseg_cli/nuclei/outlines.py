@@ -1,0 +1,317 @@
+"""Outlines of an image's nuclei, and of the regions in which all are outlined, out of GeoJSON or Aperio XML."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.imaging.tiling import Box
+from monuseg_cli.nuclei.aperio import read_annotation
+from monuseg_cli.nuclei.geojson import read_geojson
+from monuseg_cli.nuclei.objects import Meaning, meaning_of
+from monuseg_cli.nuclei.rings import Polygon, Ring, area_of, join_rings
+
+GEOJSON_SUFFIXES = (".geojson", ".geojson.gz", ".geojson.zip", ".json", ".json.gz", ".zip")
+OUTLINE_SUFFIXES = (*GEOJSON_SUFFIXES, ".xml")
+"""Files of outlines, which have no size of their own."""
+
+WHOLE_SLIDE_PX = 25_000_000
+"""Nobody outlines every nucleus of an image of more pixels."""
+
+SMALL_SLIDE_PX = 4_000_000
+"""Nor of a slide, in a format of slides, of more."""
+
+DEGENERATE = "outlines of fewer than three points"
+
+MPP_AT_40X = 0.25
+_LARGEST_MPP_TO_JUDGE = 0.7
+"""At coarser scales micrometres and pixels are too much alike."""
+
+_FILLED, _FILLED_TIMES = 0.6, 4
+_OVERHANG = 0.1
+"""Nuclei at the edge are outlined beyond it, by so much of the image at most."""
+
+USUAL_UM2 = (5.0, 500.0)
+"""Smallest and largest area that a nucleus usually has."""
+
+_TISSUE_SHARE, _LARGE_SHARE = 0.05, 0.25
+"""An outline that covers more of its image, and is larger than a nucleus, is tissue."""
+
+_AROUND_TIMES = 4
+"""An outline is around others that have at most one part in so many of its area."""
+
+_FEWEST_TO_JUDGE = 3
+_MOST_OUTSIDE_RECTANGLE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of a slide in which every nucleus is outlined: the name that it was given, and where it is."""
+
+    name: str
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """What a file of outlines says of its image.
+
+    Parameters
+    ----------
+    nuclei : tuple of ndarray of shape (V, 2), float64
+        An outline each, by `join_rings`; row and column in pixels.
+    certain : ndarray of shape (N,), bool
+        Whether a nucleus' type or class says that it is one.
+    drawn_areas_px : ndarray of shape (N,), float64
+        The area that the file states of each; NaN where it states none.
+    regions : tuple of Region
+        The parts that are annotated; none: all of the image is.
+    left_out : mapping of str to int
+        How many objects are no nuclei, by what they are instead, in the plural.
+    """
+
+    nuclei: tuple[Ring, ...]
+    certain: NDArray[np.bool_]
+    drawn_areas_px: NDArray[np.float64]
+    regions: tuple[Region, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def within(self, box: Box) -> "Outlines":
+        """Keep the nuclei that reach into a part of the image, and give them in its own rows and columns."""
+        corner, beyond = np.array(box[:2]), np.array(box[:2]) + box[2:]
+        inside = [(ring.max(axis=0) > corner).all() and (ring.min(axis=0) < beyond).all() for ring in self.nuclei]
+        kept = self._keep(np.array(inside, dtype=bool))
+        return replace(kept, nuclei=tuple(ring - corner for ring in kept.nuclei))
+
+    def without_tissue(self, areas_px: NDArray[np.int64], shape: tuple[int, int], mpp: float | None) -> "Outlines":
+        """Leave out what is as large as tissue: more than 5 % of the image and, at its scale, than a nucleus.
+
+        Parameters
+        ----------
+        areas_px : ndarray of shape (N,), int64
+            Pixels of each nucleus within the image.
+        shape : tuple of int
+            Height and width of the image.
+        mpp : float or None
+            Its micrometres per pixel; None: what is left out is as large at 80x, or a quarter of the image and as large
+            at 40x.
+        """
+
+        def least_px(share: float, mpp: float) -> float:
+            return max(share * math.prod(shape), USUAL_UM2[1] / mpp**2)
+
+        least = (
+            least_px(_TISSUE_SHARE, mpp)
+            if mpp
+            else min(least_px(_TISSUE_SHARE, MPP_AT_40X / 2), least_px(_LARGE_SHARE, MPP_AT_40X))
+        )
+        tissue = (areas_px > least) & ~self.certain
+        if not tissue.any():
+            return self
+        return self._keep(~tissue, "outlines as large as tissue")
+
+    def _keep(self, kept: NDArray[np.bool_], reason: str = "") -> "Outlines":
+        left_out = Counter(self.left_out)
+        if reason:
+            left_out[reason] += int((~kept).sum())
+        return Outlines(
+            nuclei=tuple(ring for ring, keep in zip(self.nuclei, kept, strict=True) if keep),
+            certain=self.certain[kept],
+            drawn_areas_px=self.drawn_areas_px[kept],
+            regions=self.regions,
+            left_out=left_out,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    kind: Meaning
+    ring: Ring
+    drawn_area_px: float = math.nan
+
+
+def clip_box(box: Box, shape: tuple[int, int]) -> Box | None:
+    """Give the part of a box that is in an image; None where there is none."""
+    row, col = max(box[0], 0), max(box[1], 0)
+    height, width = min(box[0] + box[2], shape[0]) - row, min(box[1] + box[3], shape[1]) - col
+    return (row, col, height, width) if height > 0 and width > 0 else None
+
+
+def read_outlines(path: Path) -> Outlines:
+    """Read the outlines of nuclei, and the annotated regions, from an Aperio XML or a GeoJSON file.
+
+    A nucleus keeps all its parts and its holes. Left out, and counted, are objects whose type or class says that they
+    are something else (`monuseg_cli.nuclei.objects`), outlines around others, and what has no area.
+
+    Parameters
+    ----------
+    path : Path
+        File that ends in one of `OUTLINE_SUFFIXES`.
+
+    Raises
+    ------
+    MissingError
+        If there is no such file.
+    InputError
+        If it cannot be read, a region is no upright rectangle, or there is something in it, and no nucleus or region.
+    """
+    objects: list[_Object] = []
+    regions: list[Region] = []
+    left_out: Counter[str] = Counter()
+
+    def add(name: str, class_name: str, object_type: str, polygons: Sequence[Polygon], area_px: float) -> None:
+        meaning = meaning_of(class_name, object_type)
+        if meaning.kind == "other":
+            left_out[meaning.reason] += 1
+        elif meaning.kind == "region":
+            regions.append(_region(path, name, polygons))
+        else:
+            objects.append(_Object(meaning.kind, join_rings(polygons), area_px))
+
+    if path.suffix.lower() == ".xml":
+        annotation = read_annotation(path)
+        left_out[DEGENERATE] += annotation.degenerate
+        for ring, layer, text, area in zip(
+            annotation.polygons, annotation.layers, annotation.texts, annotation.drawn_areas_px.tolist(), strict=True
+        ):
+            add(text or layer, layer or text, "", ((ring,),), area)
+    else:
+        content = read_geojson(path)
+        left_out.update(content.left_out)
+        for feature in content.features:
+            add(feature.name, feature.class_name, feature.object_type, feature.polygons, math.nan)
+    outlines = _leave_out_parents(objects, tuple(regions), +left_out)
+    if not outlines.regions:
+        require_nuclei(path, outlines)
+    return outlines
+
+
+def require_nuclei(path: Path, outlines: Outlines) -> None:
+    """Check that a file in which something else is drawn has nuclei, too.
+
+    Raises
+    ------
+    InputError
+        If it has none.
+    """
+    if not outlines.nuclei and outlines.left_out.keys() - {DEGENERATE}:
+        message = (
+            f"{path} holds no nucleus: {describe_left_out(outlines.left_out)}; export the nuclei's own outlines, or "
+            "give them a class of another name"
+        )
+        raise InputError(message)
+
+
+def require_pixels(path: Path, outlines: Outlines, shape: tuple[int, int], mpp: float | None) -> None:
+    """Check that the outlines are in pixels, not in micrometres.
+
+    They look like micrometres where all lie within the image's size in micrometres and nuclei of that many pixels
+    would be far too small, or rather small in an image that they just fill.
+
+    Parameters
+    ----------
+    path : Path
+        Their file, for the message.
+    outlines : Outlines
+        In the rows and columns of the whole image.
+    shape : tuple of int
+        Height and width of the image.
+    mpp : float or None
+        Its micrometres per pixel; None: 40x or 20x.
+
+    Raises
+    ------
+    InputError
+        If they are not.
+    """
+    if len(outlines.nuclei) < _FEWEST_TO_JUDGE:
+        return
+    points = np.concatenate(outlines.nuclei)
+    area = float(np.median([area_of(ring) for ring in outlines.nuclei]))
+    fractional = float((points != np.rint(points)).any(axis=1).mean()) > 0.5
+    for scale in (mpp,) if mpp else (MPP_AT_40X, 2 * MPP_AT_40X):
+        size_um = np.array(shape) * scale
+        low, high = points.min(axis=0), points.max(axis=0)
+        fills = fractional and bool((high >= _FILLED * size_um).all())
+        if (
+            scale < _LARGEST_MPP_TO_JUDGE
+            and bool((low >= -_OVERHANG * size_um).all() and (high <= (1 + _OVERHANG) * size_um).all())
+            and USUAL_UM2[0] <= area <= USUAL_UM2[1]
+            and area * scale**2 < USUAL_UM2[0] * (_FILLED_TIMES if fills else 1)
+        ):
+            message = (
+                f"the coordinates of {path} look like micrometres: all lie within {size_um[1]:.4g} x {size_um[0]:.4g}, "
+                f"the size of the image in um, and as pixels the nuclei would have {area * scale**2:.2g} um2; divide "
+                f"them by {scale:.4g} um/px, or export them in pixels, as QuPath does"
+            )
+            raise InputError(message)
+
+
+def require_annotated_part(
+    path: Path, regions: Sequence[Region], shape: tuple[int, int], is_slide: bool = False
+) -> None:
+    """Check that the outlines on a whole slide come with a region: nobody outlines every nucleus of one.
+
+    Parameters
+    ----------
+    path : Path
+        Their file, for the message.
+    regions : sequence of Region
+        What is annotated.
+    shape : tuple of int
+        Height and width of the image.
+    is_slide : bool
+        Whether the image is a slide by its format: then a few megapixels are one.
+
+    Raises
+    ------
+    InputError
+        If there is no region.
+    """
+    if not regions and math.prod(shape) > (SMALL_SLIDE_PX if is_slide else WHOLE_SLIDE_PX):
+        message = (
+            f"{path} outlines nuclei on a whole slide of {shape[1]}x{shape[0]} pixels, all of which would count as "
+            'annotated; draw a rectangle of class "Region*" around each part in which every nucleus is outlined'
+        )
+        raise InputError(message)
+
+
+def describe_left_out(left_out: Mapping[str, int]) -> str:
+    """Say how many objects were left out, by what they are."""
+    return ", ".join(f"{reason} ({count})" for reason, count in sorted(left_out.items()) if count)
+
+
+def _region(path: Path, name: str, polygons: Sequence[Polygon]) -> Region:
+    points = polygons[0][0]
+    low, high = points.min(axis=0), points.max(axis=0)
+    on_edge = np.minimum(np.abs(points - low), np.abs(points - high)) <= _MOST_OUTSIDE_RECTANGLE * (high - low)
+    if len(polygons) > 1 or not on_edge.all():
+        message = f"{path}: the region {name!r} is no upright rectangle; draw it with the rectangle tool"
+        raise InputError(message)
+    (row, col), (height, width) = np.rint(low).astype(int).tolist(), np.rint(high - low).astype(int).tolist()
+    return Region(name, (row, col, height, width))
+
+
+def _leave_out_parents(objects: Sequence[_Object], regions: tuple[Region, ...], left_out: Counter[str]) -> Outlines:
+    """Leave out the outlines that are around other objects: around one that was detected, or several outlines."""
+    rings = [thing.ring for thing in objects]
+    areas = np.array([area_of(ring) for ring in rings])
+    certain = np.array([thing.kind == "nucleus" for thing in objects], dtype=bool)
+    outlines = Outlines(tuple(rings), certain, np.array([thing.drawn_area_px for thing in objects]), regions, left_out)
+    is_around = np.zeros(len(rings), dtype=bool)
+    # Only what is several times as large as the smallest can be around anything.
+    candidates = np.flatnonzero(~certain & (areas > 0) & (areas >= _AROUND_TIMES * areas.min(initial=math.inf)))
+    if len(candidates):
+        points = shapely.points([ring.mean(axis=0) for ring in rings])
+        tree = shapely.STRtree(points)
+        for index in candidates:
+            inside = tree.query(shapely.polygons(rings[index]), predicate="contains")
+            inside = inside[(areas[inside] * _AROUND_TIMES <= areas[index]) & (inside != index)]
+            is_around[index] = certain[inside].any() or len(inside) >= 2
+    return outlines._keep(~is_around, "outlines around others") if is_around.any() else outlines

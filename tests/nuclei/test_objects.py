@@ -1,0 +1,46 @@
+import pytest
+
+from monuseg_cli.nuclei.objects import ObjectMeaning, meaning_of
+
+
+@pytest.mark.parametrize(
+    ("class_name", "object_type", "kind"),
+    [
+        ("", "", "outline"),
+        ("", "annotation", "outline"),
+        ("Tumor", "annotation", "outline"),
+        ("Nucleus", "annotation", "nucleus"),
+        ("Immune cells", "", "nucleus"),
+        ("", "detection", "nucleus"),
+        ("Tumor: Positive", "cell", "nucleus"),
+        ("Necrosis", "detection", "nucleus"),
+        ("Region*", "annotation", "region"),
+        ("region", "", "region"),
+        ("REGION", "annotation", "region"),
+    ],
+)
+def test_nuclei_and_regions(class_name: str, object_type: str, kind: str) -> None:
+    assert meaning_of(class_name, object_type).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("class_name", "object_type", "reason"),
+    [
+        ("", "tile", "tiles"),
+        ("Tumor", "tma_core", "TMA cores"),
+        ("", "root", "root objects"),
+        ("Ignore*", "annotation", "class Ignore*"),
+        ("Ignore", "annotation", "class Ignore"),
+        ("Ignore*", "detection", "class Ignore*"),
+        ("Region*", "detection", "class Region*"),
+        ("Other*", "annotation", "class Other*"),
+        ("Tumor: Ignore*", "annotation", "class Tumor: Ignore*"),
+        ("Tissue", "annotation", "class Tissue"),
+        ("whole tissue", "", "class whole tissue"),
+        ("Background", "detection", "class Background"),
+        ("Necrosis", "annotation", "class Necrosis"),
+        ("Artefact", "annotation", "class Artefact"),
+    ],
+)
+def test_what_is_no_nucleus_has_a_reason(class_name: str, object_type: str, reason: str) -> None:
+    assert meaning_of(class_name, object_type) == ObjectMeaning("other", reason)

@@ -1,0 +1,92 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.nuclei.read import list_annotations, read_label_image, stem_of, suffix_of
+
+LABELS = np.zeros((40, 50), dtype=np.uint8)
+LABELS[2:10, 2:10], LABELS[2:10, 10:18], LABELS[20:30, 30:45] = 1, 2, 3
+COLOURS = [(37 * index % 256, 91 * index % 256, 53 * index % 256) for index in range(256)]
+
+
+def palette_png(path: Path) -> None:
+    image = Image.fromarray(LABELS)
+    image.putpalette([value for colour in COLOURS for value in colour])
+    image.save(path)
+
+
+def palette_tiff(path: Path) -> None:
+    colours = (np.array(COLOURS, dtype=np.uint16) * 257).T
+    tifffile.imwrite(path, LABELS, photometric="palette", colormap=colours)
+
+
+def grey_in_colour(path: Path) -> None:
+    Image.fromarray(LABELS).convert("RGBA").save(path)
+
+
+def floats(path: Path) -> None:
+    tifffile.imwrite(path, LABELS.astype(np.float32), compression="zlib")
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.png", palette_png),
+        ("a.tif", palette_tiff),
+        ("a.png", grey_in_colour),
+        ("a.tif", grey_in_colour),
+        ("a.tif", floats),
+        ("a.npy", lambda path: np.save(path, LABELS.astype(np.float64))),
+    ],
+)
+def test_labels_in_whatever_form(tmp_path: Path, name: str, write: Callable[[Path], object]) -> None:
+    write(tmp_path / name)
+    read = read_label_image(tmp_path / name)
+    np.testing.assert_array_equal(read.labels, LABELS)
+    assert read.note is None
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "L", "RGB", "LA"])
+def test_masks_in_whatever_form(tmp_path: Path, mode: str) -> None:
+    Image.fromarray(LABELS > 0).convert(mode).save(tmp_path / "a.png")
+    labels = read_label_image(tmp_path / "a.png").labels
+    assert labels.max() == 2  # two of the nuclei touch
+    np.testing.assert_array_equal(labels > 0, LABELS > 0)
+
+
+def test_what_the_values_are_like_is_said_of_the_file(tmp_path: Path) -> None:
+    Image.fromarray(np.dstack([LABELS, LABELS * 9, LABELS])).save(tmp_path / "overlay.png")
+    with pytest.raises(
+        InputError, match=r"overlay.png: its channels differ, like those of a picture in colour; save a"
+    ):
+        read_label_image(tmp_path / "overlay.png")
+
+
+def test_a_name_ends_in_the_longest_suffix() -> None:
+    suffixes = (".geojson", ".geojson.gz", ".zip", ".geojson.zip")
+    for name, suffix in (
+        ("a.b.geojson.gz", ".geojson.gz"),
+        ("a.GeoJSON", ".geojson"),
+        ("a.geojson.zip", ".geojson.zip"),
+    ):
+        assert suffix_of(Path(name), suffixes) == suffix
+        assert stem_of(Path(name), suffixes) == name[: -len(suffix)]
+    for name in ("a.csv", "._a.geojson", "a.geojson.monuseg.json"):
+        assert not suffix_of(Path(name), (*suffixes, ".json"))
+
+
+def test_json_and_zip_files_count_where_an_image_has_their_name_and_no_other_annotation(tmp_path: Path) -> None:
+    for name in ("a.geojson", "a.json", "b.json", "c.zip", "classes.json"):
+        (tmp_path / name).touch()
+    found = list_annotations(tmp_path, (".geojson", ".json", ".zip"), {"a", "b", "c"})
+    assert {stem: [path.name for path in paths] for stem, paths in found.items()} == {
+        "a": ["a.geojson"],
+        "b": ["b.json"],
+        "c": ["c.zip"],
+    }
+    assert list(list_annotations(tmp_path, (".geojson", ".json", ".zip"), None)) == ["a"]
