@@ -12,6 +12,9 @@ from monuseg_cli.core.suggest import did_you_mean
 
 HOME_VARIABLE = "MONUSEG_HOME"
 BEST_WEIGHTS = "best.safetensors"
+RECORD_SUFFIX = ".monuseg.json"
+"""Of the file beside a slide's first output that says how it was made; it is written last."""
+
 LAST_WEIGHTS = "last.safetensors"
 WEIGHTS_SUFFIX = ".safetensors"
 RECIPE_FILE = "recipe.toml"

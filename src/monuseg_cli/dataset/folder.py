@@ -12,8 +12,9 @@ from monuseg_cli.core.home import is_special_file
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
 from monuseg_cli.dataset.manifest import CASE_SPLITS, Case, CaseSplit, Dataset, SourceArchive, sha256_of
-from monuseg_cli.imaging.read import SUFFIXES
-from monuseg_cli.imaging.slide import MAX_MPP, MIN_MPP, Slide
+from monuseg_cli.imaging.readers.formats import SUFFIXES
+from monuseg_cli.imaging.scale import MAX_MPP, MIN_MPP
+from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.nuclei.aperio import read_mpp
 from monuseg_cli.nuclei.read import ANNOTATION_SUFFIXES, OUTLINE_SUFFIXES, read_regions

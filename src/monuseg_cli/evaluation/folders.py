@@ -22,7 +22,8 @@ from monuseg_cli.evaluation.results import (
     write_page,
 )
 from monuseg_cli.evaluation.scores import ImageScores, count_image
-from monuseg_cli.imaging.read import SUFFIXES, read_image
+from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.readers.formats import SUFFIXES
 from monuseg_cli.nuclei.read import ANNOTATION_SUFFIXES, LABEL_SUFFIXES, read_label_image, read_labels_of
 
 

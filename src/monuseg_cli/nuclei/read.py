@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from monuseg_cli.core.errors import InputError, MissingError
-from monuseg_cli.imaging.read import (
+from monuseg_cli.imaging.decoding import (
     DECODING_ERRORS,
     decoding,
     first_line,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 from monuseg_cli.core.errors import InputError
-from monuseg_cli.imaging.slide import MAX_MPP, MIN_MPP
+from monuseg_cli.imaging.scale import MAX_MPP, MIN_MPP
 from monuseg_cli.models.devices import Device
 from monuseg_cli.prediction.adapt import Adapt
 from monuseg_cli.prediction.engines.select import EngineName
@@ -32,6 +32,8 @@ class SlideSettings:
         Whether the slide's stain is matched to that of the model's training images.
     rois : tuple of Roi
         Only nuclei whose centre is in one of these; all, where there is none.
+    series, plane : int, optional
+        Which image of the file, and which focal plane, in place of those that `Slide` chooses.
     """
 
     mpp: float | None = None
@@ -40,6 +42,8 @@ class SlideSettings:
     skip_damaged: bool = False
     adapt: Adapt = "auto"
     rois: tuple[Roi, ...] = ()
+    series: int | None = None
+    plane: int | None = None
 
     def __post_init__(self) -> None:
         """Check the values.

@@ -8,8 +8,10 @@ from typing import Any
 from monuseg_cli import __version__
 from monuseg_cli.core.atomic import remove, write_json
 from monuseg_cli.core.errors import MonusegError
+from monuseg_cli.core.home import RECORD_SUFFIX
 from monuseg_cli.core.progress import SILENT, Progress
-from monuseg_cli.imaging.read import decoding
+from monuseg_cli.imaging.decoding import decoding
+from monuseg_cli.imaging.folder import files_of
 from monuseg_cli.models.card import Card
 from monuseg_cli.nuclei.params import upgrade_params
 from monuseg_cli.prediction.config import PredictConfig
@@ -17,9 +19,6 @@ from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.select import open_engine
 from monuseg_cli.prediction.outputs import Outputs
 from monuseg_cli.prediction.slide import Prediction, predict_slide
-
-RECORD_SUFFIX = ".monuseg.json"
-"""Of the file beside a slide's first output that says how it was made; it is written last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +66,12 @@ class Job:
             if not self.config.overwrite and _is_done(outputs, provenance):
                 progress.detail(f"{outputs.image} was done before, says {_record(outputs)}")
                 return Outcome(outputs)
-            if _record(outputs).exists():
-                remove(_record(outputs))
+            for record in _records(outputs):
+                if record.exists():
+                    remove(record)
             prediction = predict_slide(outputs, self.config.settings, self._engine(progress), progress)
-            write_json(_record(outputs), {**provenance, "found": _without_outputs(prediction)})
+            for record, beside in reversed(_records(outputs).items()):
+                write_json(record, {**provenance, "beside": beside, "found": _without_outputs(prediction)})
         except MonusegError as error:
             return Outcome(outputs, error=error)
         return Outcome(outputs, prediction)
@@ -91,26 +92,46 @@ class Job:
     def provenance(self, outputs: Outputs) -> dict[str, Any]:
         """Describe everything that an image's outputs depend on."""
         with decoding(outputs.image):
-            image = outputs.image.stat()
-        settings = self.config.settings
-        rois = [[roi.name, [[ring.tolist() for ring in polygon] for polygon in roi.polygons]] for roi in settings.rois]
+            files = [file.stat() for file in files_of(outputs.image)]
+        settings = {name: value for name, value in asdict(self.config.settings).items() if name != "rois"}
+        settings = {name: value for name, value in settings.items() if name not in _NEW_SETTINGS or value is not None}
+        image_rois = self.config.settings.rois
+        rois = [[roi.name, [[ring.tolist() for ring in polygon] for polygon in roi.polygons]] for roi in image_rois]
         return {
             "monuseg": __version__,
-            "image": {"name": outputs.image.name, "bytes": image.st_size, "modified_ns": image.st_mtime_ns},
+            "image": {
+                "name": outputs.image.name,
+                "bytes": sum(file.st_size for file in files),
+                "modified_ns": max(file.st_mtime_ns for file in files),
+            },
             "model": {"architecture": self.card.architecture, "sha256": self.sha256, "licence": self.card.licence},
             "postprocess": asdict(self.card.postprocess),
-            "settings": {**{name: value for name, value in asdict(settings).items() if name != "rois"}, "rois": rois},
+            "settings": {**settings, "rois": rois},
             "outputs": [path.name for path in outputs.files],
             "labels": outputs.labels,
         }
 
 
+_NEW_SETTINGS = ("series", "plane")
+"""Settings that records of earlier versions do not have: not recorded where they are not set."""
+
 _ENGINES: dict[tuple[str, ...], Engine] = {}
 
 
+def _records(outputs: Outputs) -> dict[Path, list[str]]:
+    """Name the record in every folder that outputs go to, beside the first of them, and all outputs that lie there.
+
+    By these, a later prediction knows what in a folder is no image to predict on. The first record is the one that
+    tells whether all was done; it is written last.
+    """
+    folders: dict[Path, list[str]] = {}
+    for path in outputs.files:
+        folders.setdefault(path.parent, []).append(path.name)
+    return {folder / (names[0] + RECORD_SUFFIX): names for folder, names in folders.items()}
+
+
 def _record(outputs: Outputs) -> Path:
-    first = outputs.files[0]
-    return first.with_name(first.name + RECORD_SUFFIX)
+    return next(iter(_records(outputs)))
 
 
 def _is_done(outputs: Outputs, provenance: dict[str, Any]) -> bool:

@@ -105,6 +105,8 @@ class _View:
     def __init__(self, slide: Slide, settings: SlideSettings, card: Card) -> None:
         self.slide = slide
         self.region = _find_region(slide, settings)
+        if settings.mpp is None:
+            slide.require_square()
         self.mpp = settings.mpp or slide.mpp
         mpp = self.mpp or card.mpp
         self.source = SlideSource(slide, mpp / card.mpp, self.region)
@@ -134,7 +136,10 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
     give_back_freed_memory()
     for path in outputs.files:
         require_writable(path)
-    with Slide(outputs.image, settings.skip_damaged) as slide, ExitStack() as stack:
+    with (
+        Slide(outputs.image, settings.skip_damaged, settings.series, settings.plane) as slide,
+        ExitStack() as stack,
+    ):
         view = _View(slide, settings, engine.card)
         _report_view(view, engine, outputs, progress)
         rois = RoiCounter(settings.rois, view.frame)
@@ -190,6 +195,8 @@ def _report_view(view: _View, engine: Engine, outputs: Outputs, progress: Progre
         progress.info(
             f"{name} states no credible scale: taken as {engine.card.mpp} um/px, the model's; `mpp` sets another"
         )
+    if view.tissue.doubt:
+        progress.warn(f"{name} {view.tissue.doubt}")
     if view.slide.note:
         progress.info(f"{name}: {view.slide.note}")
     if view.match:
