@@ -102,7 +102,8 @@ def test_ome_states_a_scale_in_any_unit_and_spelling(tmp_path: Path, attributes:
 @pytest.mark.parametrize("attributes", ["", 'PhysicalSizeX="1" PhysicalSizeXUnit="pixel"', 'PhysicalSizeX="0"'])
 def test_where_ome_says_nothing_the_tags_count(tmp_path: Path, attributes: str) -> None:
     with Slide(write(tmp_path / "a.tif", OME.format(attributes), **TAGS)) as slide:
-        assert (slide.mpp, slide.mpp_source) == (pytest.approx(0.5), "resolution tags")
+        assert slide.mpp == pytest.approx(0.5)
+        assert slide.mpp_source == "resolution tags"
 
 
 def test_what_ome_says_counts_more_than_the_tags(tmp_path: Path) -> None:
@@ -135,7 +136,8 @@ def test_ome_of_an_image_of_another_size_is_ignored(tmp_path: Path) -> None:
 def test_aperio_states_a_scale(tmp_path: Path, fields: str, mpp: float | None, source: str) -> None:
     text = f"Aperio Image Library v12\r\n64x64 [0,0 64x64] (64x64) JPEG/RGB Q=70|{fields}"
     with Slide(write(tmp_path / "a.svs", text)) as slide:
-        assert (slide.mpp, slide.mpp_source) == (mpp if mpp is None else pytest.approx(mpp), source)
+        assert slide.mpp == (mpp if mpp is None else pytest.approx(mpp))
+        assert slide.mpp_source == source
 
 
 def test_aperio_in_strips_states_a_scale_as_well(tmp_path: Path) -> None:
@@ -193,7 +195,8 @@ def test_imagej_names_the_unit_of_the_tags(tmp_path: Path, unit: str) -> None:
         metadata={"unit": unit, "axes": "YXS"},
     )
     with Slide(tmp_path / "a.tif") as slide:
-        assert (slide.mpp, slide.mpp_source) == (pytest.approx(0.25), "ImageJ's scale")
+        assert slide.mpp == pytest.approx(0.25)
+        assert slide.mpp_source == "ImageJ's scale"
 
 
 def test_a_document_type_in_ome_is_refused(tmp_path: Path) -> None:

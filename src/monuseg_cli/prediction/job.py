@@ -102,7 +102,7 @@ class Job:
             "image": {
                 "name": outputs.image.name,
                 "bytes": sum(file.st_size for file in files),
-                "modified_ns": max(file.st_mtime_ns for file in files),
+                "modified_ns": max((file.st_mtime_ns for file in files), default=0),
             },
             "model": {"architecture": self.card.architecture, "sha256": self.sha256, "licence": self.card.licence},
             "postprocess": asdict(self.card.postprocess),
