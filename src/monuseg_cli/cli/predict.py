@@ -74,9 +74,7 @@ def predict(
     ] = None,
     series: Annotated[
         int | None,
-        _scale(
-            metavar="N", help="Which image of the file, as slide-info numbers them.", show_default="the largest scan"
-        ),
+        _scale(metavar="N", help="Which image of the file, as slide-info counts.", show_default="the largest scan"),
     ] = None,
     plane: Annotated[
         int | None, _scale(metavar="N", help="Which focal plane, from 0.", show_default="the one in focus")

@@ -45,7 +45,8 @@ def test_a_scale_without_a_unit_is_not_stated(tmp_path: Path, zarr_format: Forma
 def test_the_scale_of_all_levels_counts_too(tmp_path: Path) -> None:
     path = write_ome_zarr(tmp_path / "a", PLANES, "cyx", zarr_format=2, mpp=0.5)
     group = zarr.open_group(path)
-    (multiscale,) = group.attrs["multiscales"]
+    stored: Any = group.attrs["multiscales"]
+    (multiscale,) = stored
     multiscale["coordinateTransformations"] = [{"type": "scale", "scale": [1, 0.5, 0.5]}]
     group.attrs["multiscales"] = [multiscale]
     with Slide(path) as slide:

@@ -166,7 +166,8 @@ def require_agreement(path: Path) -> None:
         assert downsamples == pytest.approx(other.level_downsamples[: len(downsamples)], rel=1e-3)
         for number, level in enumerate(slide.levels):
             tall, wide = min(level.shape[0], 300), min(level.shape[1], 400)
-            row, col = (level.shape[0] - tall) // 2, (level.shape[1] - wide) // 2
+            middle = (level.shape[0] - tall) // 2, (level.shape[1] - wide) // 2
+            row, col = (0, 0) if number else middle  # OpenSlide shifts coarser levels by parts of their pixels
             at = left + round(col * level.downsample), top + round(row * level.downsample)
             expected = np.asarray(other.read_region(at, number, (wide, tall)).convert("RGB"))
             assert distance(slide.read_region(number, row, col, tall, wide), expected) < 0.5

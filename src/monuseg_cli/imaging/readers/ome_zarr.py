@@ -224,7 +224,7 @@ def _list_images(group: Any, path: Path) -> Iterator[_Multiscale]:
     metadata = path / "OME" / "METADATA.ome.xml"
     document = read_ome(metadata.read_text(encoding="utf-8", errors="replace")) if metadata.is_file() else None
     names = [image.name for image in document.images] if document else []
-    for number in range(sum(1 for name in group.group_keys() if name.isdigit())):
+    for number in sorted(int(folder.name) for folder in path.iterdir() if folder.name.isdecimal()):
         if str(number) in group:
             inside = group[str(number)]
             yield from _images_of(inside, _attributes(inside), names[number] if number < len(names) else "")
