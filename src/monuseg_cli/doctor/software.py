@@ -25,12 +25,13 @@ _OF_BYTES = ("lzw", "zlib", "zstd")
 
 
 def check_versions() -> list[Check]:
-    """Tell the versions of monuseg and Python, and where they are."""
+    """Tell the versions of monuseg and Python, where they are, and what goes out."""
     place = Path(monuseg_cli.__file__).parent
     system = f"{platform.system()} {platform.machine()}"
     return [
         Check("monuseg", f"{monuseg_cli.__version__}, {place}"),
         Check("python", f"{platform.python_version()}, {system}"),
+        Check("network", "only download uses it, to fetch MoNuSeg; nothing is sent, and no library reports its use"),
     ]
 
 
