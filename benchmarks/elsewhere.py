@@ -1,4 +1,4 @@
-"""How models do at other hospitals: on organs and a scanner that none was trained on, on pale stains, and on keratin.
+"""Measure how models generalise: to organs and a scanner unseen in training, to pale stains, and to keratin.
 
 usage: python benchmarks/elsewhere.py HOME MODEL [MODEL ...] [--slide CMU-1-Small-Region.svs] [--set threshold=0.4 ...]
                                       [--brief]
@@ -38,7 +38,7 @@ Disturbance = Callable[[Pixels], Pixels]
 
 
 def stain(haematoxylin: float, eosin: float, rest: float = 1) -> Disturbance:
-    """Scale the two stains in optical density along Ruifrok's directions, and what lies at right angles to both."""
+    """Scale the two stains in optical density along Ruifrok's stain vectors, and the residual orthogonal to both."""
     change = np.linalg.inv(STAINS) @ (np.array([[haematoxylin], [eosin], [rest]]) * STAINS)
 
     def disturb(image: Pixels) -> Pixels:

@@ -1,4 +1,4 @@
-"""How much better an ensemble is than a model: what there is for a small model to learn from a teacher.
+"""Measure how much better an ensemble is than a model: what a small model could learn from a teacher.
 
 usage: python benchmarks/ensemble.py HOME RUN [RUN ...]
 
@@ -33,14 +33,14 @@ ALL: tuple[Orientation, ...] = tuple((turns, mirrored) for turns in range(4) for
 
 
 class Ensemble:
-    """The mean of several engines' maps over orientations; see `Engine`."""
+    """An engine that averages the maps of several engines over orientations; see `Engine`."""
 
     def __init__(self, engines: Sequence[Engine], orientations: Sequence[Orientation]) -> None:
         self.card = engines[0].card
         self._engines, self._orientations = engines, orientations
 
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
-        """Give the mean maps of tiles, one by one."""
+        """Yield the mean maps of tiles, one by one."""
         for tile in tiles:
             maps = [_oriented(engine, tile, *way) for engine in self._engines for way in self._orientations]
             yield np.mean(maps, axis=0)
@@ -54,7 +54,7 @@ def _oriented(engine: Engine, tile: NDArray[np.uint8], turns: int, mirrored: boo
 
 
 def open_runs(home: Home, runs: list[str]) -> list[Engine]:
-    """Load the runs, unless their maps cannot be averaged or would be of cases that they have seen."""
+    """Load the runs; refuse those whose maps cannot be averaged, or that were trained on the cases."""
     engines: list[Engine] = [TorchEngine(*load_model(home.find_weights(run)), torch.device("cpu")) for run in runs]
     first = engines[0].card
     if {*first.classes} & {"horizontal", "vertical"}:
@@ -68,7 +68,7 @@ def open_runs(home: Home, runs: list[str]) -> list[Engine]:
 
 
 def main(home: Home, runs: list[str]) -> None:
-    """Print a line for each way."""
+    """Print a line per method."""
     dataset = Dataset.load(home.dataset)
     engines = open_runs(home, runs)
     card = engines[0].card

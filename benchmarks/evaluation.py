@@ -30,7 +30,7 @@ ROUNDS = 5
 
 
 def draw(size: int, random: np.random.Generator) -> Labels:
-    """Draw discs on a grid, each moved a little, so that some touch."""
+    """Draw discs on a grid, each slightly displaced, so that some touch."""
     labels = np.zeros((size, size), dtype=np.int32)
     centres = np.arange(SPACING / 2, size, SPACING)
     number = 0
@@ -48,14 +48,14 @@ def draw(size: int, random: np.random.Generator) -> Labels:
 
 
 def ours(reference: Labels, prediction: Labels) -> tuple[float, float]:
-    """Score by one table of overlaps."""
+    """Score with one table of overlaps."""
     overlaps = find_overlaps(reference, prediction)
     detections(overlaps)
     return aji(overlaps).index, panoptic_quality(overlaps).pq
 
 
 def plain(reference: Labels, prediction: Labels) -> tuple[float, float]:
-    """Score by masks, a pair at a time."""
+    """Score with masks, one pair at a time."""
     masks = {label: prediction == label for label in np.unique(prediction) if label}
     used, iou_sum, matches = set(), 0.0, 0
     above = below = 0
@@ -115,7 +115,7 @@ def report(path: Path) -> None:
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the benchmark named on the command line."""
     match sys.argv[1:]:
         case ["metrics"]:
             metrics()

@@ -1,4 +1,4 @@
-"""What a command takes of the machine, and what the machine can."""
+"""Resource use of a command, and the machine's peak rate."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ _EVERY_S = 0.02
 
 
 def run(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> tuple[float, int]:
-    """Run a command, and give its seconds and the peak of resident memory, in bytes, of it and its descendants."""
+    """Run a command; return its seconds and the peak resident memory, in bytes, of it and its descendants."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
     peak = 0
@@ -43,7 +43,7 @@ def _resident(pid: int) -> int:
 
 
 def matmul_rate() -> float:
-    """Give float32 operations a second in a matrix product of 2048 cubed."""
+    """Measure float32 operations per second in a matrix product of 2048 cubed."""
     one, other = torch.rand(2, 2048, 2048)
     one @ other
     began = time.perf_counter()

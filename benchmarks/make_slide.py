@@ -36,7 +36,7 @@ def fields(home: Home) -> list[Pixels]:
 
 
 def strips(images: list[Pixels], side: int, *, full: bool) -> Iterator[Pixels]:
-    """Give the slide in strips of a field's height."""
+    """Yield the slide in strips of a field's height."""
     random = np.random.default_rng(0)
     across = -(-side // FIELD_PX)
     for i in range(across):

@@ -6,7 +6,7 @@ polygon with scikit-image; nothing is resolved, checked or written. The bar: at 
 
 usage: python benchmarks/masks.py DATASET_FOLDER [ROUNDS]
 
-DATASET_FOLDER is where `monuseg download` put the data (``HOME/data/monuseg``). Its masks are removed and made anew.
+DATASET_FOLDER is where `monuseg download` put the data (``HOME/data/monuseg``). Its masks are removed and rebuilt.
 """
 
 import shutil
@@ -38,7 +38,7 @@ def plain(dataset: Dataset) -> None:
 
 
 def main() -> None:
-    """Take turns, so that the ratio holds when the machine's speed drifts."""
+    """Alternate between the two, so that the ratio is robust against drifts of the machine's speed."""
     root = Path(sys.argv[1])
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     dataset = Dataset.load(root)

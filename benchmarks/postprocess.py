@@ -1,4 +1,4 @@
-"""What each parameter of the post-processing is worth: scores of validation cases with one of them changed.
+"""Measure the effect of each post-processing parameter: scores of validation cases with one of them changed.
 
 usage: python benchmarks/postprocess.py HOME RUN [RUN ...] [--nuinsseg N]
 
@@ -38,7 +38,7 @@ VALUES = {
 
 
 def changes(card: PostprocessParams) -> dict[str, PostprocessParams]:
-    """Give the card's parameters, then what comes of changing one."""
+    """Yield the card's parameters, then variants with one of them changed."""
     changed = {"as in the card": card}
     for name in (field.name for field in fields(PostprocessParams)):
         values = [value for value in VALUES[name] if value != getattr(card, name)]

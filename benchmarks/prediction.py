@@ -21,7 +21,7 @@ limit
     The 20,000 slide: operations of the network over the pixels of tissue, once, over the machine's float32 rate in a
     matrix product of 2048 cubed, as a share of the time of `monuseg predict SLIDE -o mask.png` from its start.
 growth
-    Seconds a megapixel of tissue at 5,000, 10,000 and 20,000 pixels, the start left out; the mask alone, and with
+    Seconds per megapixel of tissue at 5,000, 10,000 and 20,000 pixels, without start-up; the mask alone, and with
     labels, GeoJSON and CSV.
 stages
     Seconds of each stage by itself, one after the other, for the images of `peers`; and of the process, in which they
@@ -72,7 +72,7 @@ MPX = 1e6
 
 
 def slide(home: Home, folder: Path, side: int, *, full: bool = False) -> Path:
-    """Give a slide, and make it if it is not there."""
+    """Return a slide, which is built if it does not exist."""
     path = folder / f"{'full' if full else 'slide'}-{side}.tif"
     if not path.is_file():
         make_slide(home, side, path, full=full)
@@ -80,14 +80,14 @@ def slide(home: Home, folder: Path, side: int, *, full: bool = False) -> Path:
 
 
 def predict(home: Home, image: Path, suffixes: tuple[str, ...], *more: str | Path) -> tuple[float, int]:
-    """Run `monuseg predict`, and give its seconds and its peak memory."""
+    """Run `monuseg predict`; return its seconds and its peak memory."""
     outputs = [word for suffix in suffixes for word in ("-o", image.with_name(f"of-{image.stem}{suffix}"))]
     command = [sys.executable, "-m", "monuseg_cli", "predict", image, *outputs, "--overwrite", "--home", home.root]
     return machine.run([*map(str, command), *map(str, more)])
 
 
 def result_of(image: Path, suffix: str) -> dict[str, float]:
-    """Read what the record beside an output says."""
+    """Read the record next to an output."""
     record = json.loads(image.with_name(f"of-{image.stem}{suffix}.monuseg.json").read_text(encoding="utf-8"))
     found: dict[str, float] = record["found"]
     return found
@@ -161,14 +161,14 @@ def bits(home: Home, folder: Path) -> None:
 
 
 def two_images(home: Home, folder: Path) -> tuple[Path, Path]:
-    """Give a slide of 4,000 x 4,000 px, and its corner as a PNG of 1,000 x 1,000 px."""
+    """Return a slide of 4,000 x 4,000 px, and its corner as a PNG of 1,000 x 1,000 px."""
     large, small = slide(home, folder, 4000, full=True), folder / "small.png"
     Image.fromarray(tifffile.imread(large)[:1000, :1000]).save(small)
     return large, small
 
 
 def start_of(home: Home, folder: Path) -> float:
-    """Give the seconds of a process that has nothing to predict on."""
+    """Measure the seconds of a process that has nothing to predict on."""
     tiny = folder / "tiny.png"
     Image.new("RGB", (64, 64), "white").save(tiny)
     predict(home, tiny, (".png",))  # makes the graph, once
@@ -176,7 +176,7 @@ def start_of(home: Home, folder: Path) -> float:
 
 
 def peers(home: Home, folder: Path) -> None:
-    """Print everybody's seconds, and ratios."""
+    """Print the seconds of every tool, and ratios."""
     large, small = two_images(home, folder)
     mask = folder / "peer.png"
     for image, others in ((large, PEERS), (small, PEERS[:1])):
@@ -219,7 +219,7 @@ def limit(home: Home, folder: Path) -> None:
 
 
 def growth(home: Home, folder: Path) -> None:
-    """Print seconds a megapixel of tissue."""
+    """Print seconds per megapixel of tissue."""
     start = start_of(home, folder)
     print(f"start {start:.2f} s")
     for name, suffixes in (("mask", (".png",)), ("and nuclei", (".png", *NUCLEI))):
@@ -237,7 +237,7 @@ def growth(home: Home, folder: Path) -> None:
 
 
 class _Given:
-    """An engine that has its maps already."""
+    """An engine with precomputed maps."""
 
     def __init__(self, card: Card, maps: list[NDArray[np.float32]]) -> None:
         self.card, self._maps = card, maps

@@ -1,4 +1,4 @@
-"""What a model keeps of its scores where stain, light, focus, compression or scale differ; what it finds in nothing.
+"""Measure a model's scores under changes of stain, light, focus, compression and scale, and its false positives.
 
 usage: python benchmarks/robustness.py HOME RUN [RUN ...]
 
@@ -38,7 +38,7 @@ MM2 = (BLANK_PX * 0.25 / 1000) ** 2
 
 
 def stain(haematoxylin: float, eosin: float) -> Disturbance:
-    """Scale the two stains in optical density, by scikit-image's separation of colours."""
+    """Scale the two stains in optical density, by scikit-image's colour deconvolution."""
 
     def disturb(image: Pixels) -> Pixels:
         return _bytes(hed2rgb(rgb2hed(image) * (haematoxylin, eosin, 1)))
@@ -79,7 +79,7 @@ def jpeg(image: Pixels) -> Pixels:
 
 
 def coarser(times: int) -> Disturbance:
-    """Resample to pixels that are so many times as wide, and back to the old size."""
+    """Resample to pixels larger by this factor, and back to the original size."""
 
     def disturb(image: Pixels) -> Pixels:
         height, width = image.shape[:2]

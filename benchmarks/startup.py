@@ -1,4 +1,4 @@
-"""Measure how long command line and package take to load, against the time that their libraries take.
+"""Measure how long the command line and the package take to load, relative to their libraries.
 
 usage: python benchmarks/startup.py [ROUNDS]
 

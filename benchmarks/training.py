@@ -62,7 +62,7 @@ BATCHES = {"unet": 8, "unet-se": 16, "unet-efficientnet": 8, "segnet": 8, "deepl
 
 
 class PngPatches(Dataset[tuple[Tensor, Tensor]]):
-    """What one writes first: a folder of pictures, read one by one."""
+    """The plain solution: a folder of images, read one by one."""
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.images = sorted(folder.glob("*_image.png"))
@@ -70,7 +70,7 @@ class PngPatches(Dataset[tuple[Tensor, Tensor]]):
         self.crops = len(recipe.monuseg_cases()[0]) * recipe.crops_per_case
 
     def __len__(self) -> int:
-        """Count the crops."""
+        """Return the number of crops."""
         return self.crops
 
     def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
@@ -92,7 +92,7 @@ def write_pngs(store: PatchStore, recipe: Recipe, folder: Path) -> None:
 
 
 def plain_epoch(folder: Path, recipe: Recipe) -> float:
-    """Train for an epoch in a plain loop; gives patches a second, the start of the workers left out."""
+    """Train for an epoch in a plain loop; return patches per second, without the start of the workers."""
     model = _model(recipe.arch, recipe)
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate)
     loader = DataLoader(PngPatches(folder, recipe), recipe.batch_size, shuffle=True, num_workers=2)
@@ -119,7 +119,7 @@ def _model(arch: str, recipe: Recipe) -> torch.nn.Module:
 
 
 def train_once(home: Home, name: str, *words: object) -> Path:
-    """Run the command, and give the run's folder."""
+    """Run the command; return the run's folder."""
     command = _train_command(home, name, *words)
     subprocess.run(command, check=True, capture_output=True, env=_environment())
     return home.runs / name
@@ -190,7 +190,7 @@ def flops(names: list[str]) -> None:
 
 
 def _stepper(model: torch.nn.Module, batch: int, recipe: Recipe) -> Callable[[], None]:
-    """Give what takes a training step on random patches."""
+    """Return a function that takes a training step on random patches."""
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     images = torch.rand(batch, 3, 256, 256).to(memory_format=torch.channels_last)
     targets = (torch.rand(batch, len(CLASSES[recipe.aux_target]), 256, 256) > 0.7).float()
@@ -257,7 +257,7 @@ def depthwise() -> None:
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the benchmark named on the command line."""
     torch.set_num_threads(THREADS)
     match sys.argv[1:]:
         case ["rate", home, *rounds]:

@@ -1,4 +1,4 @@
-"""Average the weights of a tuned model and of what it began with, which keeps what the first one knew.
+"""Average the weights of a fine-tuned model and of its initial model, which preserves the abilities of the latter.
 
 usage: python tools/average.py OUT TUNED FIRST SHARE [--name default-1]
 
@@ -17,7 +17,7 @@ from monuseg_cli.models.weights import load_model, save_weights
 
 
 def average(tuned: dict[str, Tensor], first: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    """Average what is a number of the network; counters are those of the tuned one."""
+    """Average all floating-point tensors; counters are those of the tuned model."""
     return {
         name: share * values.float() + (1 - share) * first[name].float() if values.is_floating_point() else values
         for name, values in tuned.items()

@@ -1,4 +1,4 @@
-"""Run the notebooks of docs/, and store what they show: python tools/notebooks.py.
+"""Run the notebooks of docs/, and store their outputs: python tools/notebooks.py.
 
 Needs ``pip install nbclient ipykernel``. They run in a folder of their own, with a home of their own. What they write
 to standard error is not stored, since it names folders of the machine; of pictures, only the JPEG is.

@@ -1,4 +1,4 @@
-"""Make the model that comes with the package out of a run's weights: half precision, ranges for 8 bits, a full card.
+"""Build the model that ships with the package from a run's weights: half precision, ranges for 8 bits, a full card.
 
 The card gets the stain of the tissue that was trained on, too: of MoNuSeg's cases among it.
 
@@ -10,7 +10,7 @@ unless the weights have them. --init is what the card calls the weights that the
 
 Each --results names what was scored, and the scores.json that `monuseg evaluate` wrote of it; they are brought together
 as a mean over all their images, and added to those that the weights' card has. A run's has none: it is shipped
-unscored, evaluated, and shipped anew.
+unscored, evaluated, and shipped again.
 """
 
 import argparse

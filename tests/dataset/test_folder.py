@@ -139,12 +139,12 @@ def test_what_is_no_nucleus_is_left_out_of_masks_and_said_once(tmp_path: Path) -
     dataset = scan_folder(folder, tmp_path / "made")
     result = build_masks(MasksConfig(dataset.root), told)
     first, second = (case.case_id for case in dataset.cases)
-    line = f"left out, since they are no nuclei: outlines around others (2), points (2); in {first}, {second}"
+    line = f"not nuclei, left out: outlines around other objects (2), points (2); in {first}, {second}"
     assert line in told.lines
     for case, made in zip(dataset.cases, result.cases, strict=True):
         expected = rasterise(drawn[stem_of(case)], (96, 96)).labels
         np.testing.assert_array_equal(read_labels(labels_path(dataset.root, case.case_id)), expected)
-        assert made.left_out == {"outlines around others": 1, "points": 1}
+        assert made.left_out == {"outlines around other objects": 1, "points": 1}
 
 
 def test_outlines_on_a_slide_without_a_region_are_refused(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_odd_masks_are_told_of(tmp_path: Path) -> None:
     told = Told()
     build_masks(MasksConfig(scan_folder(folder, tmp_path / "made").root), told)
     (line,) = [line for line in told.lines if "median" in line]
-    assert line.startswith("the median nucleus is outside of 5 to 500 um2, like a wrong scale")
+    assert line.startswith("the median area of nuclei is not within 5 to 500 um2, as with a wrong scale")
     assert "a-" in line
     assert "b-" in line
 
@@ -229,9 +229,9 @@ def spoil(folder: Path, what: str) -> None:
         ("a turned region", "a.geojson: the region 'lower' is no upright rectangle"),
         ("a region outside", "a.geojson: the region 'x' lies outside of its image, 96x96 pixels"),
         ("labels of another size", "a.npy is 90 x 96 pixels, its image .*a.png 96 x 96"),
-        ("an inverted mask", "a.npy: nuclei cover more than 80 % of the image, like an inverted mask"),
-        ("classes", "a.npy: each of its 2 values is in 12 pieces on average, so they are classes"),
-        ("micrometres", "the coordinates of .*a.geojson look like micrometres: all lie within 24 x 24"),
+        ("an inverted mask", "a.npy: nuclei cover more than 80 % of the image, as in an inverted mask"),
+        ("classes", "a.npy: each of its 2 values forms 12 separate pieces on average, as in a class map"),
+        ("micrometres", "the coordinates in .*a.geojson look like micrometres: all lie within 24 x 24"),
         ("a table without an image", "split.csv has no line for 1 images, the first: b.png"),
         ("a table with an unknown image", "split.csv, line 4, names no image"),
         ("a table with another split", "split.csv, line 3: the split is 'validation', not one of train, val, test"),

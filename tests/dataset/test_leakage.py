@@ -121,7 +121,7 @@ def test_one_image_in_two_files_of_two_splits_is_refused(
     split_table(folder, a="train", b="val", c="train")
     told = Told()
     scan_folder(folder, tmp_path / "made", told)
-    assert "1 pairs of cases in mine share pixels and count twice (the first: a.png and c.tif)" in told.lines
+    assert "a.png and c.tif in mine share pixels, which count twice (such pairs: 1)" in told.lines
 
 
 def test_regions_of_two_splits_may_touch_and_not_overlap(tmp_path: Path) -> None:

@@ -122,8 +122,8 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pixels", "reason"),
     [
-        (np.zeros((9, 9, 5), dtype=np.uint8), "is one plane of whole numbers"),
-        (np.full((4, 4), 0.5), "it holds fractions, like a map of probabilities"),
+        (np.zeros((9, 9, 5), dtype=np.uint8), "not one plane of whole numbers"),
+        (np.full((4, 4), 0.5), "it holds fractions, like a probability map"),
         (np.full((4, 4), -1), "holds -1 to -1; number its nuclei within 0 to"),
         (np.array([[object()]]), "no NPY of numbers"),
     ],
@@ -240,9 +240,9 @@ def test_what_is_left_out_and_cut_is_told_once(tmp_path: Path) -> None:
     (evaluation,) = evaluate_folders(FoldersConfig((ours,), truth), told).evaluations
     assert evaluation.summary.mean.f1 == pytest.approx(1, abs=0.04)
     left_out, cut = told.lines
-    assert left_out == "left out, since they are no nuclei: class Tissue (2); in truth/a.geojson, truth/b.geojson"
-    assert cut.startswith("grey values are rims around a mask")
-    assert "values, cut above 127.5; ours/b.png" in cut
+    assert left_out == "not nuclei, left out: class Tissue (2); in truth/a.geojson, truth/b.geojson"
+    assert cut.startswith("grey values along the edges of a mask")
+    assert "values, threshold 127.5; ours/b.png" in cut
 
 
 BOXES_AROUND = ((0, 0), (0, 190), (150, 190), (150, 0))
@@ -269,6 +269,6 @@ def test_an_inverted_reference_is_refused_and_such_a_prediction_is_scored(tmp_pa
     write_npy(truth / "a", mask)
     told = Told()
     evaluate_folders(FoldersConfig((ours,), truth), told)
-    assert "cover more than 80 % of the image, like an inverted mask" in told.lines[0]
-    with pytest.raises(InputError, match=r"a.npy: nuclei cover more than 80 % of the image, like an inverted mask"):
+    assert "cover more than 80 % of the image, as in an inverted mask" in told.lines[0]
+    with pytest.raises(InputError, match=r"a.npy: nuclei cover more than 80 % of the image, as in an inverted mask"):
         evaluate_folders(FoldersConfig((truth,), ours))

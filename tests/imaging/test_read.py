@@ -73,7 +73,7 @@ def test_floats_are_taken_within_0_and_1_and_refused_beyond(tmp_path: Path) -> N
     np.testing.assert_array_equal(pixels, PICTURE)
     for wrong in (PICTURE.astype(np.float32), np.full((8, 8, 3), np.nan, dtype=np.float32)):
         tiff(tmp_path / "b.tif", wrong, photometric="rgb")
-        with pytest.raises(InputError, match=r"b\.tif: its floating-point samples are not within 0\.\.1"):
+        with pytest.raises(InputError, match=r"b\.tif: level 0, its floating-point samples are not within 0\.\.1"):
             read_image(tmp_path / "b.tif")
 
 

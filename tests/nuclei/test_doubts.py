@@ -40,7 +40,7 @@ def test_foreground_over_80_percent_is_refused_in_an_annotation() -> None:
     inverted = (squares(14) == 0).astype(np.int32)
     doubts = doubts_of(inverted, 0.25)
     assert doubts == {FOREGROUND: "88%"}
-    with pytest.raises(InputError, match=r"a.png: nuclei cover more than 80 % .*like an inverted mask.*\(88%\)"):
+    with pytest.raises(InputError, match=r"a.png: nuclei cover more than 80 % .*as in an inverted mask.*\(88%\)"):
         require_foreground(Path("a.png"), inverted, doubts)
     small = inverted[:50, :50]
     require_foreground(Path("a.png"), small, doubts_of(small, 0.25))
@@ -60,6 +60,6 @@ def test_oddities_of_many_files_are_told_once() -> None:
     tell_left_out({"a": {"points": 2}, "b": {}, "c": {"points": 1, "class Tissue": 1}}, told)
     tell_doubts([(name, {LARGEST: "30%"}) for name in "abcde"] + [("f", {})], told)
     assert told.lines == [
-        "left out, since they are no nuclei: class Tissue (1), points (3); in a, c",
+        "not nuclei, left out: class Tissue (1), points (3); in a, c",
         f"{LARGEST}: a, 30%; b, 30%; c, 30%; and 2 more",
     ]

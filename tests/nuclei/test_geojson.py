@@ -122,8 +122,8 @@ def test_what_has_an_area_is_one_object_with_all_its_parts(tmp_path: Path, geome
         (OPEN, "open lines"),
         ({"type": "GeometryCollection", "geometries": [OPEN, OPEN]}, "open lines"),
         ({"type": "GeometryCollection", "geometries": []}, "objects without a geometry"),
-        ({"type": "Polygon", "coordinates": []}, "outlines of fewer than three points"),
-        ({"type": "Polygon", "coordinates": [[[1, 2], [3, 4]]]}, "outlines of fewer than three points"),
+        ({"type": "Polygon", "coordinates": []}, "outlines with fewer than three points"),
+        ({"type": "Polygon", "coordinates": [[[1, 2], [3, 4]]]}, "outlines with fewer than three points"),
         ({"type": "Circle", "coordinates": [1, 2, 3]}, "objects of type Circle"),
     ],
 )

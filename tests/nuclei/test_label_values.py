@@ -89,7 +89,7 @@ def test_grey_rims_around_a_mask_are_cut(
     wanted = np.asarray(Image.fromarray(mask).resize(soft.shape[::-1], Image.Resampling.NEAREST))
     assert same_nuclei(labels, wanted)
     assert note is not None
-    assert "values, cut above" in note
+    assert "values, threshold" in note
 
 
 def test_labels_are_not_taken_for_a_soft_mask() -> None:
@@ -114,14 +114,16 @@ BORDER = MASK & ~ndimage.binary_erosion(MASK, iterations=2)
 @pytest.mark.parametrize(
     ("pixels", "reason"),
     [
-        pytest.param(MASK + np.uint8(1), "it holds 1 and 2 and no 0, like a segmentation by ilastik", id="ilastik"),
+        pytest.param(MASK + np.uint8(1), "it holds 1 and 2 but no 0, like an ilastik segmentation", id="ilastik"),
         pytest.param(LABELS + 1, "no pixel is 0, and 1 covers 84%", id="background 1"),
-        pytest.param(LABELS % 3 + MASK, "each of its 3 values is in 8.33 pieces", id="types"),
-        pytest.param(MASK + BORDER.astype(int), "each of its 2 values is in 25 pieces.*insides and borders", id="1, 2"),
-        pytest.param(MASK * 2 - BORDER.astype(int), "insides and borders", id="2 inside, 1 around"),
-        pytest.param((MASK * 255 - BORDER * 127).astype(np.uint8), "insides and borders", id="128 around 255"),
+        pytest.param(LABELS % 3 + MASK, "each of its 3 values forms 8.33 separate pieces", id="types"),
+        pytest.param(
+            MASK + BORDER.astype(int), "each of its 2 values forms 25 separate pieces.*interiors and borders", id="1, 2"
+        ),
+        pytest.param(MASK * 2 - BORDER.astype(int), "interiors and borders", id="2 inside, 1 around"),
+        pytest.param((MASK * 255 - BORDER * 127).astype(np.uint8), "interiors and borders", id="128 around 255"),
         pytest.param(np.dstack([LABELS, LABELS * 2, LABELS]).astype(np.uint8), "its channels differ", id="colours"),
-        pytest.param(ndimage.gaussian_filter(MASK * 1.0, 6), "fractions, like a map of probabilities", id="probable"),
+        pytest.param(ndimage.gaussian_filter(MASK * 1.0, 6), "fractions, like a probability map", id="probable"),
         pytest.param(np.where(MASK, np.nan, 1.0), "not finite", id="nan"),
         pytest.param(MASK - 0.5, "fractions from -0.5 to 0.5", id="logits"),
         pytest.param(ndimage.zoom(LABELS, 1.5, order=1), "labels that were interpolated", id="interpolated"),
@@ -130,12 +132,12 @@ BORDER = MASK & ~ndimage.binary_erosion(MASK, iterations=2)
             ndimage.gaussian_filter(np.random.default_rng(0).normal(128, 400, (200, 200)), 3)
             .clip(0, 255)
             .astype(np.uint8),
-            "its values have no insides",
+            "its values change from pixel to pixel, as in a picture",
             id="a picture",
         ),
         pytest.param(
             ((np.arange(400).reshape(20, 20) % 255 + 1).repeat(8, axis=0).repeat(8, axis=1)).astype(np.uint8),
-            "it holds 255 labels up to 255, the last number of 8 bits",
+            "it holds 255 labels up to 255, the largest number of 8 bits",
             id="8 bits",
         ),
         pytest.param(

@@ -30,8 +30,8 @@ def drawn(polygons: list[Polygon]) -> np.ndarray:
 @pytest.mark.parametrize(
     ("around", "reason"),
     [
-        (feature(AROUND), "outlines around others"),
-        (feature(AROUND, classification={"name": "Tumor"}), "outlines around others"),
+        (feature(AROUND), "outlines around other objects"),
+        (feature(AROUND, classification={"name": "Tumor"}), "outlines around other objects"),
         (feature(AROUND, classification={"name": "Tissue"}), "class Tissue"),
         (feature(AROUND, classification="Ignore*"), "class Ignore*"),
         (feature(AROUND, objectType="tile"), "tiles"),
@@ -49,20 +49,20 @@ def test_what_lies_around_nuclei_is_none(tmp_path: Path, around: dict[str, objec
 def test_one_detection_inside_makes_a_parent_and_one_outline_inside_does_not(tmp_path: Path) -> None:
     large, small = ellipse(45, 45, 12, 12), ellipse(45, 45, 4, 4)
     path = written(tmp_path / "a.geojson", feature(large), feature(small, objectType="detection"))
-    assert read_outlines(path).left_out == {"outlines around others": 1}
+    assert read_outlines(path).left_out == {"outlines around other objects": 1}
     assert len(read_outlines(written(tmp_path / "b.geojson", feature(large), feature(small))).nuclei) == 2
 
 
 def test_an_outline_as_large_as_tissue_is_none_even_alone(tmp_path: Path) -> None:
     shape, tissue = (400, 400), ellipse(200, 200, 150, 150)
     path = written(tmp_path / "a.geojson", feature(tissue))
-    with pytest.raises(InputError, match=r"holds no nucleus: outlines as large as tissue \(1\)"):
+    with pytest.raises(InputError, match=r"contains no nuclei, only outlines the size of tissue \(1\)"):
         read_labels_of(path, shape, 0.25)
     beside = written(tmp_path / "b.geojson", feature(tissue), feature(ellipse(20, 20, 8, 8)))
     for mpp in (0.25, None):
         read = read_labels_of(beside, shape, mpp)
         assert (read.labels > 0).sum() == pytest.approx(64 * np.pi, rel=0.05)
-        assert read.left_out == {"outlines as large as tissue": 1}
+        assert read.left_out == {"outlines the size of tissue": 1}
     enlarged = written(tmp_path / "d.geojson", feature(ellipse(200, 200, 70, 70)))  # a nucleus of 154 um2 at 0.1 um/px
     assert read_labels_of(enlarged, shape, 0.1).labels.max() == read_labels_of(enlarged, shape, None).labels.max() == 1
     found = written(tmp_path / "c.geojson", feature(tissue, objectType="detection"))
@@ -72,7 +72,9 @@ def test_an_outline_as_large_as_tissue_is_none_even_alone(tmp_path: Path) -> Non
 def test_a_file_of_other_things_alone_is_an_error(tmp_path: Path) -> None:
     point: dict[str, object] = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [3, 4]}}
     path = written(tmp_path / "a.geojson", point, point, feature(AROUND, classification="Tissue"))
-    with pytest.raises(InputError, match=r"a.geojson holds no nucleus: class Tissue \(1\), points \(2\); export"):
+    with pytest.raises(
+        InputError, match=r"a.geojson contains no nuclei, only class Tissue \(1\), points \(2\); export"
+    ):
         read_outlines(path)
 
 

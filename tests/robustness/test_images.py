@@ -14,7 +14,6 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from monuseg_cli.imaging.read import SUFFIXES
 from monuseg_cli.prediction.outputs import OutputSpec, plan_outputs
 from robustness.conftest import Says
 from support.processes import measure
@@ -169,7 +168,7 @@ def test_decompression_bombs(row: Row, weights: Path, picture: Path, tmp_path: P
     assert len(list(tmp_path.iterdir())) == 3
 
 
-@pytest.mark.parametrize("suffix", sorted(SUFFIXES - {".svs"}))
+@pytest.mark.parametrize("suffix", [".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"])
 def test_one_pixel(says: Says, weights: Path, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     if suffix.startswith(".tif"):

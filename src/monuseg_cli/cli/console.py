@@ -140,6 +140,8 @@ def command(examples: Mapping[str, str]) -> Callable[[Callable[..., None]], Call
                 end_with_usage_error("--quiet and --verbose contradict each other; leave one out")
             progress = QuietProgress(errors) if quiet else ConsoleProgress(errors, verbose)
             session = Session(Home.resolve(home), progress, as_json, home, _output_console(), errors)
+            # matplotlib would write to the user's own folders; where that is wanted, the variable is set already
+            os.environ.setdefault("MPLCONFIGDIR", str(session.home.cache / "matplotlib"))
             python = ".".join(map(str, sys.version_info[:3]))
             progress.detail(f"monuseg {__version__}, Python {python}, home {session.home.root}")
             with _failing_in_one_line(errors, debug):

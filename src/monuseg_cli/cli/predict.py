@@ -72,6 +72,13 @@ def predict(
         Path | None,
         _scale(metavar="FILE", help="Keep only nuclei inside these regions: a GeoJSON exported from QuPath."),
     ] = None,
+    series: Annotated[
+        int | None,
+        _scale(metavar="N", help="Which image of the file, as slide-info counts.", show_default="the largest scan"),
+    ] = None,
+    plane: Annotated[
+        int | None, _scale(metavar="N", help="Which focal plane, from 0.", show_default="the one in focus")
+    ] = None,
     tissue_mask: Annotated[bool, _scale(help="Skip glass: predict on tissue only.")] = True,
     skip_damaged: Annotated[
         bool, _scale("--skip-damaged", help="Treat unreadable tiles as glass; their number is reported.")
@@ -118,7 +125,9 @@ def predict(
         outputs=OutputSpec(tuple(output), labels, overlay, probability, save_tissue_mask),
         weights=session.home.find_weights(model),
         cache=session.home.cache,
-        settings=SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt, read_rois(roi) if roi else ()),
+        settings=SlideSettings(
+            mpp, region, tissue_mask, skip_damaged, adapt, read_rois(roi) if roi else (), series, plane
+        ),
         threshold=threshold,
         min_area_um2=min_area_um2,
         part=part,

@@ -13,8 +13,9 @@ from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
 from monuseg_cli.dataset.leakage import check_splits, with_pixel_hashes
 from monuseg_cli.dataset.manifest import CASE_SPLITS, Case, CaseSplit, Dataset, SourceArchive, sha256_of
-from monuseg_cli.imaging.read import SUFFIXES
-from monuseg_cli.imaging.slide import MAX_MPP, MIN_MPP, Slide
+from monuseg_cli.imaging.readers.formats import SUFFIXES
+from monuseg_cli.imaging.scale import MAX_MPP, MIN_MPP
+from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.nuclei.aperio import read_mpp
 from monuseg_cli.nuclei.outlines import OUTLINE_SUFFIXES, require_annotated_part
 from monuseg_cli.nuclei.read import ANNOTATION_SUFFIXES, list_annotations, read_annotated, suffix_of

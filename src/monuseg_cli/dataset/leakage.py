@@ -160,14 +160,14 @@ def check_splits(folder: Path, cases: Sequence[Case], progress: Progress) -> Non
         if one.split != other.split:
             message = (
                 f"{describe_case(one)} ({one.split}) and {describe_case(other)} ({other.split}) in {folder} share "
-                f"pixels, so scores would flatter the model; leave one of them out ({len(pairs)} such pairs)"
+                f"pixels, so scores would flatter the model; leave one of them out (such pairs: {len(pairs)})"
             )
             raise ContaminationError(message)
     if pairs:
         one, other = pairs[0]
         progress.warn(
-            f"{len(pairs)} pairs of cases in {folder.name} share pixels and count twice (the first: "
-            f"{describe_case(one)} and {describe_case(other)})"
+            f"{describe_case(one)} and {describe_case(other)} in {folder.name} share pixels, which count twice (such "
+            f"pairs: {len(pairs)})"
         )
 
 

@@ -16,7 +16,7 @@ from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.config import MasksConfig
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.dataset.pixels import read_case, shape_of_case, shape_of_image
-from monuseg_cli.imaging.read import decoding
+from monuseg_cli.imaging.decoding import decoding
 from monuseg_cli.nuclei.doubts import CUT, doubts_of, require_foreground, tell_doubts, tell_left_out
 from monuseg_cli.nuclei.draw import draw_outlines
 from monuseg_cli.nuclei.outlines import DEGENERATE, OUTLINE_SUFFIXES

@@ -25,12 +25,13 @@ _OF_BYTES = ("lzw", "zlib", "zstd")
 
 
 def check_versions() -> list[Check]:
-    """Report the versions of monuseg and Python, the package's folder and the system."""
+    """Report the versions of monuseg and Python, the package's folder, the system, and the use of the network."""
     folder = Path(monuseg_cli.__file__).parent
     system = f"{platform.system()} {platform.machine()}"
     return [
         Check("monuseg", f"{monuseg_cli.__version__}, {folder}"),
         Check("python", f"{platform.python_version()}, {system}"),
+        Check("network", "only download uses it, to fetch MoNuSeg; nothing is sent, and no library reports its use"),
     ]
 
 

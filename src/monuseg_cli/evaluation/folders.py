@@ -21,7 +21,8 @@ from monuseg_cli.evaluation.results import (
     write_page,
 )
 from monuseg_cli.evaluation.scores import ImageScores, count_image
-from monuseg_cli.imaging.read import SUFFIXES, read_image
+from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.readers.formats import SUFFIXES
 from monuseg_cli.nuclei.doubts import require_foreground, tell_doubts, tell_left_out
 from monuseg_cli.nuclei.outlines import OUTLINE_SUFFIXES, Region, require_annotated_part
 from monuseg_cli.nuclei.read import (

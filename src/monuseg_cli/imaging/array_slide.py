@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from monuseg_cli.core.errors import InputError
-from monuseg_cli.imaging.read import decode_plain, decoding
-from monuseg_cli.imaging.slide import Level, Slide
+from monuseg_cli.imaging.decoding import decoding
+from monuseg_cli.imaging.readers.base import ImageInfo, Level
+from monuseg_cli.imaging.readers.plain import decode_plain
+from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.to_rgb import ImageError
 
 Picture = NDArray[Any] | Image.Image | str | Path
@@ -48,9 +50,12 @@ class ArraySlide(Slide):
         self.path = Path(name)
         self.damaged = []
         self.note = note
-        self.mpp = None
+        self._scale = self.mpp = None
         self.mpp_source = "not stated"
         self.kind = "array"
+        self.images = (ImageInfo("", shape, "scan", None),)
+        self.series = self.plane = 0
+        self.origin, self.sparse = (0, 0), False
         self.levels = (Level(shape, 1.0, shape, "none"),)
         self._pixels = pixels
 

@@ -9,6 +9,12 @@ from numpy.typing import NDArray
 RESAVE_HINT = "save it anew, as PNG or as TIFF of 8-bit RGB"
 """What helps against most that is wrong with an image."""
 
+DEPTHS = (8, 10, 12, 14, 16)
+"""Bits that scanners and cameras use of 16."""
+
+_COLOURS = 3
+_OVERSHOOT = 1.02
+
 
 class ImageError(ValueError):
     """What keeps an image from being used, with the remedy."""
@@ -23,17 +29,21 @@ class Conversion:
     dtype : numpy dtype
         Of the stored samples.
     samples : int
-        Samples a pixel: 1 (grey or palette), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha, or CMYK).
+        Samples per pixel: grey or an index into a palette, RGB, or CMYK, and after them what `alpha` tells of.
     palette : ndarray of shape (3, K), uint16, or None
         Colours of a palette image.
     inverted : bool
         True where 0 is white (TIFF's MINISWHITE).
     cmyk : bool
         True where the samples are cyan, magenta, yellow and black.
+    alpha : int, optional
+        Which sample is the opacity. Other samples after the colours have no agreed meaning and are ignored.
     premultiplied : bool
-        True where colours are multiplied with their alpha.
+        True where colours are multiplied with their opacity.
     bits : int
         Bits that a sample uses, where it is an integer.
+    bits_source : str
+        What tells the number of bits, where that is not the dtype.
     """
 
     dtype: np.dtype[np.generic]
@@ -41,8 +51,10 @@ class Conversion:
     palette: NDArray[np.uint16] | None = None
     inverted: bool = False
     cmyk: bool = False
+    alpha: int | None = None
     premultiplied: bool = False
     bits: int = 16
+    bits_source: str = ""
 
     def require_clear(self) -> None:
         """Check that the meaning of such pixels is clear.
@@ -57,8 +69,6 @@ class Conversion:
             problem = "its pixels are one bit, a mask rather than an image; name the image that it was made of"
         elif self.dtype.type not in (np.uint8, np.uint16, np.float16, np.float32, np.float64):
             problem = f"its samples are {self.dtype}, whose range has no agreed meaning; save it as 8-bit RGB"
-        elif not 1 <= self.samples <= 4:
-            problem = f"it has {self.samples} channels, so it is no H&E image in RGB; save it as 8-bit RGB"
         if problem:
             raise ImageError(problem)
 
@@ -66,6 +76,13 @@ class Conversion:
     def bytes_per_pixel(self) -> int:
         """Bytes that a pixel takes, as stored."""
         return self.dtype.itemsize * self.samples
+
+    @property
+    def colours(self) -> int:
+        """Samples of a pixel that are colours: 1, 3, or 4 of CMYK."""
+        if self.cmyk:
+            return _COLOURS + 1
+        return _COLOURS if self.samples >= _COLOURS else 1
 
     @property
     def white(self) -> int:
@@ -85,13 +102,16 @@ class Conversion:
             parts.append("palette looked up")
         elif self.dtype != np.uint8:
             kind = f"0..{2**self.bits - 1}" if self.dtype.kind == "u" else "0..1"
-            parts.append(f"{self.dtype} of range {kind} scaled to 8 bits")
-        if self.samples <= 2 and self.palette is None:
+            source = f" ({self.bits_source})" if self.bits_source else ""
+            parts.append(f"{self.dtype} of range {kind}{source} scaled to 8 bits")
+        if self.colours == 1 and self.palette is None:
             parts.append("grey taken as equal red, green and blue")
         if self.cmyk:
             parts.append("CMYK converted to RGB")
-        elif self.samples in (2, 4):
+        if self.alpha is not None:
             parts.append("transparency laid over white")
+        elif self.samples > self.colours:
+            parts.append("samples that are not said to be opacity ignored")
         if self.inverted:
             parts.append("white-is-zero inverted")
         return ", ".join(parts) or None
@@ -111,36 +131,45 @@ class Conversion:
         Raises
         ------
         ImageError
-            If floating-point samples are not within 0..1, or a palette lacks a colour that is used.
+            If floating-point samples are not within 0..1, integers beyond their bits, or a palette lacks a colour that
+            is used.
         """
+        pixels = pixels.reshape(*pixels.shape[:2], -1)
         if self.palette is not None:
-            index = pixels.reshape(pixels.shape[:2]).astype(np.intp)
+            index = pixels[..., 0].astype(np.intp)
             if index.size and index.max() >= self.palette.shape[1]:
                 message = f"a pixel names a colour that the palette does not have; {RESAVE_HINT}"
                 raise ImageError(message)
             return (self.palette.T[index] >> 8).astype(np.uint8)
-        scaled = _to_uint8(pixels.reshape(*pixels.shape[:2], -1), self.bits)
-        colour = scaled[..., : 3 if self.samples >= 3 else 1]
+        colour = _to_uint8(pixels[..., : self.colours], self.bits)
         if self.inverted:
             colour = 255 - colour
         if self.cmyk:
-            ink, black = 255 - colour.astype(np.uint16), 255 - scaled[..., 3:].astype(np.uint16)
+            ink, black = (255 - part.astype(np.uint16) for part in (colour[..., :_COLOURS], colour[..., _COLOURS:]))
             colour = ((ink * black + 127) // 255).astype(np.uint8)
-        elif self.samples in (2, 4):
-            alpha = scaled[..., -1:].astype(np.uint16)
-            through = 255 * (255 - alpha)
-            over = 255 * np.minimum(colour, alpha) if self.premultiplied else colour * alpha
+        if self.alpha is not None:
+            opacity = _to_uint8(pixels[..., self.alpha, None], self.bits).astype(np.uint16)
+            through = 255 * (255 - opacity)
+            over = 255 * np.minimum(colour, opacity) if self.premultiplied else colour * opacity
             colour = ((over + through + 127) // 255).astype(np.uint8)
         return np.ascontiguousarray(np.broadcast_to(colour, (*colour.shape[:2], 3)))
+
+
+def bits_in_use(largest: int) -> int:
+    """Return the depth that samples have whose largest is this: the least of `DEPTHS` that holds it."""
+    return next(bits for bits in DEPTHS if largest < 2**bits or bits == DEPTHS[-1])
 
 
 def _to_uint8(pixels: NDArray[np.generic], bits: int) -> NDArray[np.uint8]:
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
     if pixels.dtype == np.uint16:
-        largest = 2**bits - 1
-        scaled = (pixels.astype(np.uint32) * np.uint32(255) + np.uint32(largest // 2)) // np.uint32(largest)
-        return np.asarray(scaled, dtype=np.uint8)
+        white = 2**bits - 1
+        largest = int(pixels.max(initial=0))
+        if largest > white * _OVERSHOOT:
+            message = f"a sample of {largest} is more than {bits} bits hold, which the others use; save it as 8-bit RGB"
+            raise ImageError(message)
+        return np.asarray(np.minimum(pixels, white) >> (bits - 8), dtype=np.uint8)
     values = pixels.astype(np.float64)
     if not (values.min(initial=0) >= 0 and values.max(initial=0) <= 1):  # also False for NaN
         message = "its floating-point samples are not within 0..1, so their range is unclear; save it as 8-bit RGB"
@@ -157,10 +186,17 @@ _DECODE_TO_RGB = (
 )
 _INKS = 4
 _ONE_SAMPLE = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.PALETTE)
+_OPACITIES = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
 
 
-def conversion_of_page(page: tifffile.TiffPage | tifffile.TiffFrame) -> Conversion:
+def conversion_of_page(page: tifffile.TiffPage | tifffile.TiffFrame, *, rgb: bool = False) -> Conversion:
     """Tell how the pixels of a TIFF page, as tifffile decodes them, become 8-bit RGB.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage or tifffile.TiffFrame
+    rgb : bool
+        Whether three samples are known to be red, green and blue from elsewhere, whatever the page's tags say.
 
     Raises
     ------
@@ -169,26 +205,30 @@ def conversion_of_page(page: tifffile.TiffPage | tifffile.TiffFrame) -> Conversi
     """
     page = page.aspage()
     photometric = tifffile.PHOTOMETRIC(page.photometric)
-    is_rgb = photometric == tifffile.PHOTOMETRIC.RGB
+    is_rgb = photometric == tifffile.PHOTOMETRIC.RGB or (rgb and page.samplesperpixel >= _COLOURS)
     # The JPEG and JPEG 2000 codecs decode it to RGB; other compressions leave it as it is.
     is_decoded = photometric == tifffile.PHOTOMETRIC.YCBCR and page.compression in _DECODE_TO_RGB
     is_cmyk = photometric == tifffile.PHOTOMETRIC.SEPARATED and page.samplesperpixel == _INKS
     problem = None
     if not (is_rgb or is_decoded or is_cmyk or photometric in _ONE_SAMPLE):
         problem = f"its colours are {photometric.name}, which is not supported; save it as 8-bit RGB"
-    elif photometric in _ONE_SAMPLE and page.samplesperpixel > 2:
+    elif not is_rgb and photometric in _ONE_SAMPLE and page.samplesperpixel > 2:
         problem = f"it has {page.samplesperpixel} channels that are not said to be colours; save it as 8-bit RGB"
     elif page.axes not in ("YX", "YXS", "SYX"):
         problem = f"its axes are {page.axes}, not those of a single image (YX, YXS or SYX); {RESAVE_HINT}"
     if problem:
         raise ImageError(problem)
+    extra = [kind for kind in page.extrasamples if not is_cmyk]
+    colours = page.samplesperpixel - len(extra)
+    opacity = next((number for number, kind in enumerate(extra, start=colours) if kind in _OPACITIES), None)
     conversion = Conversion(
         dtype=np.dtype(np.bool_) if page.bitspersample == 1 else np.dtype(page.dtype),
         samples=page.samplesperpixel,
         palette=page.colormap if photometric == tifffile.PHOTOMETRIC.PALETTE else None,
-        inverted=photometric == tifffile.PHOTOMETRIC.MINISWHITE,
+        inverted=photometric == tifffile.PHOTOMETRIC.MINISWHITE and not is_rgb,
         cmyk=is_cmyk,
-        premultiplied=tifffile.EXTRASAMPLE.ASSOCALPHA in page.extrasamples,
+        alpha=opacity,
+        premultiplied=tifffile.EXTRASAMPLE.ASSOCALPHA in extra,
         bits=max(page.bitspersample, 1),
     )
     conversion.require_clear()

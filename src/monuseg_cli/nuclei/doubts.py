@@ -19,10 +19,10 @@ _MOST_FOREGROUND = 0.8
 _FEWEST_PX_TO_REFUSE = 10_000
 _FEWEST_TO_JUDGE = 3
 
-FOREGROUND = "nuclei cover more than 80 % of the image, like an inverted mask or one of tissue"
-LARGEST = "a nucleus covers more than 5 % of the image, like an outline of tissue or a map of classes"
-MEDIAN = "the median nucleus is outside of 5 to 500 um2, like a wrong scale, or something other than nuclei"
-CUT = "grey values are rims around a mask, as interpolation and JPEG make them, which is cut at half of its maximum"
+FOREGROUND = "nuclei cover more than 80 % of the image, as in an inverted mask or a tissue mask"
+LARGEST = "one nucleus covers more than 5 % of the image, as a tissue outline or a class map does"
+MEDIAN = "the median area of nuclei is not within 5 to 500 um2, as with a wrong scale, or labels of something else"
+CUT = "grey values along the edges of a mask, from interpolation or JPEG, were thresholded at half its maximum"
 
 
 def doubts_of(labels: NDArray[np.int32], mpp: float | None) -> dict[str, str]:
@@ -81,7 +81,7 @@ def tell_left_out(files: Mapping[str, Mapping[str, int]], progress: Progress) ->
     concerned = {name: left_out for name, left_out in files.items() if sum(left_out.values())}
     if concerned:
         total = sum((Counter(left_out) for left_out in concerned.values()), Counter[str]())
-        progress.warn(f"left out, since they are no nuclei: {describe_left_out(total)}; in {_names(list(concerned))}")
+        progress.warn(f"not nuclei, left out: {describe_left_out(total)}; in {_names(list(concerned))}")
 
 
 def tell_doubts(files: Iterable[tuple[str, Mapping[str, str]]], progress: Progress) -> None:

@@ -240,7 +240,7 @@ def _kind_without_area(geometry: Mapping[str, Any]) -> str:
     if kind in ("LineString", "MultiLineString"):
         return "open lines"
     if kind in ("Polygon", "MultiPolygon"):
-        return "outlines of fewer than three points"
+        return "outlines with fewer than three points"
     if kind == "GeometryCollection":
         kinds = {_kind_without_area(part) for part in geometry.get("geometries") or ()}
         return kinds.pop() if len(kinds) == 1 else "objects without a geometry"

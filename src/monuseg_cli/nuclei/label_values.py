@@ -11,7 +11,7 @@ from monuseg_cli.imaging.to_rgb import ImageError
 
 LARGEST_LABEL = 2**31 - 1
 
-_AS_LABELS = "save a label image, one integer a nucleus and 0 for the background, or a mask of 0 and 255"
+_AS_LABELS = "save a label image (one integer per nucleus, 0 for background) or a mask of 0 and 255"
 _STEPS = 2**16 - 1
 """Fractions are told apart by so many steps; integers above are numbers of nuclei, never shades of grey."""
 
@@ -77,12 +77,12 @@ def number_nuclei(pixels: NDArray[Any]) -> tuple[NDArray[np.int32], str | None]:
     if high <= _STEPS and len(found) > 3:
         flat = _flat(values)
         if _is_soft(values, flat, high, may_be_wide=not is_fraction):
-            note = f"{len(found)} values, cut above {float(plane.max()) / 2:g}"
+            note = f"{len(found)} values, threshold {float(plane.max()) / 2:g}"
             return _components(values > high / 2), note
         if not is_fraction:
             _require_insides(values, flat)
     if is_fraction:
-        message = f"it holds fractions, like a map of probabilities, which have no agreed threshold; {_AS_LABELS}"
+        message = f"it holds fractions, like a probability map, whose threshold is unknown; {_AS_LABELS}"
         raise ImageError(message)
     _require_background(values, found)
     _require_enough_numbers(values, found, plane.dtype)
@@ -104,10 +104,10 @@ def _plane(pixels: NDArray[Any]) -> NDArray[Any]:
             if all(np.array_equal(channels[0], channel) for channel in channels[1:]):
                 plane = channels[0]
             elif pixels.dtype == np.uint8:
-                message = f"its channels differ, like those of a picture in colour; {_AS_LABELS}"
+                message = f"its channels differ, as in a colour picture; {_AS_LABELS}"
                 raise ImageError(message)
     if plane.ndim != 2 or plane.dtype.kind not in "buif":
-        message = f"it holds {pixels.dtype} of shape {pixels.shape}; what can be used is one plane of whole numbers"
+        message = f"it holds {pixels.dtype} of shape {pixels.shape}, not one plane of whole numbers; {_AS_LABELS}"
         raise ImageError(message)
     return plane
 
@@ -203,8 +203,8 @@ def _require_insides(values: NDArray[np.integer], flat: NDArray[np.bool_]) -> No
         usual_px > _FEWEST_PX_WITH_INSIDE and _count_thin(values) > _MOST_THIN * foreground
     ):
         message = (
-            "its values have no insides, or rims of others, like a picture, a map of probabilities, or labels that "
-            f"were interpolated or saved as JPEG; {_AS_LABELS}"
+            "its values change from pixel to pixel, as in a picture, a probability map, or labels that were "
+            f"interpolated or saved as JPEG; {_AS_LABELS}"
         )
         raise ImageError(message)
 
@@ -230,15 +230,15 @@ def _require_background(values: NDArray[np.integer], found: NDArray[np.integer])
     counts = np.array([int((values == value).sum()) for value in found[:_MOST_CLASSES]])
     if len(found) == 2:
         message = (
-            f"it holds {found[0]} and {found[1]} and no 0, like a segmentation by ilastik, so it is not certain which "
-            "is the background; save it with 0 for the background and 255 for nuclei"
+            f"it holds {found[0]} and {found[1]} but no 0, like an ilastik segmentation, so which of them is "
+            "background is unclear; save it with 0 for background and 255 for nuclei"
         )
         raise ImageError(message)
     if counts.max() > 0.3 * values.size:
         value = found[counts.argmax()]
         message = (
-            f"no pixel is 0, and {value} covers {counts.max() / values.size:.0%}, so that seems to be the background; "
-            "save it as 0"
+            f"no pixel is 0, and {value} covers {counts.max() / values.size:.0%} of the image, so it is probably the "
+            "background; save the background as 0"
         )
         raise ImageError(message)
 
@@ -252,8 +252,8 @@ def _require_enough_numbers(values: NDArray[np.integer], found: NDArray[np.integ
         return
     if (is_small and len(labels) == limit) or sum(_pieces(values, labels)) > len(labels) / _CROWDED:
         message = (
-            f"it holds {len(labels)} labels up to {limit}, the last number of {limit.bit_length()} bits, so further "
-            "nuclei would have none of their own; save it in 16 or 32 bits"
+            f"it holds {len(labels)} labels up to {limit}, the largest number of {limit.bit_length()} bits, so further "
+            "nuclei would share labels; save it in 16 or 32 bits"
         )
         raise ImageError(message)
 
@@ -265,8 +265,8 @@ def _require_no_classes(values: NDArray[np.integer], found: NDArray[np.integer])
     pieces = list(_pieces(values, labels))
     if sum(pieces) >= _FEWEST_PIECES * len(labels):
         message = (
-            f"each of its {len(labels)} values is in {sum(pieces) / len(labels):.3g} pieces on average, so they are "
-            f"classes, or insides and borders, not nuclei; {_AS_LABELS}"
+            f"each of its {len(labels)} values forms {sum(pieces) / len(labels):.3g} separate pieces on average, as in "
+            f"a class map, or a map of interiors and borders; {_AS_LABELS}"
         )
         raise ImageError(message)
 

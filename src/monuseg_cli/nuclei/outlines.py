@@ -27,7 +27,7 @@ WHOLE_SLIDE_PX = 25_000_000
 SMALL_SLIDE_PX = 4_000_000
 """Nor of a slide, in a format of slides, of more."""
 
-DEGENERATE = "outlines of fewer than three points"
+DEGENERATE = "outlines with fewer than three points"
 
 MPP_AT_40X = 0.25
 _LARGEST_MPP_TO_JUDGE = 0.7
@@ -114,7 +114,7 @@ class Outlines:
         tissue = (areas_px > least) & ~self.certain
         if not tissue.any():
             return self
-        return self._keep(~tissue, "outlines as large as tissue")
+        return self._keep(~tissue, "outlines the size of tissue")
 
     def _keep(self, kept: NDArray[np.bool_], reason: str = "") -> "Outlines":
         left_out = Counter(self.left_out)
@@ -147,7 +147,7 @@ def read_outlines(path: Path) -> Outlines:
     """Read the outlines of nuclei, and the annotated regions, from an Aperio XML or a GeoJSON file.
 
     A nucleus keeps all its parts and its holes. Left out, and counted, are objects whose type or class says that they
-    are something else (`monuseg_cli.nuclei.objects`), outlines around others, and what has no area.
+    are something else (`monuseg_cli.nuclei.objects`), outlines around other objects, and what has no area.
 
     Parameters
     ----------
@@ -202,8 +202,8 @@ def require_nuclei(path: Path, outlines: Outlines) -> None:
     """
     if not outlines.nuclei and outlines.left_out.keys() - {DEGENERATE}:
         message = (
-            f"{path} holds no nucleus: {describe_left_out(outlines.left_out)}; export the nuclei's own outlines, or "
-            "give them a class of another name"
+            f"{path} contains no nuclei, only {describe_left_out(outlines.left_out)}; export the outlines of the "
+            "nuclei, or give them another class"
         )
         raise InputError(message)
 
@@ -246,9 +246,9 @@ def require_pixels(path: Path, outlines: Outlines, shape: tuple[int, int], mpp: 
             and area * scale**2 < USUAL_UM2[0] * (_FILLED_TIMES if fills else 1)
         ):
             message = (
-                f"the coordinates of {path} look like micrometres: all lie within {size_um[1]:.4g} x {size_um[0]:.4g}, "
-                f"the size of the image in um, and as pixels the nuclei would have {area * scale**2:.2g} um2; divide "
-                f"them by {scale:.4g} um/px, or export them in pixels, as QuPath does"
+                f"the coordinates in {path} look like micrometres: all lie within {size_um[1]:.4g} x {size_um[0]:.4g}, "
+                f"the size of the image in um, and as pixels the median nucleus would cover {area * scale**2:.2g} um2; "
+                f"divide them by {scale:.4g} um/px, or export them in pixels, as QuPath does"
             )
             raise InputError(message)
 
@@ -276,8 +276,8 @@ def require_annotated_part(
     """
     if not regions and math.prod(shape) > (SMALL_SLIDE_PX if is_slide else WHOLE_SLIDE_PX):
         message = (
-            f"{path} outlines nuclei on a whole slide of {shape[1]}x{shape[0]} pixels, all of which would count as "
-            'annotated; draw a rectangle of class "Region*" around each part in which every nucleus is outlined'
+            f"{path} outlines nuclei on a whole slide of {shape[1]}x{shape[0]} pixels, and nothing says where all of "
+            'them are outlined; draw a rectangle of class "Region*" around each part in which they are'
         )
         raise InputError(message)
 
@@ -314,4 +314,4 @@ def _leave_out_parents(objects: Sequence[_Object], regions: tuple[Region, ...], 
             inside = tree.query(shapely.polygons(rings[index]), predicate="contains")
             inside = inside[(areas[inside] * _AROUND_TIMES <= areas[index]) & (inside != index)]
             is_around[index] = certain[inside].any() or len(inside) >= 2
-    return outlines._keep(~is_around, "outlines around others") if is_around.any() else outlines
+    return outlines._keep(~is_around, "outlines around other objects") if is_around.any() else outlines

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import RECORD_SUFFIX
-from monuseg_cli.imaging.read import (
+from monuseg_cli.imaging.decoding import (
     DECODING_ERRORS,
     decoding,
     first_line,

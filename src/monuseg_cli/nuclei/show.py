@@ -90,7 +90,7 @@ def _draw_labels(config: ShowConfig, pixels: NDArray[np.uint8], progress: Progre
     tell_doubts([(config.labels.name, read.doubts(None))], progress)
     drawn = draw_outlines(pixels, read.labels, width_px=config.width_px)
     if read.regions:
-        progress.info(f"{len(read.regions)} regions are annotated: what is outlined outside of them is left out")
+        progress.info(f"annotated regions: {len(read.regions)}; what is outlined outside of them is left out")
     for region in read.regions:
         row, col, height, width = region.box
         frame = np.zeros(read.labels.shape, dtype=np.int32)

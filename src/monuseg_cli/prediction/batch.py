@@ -57,7 +57,7 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
     if not 1 <= config.part <= config.num_parts:
         message = f"`part={config.part}` of `num_parts={config.num_parts}`: parts are counted from 1"
         raise InputError(message)
-    plans = plan_outputs(find_images(config.images), config.outputs)[config.part - 1 :: config.num_parts]
+    plans = plan_outputs(find_images(config.images, progress), config.outputs)[config.part - 1 :: config.num_parts]
     card = read_card(config.weights)
     card = replace(card, postprocess=with_overrides(card.postprocess, config.threshold, config.min_area_um2))
     for roi in config.settings.rois:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from monuseg_cli.core.errors import InputError
-from monuseg_cli.imaging.slide import MAX_MPP, MIN_MPP
+from monuseg_cli.imaging.scale import MAX_MPP, MIN_MPP
 from monuseg_cli.models.devices import Device
 from monuseg_cli.prediction.adapt import Adapt
 from monuseg_cli.prediction.engines.select import EngineName
@@ -34,6 +34,8 @@ class SlideSettings:
         Whether the slide's stain is matched to that of the model's training images.
     rois : tuple of Roi
         Keep only nuclei whose centre lies in one of these regions; empty: keep all.
+    series, plane : int, optional
+        Which image of the file, and which focal plane, in place of those that `Slide` chooses.
     """
 
     mpp: float | None = None
@@ -42,6 +44,8 @@ class SlideSettings:
     skip_damaged: bool = False
     adapt: Adapt = "auto"
     rois: tuple[Roi, ...] = ()
+    series: int | None = None
+    plane: int | None = None
 
     def __post_init__(self) -> None:
         """Check the values, and convert numbers to plain ones.

@@ -10,7 +10,8 @@ from monuseg_cli.core.atomic import remove, write_json
 from monuseg_cli.core.errors import MonusegError
 from monuseg_cli.core.home import RECORD_SUFFIX
 from monuseg_cli.core.progress import SILENT, Progress
-from monuseg_cli.imaging.read import decoding
+from monuseg_cli.imaging.decoding import decoding
+from monuseg_cli.imaging.folder import files_of
 from monuseg_cli.models.card import Card
 from monuseg_cli.nuclei.params import upgrade_params
 from monuseg_cli.prediction.config import PredictConfig
@@ -62,10 +63,12 @@ class Job:
             if not self.config.overwrite and (recorded := _recorded(outputs, provenance)):
                 progress.detail(f"{outputs.image} was done before, according to {_record(outputs)}")
                 return Outcome(outputs, recorded, skipped=True)
-            if _record(outputs).exists():
-                remove(_record(outputs))
+            for record in _records(outputs):
+                if record.exists():
+                    remove(record)
             prediction = predict_slide(outputs, self.config.settings, engine or self._engine(progress), progress)
-            write_json(_record(outputs), {**provenance, "found": _without_outputs(prediction)})
+            for record, beside in reversed(_records(outputs).items()):
+                write_json(record, {**provenance, "beside": beside, "found": _without_outputs(prediction)})
         except MonusegError as error:
             return Outcome(outputs, error=error)
         return Outcome(outputs, prediction)
@@ -86,26 +89,48 @@ class Job:
     def provenance(self, outputs: Outputs) -> dict[str, Any]:
         """Describe everything that an image's outputs depend on."""
         with decoding(outputs.image):
-            image = outputs.image.stat()
-        settings = self.config.settings
-        rois = [[roi.name, [[ring.tolist() for ring in polygon] for polygon in roi.polygons]] for roi in settings.rois]
+            files = [file.stat() for file in files_of(outputs.image)]
+        settings = {name: value for name, value in asdict(self.config.settings).items() if name != "rois"}
+        if not self.card.stain:
+            settings["adapt"] = "off"  # nothing to adapt to
+        settings = {name: value for name, value in settings.items() if name not in _NEW_SETTINGS or value is not None}
+        image_rois = self.config.settings.rois
+        rois = [[roi.name, [[ring.tolist() for ring in polygon] for polygon in roi.polygons]] for roi in image_rois]
         return {
             "monuseg": __version__,
-            "image": {"name": outputs.image.name, "bytes": image.st_size, "modified_ns": image.st_mtime_ns},
+            "image": {
+                "name": outputs.image.name,
+                "bytes": sum(file.st_size for file in files),
+                "modified_ns": max((file.st_mtime_ns for file in files), default=0),
+            },
             "model": {"architecture": self.card.architecture, "sha256": self.sha256, "licence": self.card.licence},
             "postprocess": asdict(self.card.postprocess),
-            "settings": {**{name: value for name, value in asdict(settings).items() if name != "rois"}, "rois": rois},
+            "settings": {**settings, "rois": rois},
             "outputs": [path.name for path in outputs.files],
             "labels": outputs.labels,
         }
 
 
+_NEW_SETTINGS = ("series", "plane")
+"""Settings that records of earlier versions do not have: not recorded where they are not set."""
+
 _ENGINES: dict[tuple[str, ...], Engine] = {}
 
 
+def _records(outputs: Outputs) -> dict[Path, list[str]]:
+    """Name the record in every folder that outputs go to, beside the first of them, and all outputs that lie there.
+
+    By these, a later prediction knows what in a folder is no image to predict on. The first record is the one that
+    tells whether all was done; it is written last.
+    """
+    folders: dict[Path, list[str]] = {}
+    for path in outputs.files:
+        folders.setdefault(path.parent, []).append(path.name)
+    return {folder / (names[0] + RECORD_SUFFIX): names for folder, names in folders.items()}
+
+
 def _record(outputs: Outputs) -> Path:
-    first = outputs.files[0]
-    return first.with_name(first.name + RECORD_SUFFIX)
+    return next(iter(_records(outputs)))
 
 
 def _recorded(outputs: Outputs, provenance: dict[str, Any]) -> Prediction | None:
@@ -114,8 +139,7 @@ def _recorded(outputs: Outputs, provenance: dict[str, Any]) -> Prediction | None
         record = json.loads(_record(outputs).read_text(encoding="utf-8"))
         if not isinstance(record, dict) or not all(path.is_file() for path in outputs.files):
             return None
-        if "separation" in record:  # written by an earlier version
-            record["postprocess"] = upgrade_params(record["separation"])
+        record = _upgrade_record(record)
         if any(record.get(name) != value for name, value in json.loads(json.dumps(provenance)).items()):
             return None
         found = record["found"]
@@ -125,6 +149,18 @@ def _recorded(outputs: Outputs, provenance: dict[str, Any]) -> Prediction | None
         return Prediction(outputs, **{**found, **lists, "rois": rois, "stain": stain})
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _upgrade_record(record: dict[str, Any]) -> dict[str, Any]:
+    """Bring a record of an earlier version, which adapted nothing and warned of nothing, to the format of today."""
+    if "separation" not in record:
+        return record
+    return {
+        **record,
+        "postprocess": upgrade_params(record["separation"]),
+        "settings": {**record["settings"], "adapt": "off"},
+        "found": {"stain": {}, "warnings": [], **record["found"]},
+    }
 
 
 def _without_outputs(prediction: Prediction) -> dict[str, Any]:

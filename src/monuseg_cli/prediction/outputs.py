@@ -8,7 +8,9 @@ from pathlib import Path
 
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import resolve_links
-from monuseg_cli.imaging.read import SUFFIXES
+from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.imaging.decoding import decoding
+from monuseg_cli.imaging.folder import list_images
 
 _LONGEST_NAME = 255  # bytes, on the file systems in use
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -77,8 +79,8 @@ class Outputs:
         return self.results + tuple(path for path in others if path is not None)
 
 
-def find_images(paths: Sequence[Path]) -> list[Path]:
-    """List the given images, and those in the given folders in order of name.
+def find_images(paths: Sequence[Path], progress: Progress = SILENT) -> list[Path]:
+    """List the given images, and those in the given folders in order of name; report what is not read there.
 
     Raises
     ------
@@ -90,11 +92,15 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     images: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if _is_image(file))
-            if not inside:
-                message = f"no image in the folder {path} (looked for {', '.join(sorted(SUFFIXES))})"
+            with decoding(path):
+                inside = list_images(path)
+            told = inside.told()
+            if not inside.images:
+                message = f"no image in the folder {path}" + (f": {told}" if told else "; name one that holds some")
                 raise InputError(message)
-            images += inside
+            if told:
+                progress.warn(f"left out of {path}: {told}")
+            images += inside.images
         elif path.is_file():
             images.append(path)
         elif path.exists():
@@ -104,12 +110,6 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
             message = f"no image {path}; check its name"
             raise MissingError(message)
     return images
-
-
-def _is_image(file: Path) -> bool:
-    """Whether a file in a folder is an image; hidden files are not, broken links are, so that they are reported."""
-    is_image = file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-    return is_image and (file.is_file() or (file.is_symlink() and not file.exists()))
 
 
 def plan_outputs(images: Sequence[Path], spec: OutputSpec) -> list[Outputs]:
@@ -172,5 +172,8 @@ def resolve_output(pattern: str, image: Path, suffixes: tuple[str, ...]) -> Path
 
 def _stem(image: Path) -> str:
     """Return an image's name without the suffixes of its format."""
-    stem = image.stem
-    return stem[: -len(".ome")] if stem.lower().endswith(".ome") else stem
+    name = image.name
+    for suffix in (image.suffix, ".ome"):
+        if suffix[1:2].isalpha() and name.lower().endswith(suffix.lower()):  # a number is part of a DICOM's name
+            name = name[: -len(suffix)]
+    return name

@@ -86,7 +86,10 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
     give_back_freed_memory()
     for path in outputs.files:
         require_writable(path)
-    with Slide(outputs.image, settings.skip_damaged) as slide, ExitStack() as stack:
+    with (
+        Slide(outputs.image, settings.skip_damaged, settings.series, settings.plane) as slide,
+        ExitStack() as stack,
+    ):
         view = View(slide, settings, engine.card)
         report_view(view, engine, progress, [path for path in outputs.files if path != outputs.overlay])
         writers = _Writers(stack, outputs, view, engine.card)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from monuseg_cli.imaging.brightness import doubt_brightness
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.stains import OPTICAL_DENSITY
 from monuseg_cli.imaging.tiling import Box
@@ -84,6 +85,8 @@ class TissueMap:
         Mask of tissue on the thumbnail.
     mm2 : float
         Area of tissue in square millimetres.
+    doubt : str or None
+        What is odd about the brightness of the part.
     """
 
     def __init__(self, slide: Slide, region: Box, mpp: float, shape: tuple[int, int], settings: SlideSettings) -> None:
@@ -91,9 +94,10 @@ class TissueMap:
         thumbnail = read_thumbnail(slide, max(THUMBNAIL_UM / mpp, 1), region)
         um_per_px = region[2] * mpp / thumbnail.shape[0]
         size = (thumbnail.shape[0], thumbnail.shape[1])
+        self.doubt = doubt_brightness(thumbnail)
         self.found = np.ones(size, dtype=bool)
         if settings.tissue_only:
-            self.found = find_tissue(thumbnail, um_per_px, sparse=any(level.missing for level in slide.levels))
+            self.found = find_tissue(thumbnail, um_per_px, sparse=slide.sparse)
         if settings.rois:
             self.found &= draw_rois(settings.rois, size, (region[0], region[1]), region[2] / size[0])
         self._near = widen(self.found, um_per_px)

@@ -66,6 +66,8 @@ class View:
     def __init__(self, slide: Slide, settings: SlideSettings, card: Card) -> None:
         self.slide = slide
         self.region = _find_region(slide, settings)
+        if settings.mpp is None:
+            slide.require_square()
         self.mpp = settings.mpp or slide.mpp
         mpp = self.mpp or card.mpp
         self.source = SlideSource(slide, mpp / card.mpp, self.region)
@@ -166,6 +168,8 @@ def report_view(view: View, engine: Engine, progress: Progress, files: Sequence[
         progress.info(
             f"{name} states no credible scale: taken as {engine.card.mpp} um/px, the model's; `mpp` sets another"
         )
+    if view.tissue.doubt:
+        progress.warn(f"{name} {view.tissue.doubt}")
     if slide.note:
         progress.info(f"{name}: {slide.note}")
     if view.match:

@@ -155,7 +155,10 @@ def _choose_more(home: Home, recipe: Recipe, first: Sequence[Case], progress: Pr
     for more in recipe.more_data():
         train = _of_split(open_dataset(home, Path(more.name), progress), "train", more.name)
         if both := [case.image for case in train.cases if case.image_pixels in known]:
-            message = f"{len(both)} images of {more.name} are in other data, too (the first: {Path(both[0]).name})"
+            message = (
+                f"{len(both)} images of {more.name} are in other data, too (the first: {Path(both[0]).name}); "
+                "leave them out"
+            )
             raise ContaminationError(message)
         known |= {case.image_pixels for case in train.cases}
         chosen.append((train, more.weight))
@@ -173,7 +176,10 @@ def _choose_own(home: Home, recipe: Recipe, progress: Progress) -> tuple[_Chosen
     val = _of_split(other, "val" if "val" in other.splits else "train", recipe.val)
     known = {case.image_pixels for case in train.cases}
     if both := [case.image for case in val.cases if case.image_pixels in known]:
-        message = f"{len(both)} images of {recipe.val} are also in {recipe.train} (the first: {Path(both[0]).name})"
+        message = (
+            f"{len(both)} images of {recipe.val} are also in {recipe.train} (the first: {Path(both[0]).name}); "
+            "leave them out"
+        )
         raise ContaminationError(message)
     return train, val
 

@@ -36,7 +36,7 @@ class Engine(Protocol):
 
 
 def with_card(engine: Engine, card: Card) -> Engine:
-    """Return an engine that runs the same network, which is not loaded again, for a card of other post-processing."""
+    """Return an engine that shares the loaded network, for a card with other post-processing."""
     other = copy.copy(engine)
     other.card = card
     return other

@@ -88,7 +88,7 @@ class OpenVinoEngine:
         return self._compiled[shape]
 
     def _load(self, path: Path) -> Any:
-        with suppress(FileNotFoundError, RuntimeError):  # OpenVINO raises the second where it cannot use the content
+        with suppress(FileNotFoundError, RuntimeError):  # OpenVINO raises the latter if it cannot use the content
             return self._core.import_model(path.read_bytes(), "CPU", {"NUM_STREAMS": _STREAMS})
         return None
 
@@ -105,7 +105,7 @@ class OpenVinoEngine:
 
 
 def _import_openvino() -> Any:
-    """Import OpenVINO without its telemetry, and without its converter, which takes as long as all the rest."""
+    """Import OpenVINO without its telemetry, and without its converter, which doubles the time of the import."""
     block_telemetry()
     if "openvino" in sys.modules:
         return sys.modules["openvino"]

@@ -1,0 +1,91 @@
+"""Channels that lie apart, and which of them are red, green and blue."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_NAMES = ({"red", "r"}, {"green", "g"}, {"blue", "b"})
+_BESIDE_COLOURS = {"channel", "ch", "c", "component", "colour", "color", "rgb", "sample", "brightfield"}
+_PURE = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+_WHITE = (255, 255, 255)
+_UNNAMED = re.compile(r"(channel|ch|c|sample)?[\s:_#-]*[\d:/\s]*", re.IGNORECASE)
+
+Rgb = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel as a file describes it.
+
+    Parameters
+    ----------
+    name : str
+        Empty where there is none.
+    colour : tuple of int or None
+        Red, green and blue, 0..255, that it is shown in; None where none is given.
+    samples : int
+        Samples per pixel; 3 of a colour picture.
+    """
+
+    name: str = ""
+    colour: Rgb | None = None
+    samples: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelOrder:
+    """Which channels are red, green and blue.
+
+    Parameters
+    ----------
+    order : tuple of int or None
+        Their indices; None where the channels are no colours.
+    reason : str
+        What tells so.
+    """
+
+    order: tuple[int, int, int] | None
+    reason: str
+
+
+def order_channels(channels: Sequence[Channel], count: int, bits: int) -> ChannelOrder:
+    """Tell which of an image's channels are red, green and blue: by their names, else by their colours.
+
+    Three channels of 8 bits that have neither are taken in order.
+
+    Parameters
+    ----------
+    channels : sequence of Channel
+        As described; may be fewer than there are.
+    count, bits : int
+        How many there are, and how deep their samples are.
+    """
+    names = [channel.name.strip() for channel in channels]
+    named = [name for name in names if not _UNNAMED.fullmatch(name)]
+    if count != 3:
+        return ChannelOrder(None, f"{count} channels{_listed(named)}")
+    if named:
+        order = _match([_colour_named(name) for name in names])
+        return ChannelOrder(order, f"channels named {', '.join(names)}")
+    colours = [channel.colour for channel in channels]
+    if any(colour not in (None, _WHITE) for colour in colours):
+        order = _match([_PURE.index(colour) if colour in _PURE else None for colour in colours])
+        return ChannelOrder(order, "channels coloured red, green and blue" if order else "channels of other colours")
+    if bits <= 8:
+        return ChannelOrder((0, 1, 2), "three 8-bit channels without names taken as red, green and blue")
+    return ChannelOrder(None, "three channels without names")
+
+
+def _colour_named(name: str) -> int | None:
+    words = set(re.findall(r"[a-z]+", name.lower())) - _BESIDE_COLOURS
+    return next((number for number, known in enumerate(_NAMES) if len(words) == 1 and words <= known), None)
+
+
+def _match(colours: Sequence[int | None]) -> tuple[int, int, int] | None:
+    if sorted(-1 if colour is None else colour for colour in colours) != [0, 1, 2]:
+        return None
+    return colours.index(0), colours.index(1), colours.index(2)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f" ({', '.join(names)})" if names else ""

@@ -1,0 +1,1 @@
+"""Readers of image files, one for each library, behind one protocol."""

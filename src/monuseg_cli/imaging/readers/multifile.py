@@ -1,0 +1,128 @@
+"""Slides that lie in several files: which files, and which of them is opened."""
+
+import configparser
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from monuseg_cli.imaging.decoding import DECODING_ERRORS
+from monuseg_cli.imaging.readers.formats import DICOM, VMS_HEADS, format_of_file
+from monuseg_cli.imaging.readers.openslide import EXTRA_HINT
+from monuseg_cli.imaging.to_rgb import ImageError
+
+_SLIDEDAT = "Slidedat.ini"
+_ZARR_METADATA = (".zgroup", ".zattrs", "zarr.json", ".zarray")
+_WHOLE_SLIDE_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
+_DICOM_SUFFIXES = (".dcm", ".dicom")
+_SERIES_TAGS = ["SOPClassUID", "SeriesInstanceUID"]
+_LARGEST_INDEX_BYTES = 1 << 20
+
+
+def is_zarr(folder: Path) -> bool:
+    """Tell whether a folder is a Zarr store, or a group or array of one."""
+    return any((folder / name).is_file() for name in _ZARR_METADATA)
+
+
+def is_mrxs_folder(folder: Path) -> bool:
+    """Tell whether a folder holds the pixels of an MRXS."""
+    return (folder / _SLIDEDAT).is_file()
+
+
+def require_mrxs_folder(path: Path) -> None:
+    """Check that an MRXS has its folder beside it.
+
+    Raises
+    ------
+    ImageError
+        If it has not.
+    """
+    if not is_mrxs_folder(path.with_suffix("")):
+        message = f"3DHISTECH MRXS without its folder {path.stem}, which holds the pixels; copy that beside the file"
+        raise ImageError(message)
+
+
+def vms_parts(path: Path) -> list[Path]:
+    """List the files beside a VMS or VMU that are parts of it, by what it says itself."""
+    text = path.read_bytes()[:_LARGEST_INDEX_BYTES]
+    if not text.startswith(VMS_HEADS):
+        return []
+    parser = configparser.RawConfigParser(strict=False)
+    try:
+        parser.read_string(text.decode("utf-8", "replace"))
+    except configparser.Error:
+        return []
+    values = [(key, value) for section in parser.sections() for key, value in parser.items(section)]
+    named = [value.strip() for key, value in values if "file" in key or key == "macroimage"]
+    return [path.parent / Path(name.replace("\\\\", "/")).name for name in named if name]
+
+
+def require_vms_parts(path: Path) -> None:
+    """Check that the parts of a VMS or VMU are beside it.
+
+    Raises
+    ------
+    ImageError
+        If one is not.
+    """
+    missing = [part.name for part in vms_parts(path) if not part.is_file()]
+    if missing:
+        message = f"Hamamatsu VMS of which {missing[0]} is not there; copy all of its parts beside it"
+        raise ImageError(message)
+
+
+def dicom_files(folder: Path) -> list[Path]:
+    """List the DICOM files of a folder, in order of name: those called .dcm, or by their number alone."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        may_be = path.suffix.lower() in _DICOM_SUFFIXES or not path.suffix[1:].isalpha()
+        try:
+            if may_be and path.is_file() and not path.name.startswith(".") and format_of_file(path) is DICOM:
+                found.append(path)
+        except DECODING_ERRORS:
+            continue
+    return found
+
+
+def dicom_series(files: Sequence[Path]) -> dict[str, list[Path]]:
+    """Sort DICOM files into the series of whole slides that they belong to, each of which is one slide.
+
+    Raises
+    ------
+    ImageError
+        If pydicom is not installed.
+    """
+    try:
+        import pydicom
+        from pydicom.errors import InvalidDicomError
+    except ModuleNotFoundError as error:
+        message = f"DICOM is read through pydicom and OpenSlide, which are not installed: {EXTRA_HINT}"
+        raise ImageError(message) from error
+    series: dict[str, list[Path]] = {}
+    for path in files:
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_SERIES_TAGS)
+        except (InvalidDicomError, *DECODING_ERRORS):
+            continue
+        if header.get("SOPClassUID") == _WHOLE_SLIDE_CLASS:
+            series.setdefault(str(header.get("SeriesInstanceUID", "")), []).append(path)
+    return series
+
+
+def slide_of_dicom_folder(folder: Path) -> Path:
+    """Return the file that a folder of DICOM files is opened by.
+
+    Raises
+    ------
+    ImageError
+        If it holds no whole slide, or several.
+    """
+    series = list(dicom_series(dicom_files(folder)).values())
+    if not series:
+        message = "it is a folder without a whole slide in DICOM; name an image"
+        raise ImageError(message)
+    if len(series) > 1:
+        names = ", ".join(files[0].name for files in series)
+        message = f"it is a folder of {len(series)} slides in DICOM; name a file of one: {names}"
+        raise ImageError(message)
+    return series[0][0]

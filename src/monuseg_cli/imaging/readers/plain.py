@@ -1,0 +1,123 @@
+"""PNG, JPEG, BMP and WebP, through Pillow: decoded as a whole."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from monuseg_cli.imaging.decoding import LARGEST_WHOLE_BYTES, open_plain, require_pixels
+from monuseg_cli.imaging.orientation import ORIENTATION_TAG, Orientation, Window
+from monuseg_cli.imaging.readers.base import ArrayImage, ImageInfo, OnDamage, OpenImage
+from monuseg_cli.imaging.readers.choice import require_plane
+from monuseg_cli.imaging.scale import make_scale
+from monuseg_cli.imaging.to_rgb import Conversion, bits_in_use
+
+_BLOCK_PX = 1024  # side of the blocks in which a whole image is converted
+
+_NOTES = {
+    "P": "palette looked up",
+    "L": "grey taken as equal red, green and blue",
+    "CMYK": "CMYK converted to RGB",
+    "YCbCr": None,
+    "RGB": None,
+}
+_TRANSPARENT = ("RGBA", "LA", "PA", "RGBa", "La")
+
+
+class PlainReader:
+    """One picture, held in memory; see `Reader`.
+
+    Parameters
+    ----------
+    path : Path
+        Of a PNG, JPEG, BMP or WebP, whatever its name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with open_plain(path) as image:
+            self.kind = str(image.format)
+            dpi = [float(value) for value in image.info.get("dpi", (0, 0))]
+            self._pixels, note = _decode_deep(path) if _is_deep(image) else decode_plain(image)
+            orientation = Orientation(image.getexif().get(ORIENTATION_TAG, 1), self._pixels.shape[:2])
+        self._pixels = orientation.upright(self._pixels)
+        x, y = (25400 / value if value > 0 else None for value in dpi)
+        self._note = note
+        self.images: tuple[ImageInfo, ...] = (
+            ImageInfo("", orientation.shape, "scan", make_scale(x, y, "dots per inch")),
+        )
+
+    def open(self, index: int, plane: int | None, on_damage: OnDamage) -> OpenImage:
+        """Open the picture; a file that is damaged was not read. See `Reader.open`."""
+        require_plane(plane or 0, 1)
+        return ArrayImage(self._pixels, self.kind, (self._note,) if self._note else ())
+
+    def close(self) -> None:
+        """Close nothing: the picture was read as a whole."""
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Tell 16 bits of colour per sample, of which Pillow keeps the upper eight; what is large is left to it."""
+    stored = any("16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    is_moderate = 2 * len(image.getbands()) * image.width * image.height <= LARGEST_WHOLE_BYTES
+    return stored and image.mode in ("RGB", "RGBA", "LA") and "transparency" not in image.info and is_moderate
+
+
+def _decode_deep(path: Path) -> tuple[NDArray[np.uint8], str | None]:
+    """Decode a PNG of 16 bits per sample, as stored, as 8-bit RGB."""
+    pixels: NDArray[np.uint16] = imagecodecs.png_decode(path.read_bytes())
+    require_pixels(pixels.shape)
+    samples = pixels.shape[2] if pixels.ndim > 2 else 1
+    return _convert_whole(pixels, Conversion(pixels.dtype, samples, alpha=samples - 1 if samples in (2, 4) else None))
+
+
+def decode_plain(image: Image.Image) -> tuple[NDArray[np.uint8], str | None]:
+    """Decode an image opened by `open_plain`, as stored, as 8-bit RGB; with a note of what was converted."""
+    require_pixels(image.size)
+    kind, note = image.mode, _NOTES.get(image.mode)
+    if image.mode in _TRANSPARENT or "transparency" in image.info:
+        kind, note = "RGBA", "transparency laid over white"
+    elif image.mode in _NOTES:
+        kind = "RGB"
+    else:
+        Conversion(_samples(image.crop((0, 0, 1, 1))).dtype, 1).require_clear()
+        pixels = _samples(image)
+        return _convert_whole(pixels, Conversion(pixels.dtype, 1))
+    if image.mode == "RGB" and any("16" in str(tile[3]) for tile in getattr(image, "tile", ())):
+        note = "uint16 of range 0..65535 scaled to 8 bits"
+
+    def convert(block: Window) -> NDArray[np.uint8]:
+        rows, cols = block
+        pixels = np.asarray(image.crop((cols.start, rows.start, cols.stop, rows.stop)).convert(kind))
+        return Conversion(pixels.dtype, pixels.shape[2], alpha=3 if kind == "RGBA" else None).apply(pixels)
+
+    return _in_blocks((image.height, image.width), convert), note
+
+
+def _convert_whole(pixels: NDArray[np.generic], conversion: Conversion) -> tuple[NDArray[np.uint8], str | None]:
+    """Convert samples of any depth; how many of 16 bits are in use, their largest tells."""
+    if pixels.dtype == np.uint16:
+        bits = bits_in_use(int(pixels[..., : conversion.colours].max() if pixels.ndim > 2 else pixels.max()))
+        if bits < 16:
+            conversion = replace(conversion, bits=bits, bits_source="by its largest sample")
+    converted = _in_blocks((pixels.shape[0], pixels.shape[1]), lambda block: conversion.apply(pixels[block]))
+    return converted, conversion.note()
+
+
+def _samples(image: Image.Image) -> NDArray[np.generic]:
+    pixels = np.asarray(image)
+    return pixels.astype(np.uint16) if image.mode.startswith("I;16") else pixels
+
+
+def _in_blocks(shape: tuple[int, int], convert: Callable[[Window], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Put an image (H, W, 3) together, block by block: what a conversion takes in between stays small."""
+    height, width = shape
+    pixels = np.empty((height, width, 3), dtype=np.uint8)
+    for top in range(0, height, _BLOCK_PX):
+        for left in range(0, width, _BLOCK_PX):
+            block = slice(top, min(top + _BLOCK_PX, height)), slice(left, min(left + _BLOCK_PX, width))
+            pixels[block] = convert(block)
+    return pixels

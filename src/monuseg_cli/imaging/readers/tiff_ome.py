@@ -1,0 +1,225 @@
+"""The images of an OME-TIFF or a TIFF of ImageJ: stacks of channels, focal planes and times."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from monuseg_cli.imaging.channels import Channel, order_channels
+from monuseg_cli.imaging.ome import OmeDocument, OmeImage, OmePlanes, read_ome
+from monuseg_cli.imaging.readers.base import role_of_name
+from monuseg_cli.imaging.readers.tiff_images import (
+    Levels,
+    TiffImage,
+    group_pages,
+    is_smaller,
+    middle_plane,
+    subpages,
+    tag_scale,
+)
+from monuseg_cli.imaging.readers.tiff_planes import Plane
+from monuseg_cli.imaging.scale import Scale, make_scale, um_per_unit
+
+Pages = Sequence[tifffile.TiffPage]
+Place = tuple[int, int, int]
+"""Channel, focal plane and time."""
+
+_RGB = 3
+
+
+def list_ome(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
+    """List the images of an OME-TIFF: its elements Image, each with its own size, scale, depth and pages."""
+    document = read_ome(tiff.ome_metadata or "")
+    images: list[TiffImage] = []
+    used: set[int] = set()
+    if document is None:
+        return []
+    for image in document.images:
+        images += _list_times(image, document, pages, Path(tiff.filehandle.path).name, used)
+    if not images and (document.images or document.described_in):
+        others = {run.file_name or "" for image in document.images for run in image.runs} or {
+            document.described_in or ""
+        }
+        problem = f"it is a part of an image that lies in other files ({', '.join(sorted(others))}); save that as one"
+        return [replace(image, problem=problem) for image in group_pages(pages)]
+    for page in [page for page in pages if page.index not in used] if images else ():
+        (beside,) = group_pages([page])  # the XML does not tell of it
+        images.append(replace(beside, role="thumbnail" if beside.role == "scan" else beside.role))
+    return images
+
+
+def _list_times(
+    image: OmeImage, document: OmeDocument, pages: Pages, file_name: str, used: set[int]
+) -> list[TiffImage]:
+    """Make the images of an element Image, one for each time; the pages that it is made of are `used`."""
+    first = image.runs[0].ifd if image.runs else 0
+    samples = pages[first].samplesperpixel if 0 <= first < len(pages) else 1
+    planes: dict[Place, tifffile.TiffPage] = {}
+    elsewhere: set[str] = set()
+    for place, (ifd, run) in image.planes(samples, len(pages)).items():
+        if not _is_here(run, document, file_name):
+            elsewhere.add(run.file_name or "")
+        elif 0 <= ifd < len(pages):
+            planes[place] = pages[ifd]
+            used.add(ifd)
+    if not planes:
+        return []
+    made = []
+    for time in range(image.sizes[2]):
+        here = {(c, z): Plane(page) for (c, z, t), page in planes.items() if t == time}
+        if not here:
+            continue
+        base = next(iter(here.values())).page
+        counts = max(image.sizes[0] // samples, 1), image.sizes[1]
+        one = _stack(image.name, here, counts, image.channels, samples)
+        if (base.imagelength, base.imagewidth) != image.shape:
+            size = f"{image.shape[1]} x {image.shape[0]}"
+            one = replace(
+                one, scale=tag_scale(base), notes=(*one.notes, f"its OME-XML is of {size} pixels, so ignored")
+            )
+        else:
+            one = replace(one, scale=image.scale or tag_scale(base), bits=image.bits, bits_source="by SignificantBits")
+        if one.problem and elsewhere:
+            one = replace(one, problem=f"parts of it lie in other files ({', '.join(sorted(elsewhere))})")
+        made.append(replace(one, name=f"{one.name} t={time}".strip()) if image.sizes[2] > 1 else one)
+    return made
+
+
+def _is_here(run: OmePlanes, document: OmeDocument, file_name: str) -> bool:
+    """Tell whether planes lie in this file, by its UUID or name; it was renamed where no other file is spoken of."""
+    if (run.uuid, run.file_name) == (None, None) or run.uuid == document.uuid is not None:
+        return True
+    names = {other.file_name for image in document.images for other in image.runs}
+    return run.file_name in (None, file_name) or len(names) == 1
+
+
+def _stack(
+    name: str,
+    planes: Mapping[tuple[int, int], Plane],
+    counts: tuple[int, int],
+    channels: Sequence[Channel],
+    samples: int,
+    further: Mapping[int, Pages] | None = None,
+) -> TiffImage:
+    """Make an image of planes, by channel and focal plane; what three channels are is asked of their description.
+
+    `further` are the coarser levels of each plane that do not lie in its page's SubIFDs, by the plane's identity.
+    """
+    base = next(iter(planes.values())).page
+    order: tuple[int, ...] = (0,)
+    notes, problem, rgb = [], None, False
+    if counts[0] > 1:
+        found = order_channels(channels, counts[0], 8 * np.dtype(base.dtype).itemsize)
+        if found.order is None or samples > 1:
+            problem = f"it has {found.reason}, not red, green and blue; save it as 8-bit RGB"
+        else:
+            order, rgb = found.order, True
+            notes.append(f"planes joined to RGB ({found.reason})")
+    elif samples >= _RGB and channels:
+        is_one = channels[0].samples >= _RGB
+        rgb = is_one or order_channels(channels, samples, 8 * np.dtype(base.dtype).itemsize).order == (0, 1, 2)
+    stacks: list[Levels] = []
+    for z in range(counts[1]):
+        wanted = [planes.get((channel, z)) for channel in order]
+        present = [plane for plane in wanted if plane is not None]
+        if len(present) == len(wanted):
+            stacks.append(_levels(present, further or {}))
+    if not stacks:
+        problem = problem or "its planes are not all in the file"
+        stacks = [((Plane(base),),)]
+    plane = middle_plane(len(stacks))
+    return TiffImage(
+        name=name,
+        role=role_of_name(name),
+        stacks=tuple(stacks),
+        plane=plane,
+        plane_reason="the middle one",
+        rgb=rgb,
+        notes=tuple(notes),
+        problem=problem,
+    )
+
+
+def _levels(planes: Sequence[Plane], further: Mapping[int, Pages]) -> Levels:
+    """Put the levels of planes together: those in SubIFDs, and further ones, as far as all planes have the same."""
+    coarser = []
+    for plane in planes:
+        inside = subpages(plane.page) if plane.offset is None else []
+        coarser.append([page for page in (*inside, *further.get(id(plane), ())) if is_smaller(page, plane.page)])
+    levels = [tuple(planes)]
+    for pages in zip(*coarser, strict=False):
+        if len({(page.imagelength, page.imagewidth) for page in pages}) == 1:
+            levels.append(tuple(Plane(page) for page in pages))
+    return tuple(sorted(levels, key=lambda level: -level[0].page.imagewidth))
+
+
+def list_imagej(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
+    """List the images of a TIFF of ImageJ: a hyperstack, of which each time is one."""
+    stated = tiff.imagej_metadata or {}
+    first = pages[0]
+    channels, slices, frames = (_count(stated, name) for name in ("channels", "slices", "frames"))
+    if first.samplesperpixel > 1:
+        channels = 1
+    wanted = channels * slices * frames
+    planes = [Plane(page) for page in pages if page.shape == first.shape and page.dtype == first.dtype]
+    if len(planes) < wanted and first.is_contiguous and first.dataoffsets:
+        start, size = int(first.dataoffsets[0]), first.nbytes
+        planes = [Plane(first), *(Plane(first, offset=start + number * size) for number in range(1, wanted))]
+    if wanted == 1 or len(planes) < wanted:
+        return [replace(image, scale=_imagej_scale(stated, image)) for image in group_pages(pages)]
+    described = _describe_channels(stated, channels)
+    coarser = _coarser_stacks(pages, wanted)
+    images = []
+    for time in range(frames):
+        number_of = {(c, z): (time * slices + z) * channels + c for z in range(slices) for c in range(channels)}
+        here = {place: planes[number] for place, number in number_of.items()}
+        further = {id(planes[number]): [level[number] for level in coarser] for number in number_of.values()}
+        image = _stack("", here, (channels, slices), described, first.samplesperpixel, further)
+        image = replace(image, scale=_imagej_scale(stated, image))
+        images.append(replace(image, name=f"t={time}") if frames > 1 else image)
+    return images
+
+
+def _count(stated: Mapping[str, object], name: str) -> int:
+    value = stated.get(name, 1)
+    return value if isinstance(value, int) and value > 0 else 1
+
+
+def _coarser_stacks(pages: Pages, count: int) -> list[Pages]:
+    """List the stacks of smaller pages that have as many planes as that of the first page, which are levels of it."""
+    by_size: dict[tuple[int, int], list[tifffile.TiffPage]] = {}
+    for page in pages:
+        if is_smaller(page, pages[0]):
+            by_size.setdefault((page.imagelength, page.imagewidth), []).append(page)
+    return [stack for stack in by_size.values() if len(stack) == count]
+
+
+def _describe_channels(stated: Mapping[str, object], count: int) -> list[Channel]:
+    """Describe channels by the labels of the first slices, if those name colours, and by their look-up tables.
+
+    ImageJ shows three channels of a composite without tables in red, green and blue.
+    """
+    labels, luts = (stated.get(key) for key in ("Labels", "LUTs"))
+    named = [Channel(str(label)) for label in (labels if isinstance(labels, list | tuple) else ())[:count]]
+    if order_channels(named, count, 16).order:
+        return named
+    colours: list[tuple[int, int, int] | None] = [None] * count
+    for number, lut in enumerate((luts if isinstance(luts, list | tuple) else ())[:count]):
+        red, green, blue = (int(value) for value in np.asarray(lut).reshape(_RGB, -1)[:, -1])
+        colours[number] = (red, green, blue)
+    if not any(colours) and stated.get("mode") == "composite" and count == _RGB:
+        colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    return [Channel("", colour) for colour in colours]
+
+
+def _imagej_scale(stated: Mapping[str, object], image: TiffImage) -> Scale | None:
+    """Read the scale from the tags, whose unit ImageJ may name in its description."""
+    page = image.base.page
+    by_tags = tag_scale(page)
+    um = um_per_unit(str(stated.get("unit", "")))
+    if by_tags or not um:
+        return by_tags
+    x, y = page.get_resolution()
+    return make_scale(um / x if x > 0 else None, um / y if y > 0 else None, "ImageJ's scale")

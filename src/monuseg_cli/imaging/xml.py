@@ -1,0 +1,66 @@
+"""XML that files carry in their headers, parsed without what could harm."""
+
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
+
+from monuseg_cli.imaging.to_rgb import RESAVE_HINT, ImageError
+
+
+class _NoDoctype(TreeBuilder):
+    """Builds the tree; document types, which alone can define entities, end it."""
+
+    def doctype(self, *_: str | None) -> None:
+        message = f"its XML has a document type, which can define entities and is refused; {RESAVE_HINT}"
+        raise ImageError(message)
+
+
+def parse_xml(text: str) -> Element | None:
+    """Parse a document.
+
+    Returns
+    -------
+    Element or None
+        The root; None where the text is not well-formed.
+
+    Raises
+    ------
+    ImageError
+        If it has a document type declaration.
+    """
+    parser = XMLParser(target=_NoDoctype())
+    try:
+        parser.feed(text.strip().strip("\0"))
+        root = parser.close()
+    except ImageError:
+        raise
+    except (ParseError, ValueError):
+        return None
+    return root if isinstance(root, Element) else None
+
+
+def tag_of(element: Element) -> str:
+    """Return an element's name without its namespace."""
+    return element.tag.rpartition("}")[2]
+
+
+def children(element: Element, name: str) -> Iterator[Element]:
+    """List the direct children of a name, in whatever namespace."""
+    return (child for child in element if tag_of(child) == name)
+
+
+def descendants(element: Element, name: str) -> Iterator[Element]:
+    """List all elements of a name below one, in whatever namespace."""
+    return (child for child in element.iter() if tag_of(child) == name)
+
+
+def attribute(element: Element, name: str) -> str | None:
+    """Return an attribute's value without blanks around it; None where it is absent or empty."""
+    return (element.get(name) or "").strip() or None
+
+
+def int_attribute(element: Element, name: str, default: int = 0) -> int:
+    """Return an attribute as a whole number; the default where it is none."""
+    try:
+        return int(element.get(name, default))
+    except ValueError:
+        return default
