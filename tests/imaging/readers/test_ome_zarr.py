@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -213,3 +214,12 @@ def test_metadata_without_a_meaning_are_one_error(tmp_path: Path, attributes: di
     with pytest.raises(InputError, match="a: ") as caught:
         Slide(tmp_path / "a")
     assert "\n" not in str(caught.value)
+
+
+def test_without_zarr_one_line_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_ome_zarr(tmp_path / "a", PLANES, "cyx")
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    with pytest.raises(InputError) as caught:
+        Slide(path)
+    said = "OME-Zarr is read through zarr, which is not installed; pip install 'monuseg-cli[slides]'"
+    assert str(caught.value) == f"{path}: {said}"

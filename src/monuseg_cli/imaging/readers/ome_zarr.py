@@ -17,7 +17,7 @@ from monuseg_cli.imaging.ome import read_ome
 from monuseg_cli.imaging.orientation import Window
 from monuseg_cli.imaging.readers.base import ImageInfo, Level, OnDamage, Role, role_of_name
 from monuseg_cli.imaging.readers.choice import note_plane, require_plane
-from monuseg_cli.imaging.readers.openslide import SKIP_HINT
+from monuseg_cli.imaging.readers.openslide import EXTRA_HINT, SKIP_HINT
 from monuseg_cli.imaging.scale import Scale, make_scale, um_per_unit
 from monuseg_cli.imaging.to_rgb import Conversion, ImageError, bits_in_use
 
@@ -63,8 +63,11 @@ class OmeZarrReader:
     """
 
     def __init__(self, path: Path) -> None:
-        import zarr
-
+        try:
+            import zarr
+        except ModuleNotFoundError as error:
+            message = f"OME-Zarr is read through zarr, which is not installed; {EXTRA_HINT}"
+            raise ImageError(message) from error
         self.kind = "OME-Zarr"
         try:
             group = zarr.open_group(str(path), mode="r")
