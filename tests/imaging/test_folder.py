@@ -65,8 +65,8 @@ def test_what_is_not_read_is_counted_and_named(tmp_path: Path) -> None:
     found = list_images(tmp_path)
     assert [path.name for path in found.images] == ["a.png"]
     assert found.told() == (
-        "1 file of formats that are not read: b.vsi (Olympus VSI, whose scan lies in .ets files of the folder beside "
-        "it); 7 files of no known format: note 0.txt, note 1.txt, note 2.txt, note 3.txt, note 4.txt, ..."
+        "1 file of formats that are not read: b.vsi (Olympus VSI); "
+        "7 files of no known format: note 0.txt, note 1.txt, note 2.txt, note 3.txt, note 4.txt, ..."
     )
 
 

@@ -96,7 +96,7 @@ def find_images(paths: Sequence[Path], progress: Progress = SILENT) -> list[Path
                 inside = list_images(path)
             told = inside.told()
             if not inside.images:
-                message = f"no image in the folder {path}" + (f": {told}" if told else "; name one that holds some")
+                message = f"no image in the folder {path}{f': {told}' if told else ''}; name one that holds some"
                 raise InputError(message)
             if told:
                 progress.warn(f"left out of {path}: {told}")

@@ -29,14 +29,14 @@ ISYNTAX = b'<DataObject ObjectType="DPUfsImport">\n\t<Attribute Name="DICOM_MANU
         ("a.jxl", b"\xff\x0a" + bytes(99), f"JPEG XL is not read; {SAVE}"),
         ("a.gif", b"GIF89a" + bytes(99), f"GIF is not read; {SAVE}"),
         ("a.pdf", b"%PDF-1.7" + bytes(99), f"PDF is not read; {SAVE}"),
-        ("a.ets", b"SIS\0" + bytes(99), f"Olympus ETS, part of a VSI is not read; {CONVERT}"),
+        ("a.ets", b"SIS\0" + bytes(99), f"Olympus ETS is not read; it is a part of a VSI; {CONVERT}"),
         ("a.lif", b"p\0\0\0\x10\0\0\0*" + bytes(99), f"Leica LIF is not read; {CONVERT}"),
         ("a.nd2", b"\xda\xce\xbe\n" + bytes(99), f"Nikon ND2 is not read; {CONVERT}"),
-        ("a.ims", b"\x89HDF\r\n\x1a\n" + bytes(99), f"HDF5, as of Imaris is not read; {CONVERT}"),
+        ("a.ims", b"\x89HDF\r\n\x1a\n" + bytes(99), f"HDF5 is not read; {CONVERT}"),
         ("a.sdpc", b"SQ" + bytes(99), f"Sqray SDPC is not read; {CONVERT}"),
         ("a.kfb", b"KFB\0" + bytes(99), f"KFBio KFB is not read; {CONVERT}"),
-        ("a.ndpis", b"[NanoZoomer Digital Pathology Image Set]", "Hamamatsu NDPIS, a set of fluorescence channels is"),
-        ("a.zip", b"PK\x03\x04" + bytes(99), "a zip archive is not read; unpack it"),
+        ("a.ndpis", b"[NanoZoomer Digital Pathology Image Set]", "Hamamatsu NDPIS is not read; it lists channels"),
+        ("a.zip", b"PK\x03\x04" + bytes(99), "zip archive is not read; unpack it"),
     ],
 )
 def test_formats_that_are_not_read_are_named_with_a_way_out(
@@ -51,7 +51,7 @@ def test_formats_that_are_not_read_are_named_with_a_way_out(
 def test_the_overview_in_a_vsi_is_not_taken_for_the_slide(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.vsi", np.zeros((8, 8, 3), np.uint8), photometric="rgb", metadata=None)
     with pytest.raises(
-        InputError, match=r"a\.vsi: Olympus VSI, whose scan lies in \.ets files of the folder beside it"
+        InputError, match=r"a\.vsi: Olympus VSI is not read; its scan lies in \.ets files in the folder"
     ):
         Slide(tmp_path / "a.vsi")
 

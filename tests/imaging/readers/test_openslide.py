@@ -190,7 +190,7 @@ def test_without_openslide_one_line_names_the_format_and_the_extra(
     monkeypatch.setitem(sys.modules, "openslide", None)
     with pytest.raises(InputError) as caught:
         Slide(tmp_path / name)
-    said = f"{kind} is read through OpenSlide, which is not installed: pip install 'monuseg-cli[slides]'"
+    said = f"{kind} is read through OpenSlide, which is not installed; pip install 'monuseg-cli[slides]'"
     assert str(caught.value) == f"{tmp_path / name}: {said}"
 
 
@@ -235,5 +235,5 @@ def test_a_folder_of_several_dicom_slides_is_told_apart(tmp_path: Path) -> None:
 
 def test_a_slide_of_openslide_has_one_focal_plane(tmp_path: Path) -> None:
     path = write_mrxs(tmp_path / "a.mrxs", SCAN)
-    with pytest.raises(InputError, match=r"a\.mrxs: `plane=1`: its focal planes are numbered 0 to 0"):
+    with pytest.raises(InputError, match=r"a\.mrxs: it has no focal plane 1, only 0 to 0; give another `plane`"):
         Slide(path, plane=1)

@@ -81,7 +81,7 @@ def test_the_largest_of_several_scans_is_taken_and_it_is_said(tmp_path: Path) ->
     with Slide(path, series=2) as slide:
         assert slide.shape == MACRO.shape[:2]
     for wrong in (3, -1):
-        with pytest.raises(InputError, match=rf"a\.ome\.tif: `series={wrong}`: its images are numbered 0 to 2"):
+        with pytest.raises(InputError, match=rf"a\.ome\.tif: it has no image {wrong}, only 0 to 2; give another"):
             Slide(path, series=wrong)
 
 
@@ -194,7 +194,7 @@ def test_the_middle_focal_plane_of_an_svs_is_taken(tmp_path: Path) -> None:
         assert (slide.read_region(0, 0, 0, 9, 9) == 7).all()
         assert (slide.read_region(1, 0, 0, 9, 9) == 7).all()
         assert slide.note == "focal plane 2 of 3 taken (as asked for); `plane` takes another"
-    with pytest.raises(InputError, match=r"a\.svs: `plane=3`: its focal planes are numbered 0 to 2"):
+    with pytest.raises(InputError, match=r"a\.svs: it has no focal plane 3, only 0 to 2; give another"):
         Slide(path, plane=3)
 
 

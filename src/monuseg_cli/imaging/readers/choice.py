@@ -23,7 +23,7 @@ def choose_image(images: Sequence[ImageInfo], series: int | None) -> int:
     """
     if series is not None:
         if not 0 <= series < len(images):
-            message = f"`series={series}`: its images are numbered 0 to {len(images) - 1}"
+            message = f"it has no image {series}, only 0 to {len(images) - 1}; give another `series`"
             raise ImageError(message)
         return series
     scans = [index for index, image in enumerate(images) if image.role == "scan"]
@@ -56,7 +56,7 @@ def require_plane(plane: int, count: int) -> int:
         If there is none of this index.
     """
     if not 0 <= plane < count:
-        message = f"`plane={plane}`: its focal planes are numbered 0 to {count - 1}"
+        message = f"it has no focal plane {plane}, only 0 to {count - 1}; give another `plane`"
         raise ImageError(message)
     return plane
 

@@ -95,7 +95,7 @@ def dicom_series(files: Sequence[Path]) -> dict[str, list[Path]]:
         import pydicom
         from pydicom.errors import InvalidDicomError
     except ModuleNotFoundError as error:
-        message = f"DICOM is read through pydicom and OpenSlide, which are not installed: {EXTRA_HINT}"
+        message = f"DICOM is read through pydicom and OpenSlide, which are not installed; {EXTRA_HINT}"
         raise ImageError(message) from error
     series: dict[str, list[Path]] = {}
     for path in files:

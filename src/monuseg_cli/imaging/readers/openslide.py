@@ -38,10 +38,10 @@ def load_openslide(kind: str) -> ModuleType:
     try:
         import openslide
     except ModuleNotFoundError as error:
-        message = f"{kind} is read through OpenSlide, which is not installed: {EXTRA_HINT}"
+        message = f"{kind} is read through OpenSlide, which is not installed; {EXTRA_HINT}"
         raise ImageError(message) from error
     except (ImportError, OSError) as error:
-        message = f"{kind} is read through OpenSlide, which cannot be loaded ({error}): {EXTRA_HINT}"
+        message = f"{kind} is read through OpenSlide, which cannot be loaded ({error}); {EXTRA_HINT}"
         raise ImageError(message) from error
     return openslide
 
