@@ -73,8 +73,10 @@ def test_the_wheel_holds_weights_licences_and_no_tests(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         weights = archive.getinfo("monuseg_cli/models/shipped/default.safetensors")
+        sample = archive.getinfo("monuseg_cli/prediction/shipped/tissue.jpg")
     assert weights.file_size <= 8 * 2**20
-    assert "monuseg_cli/models/shipped/LICENCE.md" in names
+    assert sample.file_size <= 400 * 2**10
+    assert {f"monuseg_cli/{package}/shipped/LICENCE.md" for package in ("models", "prediction")} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"monuseg_cli"}
 

@@ -4,7 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 from PIL import Image
+from skimage.measure import label
 
 from conftest import SIZE, Told
 from monuseg_cli.core.errors import InputError, MissingError
@@ -12,7 +17,7 @@ from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.config import MasksConfig, PatchesConfig
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
-from monuseg_cli.dataset.patches import PatchStore, build_patches
+from monuseg_cli.dataset.patches import PatchStore, _number_parts, build_patches
 from monuseg_cli.imaging.read import read_image
 
 
@@ -150,3 +155,9 @@ def test_a_store_of_an_earlier_version_is_still_current(trained_home: Home) -> N
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"patch_px"', '"size_px"'))
     assert not build_patches(config(trained_home)).made
+
+
+@settings(max_examples=100)
+@given(arrays(np.int32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3)))
+def test_parts_are_numbered_as_scikit_image_does(labels: NDArray[np.int32]) -> None:
+    np.testing.assert_array_equal(_number_parts(labels), label(labels))  # type: ignore[no-untyped-call] # it has no types

@@ -1,5 +1,7 @@
 """``monuseg demo``."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +10,9 @@ import typer
 from monuseg_cli.cli import complete
 from monuseg_cli.cli.console import Session, command
 from monuseg_cli.core.home import DEFAULT_MODEL
+
+_OPENERS = {"darwin": "open", "win32": "explorer"}
+"""Commands that open a file with the program that the system has for it; xdg-open elsewhere."""
 
 
 @command({"a first look": "monuseg demo", "with a model of your own": "monuseg demo --model unet-se -o look/"})
@@ -37,7 +42,9 @@ def demo(
         result,
         result.about,
         f"{found.nuclei} nuclei in {found.width} x {found.height} pixels, {found.seconds:.1f} s",
-        f"Look at: {result.overlay}",
+        f"Written: {result.mask}, {result.overlay}, {result.geojson}, {result.table}",
+        f"See the outlines: {_OPENERS.get(sys.platform, 'xdg-open')} {shlex.quote(str(result.overlay))}",
+        f"In QuPath: open {result.image}, and drag {result.geojson.name} onto it",
         f"Model: {session.home.name_of_weights(weights)} ({result.card.architecture}, {result.card.licence})",
         then="predict slide.tif -o mask.png",
     )

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from monuseg_cli.core.errors import OutputError
+from monuseg_cli.core.errors import MonusegError, OutputError
 
 _HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node())[:16]
 _REASONS = {
@@ -72,10 +72,10 @@ def _is_alive(process: int) -> bool:
 
 @contextmanager
 def _as_output_error(path: Path) -> Iterator[None]:
-    """Convert an OSError about `path` into an OutputError; errors about other files pass through."""
+    """Convert an OSError about `path` into an OutputError; errors about other files, and our own, pass through."""
     try:
         yield
-    except OutputError:
+    except MonusegError:
         raise
     except OSError as error:
         if error.filename is not None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from monuseg_cli.core.atomic import make_folder, writing_folder
-from monuseg_cli.core.errors import DownloadError, InputError, MissingError, OutputError, VerificationError
+from monuseg_cli.core.atomic import writing, writing_folder
+from monuseg_cli.core.errors import DownloadError, InputError, MissingError, VerificationError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.archive import DAMAGED, read_chunks, refuse_unsafe
 from monuseg_cli.dataset.catalog import ARCHIVES, CATALOG, Archive, Split
@@ -92,30 +92,18 @@ def _is_there(dataset: Dataset, split: Split) -> bool:
 
 def _fetch(config: DownloadConfig, archive: Archive, progress: Progress) -> Path:
     """Fetch one archive to the folder ``archives``; an archive that is there already is taken as it is."""
-    import pooch  # takes a third of a second to import, and local archives do not need it
-
-    pooch.get_logger().setLevel("WARNING")
-    folder = config.dataset / "archives"
-    make_folder(folder)
+    path = config.dataset / "archives" / archive.name
     url = f"{config.drive_url}?id={archive.drive_id}&export=download&confirm=t"
-
-    progress.detail(f"fetches {url}, unless {folder / archive.name} is there")
-
-    def stream(url: str, output_file: str, _: object) -> None:
-        _stream(url, Path(output_file), archive, progress)
-
-    try:
-        return Path(pooch.retrieve(url, known_hash=None, fname=archive.name, path=folder, downloader=stream))
-    except OSError as error:
-        if isinstance(error, DownloadError):
-            raise
-        message = f"cannot write {folder / archive.name}: {error.strerror or error}; make room there"
-        raise OutputError(message) from error
+    progress.detail(f"fetches {url}, unless {path} is there")
+    if not path.is_file():
+        with writing(path) as part:
+            _stream(url, part, archive, progress)
+    return path
 
 
 def _stream(url: str, output: Path, archive: Archive, progress: Progress) -> None:
     """Write the body of the answer to `output`, or explain what came instead."""
-    import requests
+    import requests  # takes a tenth of a second to import, and local archives do not need it
 
     remedy = f"fetch {url} with a browser and run: monuseg download --archive '{archive.name}'"
     try:

@@ -16,7 +16,7 @@ from monuseg_cli.doctor.check import Check, State
 
 _DISTRIBUTION = "monuseg-cli"
 _NOT_FOR_USERS = ("dev", "docs")
-_MODULES = {"scikit-image": "skimage", "pillow": "PIL"}
+_MODULES = {"pillow": "PIL"}
 """Packages whose module name differs from the package name by more than dashes."""
 
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)\s*(?:>=(?P<least>[\d.]+))?[^;]*(?:;.*extra == ['\"](?P<extra>\w+)['\"])?")

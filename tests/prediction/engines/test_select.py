@@ -1,9 +1,11 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import Home
@@ -62,19 +64,57 @@ def test_an_engine_that_is_not(weights: Path) -> None:
         open_engine(weights, card, "openvino", "cuda", weights.parent, "hash")
 
 
-def test_predicting_again_needs_no_torch(trained_home: Home, tmp_path: Path) -> None:
-    from PIL import Image
-
+def test_predicting_again_loads_what_it_needs_alone(trained_home: Home, tmp_path: Path) -> None:
     Image.fromarray(draw_tissue(80, 1)[0]).save(tmp_path / "a.png")
+    ring = [[0, 0], [80, 0], [80, 80], [0, 0]]
+    (tmp_path / "r.geojson").write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
     words = ["predict", tmp_path / "a.png", "-o", tmp_path / "m.png", "--model", "unet-se", "--home", trained_home.root]
+
+    def packages(*more: str) -> set[str]:
+        code = (
+            "import sys\nfrom monuseg_cli.cli.app import app\n"
+            f"try:\n    app({[*map(str, words), '--overwrite', '--engine', 'openvino', *more]!r})\n"
+            "except SystemExit as end:\n    assert not end.code, end.code\n"
+            "print(*(name for name, module in sys.modules.items() if module))"
+        )
+        printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        return set(printed.splitlines()[-1].split())
+
+    spared = {"torch", "openvino.tools.ovc", "openvino_telemetry", "matplotlib", "scipy.stats", "requests"}
+    assert {"torch", "openvino.tools.ovc"} == packages() & {*spared, "shapely"} - {"scipy.stats"}
+    assert packages("--roi", str(tmp_path / "r.geojson")) & {*spared, "shapely"} == {"shapely"}
+    assert packages() & {*spared, "shapely"} == set()
+
+
+def test_what_was_compiled_is_loaded_again_and_says_the_same(weights: Path) -> None:
+    tiles = [draw_tissue(64, 1)[0]]
+    folder = weights.parent / "cache" / "openvino"
+    compiled = next(opened(weights, "openvino").run(tiles))
+    (blob,) = folder.glob("*/64x64-*.blob")
+    made = blob.stat().st_mtime_ns
+    np.testing.assert_array_equal(next(opened(weights, "openvino").run(tiles)), compiled)
+    assert blob.stat().st_mtime_ns == made
+    blob.write_bytes(blob.read_bytes()[:-1000])
+    np.testing.assert_array_equal(next(opened(weights, "openvino").run(tiles)), compiled)
+    assert blob.stat().st_mtime_ns != made  # what could not be loaded was made anew
+
+
+def test_of_what_was_compiled_the_latest_is_kept(weights: Path) -> None:
+    engine = opened(weights, "openvino")
+    sizes = [32 * side for side in range(1, 19)]
+    for size in sizes:
+        next(engine.run([np.zeros((size, 32, 3), dtype=np.uint8)]))
+    kept = {path.name.split("x")[0] for path in (weights.parent / "cache" / "openvino").glob("*/*.blob")}
+    assert kept == {str(size) for size in sizes[2:]}
+
+
+def test_openvino_is_whole_for_others_in_the_process() -> None:
     code = (
-        "import sys\nfrom monuseg_cli.cli.app import app\n"
-        f"try:\n    app({[*map(str, words), '--overwrite', '--engine', 'openvino']!r})\n"
-        "except SystemExit as end:\n    assert not end.code, end.code\n"
-        "print('torch' in sys.modules)"
+        "from monuseg_cli.prediction.engines.openvino import _import_openvino\n"
+        "assert _import_openvino() is _import_openvino()\n"
+        "import openvino, torch\n"
+        "graph = openvino.convert_model(torch.nn.Linear(2, 3), example_input=torch.zeros(1, 2))\n"
+        "print(graph.output(0).partial_shape)\n"
     )
-    said = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()[-1]
-        for _ in range(2)
-    ]
-    assert said == ["True", "False"]
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines()[-1] == "[?,3]"
