@@ -92,7 +92,7 @@ def test_the_same_pixels_in_another_file_cannot_be_trained_and_validated_on(tmp_
         )
     with pytest.raises(ContaminationError, match=r"2 images of .*copy are also in .*mine \(the first: a2.tif"):
         find_splits(Home(tmp_path), recipe(tmp_path / "mine", tmp_path / "copy"), SILENT)
-    with pytest.raises(ContaminationError, match=r"2 images of .*copy are in other data, too"):
+    with pytest.raises(ContaminationError, match=r"2 images of .*copy are also in other data"):
         find_splits(Home(tmp_path), recipe(tmp_path / "mine", also=(str(tmp_path / "copy"),)), SILENT)
 
 

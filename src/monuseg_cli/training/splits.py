@@ -156,7 +156,7 @@ def _choose_more(home: Home, recipe: Recipe, first: Sequence[Case], progress: Pr
         train = _of_split(open_dataset(home, Path(more.name), progress), "train", more.name)
         if both := [case.image for case in train.cases if case.image_pixels in known]:
             message = (
-                f"{len(both)} images of {more.name} are in other data, too (the first: {Path(both[0]).name}); "
+                f"{len(both)} images of {more.name} are also in other data (the first: {Path(both[0]).name}); "
                 "leave them out"
             )
             raise ContaminationError(message)
