@@ -14,6 +14,7 @@ import pandas
 import pytest
 import tifffile
 from PIL import Image
+from scipy import ndimage
 
 import monuseg_cli as api
 from conftest import PATCHES, Monuseg
@@ -112,7 +113,8 @@ def test_auto_takes_openvino_on_a_cpu(home: Home) -> None:
 def test_an_array_a_pil_image_and_a_file_are_the_same(model: api.Model, slide: Path) -> None:
     asked = [model.predict(PICTURE, 0.5), model.predict(Image.fromarray(PICTURE), 0.5), model.predict(str(slide))]
     asked += [model.predict(slide), model.predict(np.asfortranarray(PICTURE), np.float64(0.5))]
-    assert [found.mpp for found in asked] == [0.5] * 5
+    asked += [model.predict(PICTURE[..., ::-1].copy()[..., ::-1], 0.5)]
+    assert [found.mpp for found in asked] == [0.5] * 6
     assert asked[0].labels.any()
     for found in asked[1:]:
         np.testing.assert_array_equal(found.labels, asked[0].labels)
@@ -128,6 +130,13 @@ def test_pil_images_are_converted_as_files_are(
         image.save(tmp_path / "a.png")
         np.testing.assert_array_equal(model.predict(image, 0.25).labels, model.predict(tmp_path / "a.png", 0.25).labels)
         assert capsys.readouterr().err == f"the image: {note}\na.png: {note}\n"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored turned by a right angle
+    Image.fromarray(PICTURE[:100]).save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as turned:
+        upright = model.predict(turned, 0.25).labels
+    assert upright.shape == (150, 100)
+    np.testing.assert_array_equal(upright, model.predict(tmp_path / "turned.png", 0.25).labels)
     with pytest.raises(api.InputError, match=r"its mode is HSV; convert it: image.convert\('RGB'\)"):
         model.predict(Image.fromarray(PICTURE).convert("HSV"), 0.25)
 
@@ -158,11 +167,9 @@ def test_threshold_and_smallest_area_are_those_of_one_call(model: api.Model) -> 
 def test_an_implausible_result_is_warned_of(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     model = api.load("unet-se", home=home.root, engine="torch")
     picture = draw_tissue(400, seed=5)[0]
-    found = model.predict(picture, 0.1)
-    assert found.warnings == model.predict(Image.fromarray(picture), 0.1).warnings
-    (warning,) = found.warnings
-    assert "try `mpp=" in warning
-    assert capsys.readouterr().err == f"warning: the image: {warning}\n" * 2
+    (warning,) = model.predict(picture, 1.0).warnings
+    assert "try `mpp=0.5`" in warning
+    assert capsys.readouterr().err == f"warning: the image: {warning}\n"
     assert model.predict(picture, 0.25).warnings == ()
 
 
@@ -243,6 +250,7 @@ def test_the_remedies_work(model: api.Model) -> None:
         ({"mpp": 0.25, "threshold": "high"}, "`threshold` must be a number"),
         ({"mpp": 0.25, "min_area_um2": -1}, "`min_area_um2` must be a finite number"),
         ({"mpp": 0.25, "adapt": "on"}, "`adapt` takes auto or off, not 'on'"),
+        ({"mpp": 0.25, "series": 1}, "an image in memory has no `series` or `plane`"),
         ({"mpp": 0.25, "region": (0, 0, 10)}, "`region` must be four whole numbers"),
         ({"mpp": 0.25, "region": (0, 0, 10, 2.5)}, "`region` must be four whole numbers"),
         ({"mpp": 0.25, "region": (0, 0, 900, 10)}, "`region` 0 0 900 10 is not within the image"),
@@ -363,6 +371,8 @@ def test_slides_are_opened_by_path(slide: Path) -> None:
     with api.open_slide(str(slide)) as opened:
         assert (opened.shape, opened.mpp) == ((150, 150), 0.5)
         np.testing.assert_array_equal(opened.read_region(0, 10, 20, 30, 40), PICTURE[10:40, 20:60])
+    with pytest.raises(api.InputError, match="`series=3`"):
+        api.open_slide(slide, series=3)
     with pytest.raises(api.MissingError):
         api.open_slide(slide.with_name("gone.tif"))
 
@@ -383,13 +393,16 @@ def test_scores_are_those_of_the_command_line(model: api.Model, tmp_path: Path, 
     assert (perfect.aji, perfect.pq, perfect.loss) == (1, 1, None)
 
 
-def test_a_mask_is_scored_by_its_connected_parts() -> None:
+def test_a_mask_is_scored_by_its_connected_parts(capsys: pytest.CaptureFixture[str]) -> None:
     mask = np.zeros((9, 9), dtype=np.uint8)
     mask[1:4, 1:4] = mask[5:8, 5:8] = 255
     numbered = np.zeros((9, 9), dtype=np.int64)
     numbered[1:4, 1:4], numbered[5:8, 5:8] = 1, 2
     for one in (mask, mask > 0):
         assert api.evaluate(one, numbered).pq == 1
+    soft = ndimage.gaussian_filter(np.kron(mask, np.full((9, 9), 1.0)), 1).astype(np.uint8)
+    assert api.evaluate(soft, np.kron(numbered, np.full((9, 9), 1))).dq == 1
+    assert capsys.readouterr().err.startswith("warning: the labels: ")
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,8 @@ class Model:
         tissue_mask: bool = True,
         skip_damaged: bool = False,
         adapt: Adapt = "auto",
+        series: int | None = None,
+        plane: int | None = None,
     ) -> Segmentation:
         """Find the nuclei of an image, the same as ``monuseg predict``, and return them.
 
@@ -152,6 +154,8 @@ class Model:
             Treat tiles that cannot be read as glass.
         adapt : {"auto", "off"}
             Whether the stain of the image is matched to that of the training images.
+        series, plane : int, optional
+            Which image of a file, and which focal plane; see `open_slide`.
 
         Raises
         ------
@@ -160,9 +164,9 @@ class Model:
         InputError
             If the image or a setting cannot be used, or the scale is unknown.
         """
-        settings = SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt)
+        settings = SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt, series=series, plane=plane)
         engine = self._with(threshold, min_area_um2)
-        with open_picture(image, skip_damaged) as slide:
+        with open_picture(image, skip_damaged, series, plane) as slide:
             _require_scale(slide, settings)
             _require_fitting_memory(slide, settings)
             return segment(slide, settings, engine, self._progress)
@@ -182,6 +186,8 @@ class Model:
         tissue_mask: bool = True,
         skip_damaged: bool = False,
         adapt: Adapt = "auto",
+        series: int | None = None,
+        plane: int | None = None,
         overwrite: bool = False,
     ) -> Prediction:
         """Find the nuclei of a slide of any size, and write files, as ``monuseg predict`` does.
@@ -195,7 +201,7 @@ class Model:
             An image file.
         outputs : sequence of str or Path
             Files to write; the suffix selects the content: .png (mask), .tif (mask, or labels), .geojson, .csv.
-        mpp, threshold, min_area_um2, region, tissue_mask, skip_damaged, adapt
+        mpp, threshold, min_area_um2, region, tissue_mask, skip_damaged, adapt, series, plane
             See `predict`.
         labels : bool
             Write one integer per nucleus to a .tif, instead of a mask.
@@ -221,10 +227,10 @@ class Model:
         path = Path(image).expanduser()
         results: Any = _name(outputs) if isinstance(outputs, str | Path) else tuple(map(_name, outputs))
         spec = OutputSpec(results, labels, _name(overlay), _name(probability))
-        settings = SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt)
+        settings = SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt, series=series, plane=plane)
         engine = self._with(threshold, min_area_um2)
         (plan,) = plan_outputs([path], spec)
-        with Slide(path, skip_damaged) as slide:
+        with Slide(path, skip_damaged, series, plane) as slide:
             _require_scale(slide, settings)
         config = PredictConfig((path,), spec, self._weights, self._cache, settings, overwrite=overwrite)
         outcome = Job(config, engine.card, self._sha256).run(plan, self._progress, engine)
@@ -238,15 +244,21 @@ class Model:
         return with_card(self._engine, replace(self.card, postprocess=postprocess))
 
 
-def open_slide(path: str | Path, *, skip_damaged: bool = False) -> Slide:
+def open_slide(
+    path: str | Path, *, skip_damaged: bool = False, series: int | None = None, plane: int | None = None
+) -> Slide:
     """Open an image file, to read its levels, its scale and regions of it; use it in a ``with`` statement.
 
     Parameters
     ----------
     path : str or Path
-        A TIFF, SVS, PNG, JPEG, BMP or WebP.
+        An image or slide of any supported format.
     skip_damaged : bool
         Return white for tiles that cannot be read.
+    series : int, optional
+        Which image of the file, from 0; None: the largest scan.
+    plane : int, optional
+        Which focal plane, from 0; None: the one in focus according to the file, or else the middle one.
 
     Raises
     ------
@@ -255,7 +267,7 @@ def open_slide(path: str | Path, *, skip_damaged: bool = False) -> Slide:
     InputError
         If it is not an image, is damaged, or the meaning of its pixels is unclear.
     """
-    return Slide(Path(path).expanduser(), skip_damaged)
+    return Slide(Path(path).expanduser(), skip_damaged, series, plane)
 
 
 def evaluate(labels: NDArray[Any], reference: NDArray[Any], probability: NDArray[Any] | None = None) -> Scores:
@@ -368,10 +380,13 @@ def _label_image(name: str, pixels: NDArray[Any]) -> NDArray[np.int32]:
         message = f"the {name} must be an array, not {type(pixels).__name__}"
         raise InputError(message)
     try:
-        return number_nuclei(pixels)[0]
+        labels, note = number_nuclei(pixels)
     except ImageError as error:
         message = f"the {name}: {error}"
         raise InputError(message) from error
+    if note:
+        Lines().warn(f"the {name}: {note}")
+    return labels
 
 
 def _probability(pixels: NDArray[Any]) -> NDArray[np.float32]:

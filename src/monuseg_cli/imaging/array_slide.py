@@ -1,7 +1,6 @@
 """An image in memory, with the interface of a slide."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,8 @@ from PIL import Image
 
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.imaging.decoding import decoding
-from monuseg_cli.imaging.readers.base import ImageInfo, Level
+from monuseg_cli.imaging.orientation import ORIENTATION_TAG, Orientation
+from monuseg_cli.imaging.readers.base import ArrayImage, ImageInfo, OnDamage, OpenImage
 from monuseg_cli.imaging.readers.plain import decode_plain
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.to_rgb import ImageError
@@ -46,25 +46,24 @@ class ArraySlide(Slide):
 
     def __init__(self, pixels: NDArray[np.uint8], name: str = "the image", note: str | None = None) -> None:
         require_rgb(pixels)
-        shape = (pixels.shape[0], pixels.shape[1])
         self.path = Path(name)
-        self.damaged = []
-        self.note = note
-        self._scale = self.mpp = None
-        self.mpp_source = "not stated"
-        self.kind = "array"
-        self.images = (ImageInfo("", shape, "scan", None),)
-        self.series = self.plane = 0
-        self.origin, self.sparse = (0, 0), False
-        self.levels = (Level(shape, 1.0, shape, "none"),)
-        self._pixels = pixels
+        self._read_from(_ArrayReader(pixels, note), skip_damaged=False, series=None, plane=None)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Leave the image as it is."""
 
-    def read_region(self, level: int, row: int, col: int, height: int, width: int) -> NDArray[np.uint8]:
-        """Read a window; see `Slide.read_region`."""
-        return self._pixels[row : row + height, col : col + width]
+class _ArrayReader:
+    """An array as the only image of a file; see `Reader`."""
+
+    kind = "array"
+
+    def __init__(self, pixels: NDArray[np.uint8], note: str | None) -> None:
+        self._pixels, self._notes = pixels, (note,) if note else ()
+        self.images: tuple[ImageInfo, ...] = (ImageInfo("", (pixels.shape[0], pixels.shape[1]), "scan", None),)
+
+    def open(self, index: int, plane: int | None, on_damage: OnDamage) -> OpenImage:
+        return ArrayImage(self._pixels, "none", self._notes)
+
+    def close(self) -> None:
+        """Close nothing."""
 
 
 def require_rgb(image: object) -> None:
@@ -124,25 +123,30 @@ def _dtype_remedy(image: NDArray[np.generic]) -> str | None:
     return "scale its values to 0..255, and convert it: image.round().astype('uint8')"
 
 
-def open_picture(image: Picture, skip_damaged: bool = False) -> Slide:
+def open_picture(
+    image: Picture, skip_damaged: bool = False, series: int | None = None, plane: int | None = None
+) -> Slide:
     """Open an image, in memory or in a file.
 
     Parameters
     ----------
     image : ndarray of shape (H, W, 3), uint8, or PIL image, or str or Path
         A PIL image is converted as a file of its mode is.
-    skip_damaged : bool
-        Return white for tiles of a file that cannot be read.
+    skip_damaged, series, plane
+        As `Slide` takes them for files; in memory, there is nothing to choose.
 
     Raises
     ------
     MissingError
         If the file does not exist.
     InputError
-        If the image cannot be used.
+        If the image cannot be used, or has no such series or plane.
     """
     if isinstance(image, str | Path):
-        return Slide(Path(image).expanduser(), skip_damaged)
+        return Slide(Path(image).expanduser(), skip_damaged, series, plane)
+    if series or plane:
+        message = "an image in memory has no `series` or `plane` to choose; pass the path of its file"
+        raise InputError(message)
     if not isinstance(image, Image.Image):
         return ArraySlide(image)
     name = Path(getattr(image, "filename", "") or "the image")
@@ -150,5 +154,6 @@ def open_picture(image: Picture, skip_damaged: bool = False) -> Slide:
         if image.mode not in _MODES_OF_FILES:
             message = f"its mode is {image.mode}; convert it: image.convert('RGB')"
             raise ImageError(message)
-        pixels, note = decode_plain(image)
-    return ArraySlide(pixels, name.name, note)
+        stored, note = decode_plain(image)
+        orientation = Orientation(image.getexif().get(ORIENTATION_TAG, 1), (image.height, image.width))
+    return ArraySlide(orientation.upright(stored), name.name, note)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.imaging.decoding import decoding
-from monuseg_cli.imaging.readers.base import ImageInfo, Level
+from monuseg_cli.imaging.readers.base import ImageInfo, Level, Reader
 from monuseg_cli.imaging.readers.choice import choose_image, note_image
 from monuseg_cli.imaging.readers.select import open_reader
 from monuseg_cli.imaging.to_rgb import ImageError
@@ -67,17 +67,20 @@ class Slide:
         self, path: str | Path, skip_damaged: bool = False, series: int | None = None, plane: int | None = None
     ) -> None:
         self.path = Path(path)
-        self.damaged: list[str] = []
         with decoding(self.path):
-            self._reader = open_reader(self.path)
-            try:
-                self.images: tuple[ImageInfo, ...] = self._reader.images
-                self.series = choose_image(self.images, series)
-                self._image = self._reader.open(self.series, plane, self.damaged.append if skip_damaged else None)
-            except BaseException:
-                self._reader.close()
-                raise
-        self.kind = self._reader.kind
+            self._read_from(open_reader(self.path), skip_damaged, series, plane)
+
+    def _read_from(self, reader: Reader, skip_damaged: bool, series: int | None, plane: int | None) -> None:
+        self.damaged: list[str] = []
+        self._reader = reader
+        try:
+            self.images: tuple[ImageInfo, ...] = reader.images
+            self.series = choose_image(self.images, series)
+            self._image = reader.open(self.series, plane, self.damaged.append if skip_damaged else None)
+        except BaseException:
+            reader.close()
+            raise
+        self.kind = reader.kind
         self.levels: tuple[Level, ...] = self._image.levels
         self.plane, self.origin, self.sparse = self._image.plane, self._image.origin, self._image.sparse
         chosen = note_image(self.images, self.series) if series is None else None
