@@ -41,6 +41,13 @@ def test_only_a_stain_beyond_what_the_model_was_trained_for_is_matched(factor: f
     assert match_stain(ArraySource(TISSUE), card, "off") is None
 
 
+def test_tissue_with_eosin_alone_is_not_taken_for_a_pale_slide() -> None:
+    levels = measure_stain(ArraySource(TISSUE))
+    low, high = levels["haematoxylin"]
+    card = replace(CARD, stain={**levels, "haematoxylin": (5 * low, 5 * high)})
+    assert match_stain(ArraySource(TISSUE), card, "auto") is None
+
+
 def test_a_card_without_levels_changes_nothing() -> None:
     assert match_stain(ArraySource(TISSUE), CARD, "auto") is None
 

@@ -14,7 +14,7 @@ Adapt = Literal["auto", "off"]
 """``"auto"``: match a stain outside the range the model was trained for; ``"off"``: never."""
 
 _TRAINED_FOR = (0.35, 2.5)
-"""Range of an image's haematoxylin, relative to the training images, in which it is not matched: with wide stain
+"""Range of an image's stains, relative to the training images, in which it is not matched: with wide stain
 augmentation in training, a model is better without matching inside this range, and much better with it outside
 (docs/results.md)."""
 
@@ -40,15 +40,17 @@ def match_stain(source: Source, card: Card, adapt: Adapt) -> StainMatch | None:
     -------
     StainMatch or None
         None if the image is not matched: `adapt` is ``"off"``, the card has no stain levels, hardly anything is stained
-        with haematoxylin and eosin, or the stain is within the range the model was trained for.
+        with haematoxylin and eosin, or one of the stains is within the range the model was trained for.
     """
     if adapt == "off" or not card.stain:
         return None
     found = measure_stain(source)
     if not found:
         return None
-    factor = found["haematoxylin"][1] / card.stain["haematoxylin"][1]
-    return None if _TRAINED_FOR[0] <= factor <= _TRAINED_FOR[1] else StainMatch(found, card.stain)
+    # If only one stain is far off, it is the tissue: eosin alone is tissue without nuclei, not a pale slide.
+    factors = [found[stain][1] / card.stain[stain][1] for stain in ("haematoxylin", "eosin")]
+    is_pale, is_dark = max(factors) < _TRAINED_FOR[0], min(factors) > _TRAINED_FOR[1]
+    return StainMatch(found, card.stain) if is_pale or is_dark else None
 
 
 def measure_stain(source: Source) -> StainLevels:
