@@ -40,7 +40,7 @@ from monuseg_cli.nuclei.rasterise import Raster, rasterise
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 ANNOTATION_SUFFIXES = (*OUTLINE_SUFFIXES, *LABEL_SUFFIXES)
 READING = "by type and class; parts and holes kept"
-"""How annotations are understood; a change of it makes every mask anew."""
+"""How annotations are understood; after a change of it, masks that would be others are made anew."""
 
 _COMMON_SUFFIXES = (".json", ".json.gz", ".zip")
 """Files of these are annotations where an image has their name; they may be anything else."""
