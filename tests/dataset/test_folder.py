@@ -140,8 +140,8 @@ def test_what_is_no_nucleus_is_left_out_of_masks_and_said_once(tmp_path: Path) -
     dataset = scan_folder(folder, tmp_path / "made")
     result = build_masks(MasksConfig(dataset.root), told)
     first, second = (case.case_id for case in dataset.cases)
-    line = f"not nuclei, left out: outlines around other objects (2), points (2); in {first}, {second}"
-    assert line in told.lines
+    line = f"not nuclei, left out: outlines around other objects (2), points (2); in {first}, {second}; if one marks"
+    assert any(one.startswith(line) for one in told.lines)
     for case, made in zip(dataset.cases, result.cases, strict=True):
         expected = rasterise(drawn[stem_of(case)], (96, 96)).labels
         np.testing.assert_array_equal(read_labels(labels_path(dataset.root, case.case_id)), expected)
