@@ -198,6 +198,13 @@ def test_an_old_card_tells_monusegs_images_by_the_catalogue() -> None:
     assert find_trained(Dataset(Path("nowhere")), cases, new) == {"x", "part", "b-12345678", "new"}
 
 
+def test_an_old_card_tells_a_file_that_was_renamed_by_its_hash() -> None:
+    old = replace(CARD, train_cases=("a-12345678", "b-23456789-region1"))
+    names = ("renamed-12345678", "c-23456789-region1", "c-23456789-region2", "a-87654321")
+    cases = [case_of(name, f"{number:016d}") for number, name in enumerate(names)]
+    assert find_trained(Dataset(Path("nowhere")), cases, old) == set(names[:2])
+
+
 def test_among_monusegs_own_ids_no_image_is_read() -> None:
     train, test = "TCGA-18-5592-01Z-00-DX1", "TCGA-HT-8564-01Z-00-DX1"
     cases = [replace(case_of(case_id, ""), image="gone.tif") for case_id in (train, test)]

@@ -10,7 +10,7 @@ from monuseg_cli.nuclei.objects import ObjectMeaning, meaning_of
         ("", "annotation", "outline"),
         ("Tumor", "annotation", "outline"),
         ("Nucleus", "annotation", "nucleus"),
-        ("Immune cells", "", "nucleus"),
+        ("Immune cells", "annotation", "outline"),
         ("", "detection", "nucleus"),
         ("Tumor: Positive", "cell", "nucleus"),
         ("Necrosis", "detection", "nucleus"),
@@ -40,6 +40,7 @@ def test_nuclei_and_regions(class_name: str, object_type: str, kind: str) -> Non
         ("Background", "detection", "class Background"),
         ("Necrosis", "annotation", "class Necrosis"),
         ("Artefact", "annotation", "class Artefact"),
+        ("Subcellular spot: Channel 1", "detection", "class Subcellular spot: Channel 1"),
     ],
 )
 def test_what_is_no_nucleus_has_a_reason(class_name: str, object_type: str, reason: str) -> None:

@@ -51,6 +51,8 @@ def test_one_detection_inside_makes_a_parent_and_one_outline_inside_does_not(tmp
     path = written(tmp_path / "a.geojson", feature(large), feature(small, objectType="detection"))
     assert read_outlines(path).left_out == {"outlines around other objects": 1}
     assert len(read_outlines(written(tmp_path / "b.geojson", feature(large), feature(small))).nuclei) == 2
+    slips = [feature(ellipse(40, 45, 0.4, 0.4)), feature(ellipse(50, 45, 0.4, 0.4))]
+    assert len(read_outlines(written(tmp_path / "c.geojson", feature(large), *slips)).nuclei) == 3
 
 
 def test_an_outline_as_large_as_tissue_is_none_even_alone(tmp_path: Path) -> None:
@@ -166,20 +168,26 @@ def test_small_nuclei_in_a_corner_are_not_taken_for_micrometres(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("shape", "is_slide", "is_refused"),
+    ("shape", "nuclei", "mpp", "is_slide", "is_refused"),
     [
-        ((5000, 5001), False, True),
-        ((5000, 5000), False, False),
-        ((2000, 2001), True, True),
-        ((1000, 1000), True, False),
+        ((5000, 5001), 10_000, 0.25, False, True),
+        ((5000, 5000), 10_000, 0.25, False, False),  # as many as 1.6 mm2 may well have
+        ((5000, 5000), 100, 0.25, False, True),
+        ((2000, 2001), 1000, 0.25, True, True),
+        ((2000, 2001), 60, 0.25, False, False),
+        ((2000, 2001), 60, 0.5, False, True),
+        ((2000, 2001), 40, None, False, True),
+        ((2000, 2000), 0, 0.25, True, False),
     ],
 )
-def test_outlines_on_a_whole_slide_need_a_region(shape: tuple[int, int], is_slide: bool, is_refused: bool) -> None:
+def test_outlines_on_a_whole_slide_need_a_region(
+    shape: tuple[int, int], nuclei: int, mpp: float | None, is_slide: bool, is_refused: bool
+) -> None:
     if is_refused:
         with pytest.raises(InputError, match=r'on a whole slide.*; draw a rectangle of class "Region\*"'):
-            require_annotated_part(Path("a.geojson"), (), shape, is_slide)
+            require_annotated_part(Path("a.geojson"), (), nuclei, shape, mpp, is_slide)
     else:
-        require_annotated_part(Path("a.geojson"), (), shape, is_slide)
+        require_annotated_part(Path("a.geojson"), (), nuclei, shape, mpp, is_slide)
 
 
 def test_what_qupath_itself_writes_for_a_cell_with_several_parts(tmp_path: Path) -> None:

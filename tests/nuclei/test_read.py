@@ -59,6 +59,14 @@ def test_masks_in_whatever_form(tmp_path: Path, mode: str) -> None:
     np.testing.assert_array_equal(labels > 0, LABELS > 0)
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.bmp"])
+def test_masks_saved_as_pictures(tmp_path: Path, name: str) -> None:
+    Image.fromarray((LABELS > 0).astype(np.uint8) * 255).convert("RGB").save(tmp_path / name)
+    labels = read_label_image(tmp_path / name).labels
+    assert labels.max() == 2
+    assert ((labels > 0) != (LABELS > 0)).sum() <= 2
+
+
 def test_what_the_values_are_like_is_said_of_the_file(tmp_path: Path) -> None:
     Image.fromarray(np.dstack([LABELS, LABELS * 9, LABELS])).save(tmp_path / "overlay.png")
     with pytest.raises(InputError, match=r"overlay.png: its channels differ, as in a colour picture; save a"):
@@ -79,7 +87,7 @@ def test_a_name_ends_in_the_longest_suffix() -> None:
 
 
 def test_json_and_zip_files_count_where_an_image_has_their_name_and_no_other_annotation(tmp_path: Path) -> None:
-    for name in ("a.geojson", "a.json", "b.json", "c.zip", "classes.json"):
+    for name in ("a.geojson", "a.json", "a.jpg", "b.json", "c.zip", "classes.json"):
         (tmp_path / name).touch()
     found = list_annotations(tmp_path, (".geojson", ".json", ".zip"), {"a", "b", "c"})
     assert {stem: [path.name for path in paths] for stem, paths in found.items()} == {
@@ -87,4 +95,4 @@ def test_json_and_zip_files_count_where_an_image_has_their_name_and_no_other_ann
         "b": ["b.json"],
         "c": ["c.zip"],
     }
-    assert list(list_annotations(tmp_path, (".geojson", ".json", ".zip"), None)) == ["a"]
+    assert list(list_annotations(tmp_path, (".geojson", ".json", ".zip"), None)) == ["a", "b", "c", "classes"]

@@ -22,8 +22,8 @@ from monuseg_cli.nuclei.read import ANNOTATION_SUFFIXES, list_annotations, read_
 
 IMAGES, ANNOTATIONS, TABLE = "images", "annotations", "split.csv"
 _HASH_DIGITS = 8
-_SLIDE_KINDS = ("SVS", "NDPI", "SCN")
-"""Formats of slide scanners; other files of several levels are slides, too."""
+_PLAIN_KINDS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "BigTIFF", "OME-TIFF", "ImageJ TIFF")
+"""Other formats are of slide scanners; of these, files of several levels are slides, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def _cases_of(image: Path, annotation: Path, line: _Line) -> Iterator[Case]:
     image_hash, annotation_hash = (sha256_of(path) for path in (image, annotation))
     with Slide(image) as slide:
         shape, of_image = slide.shape, slide.mpp
-        is_slide = len(slide.levels) > 1 or slide.kind in _SLIDE_KINDS
+        is_slide = len(slide.levels) > 1 or slide.kind not in _PLAIN_KINDS
     of_annotation = read_mpp(annotation) if annotation.suffix.lower() == ".xml" else None
     whole = Case(
         case_id=f"{image.stem.removesuffix('.ome')}-{image_hash[:_HASH_DIGITS]}",
@@ -183,7 +183,7 @@ def _cases_of(image: Path, annotation: Path, line: _Line) -> Iterator[Case]:
         yield whole
         return
     outlines = read_annotated(annotation, shape, whole.mpp)
-    require_annotated_part(annotation, outlines.regions, shape, is_slide)
+    require_annotated_part(annotation, outlines.regions, len(outlines.nuclei), shape, whole.mpp, is_slide)
     for number, region in enumerate(outlines.regions, start=1):
         split = next((split for split in CASE_SPLITS if split == region.name.lower()), line.split)
         yield replace(whole, case_id=f"{whole.case_id}-region{number}", split=split, box=region.box)

@@ -20,6 +20,7 @@ _STRIP_ROWS = 1024
 _SAMPLES, _SAMPLE_PX = 8, 256
 """Of an image of too many pixels to hash them all so many windows along each side, of this side, are hashed."""
 
+_FILE_HASH = re.compile(r"-[0-9a-f]{8}(-region\d+)?$")
 _TEXT = re.compile(rf"([0-9a-f]{{{HASH_DIGITS}}})(?:@(\d+),(\d+),(\d+),(\d+)=([0-9a-f]{{{HASH_DIGITS}}}))?")
 
 
@@ -246,11 +247,18 @@ def list_seen(footprints: Mapping[str, Footprint], card: Card) -> set[str]:
     """
     marks = [Footprint.parse(text) for text in card.train_pixels]
     marks += [Footprint(PIXELS[name], None, PIXELS[name]) for name in card.train_cases if name in PIXELS]
+    known = {_without_stem(case_id) for case_id in card.train_cases}
     return {
         case_id
         for case_id, footprint in footprints.items()
-        if case_id in card.train_cases or any(footprint.overlaps(mark) for mark in marks)
+        if _without_stem(case_id) in known or any(footprint.overlaps(mark) for mark in marks)
     }
+
+
+def _without_stem(case_id: str) -> str:
+    """Give the part of an id that own data keep under another name: the hash of the file, and the region."""
+    match = _FILE_HASH.search(case_id)
+    return match[0] if match else case_id
 
 
 def describe_case(case: Case) -> str:

@@ -46,6 +46,8 @@ class CaseMasks:
         Objects of the annotation that are no nuclei, by what they are instead.
     doubts : dict of str to str
         In what the labels are unlike nuclei, with its figure.
+    reading : str
+        How the annotation was understood; empty: by an earlier version.
     """
 
     case_id: str
@@ -58,8 +60,9 @@ class CaseMasks:
     hidden: int
     drawn_area_px: float
     raster_area_px: int
-    left_out: dict[str, int]
-    doubts: dict[str, str]
+    left_out: dict[str, int] = field(default_factory=dict)
+    doubts: dict[str, str] = field(default_factory=dict)
+    reading: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,6 @@ class MasksResult:
     folder: Path
     cases: tuple[CaseMasks, ...]
     made: int
-
-
-_RULE = f"{RULE}; {READING}"
 
 
 def masks_folder(dataset: Path) -> Path:
@@ -130,7 +130,7 @@ def build_masks(config: MasksConfig, progress: Progress = SILENT) -> MasksResult
             task.advance()
     if made:
         known = load_case_masks(config.dataset) | made  # another process may have added cases meanwhile
-        content = {"rule": _RULE, "cases": [asdict(known[case_id]) for case_id in sorted(known)]}
+        content = {"rule": RULE, "cases": [asdict(known[case_id]) for case_id in sorted(known)]}
         write_json(masks_folder(config.dataset) / "manifest.json", content)
     result = MasksResult(masks_folder(config.dataset), tuple(known[case.case_id] for case in cases), len(made))
     if made:
@@ -145,7 +145,7 @@ def load_case_masks(dataset: Path) -> dict[str, CaseMasks]:
     """
     try:
         content = json.loads((masks_folder(dataset) / "manifest.json").read_text(encoding="utf-8"))
-        if content["rule"] != _RULE:
+        if content["rule"] != RULE:
             return {}
         return {case["case_id"]: CaseMasks(**case) for case in content["cases"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -161,8 +161,17 @@ def _outputs(dataset: Path, case: Case) -> tuple[Path, Path, Path]:
 def _is_current(dataset: Dataset, case: Case, made: CaseMasks | None, preview: bool) -> bool:
     wanted = _outputs(dataset.root, case)[: 3 if preview else 2]
     sources = (case.image_sha256, case.annotation_sha256)
-    same_source = made is not None and (made.image_sha256, made.annotation_sha256) == sources
-    return same_source and all(path.is_file() for path in wanted)
+    if made is None or (made.image_sha256, made.annotation_sha256) != sources:
+        return False
+    return all(path.is_file() for path in wanted) and _is_read_alike(dataset, case, made)
+
+
+def _is_read_alike(dataset: Dataset, case: Case, made: CaseMasks) -> bool:
+    """Return whether masks are what this version makes of the annotation; of public data sets all versions' are."""
+    if made.reading == READING or not Path(case.annotation).is_absolute():
+        return True
+    stored = read_labels(labels_path(dataset.root, case.case_id))
+    return np.array_equal(stored, _read_annotation(dataset, case).raster.labels)
 
 
 def _build_case(dataset: Dataset, case: Case, preview: bool) -> CaseMasks:
@@ -197,6 +206,7 @@ def _build_case(dataset: Dataset, case: Case, preview: bool) -> CaseMasks:
         raster_area_px=int(raster.areas_px.sum()),
         left_out=left_out,
         doubts=doubts | ({CUT: read.note} if read.note else {}),
+        reading=READING,
     )
 
 

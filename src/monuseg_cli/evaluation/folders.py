@@ -27,6 +27,7 @@ from monuseg_cli.nuclei.doubts import require_foreground, tell_doubts, tell_left
 from monuseg_cli.nuclei.outlines import OUTLINE_SUFFIXES, Region, require_annotated_part
 from monuseg_cli.nuclei.read import (
     ANNOTATION_SUFFIXES,
+    COMMON_SUFFIXES,
     LABEL_SUFFIXES,
     Labels,
     list_annotations,
@@ -84,13 +85,13 @@ def evaluate_folders(config: FoldersConfig, progress: Progress = SILENT) -> Eval
     there = [folder for folder in config.predictions if folder.is_dir()]
     stems = {stem for folder in there for stem in list_annotations(folder, LABEL_SUFFIXES, None)}
     references = _files(config.reference, ANNOTATION_SUFFIXES, stems)
-    pictures = _files(config.images, tuple(SUFFIXES)) if config.images else {}
+    pictures = _files(config.images, tuple(SUFFIXES), common=()) if config.images else {}
     if config.images and (missing := sorted(references.keys() - pictures.keys())):
         message = f"{len(missing)} images are missing in {config.images}, the first: {missing[0]}"
         raise InputError(message)
     evaluations = []
     for folder in config.predictions:
-        predictions = _files(folder, LABEL_SUFFIXES)
+        predictions = _files(folder, LABEL_SUFFIXES, references.keys())
         _require_same(folder, predictions, config.reference, references)
         page = Page() if config.report else None
         watch = Stopwatch()
@@ -151,7 +152,7 @@ def _read_pair(prediction: Path, reference: Path, oddities: _Oddities, watch: St
             message = f"{sizes}; predict on the same image"
             raise InputError(message)
         if suffix_of(reference, OUTLINE_SUFFIXES):
-            require_annotated_part(reference, truth.regions, shape)
+            require_annotated_part(reference, truth.regions, int(truth.labels.max(initial=0)), shape)
         oddities.add(prediction, predicted)
         require_foreground(reference, truth.labels, oddities.add(reference, truth))
     return _Pair(predicted.labels, truth)
@@ -198,12 +199,14 @@ def _score(
     return scores
 
 
-def _files(folder: Path, suffixes: Sequence[str], wanted: Set[str] = frozenset()) -> dict[str, Path]:
-    """List the files of a folder by stem, in order; JSON and zip files only where their stem is among those wanted."""
+def _files(
+    folder: Path, suffixes: Sequence[str], wanted: Set[str] | None = None, common: Sequence[str] = COMMON_SUFFIXES
+) -> dict[str, Path]:
+    """List the files of a folder by stem, in order, as `list_annotations` does."""
     if not folder.is_dir():
         message = f"no folder {folder}; check its name"
         raise MissingError(message)
-    found = list_annotations(folder, suffixes, wanted)
+    found = list_annotations(folder, suffixes, wanted, common)
     if not found:
         message = f"nothing to score in {folder} (looked for {', '.join(suffixes)})"
         raise InputError(message)

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.progress import Progress
-from monuseg_cli.nuclei.outlines import MPP_AT_40X, USUAL_UM2, describe_left_out
+from monuseg_cli.nuclei.outlines import AROUND, MPP_AT_40X, USUAL_UM2, describe_left_out
 
 _LARGEST_SHARE, _LARGEST_OF_SMALL = 0.05, 0.25
-_LARGE_UM2 = 150.0
+_LARGE_UM2 = 120.0
 """In small images a nucleus may well cover more than 5 %."""
 
 _MOST_FOREGROUND = 0.8
@@ -81,7 +81,8 @@ def tell_left_out(files: Mapping[str, Mapping[str, int]], progress: Progress) ->
     concerned = {name: left_out for name, left_out in files.items() if sum(left_out.values())}
     if concerned:
         total = sum((Counter(left_out) for left_out in concerned.values()), Counter[str]())
-        progress.warn(f"not nuclei, left out: {describe_left_out(total)}; in {_names(list(concerned))}")
+        hint = '; if one marks the annotated part, give it the class "Region*"' if AROUND in total else ""
+        progress.warn(f"not nuclei, left out: {describe_left_out(total)}; in {_names(list(concerned))}{hint}")
 
 
 def tell_doubts(files: Iterable[tuple[str, Mapping[str, str]]], progress: Progress) -> None:

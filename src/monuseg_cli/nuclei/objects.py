@@ -7,9 +7,10 @@ from typing import Literal
 Meaning = Literal["nucleus", "outline", "region", "other"]
 """An outline is a nucleus, unless it is as large as tissue or lies around others; nothing else says what it is."""
 
-_NUCLEUS = re.compile(r"nucle|cell", re.IGNORECASE)
+_NUCLEUS = re.compile(r"nucle", re.IGNORECASE)
 _NEVER = re.compile(
-    r"\b(tissues?|regions?|ignored?|background|glass|white ?spaces?|art[ei]facts?|rois?|slides?|exclu\w+|annotated)\b",
+    r"\b(tissues?|regions?|ignored?|background|glass|white ?spaces?|art[ei]facts?|rois?|slides?|exclu\w+|annotated|"
+    r"subcellular)\b",
     re.IGNORECASE,
 )
 _AREA = re.compile(r"\b(necrosis|area)\b", re.IGNORECASE)

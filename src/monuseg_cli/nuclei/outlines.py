@@ -25,8 +25,12 @@ WHOLE_SLIDE_PX = 25_000_000
 """Nobody outlines every nucleus of an image of more pixels."""
 
 SMALL_SLIDE_PX = 4_000_000
-"""Nor of a slide, in a format of slides, of more."""
+"""Nor, as far as the format and the number of outlines tell, of one of more than these."""
 
+_FEWEST_PER_MM2 = 200
+"""Tissue has some thousand nuclei per mm2."""
+
+AROUND = "outlines around other objects"
 DEGENERATE = "outlines with fewer than three points"
 
 MPP_AT_40X = 0.25
@@ -45,6 +49,9 @@ _TISSUE_SHARE, _LARGE_SHARE = 0.05, 0.25
 
 _AROUND_TIMES = 4
 """An outline is around others that have at most one part in so many of its area."""
+
+_SPECK_PX = 5.0
+"""Smaller outlines are slips of the pen."""
 
 _FEWEST_TO_JUDGE = 3
 _MOST_OUTSIDE_RECTANGLE = 0.02
@@ -254,7 +261,12 @@ def require_pixels(path: Path, outlines: Outlines, shape: tuple[int, int], mpp: 
 
 
 def require_annotated_part(
-    path: Path, regions: Sequence[Region], shape: tuple[int, int], is_slide: bool = False
+    path: Path,
+    regions: Sequence[Region],
+    nuclei: int,
+    shape: tuple[int, int],
+    mpp: float | None = None,
+    is_slide: bool = False,
 ) -> None:
     """Check that the outlines on a whole slide come with a region: nobody outlines every nucleus of one.
 
@@ -264,17 +276,25 @@ def require_annotated_part(
         Their file, for the message.
     regions : sequence of Region
         What is annotated.
+    nuclei : int
+        How many are outlined: in an image of moderate size, few per area tell that not all are.
     shape : tuple of int
         Height and width of the image.
+    mpp : float, optional
+        Its micrometres per pixel; None: 40x is assumed.
     is_slide : bool
-        Whether the image is a slide by its format: then a few megapixels are one.
+        Whether the image is a slide by its format.
 
     Raises
     ------
     InputError
         If there is no region.
     """
-    if not regions and math.prod(shape) > (SMALL_SLIDE_PX if is_slide else WHOLE_SLIDE_PX):
+    pixels = math.prod(shape)
+    if regions or pixels <= SMALL_SLIDE_PX:
+        return
+    per_mm2 = nuclei / (pixels * ((mpp or MPP_AT_40X) / 1000) ** 2)
+    if is_slide or pixels > WHOLE_SLIDE_PX or per_mm2 < _FEWEST_PER_MM2:
         message = (
             f"{path} outlines nuclei on a whole slide of {shape[1]}x{shape[0]} pixels, and nothing says where all of "
             'them are outlined; draw a rectangle of class "Region*" around each part in which they are'
@@ -312,6 +332,7 @@ def _leave_out_parents(objects: Sequence[_Object], regions: tuple[Region, ...], 
         tree = shapely.STRtree(points)
         for index in candidates:
             inside = tree.query(shapely.polygons(rings[index]), predicate="contains")
-            inside = inside[(areas[inside] * _AROUND_TIMES <= areas[index]) & (inside != index)]
+            is_smaller = (areas[inside] * _AROUND_TIMES <= areas[index]) & (areas[inside] >= _SPECK_PX)
+            inside = inside[is_smaller & (inside != index)]
             is_around[index] = certain[inside].any() or len(inside) >= 2
-    return outlines._keep(~is_around, "outlines around other objects") if is_around.any() else outlines
+    return outlines._keep(~is_around, AROUND) if is_around.any() else outlines

@@ -37,12 +37,12 @@ from monuseg_cli.nuclei.outlines import (
 )
 from monuseg_cli.nuclei.rasterise import Raster, rasterise
 
-LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".npy", ".jpg", ".jpeg", ".bmp")
 ANNOTATION_SUFFIXES = (*OUTLINE_SUFFIXES, *LABEL_SUFFIXES)
 READING = "by type and class; parts and holes kept"
-"""How annotations are understood; a change of it makes every mask anew."""
+"""How annotations are understood; after a change of it, masks that would be others are made anew."""
 
-_COMMON_SUFFIXES = (".json", ".json.gz", ".zip")
+COMMON_SUFFIXES = (".json", ".json.gz", ".zip", ".jpg", ".jpeg", ".bmp")
 """Files of these are annotations where an image has their name; they may be anything else."""
 
 
@@ -85,7 +85,9 @@ def stem_of(path: Path, suffixes: Collection[str]) -> str:
     return path.name[: len(path.name) - len(suffix_of(path, suffixes))]
 
 
-def list_annotations(folder: Path, suffixes: Collection[str], images: Set[str] | None) -> dict[str, list[Path]]:
+def list_annotations(
+    folder: Path, suffixes: Collection[str], images: Set[str] | None, common: Collection[str] = COMMON_SUFFIXES
+) -> dict[str, list[Path]]:
     """List the annotations in a folder by stem, in order of name.
 
     Parameters
@@ -95,23 +97,23 @@ def list_annotations(folder: Path, suffixes: Collection[str], images: Set[str] |
     suffixes : collection of str
         Which files are annotations.
     images : set of str, optional
-        Stems of the images: a JSON or zip file that has none of these, or stands beside another annotation of the same
-        name, is something else. None: none of them counts.
+        Stems of the images; None: any.
+    common : collection of str
+        Of these suffixes, files count only where an image has their stem, and no other annotation has.
     """
     found: dict[str, list[Path]] = {}
-    common: dict[str, list[Path]] = {}
+    beside: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if (suffix := suffix_of(path, suffixes)) and not path.is_dir():
-            kind = common if suffix in _COMMON_SUFFIXES else found
-            kind.setdefault(stem_of(path, suffixes), []).append(path)
-    for stem, paths in common.items():
-        if images is not None and not images.isdisjoint((stem, stem.removesuffix(".ome"))):
+            (beside if suffix in common else found).setdefault(stem_of(path, suffixes), []).append(path)
+    for stem, paths in beside.items():
+        if images is None or not images.isdisjoint((stem, stem.removesuffix(".ome"))):
             found.setdefault(stem, paths)
     return dict(sorted(found.items()))
 
 
 def read_label_image(path: Path) -> Labels:
-    """Read a mask or a label image from a PNG, TIFF or NPY file.
+    """Read a mask or a label image from a PNG, TIFF, NPY, BMP or JPEG file.
 
     Of a palette image the indices are taken; of channels that are all equal, one.
 
@@ -131,7 +133,7 @@ def read_label_image(path: Path) -> Labels:
         elif is_tiff(path):
             pixels = _read_tiff(path)
         else:
-            pixels = _read_png(path)
+            pixels = _read_plain(path)
         labels, note = number_nuclei(pixels)
     return Labels(labels, note=note)
 
@@ -155,10 +157,10 @@ def _read_tiff(path: Path) -> NDArray[Any]:
         return np.asarray(series.asarray())
 
 
-def _read_png(path: Path) -> NDArray[Any]:
+def _read_plain(path: Path) -> NDArray[Any]:
     with open_plain(path) as image:
         require_moderate(image.size[::-1], 1)
-        if image.mode == "P":
+        if image.format != "PNG" or image.mode == "P":  # of a PNG of 16 bits in colour, Pillow gives 8
             return np.asarray(image)
     return np.asarray(imagecodecs.png_decode(path.read_bytes()))
 
