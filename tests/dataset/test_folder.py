@@ -18,6 +18,7 @@ from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
 from monuseg_cli.dataset.pixels import read_case
 from monuseg_cli.nuclei.rasterise import rasterise
 from support.own import KINDS, feature, region, write_folder, write_geojson
+from support.scanners import write_mrxs, write_vms
 from support.tissue import draw_tissue
 
 
@@ -276,3 +277,41 @@ def test_masks_of_an_earlier_version_are_kept_unless_the_annotation_is_understoo
     path = as_by_an_earlier_version(np.ones((96, 96)))
     assert build_masks(MasksConfig(dataset.root)).made == 1
     np.testing.assert_array_equal(read_labels(path), expected)
+
+
+def test_slides_of_scanners_are_cases_by_their_regions(tmp_path: Path) -> None:
+    """Also those in several files, a change in any of which is noticed, and which are never taken for images."""
+    scan, _ = draw_tissue(768, seed=5)
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    write_mrxs(folder / "a.mrxs", scan)
+    write_vms(folder / "b.vms", scan, scan[:90])
+    for stem in "ab":
+        write_geojson(folder / f"{stem}.geojson", [feature([(20, 20), (60, 20), (60, 60)]), region("x", 0, 0, 96, 96)])
+    dataset = scan_folder(folder, tmp_path / "made")
+    assert [(stem_of(case), case.mpp, case.box) for case in dataset.cases] == [
+        ("a", 0.25, (0, 0, 96, 96)),
+        ("b", 0.25, (0, 0, 96, 96)),
+    ]
+    for case in dataset.cases:
+        assert np.abs(read_case(dataset, case).astype(int) - scan[:96, :96]).mean() < 6
+    data = folder / "a" / "Data0000.dat"
+    data.write_bytes(data.read_bytes() + b"more")
+    again = scan_folder(folder, tmp_path / "again")
+    assert [one.image_sha256 == other.image_sha256 for one, other in zip(dataset.cases, again.cases, strict=True)] == [
+        False,
+        True,
+    ]
+
+
+def test_images_without_square_pixels_need_a_scale(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    write_folder(folder, ["a"])
+    (image,) = (folder / "images").iterdir()
+    picture, _ = draw_tissue(96, seed=900)
+    image.unlink()
+    tifffile.imwrite(folder / "images" / "a.tif", picture, resolution=(40000, 20000), resolutionunit="CENTIMETER")
+    with pytest.raises(InputError, match="states pixels that are not square"):
+        scan_folder(folder, tmp_path / "made")
+    (folder / "split.csv").write_text("image,split,mpp\na,train,0.25\n")
+    assert [case.mpp for case in scan_folder(folder, tmp_path / "made").cases] == [0.25]

@@ -13,7 +13,8 @@ from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
 from monuseg_cli.dataset.leakage import check_splits, with_pixel_hashes
 from monuseg_cli.dataset.manifest import CASE_SPLITS, Case, CaseSplit, Dataset, SourceArchive, sha256_of
-from monuseg_cli.imaging.readers.formats import SUFFIXES
+from monuseg_cli.imaging.decoding import decoding
+from monuseg_cli.imaging.folder import files_of, list_images, stem_of
 from monuseg_cli.imaging.scale import MAX_MPP, MIN_MPP
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.nuclei.aperio import read_mpp
@@ -22,8 +23,6 @@ from monuseg_cli.nuclei.read import ANNOTATION_SUFFIXES, list_annotations, read_
 
 IMAGES, ANNOTATIONS, TABLE = "images", "annotations", "split.csv"
 _HASH_DIGITS = 8
-_PLAIN_KINDS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "BigTIFF", "OME-TIFF", "ImageJ TIFF")
-"""Other formats are of slide scanners; of these, files of several levels are slides, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def scan_folder(folder: Path, root: Path, progress: Progress = SILENT) -> Datase
         If the manifest cannot be written.
     """
     folder = folder.expanduser().absolute()
-    pairs = _pairs(folder)
+    pairs = _pairs(folder, progress)
     table = _read_table(folder / TABLE, [image for image, _ in pairs])
     known = _last_scan(root)
     cases: list[Case] = []
@@ -108,16 +107,16 @@ def _last_scan(root: Path) -> tuple[Case, ...]:
         return ()
 
 
-def _pairs(folder: Path) -> list[tuple[Path, Path]]:
+def _pairs(folder: Path, progress: Progress) -> list[tuple[Path, Path]]:
     """Match images and annotations by stem, in order."""
     if not folder.is_dir():
         message = f"no folder {folder}"
         raise MissingError(message)
     if (folder / IMAGES).is_dir():
-        images = _by_stem(folder / IMAGES, SUFFIXES)
+        images = _images_by_stem(folder / IMAGES, progress)
         annotations = _annotations_by_stem(folder / ANNOTATIONS, ANNOTATION_SUFFIXES, images.keys())
     else:
-        images = _by_stem(folder, SUFFIXES)
+        images = _images_by_stem(folder)
         annotations = _annotations_by_stem(folder, OUTLINE_SUFFIXES, images.keys())
     if not images:
         message = (
@@ -135,12 +134,15 @@ def _pairs(folder: Path) -> list[tuple[Path, Path]]:
     return [(images[stem], annotations[stem]) for stem in sorted(images)]
 
 
-def _by_stem(folder: Path, suffixes: Sequence[str] | frozenset[str]) -> dict[str, Path]:
+def _images_by_stem(folder: Path, progress: Progress = SILENT) -> dict[str, Path]:
+    """Find the images of a folder; what else lies in it is told, where nothing but images belongs there."""
+    with decoding(folder):
+        inside = list_images(folder)
+    if told := inside.told():
+        progress.warn(f"left out of {folder}: {told}")
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.suffix.lower() not in suffixes or path.name.startswith(".") or path.is_dir():
-            continue
-        stem = path.stem.removesuffix(".ome")
+    for path in inside.images:
+        stem = stem_of(path)
         if stem in found:
             raise _two_of_one_stem(found[stem], path)
         found[stem] = path
@@ -164,13 +166,15 @@ def _two_of_one_stem(first: Path, second: Path) -> InputError:
 
 def _cases_of(image: Path, annotation: Path, line: _Line) -> Iterator[Case]:
     """Make the case of an image, or those of the regions that are annotated in it."""
-    image_hash, annotation_hash = (sha256_of(path) for path in (image, annotation))
-    with Slide(image) as slide:
-        shape, of_image = slide.shape, slide.mpp
-        is_slide = len(slide.levels) > 1 or slide.kind not in _PLAIN_KINDS
+    image_hash, annotation_hash = _hash_of_image(image), sha256_of(annotation)
     of_annotation = read_mpp(annotation) if annotation.suffix.lower() == ".xml" else None
+    with Slide(image) as slide:
+        if not (line.mpp or of_annotation):
+            slide.require_square()
+        shape, of_image = slide.shape, slide.mpp
+        is_slide = slide.is_whole_slide
     whole = Case(
-        case_id=f"{image.stem.removesuffix('.ome')}-{image_hash[:_HASH_DIGITS]}",
+        case_id=f"{stem_of(image)}-{image_hash[:_HASH_DIGITS]}",
         organ=line.organ,
         split=line.split,
         mpp=line.mpp or of_annotation or of_image,
@@ -189,6 +193,16 @@ def _cases_of(image: Path, annotation: Path, line: _Line) -> Iterator[Case]:
         yield replace(whole, case_id=f"{whole.case_id}-region{number}", split=split, box=region.box)
     if not outlines.regions:
         yield whole
+
+
+def _hash_of_image(image: Path) -> str:
+    """Hash an image's file; of an image in several files, their names and hashes."""
+    with decoding(image):
+        files = files_of(image)
+    if files == [image]:
+        return sha256_of(image)
+    lines = [f"{file.relative_to(image.parent).as_posix()} {sha256_of(file)}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _read_table(path: Path, images: Sequence[Path]) -> dict[str, _Line]:

@@ -73,6 +73,15 @@ def list_images(folder: Path) -> FolderImages:
     return FolderImages(tuple(sorted([*images, *dicom])), tuple(sorted(unread, key=lambda item: item[0])))
 
 
+def stem_of(image: Path) -> str:
+    """Return an image's name without what tells its format; numbers behind a dot, as of DICOM, are part of the name."""
+    name = image.name
+    for suffix in (image.suffix, ".ome"):
+        if suffix[1:2].isalpha() and name.lower().endswith(suffix.lower()):
+            name = name[: -len(suffix)]
+    return name
+
+
 def files_of(image: Path) -> list[Path]:
     """List the files that an image lies in: itself, and what else belongs to it."""
     if image.is_dir():

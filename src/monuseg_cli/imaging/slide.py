@@ -10,6 +10,7 @@ from monuseg_cli.core.errors import InputError
 from monuseg_cli.imaging.decoding import decoding
 from monuseg_cli.imaging.readers.base import ImageInfo, Level, Reader
 from monuseg_cli.imaging.readers.choice import choose_image, note_image
+from monuseg_cli.imaging.readers.formats import SCANNERS
 from monuseg_cli.imaging.readers.select import open_reader
 from monuseg_cli.imaging.to_rgb import ImageError
 
@@ -101,6 +102,11 @@ class Slide:
     def shape(self) -> tuple[int, int]:
         """Height and width of level 0, in pixels."""
         return self.levels[0].shape
+
+    @property
+    def is_whole_slide(self) -> bool:
+        """Whether it has several levels, or its format is that of a slide scanner."""
+        return len(self.levels) > 1 or self.kind in SCANNERS
 
     def require_square(self) -> None:
         """Check that the file does not state pixels that are longer than wide, or wider than long.

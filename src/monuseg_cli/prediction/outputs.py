@@ -10,7 +10,7 @@ from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import resolve_links
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.decoding import decoding
-from monuseg_cli.imaging.folder import list_images
+from monuseg_cli.imaging.folder import list_images, stem_of
 
 _LONGEST_NAME = 255  # bytes, on the file systems in use
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -163,17 +163,8 @@ def resolve_output(pattern: str, image: Path, suffixes: tuple[str, ...]) -> Path
         message = f"cannot write {path}: the name is too long; give a shorter one"
         raise InputError(message)
     if path.is_dir() or pattern.endswith(("/", "\\")) or not path.suffix:
-        return path / f"{_stem(image)}{suffixes[0]}"
+        return path / f"{stem_of(image)}{suffixes[0]}"
     if path.suffix.lower() not in suffixes:
         message = f"cannot write {path}: the name must end in {' or '.join(dict.fromkeys(suffixes))}"
         raise InputError(message)
-    return Path(pattern.replace("{stem}", _stem(image)))
-
-
-def _stem(image: Path) -> str:
-    """Return an image's name without the suffixes of its format."""
-    name = image.name
-    for suffix in (image.suffix, ".ome"):
-        if suffix[1:2].isalpha() and name.lower().endswith(suffix.lower()):  # a number is part of a DICOM's name
-            name = name[: -len(suffix)]
-    return name
+    return Path(pattern.replace("{stem}", stem_of(image)))

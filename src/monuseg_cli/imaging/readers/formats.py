@@ -93,6 +93,12 @@ _BY_SUFFIX = {
 }
 
 
+SCANNERS = frozenset(
+    {"SVS", "NDPI", "SCN", "Philips TIFF", "QPTIFF", "Trestle TIFF", "Ventana BIF", "Sakura SVSLIDE"}
+    | {MRXS.name, DICOM.name, VMS.name, "Zeiss CZI"}
+)
+"""Kinds of files that slide scanners write, as readers name them."""
+
 SUFFIXES = frozenset(
     {".tif", ".tiff", ".btf", ".tf2", ".tf8", ".svs", ".ndpi", ".scn", ".qptiff", ".bif", ".mrxs", ".vms", ".vmu"}
     | {".svslide", ".dcm", ".czi", ".png", ".jpg", ".jpeg", ".bmp", ".webp"}
