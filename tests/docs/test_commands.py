@@ -25,6 +25,7 @@ from support.drive import drive, like_drive, publish
 from support.made import make_home
 from support.nuinsseg import write_zip
 from support.own import feature, region, write_geojson
+from support.scanners import write_scn
 from support.tissue import draw_tissue, write_archive
 
 ROOT = Path(__file__).parents[2]
@@ -170,6 +171,7 @@ def world(
         for folder in ("theirs", "truth"):
             Image.fromarray(labels.astype("uint16")).save(tmp_path / folder / f"{name}.png")
     shutil.copy(tmp_path / "slide.svs", tmp_path / "CMU-1-Small-Region.svs")
+    write_scn(tmp_path / "slide.scn", [(picture, (6_575_000, 32_800_000))], picture[:40])
     (tmp_path / "annotations.geojson").write_text(
         '{"type": "Polygon", "coordinates": [[[20, 20], [200, 20], [200, 200], [20, 20]]]}', encoding="utf-8"
     )

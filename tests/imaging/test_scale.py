@@ -133,9 +133,12 @@ def test_ome_of_an_image_of_another_size_is_ignored(tmp_path: Path) -> None:
         ("Date = 1", None, "not stated"),
     ],
 )
-def test_aperio_states_a_scale(tmp_path: Path, fields: str, mpp: float | None, source: str) -> None:
+@pytest.mark.parametrize("dots", [None, 1, 72])
+def test_aperio_states_a_scale(tmp_path: Path, fields: str, mpp: float | None, source: str, dots: int | None) -> None:
+    """What the tags say by themselves is then no scale, and not worth a word."""
     text = f"Aperio Image Library v12\r\n64x64 [0,0 64x64] (64x64) JPEG/RGB Q=70|{fields}"
-    with Slide(write(tmp_path / "a.svs", text)) as slide:
+    tags: dict[str, Any] = {"resolution": (dots, dots), "resolutionunit": "INCH"} if dots else {}
+    with Slide(write(tmp_path / "a.svs", text, **tags)) as slide:
         assert slide.mpp == (mpp if mpp is None else pytest.approx(mpp))
         assert slide.mpp_source == source
 
@@ -156,9 +159,9 @@ def test_pixels_that_are_not_square_are_refused_beyond_2_percent(tmp_path: Path)
             slide.require_square()
 
 
-def test_pixels_that_are_about_square_have_the_mean_scale(tmp_path: Path) -> None:
+def test_pixels_that_are_about_square_have_the_scale_of_rows(tmp_path: Path) -> None:
     with Slide(write(tmp_path / "a.tif", resolution=(40000, 40400), resolutionunit="CENTIMETER")) as slide:
-        assert slide.mpp == pytest.approx((0.25 + 10000 / 40400) / 2)
+        assert slide.mpp == pytest.approx(0.25)
         slide.require_square()
 
 

@@ -75,8 +75,8 @@ class Scale:
 
     @property
     def mpp(self) -> float | None:
-        """Micrometres per pixel, the mean of both directions; None where that is not credible, or they differ."""
-        return (self.x + self.y) / 2 if self.is_credible and self.is_square else None
+        """Micrometres per pixel along a row; None where that is not credible, or pixels are not square."""
+        return self.x if self.is_credible and self.is_square else None
 
     def told(self) -> str:
         """Say where it stands, and what is wrong with it, if something is."""

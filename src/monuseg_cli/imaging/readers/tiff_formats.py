@@ -10,6 +10,7 @@ import tifffile
 from monuseg_cli.imaging.readers.base import Role
 from monuseg_cli.imaging.readers.tiff_images import (
     TiffImage,
+    fallback_scale,
     group_pages,
     kind_of,
     middle_plane,
@@ -94,7 +95,7 @@ def _aperio_scale(page: tifffile.TiffPage) -> Scale | None:
     return (
         make_scale(stated["MPP"], None, "Aperio's MPP")
         or make_scale(by_lens, None, "Aperio's AppMag")
-        or tag_scale(page)
+        or fallback_scale(page)
     )
 
 
@@ -166,7 +167,7 @@ def _scn_image(image: Element, whole: tuple[int, int], pages: Pages) -> Iterator
         name=attribute(image, "name") or "",
         role="macro" if size == whole and offset == (0, 0) else "scan",
         stacks=tuple(stacks),
-        scale=scale or tag_scale(base),
+        scale=scale or fallback_scale(base),
         plane=middle_plane(len(stacks)),
         plane_reason="the middle one",
         origin=(round(offset[1] / _NM_PER_UM / scale.y), round(offset[0] / _NM_PER_UM / scale.x)) if scale else (0, 0),
@@ -193,7 +194,7 @@ def _list_philips(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
             planes.append((Plane(page, cut=cut),))
     stated = next((pair for pair in _philips_spacings(root, of_levels=False)), None) or next(iter(spacings), None)
     scale = make_scale(stated[1] * 1000, stated[0] * 1000, "Philips' pixel spacing") if stated else None
-    images = [TiffImage("", "scan", (tuple(planes),), scale or tag_scale(base))]
+    images = [TiffImage("", "scan", (tuple(planes),), scale or fallback_scale(base))]
     for page in pages:
         if not page.is_tiled:
             (image,) = group_pages([page])

@@ -84,6 +84,12 @@ def tag_scale(page: tifffile.TiffPage) -> Scale | None:
     return make_scale(um / x if x > 0 else None, um / y if y > 0 else None, "resolution tags")
 
 
+def fallback_scale(page: tifffile.TiffPage) -> Scale | None:
+    """Read the scale from the resolution tags of a page whose format keeps it elsewhere; None where not credible."""
+    scale = tag_scale(page)
+    return scale if scale and scale.is_credible else None
+
+
 def tag_bits(page: tifffile.TiffPage) -> int | None:
     """Read from the tag MaxSampleValue how many bits a sample uses."""
     stated = page.tags.valueof("MaxSampleValue")

@@ -13,6 +13,7 @@ from monuseg_cli.imaging.readers.base import role_of_name
 from monuseg_cli.imaging.readers.tiff_images import (
     Levels,
     TiffImage,
+    fallback_scale,
     group_pages,
     is_smaller,
     middle_plane,
@@ -80,7 +81,9 @@ def _list_times(
                 one, scale=tag_scale(base), notes=(*one.notes, f"its OME-XML is of {size} pixels, so ignored")
             )
         else:
-            one = replace(one, scale=image.scale or tag_scale(base), bits=image.bits, bits_source="by SignificantBits")
+            one = replace(
+                one, scale=image.scale or fallback_scale(base), bits=image.bits, bits_source="by SignificantBits"
+            )
         if one.problem and elsewhere:
             one = replace(one, problem=f"parts of it lie in other files ({', '.join(sorted(elsewhere))})")
         made.append(replace(one, name=f"{one.name} t={time}".strip()) if image.sizes[2] > 1 else one)
