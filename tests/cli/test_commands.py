@@ -202,7 +202,7 @@ def start_training(home: Home, *words: str) -> subprocess.Popen[str]:
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 240
     while not path.exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
@@ -217,7 +217,7 @@ def test_ctrl_c_keeps_what_was_learnt_and_says_how_to_go_on(trained_home: Home) 
     process = start_training(trained_home, *LONG)
     wait_for(trained_home.runs / "long" / "state.pt", process)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 130
     assert f"Next: monuseg train --resume long --home {trained_home.root}" in out
     assert "Traceback" not in err

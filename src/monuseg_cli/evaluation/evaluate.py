@@ -165,7 +165,7 @@ def evaluate_as_notebook(
                 weights=weights,
                 card=card,
                 images=len(cases),
-                scores=score_windows(windows),
+                scores=score_windows(windows, protocol),
                 trained_on=len(find_trained(dataset, cases, card)),
             )
         )
