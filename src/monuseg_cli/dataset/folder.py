@@ -138,6 +138,10 @@ def _images_by_stem(folder: Path, progress: Progress = SILENT) -> dict[str, Path
     """Find the images of a folder; what else lies in it is told, where nothing but images belongs there."""
     with decoding(folder):
         inside = list_images(folder)
+    for path, _ in inside.unread:
+        if is_special_file(path):
+            message = f"{path} is no regular file; check what is there"
+            raise InputError(message)
     if told := inside.told():
         progress.warn(f"left out of {folder}: {told}")
     found: dict[str, Path] = {}
