@@ -30,7 +30,7 @@ def begin_card(recipe: Recipe, shares: TrainValSplit) -> Card:
         attribution="; ".join(attribution_of(subset) for subset in trained),
         train_set=len(shares.train.cases) + len(shares.val.cases) if recipe.train else recipe.train_set,
         train_cases=tuple(case_id for subset in trained for case_id in subset.cases),
-        train_pixels=tuple(mark for subset in trained for mark in subset.pixels),
+        train_pixels=tuple(sorted({mark for subset in trained for mark in subset.pixels})),
         val_cases=shares.val.cases,
         data_sha256=combined_sha256(trained),
         data_verified=all(subset.source.verified for subset in trained),
