@@ -130,4 +130,4 @@ def test_a_slide_whose_scale_is_not_stated_does_not_end_without_a_word(
     result = monuseg("predict", slide, "-o", tmp_path / "mask.png", "--engine", "torch")
     assert result.exit_code == 0
     assert "states no credible scale" in result.stderr
-    assert "state the true scale with --mpp" in " ".join(result.stderr.split())
+    assert "which was assumed; try --mpp 0.5" in " ".join(result.stderr.split())

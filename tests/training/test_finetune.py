@@ -73,7 +73,7 @@ def test_a_validation_case_that_was_trained_on_is_refused(trained_home: Home) ->
     ("knobs", "reason"),
     [
         ({"arch": "segnet", "options": {}}, "is of unet-se with .*, which a segnet cannot start from"),
-        ({"options": {"width": 4, "depth": 2}}, r"is of unet-se with \{'width': 8\}, which a unet-se cannot begin"),
+        ({"options": {"width": 4, "depth": 2}}, r"is of unet-se with \{'width': 8\}, which a unet-se cannot start"),
     ],
 )
 def test_weights_that_do_not_fit(trained_home: Home, knobs: dict[str, Any], reason: str) -> None:
