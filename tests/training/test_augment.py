@@ -120,7 +120,7 @@ def densities(**knobs: float) -> NDArray[np.float64]:
 
 
 def test_pale_and_dark_bound_the_stains_and_lean_towards_pale() -> None:
-    factors = densities(pale=0.25, dark=1.6)
+    factors = densities(stain_min=0.25, stain_max=1.6)
     assert factors[:, :2].min() == pytest.approx(0.25, abs=0.03)
     assert factors[:, :2].max() == pytest.approx(1.6, abs=0.06)
     assert np.median(factors[:, 0]) == pytest.approx(np.sqrt(0.25 * 1.6), abs=0.08)

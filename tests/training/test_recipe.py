@@ -19,13 +19,18 @@ def test_a_recipe_comes_back_from_its_file(tmp_path: Path) -> None:
 
 
 def test_a_recipe_with_more_data_comes_back_and_one_of_before_has_none(tmp_path: Path) -> None:
-    recipe = Recipe(also=("nuinsseg:0.125", "C:/my slides"), pale=0.25, dark=1.8)
+    recipe = Recipe(extra_data=("nuinsseg:0.125", "C:/my slides"), stain_min=0.25, stain_max=1.8)
     recipe.save(tmp_path / "recipe.toml")
     assert Recipe.load(tmp_path / "recipe.toml") == recipe
     assert recipe.more_data() == (MoreData("nuinsseg", 0.125), MoreData("C:/my slides"))
-    assert [str(more) for more in recipe.more_data()] == list(recipe.also)
+    assert [str(more) for more in recipe.more_data()] == list(recipe.extra_data)
     (tmp_path / "old.toml").write_text('second_target = "hv"\naveraging = 0.9\n')
     assert Recipe.load(tmp_path / "old.toml").more_data() == ()
+
+
+def test_settings_are_read_by_their_earlier_names() -> None:
+    earlier = {"also": ["nuinsseg"], "pale": 0.5, "dark": 1.5}
+    assert Recipe.from_dict(earlier) == Recipe(extra_data=("nuinsseg",), stain_min=0.5, stain_max=1.5)
 
 
 def test_train_and_validation_share_no_case() -> None:
@@ -50,14 +55,14 @@ def test_train_and_validation_share_no_case() -> None:
         ({"dropout": float("nan")}, "`dropout` must be at least 0 and below 1, not nan"),
         ({"elastic_px": float("inf")}, "`elastic_px` must be at least 0 and finite, not inf"),
         ({"stain": 1.5}, "`stain` must be at least 0 and at most 1, not 1.5"),
-        ({"pale": 0.0}, "`pale` must be above 0 and at most 1, not 0.0"),
-        ({"dark": 0.9}, "`dark` must be at least 1 and finite, not 0.9"),
+        ({"stain_min": 0.0}, "`stain_min` must be above 0 and at most 1, not 0.0"),
+        ({"stain_max": 0.9}, "`stain_max` must be at least 1 and finite, not 0.9"),
         ({"scanner": 1.0}, "`scanner` must be at least 0 and below 1, not 1.0"),
-        ({"also": ("nuinsseg:0",)}, "`also` takes a data set's name or a folder, and a weight above 0"),
-        ({"also": (":2",)}, "`also` takes a data set's name"),
-        ({"also": (3,)}, "`also` takes a data set's name"),
-        ({"also": "nuinsseg"}, "`also` cannot be 'nuinsseg'"),
-        ({"also": ("nuinsseg", "nuinsseg:2")}, "`also` names nuinsseg twice"),
+        ({"extra_data": ("nuinsseg:0",)}, "`extra_data` takes a data set or folder, and a weight above 0"),
+        ({"extra_data": (":2",)}, "`extra_data` takes a data set or folder"),
+        ({"extra_data": (3,)}, "`extra_data` takes a data set or folder"),
+        ({"extra_data": "nuinsseg"}, "`extra_data` cannot be 'nuinsseg'"),
+        ({"extra_data": ("nuinsseg", "nuinsseg:2")}, "`extra_data` names nuinsseg twice"),
         ({"seed": 2**63}, "`seed` must be at least 0 and below 9223372036854775808"),
         ({"crop_px": 600}, "`crop_px=600` does not fit into `patch_px=512`"),
         ({"init": "x", "arch": "deeplabv3", "pretrained": True}, "`init` and `pretrained` both set the initial"),

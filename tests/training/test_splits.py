@@ -93,7 +93,7 @@ def test_the_same_pixels_in_another_file_cannot_be_trained_and_validated_on(tmp_
     with pytest.raises(ContaminationError, match=r"2 images of .*copy are also in .*mine \(the first: a2.tif"):
         find_splits(Home(tmp_path), recipe(tmp_path / "mine", tmp_path / "copy"), SILENT)
     with pytest.raises(ContaminationError, match=r"2 images of .*copy are also in other data"):
-        find_splits(Home(tmp_path), recipe(tmp_path / "mine", also=(str(tmp_path / "copy"),)), SILENT)
+        find_splits(Home(tmp_path), recipe(tmp_path / "mine", extra_data=(str(tmp_path / "copy"),)), SILENT)
 
 
 def test_the_same_pixels_cannot_be_in_two_folds(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_one_image_is_too_little(tmp_path: Path) -> None:
 def test_more_data_are_trained_on_and_what_is_held_out_is_not(trained_home: Home, tmp_path: Path) -> None:
     read_nuinsseg(write_published(tmp_path / "published"), trained_home.other_dataset("nuinsseg"))
     write_folder(tmp_path / "mine", ["a", "b"])
-    mixed = dataclasses.replace(RECIPE, also=("nuinsseg:0.5", str(tmp_path / "mine")))
+    mixed = dataclasses.replace(RECIPE, extra_data=("nuinsseg:0.5", str(tmp_path / "mine")))
     shares = find_splits(trained_home, mixed, SILENT)
     assert [(subset.name, len(subset.cases), subset.weight) for subset in shares.trained] == [
         ("monuseg", 24, 1.0),
@@ -157,7 +157,7 @@ def test_more_data_are_trained_on_and_what_is_held_out_is_not(trained_home: Home
 def test_the_same_image_cannot_be_in_more_data(trained_home: Home, tmp_path: Path) -> None:
     write_folder(tmp_path / "mine", ["a", "b", "c"])
     shutil.copytree(tmp_path / "mine", tmp_path / "copy")
-    mixed = dataclasses.replace(recipe(tmp_path / "mine"), also=(str(tmp_path / "copy"),))
+    mixed = dataclasses.replace(recipe(tmp_path / "mine"), extra_data=(str(tmp_path / "copy"),))
     with pytest.raises(ContaminationError, match=r"3 images of .*copy are also in other data"):
         find_splits(trained_home, mixed, SILENT)
 
@@ -173,11 +173,12 @@ def test_a_public_data_set_is_divided_by_organ(tmp_path: Path) -> None:
 def test_the_card_tells_of_all_data_sets(monuseg: Monuseg, trained_home: Home, tmp_path: Path) -> None:
     home = trained_home.root
     read_nuinsseg(write_published(tmp_path / "published"), trained_home.other_dataset("nuinsseg"))
-    words = ("--also", "nuinsseg:0.5", "--pale", "0.3", *QUICK, "--name", "mixed", "--home", home)
+    words = ("--extra-data", "nuinsseg:0.5", "--stain-min", "0.3", *QUICK, "--name", "mixed", "--home", home)
     trained = monuseg("train", *words)
     assert trained.exit_code == 0, trained.stderr
     card = read_card(trained_home.find_weights("mixed"))
-    assert (card.licence, card.recipe["also"], card.recipe["pale"]) == ("CC BY-NC-SA 4.0", ["nuinsseg:0.5"], 0.3)
+    assert card.licence == "CC BY-NC-SA 4.0"
+    assert (card.recipe["extra_data"], card.recipe["stain_min"]) == (["nuinsseg:0.5"], 0.3)
     assert "Kumar" in card.attribution
     assert "Mahbod" in card.attribution
     assert {name: part["cases"] for name, part in card.data_sets.items()} == {"monuseg": 24, "nuinsseg": 6}

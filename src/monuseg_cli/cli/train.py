@@ -33,7 +33,7 @@ _hardware = partial(typer.Option, rich_help_panel="Hardware")
         "on your own annotated images, from the model in the package": (
             "monuseg train --train slides/ --init default --recipe fine-tune"
         ),
-        "on MoNuSeg and NuInsSeg, for images of other hospitals": "monuseg train --recipe wide --also nuinsseg:0.125",
+        "on MoNuSeg and NuInsSeg, for other hospitals": "monuseg train --recipe wide --extra-data nuinsseg:0.125",
         "a recipe of your own, with one setting changed": "monuseg train --recipe mine.toml --learning-rate 5e-4",
         "continue after an interruption": "monuseg train --resume unet-se",
         "on several GPUs": "torchrun --nproc-per-node 2 -m monuseg_cli train --amp bf16",
@@ -69,7 +69,7 @@ def train(
             show_default="by the split.csv, regions or folds of --train",
         ),
     ] = _DEFAULT.val,
-    also: Annotated[
+    extra_data: Annotated[
         list[str] | None,
         _data(
             metavar="DATA[:WEIGHT]",
@@ -135,12 +135,12 @@ def train(
         float, _augmentation(help="Standard deviation of the elastic deformation of warped crops.")
     ] = _DEFAULT.elastic_px,
     stain: Annotated[float, _augmentation(help="Scale haematoxylin and eosin by up to 1 ± this.")] = _DEFAULT.stain,
-    pale: Annotated[
+    stain_min: Annotated[
         float, _augmentation(help="Multiply the stains by down to this, instead of --stain; 1: off.")
-    ] = _DEFAULT.pale,
-    dark: Annotated[
+    ] = _DEFAULT.stain_min,
+    stain_max: Annotated[
         float, _augmentation(help="Multiply the stains by up to this, instead of --stain; 1: off.")
-    ] = _DEFAULT.dark,
+    ] = _DEFAULT.stain_max,
     scanner: Annotated[
         float, _augmentation(help="Vary gamma, saturation and white point by up to this.")
     ] = _DEFAULT.scanner,
@@ -174,8 +174,8 @@ def train(
         run_to_resume = session.home.find_run(resume) if resume else None
         settings = {name: value for name, value in context.params.items() if name in Recipe.__dataclass_fields__}
         typed = {name: value for name, value in settings.items() if _was_typed(context, name)}
-        if also:
-            typed["also"] = tuple(also)
+        if extra_data:
+            typed["extra_data"] = tuple(extra_data)
         begun = Recipe.load(run_to_resume / RECIPE_FILE) if run_to_resume else find_recipe(recipe)
         if init and not run_to_resume:
             begun = adopt_architecture(begun, read_card(session.home.find_weights(init)))

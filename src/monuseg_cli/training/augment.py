@@ -54,7 +54,7 @@ def augment(
         image, labels = _warped_crop(image, labels, recipe, random)
     else:
         image, labels = _plain_crop(image, labels, recipe, random)
-    if recipe.stain or recipe.pale < 1 or recipe.dark > 1 or recipe.scanner:
+    if recipe.stain or recipe.stain_min < 1 or recipe.stain_max > 1 or recipe.scanner:
         varied = jitter_stain(image, recipe, random)
     else:
         varied = image.astype(np.float32) / np.float32(255)
@@ -132,7 +132,7 @@ def jitter_stain(image: NDArray[np.uint8], recipe: Recipe, random: np.random.Gen
     ----------
     image : ndarray of shape (P, P, 3), uint8
     recipe : Recipe
-        With `stain`, `pale`, `dark` and `scanner`.
+        With `stain`, `stain_min`, `stain_max` and `scanner`.
     random : numpy.random.Generator
         Source of all random numbers.
 
@@ -145,7 +145,7 @@ def jitter_stain(image: NDArray[np.uint8], recipe: Recipe, random: np.random.Gen
     gain = 1 + strength * random.uniform(-1, 1, (3, 1))
     shift = strength * _OFFSET_SHARE * random.uniform(-1, 1, 3)
     painted = unit_rows(STAINS + strength * _DIRECTION_SHARE * random.normal(size=(3, 3)))
-    if recipe.pale < 1 or recipe.dark > 1:
+    if recipe.stain_min < 1 or recipe.stain_max > 1:
         gain *= _dimmed(gain, recipe, random)
     change, offset = np.linalg.inv(STAINS) @ (gain * painted), shift @ painted
     if recipe.scanner:
@@ -165,7 +165,7 @@ def _dimmed(gain: NDArray[np.float64], recipe: Recipe, random: np.random.Generat
     Half of the crops get one common factor for both stains; in half of those it also applies to the residual, as with
     section thickness or illumination. The other crops get a separate factor per stain.
     """
-    factors = np.exp(random.uniform(math.log(recipe.pale), math.log(recipe.dark), (3, 1)))
+    factors = np.exp(random.uniform(math.log(recipe.stain_min), math.log(recipe.stain_max), (3, 1)))
     kind = random.random()
     if kind < _ONE_FACTOR:
         factors[:] = factors[0]

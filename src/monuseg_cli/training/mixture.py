@@ -28,7 +28,7 @@ class MoreData:
         """
         name, _, weight = text.rpartition(":") if isinstance(text, str) and _WEIGHT.search(text) else (text, "", "1")
         if not isinstance(name, str) or not name or not 0 < float(weight) < math.inf:
-            message = f"`also` takes a data set's name or a folder, and a weight above 0 after a colon, not {text!r}"
+            message = f"`extra_data` takes a data set or folder, and a weight above 0 after a colon, not {text!r}"
             raise InputError(message)
         return cls(name, float(weight))
 
@@ -48,6 +48,6 @@ def parse_more(texts: Sequence[str]) -> tuple[MoreData, ...]:
     more = tuple(MoreData.parse(text) for text in texts)
     names = [one.name for one in more]
     if twice := [name for name in names if names.count(name) > 1]:
-        message = f"`also` names {twice[0]} twice; give it one weight"
+        message = f"`extra_data` names {twice[0]} twice; give it one weight"
         raise InputError(message)
     return more

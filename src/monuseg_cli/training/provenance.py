@@ -75,7 +75,7 @@ def without_places(recipe: Recipe) -> dict[str, Any]:
         "train": Path(recipe.train).name,
         "val": Path(recipe.val).name,
         "init": weights_stem(Path(recipe.init)),
-        "also": [str(replace(more, name=Path(more.name).name)) for more in recipe.more_data()],
+        "extra_data": [str(replace(more, name=Path(more.name).name)) for more in recipe.more_data()],
     }
 
 

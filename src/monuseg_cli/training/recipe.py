@@ -24,7 +24,14 @@ AuxTarget = Literal["none", "boundary", "distance", "hv"]
 Schedule = Literal["constant", "cosine", "one-cycle", "plateau"]
 Amp = Literal["none", "bf16", "fp16"]
 
-_RENAMED: Mapping[str, str] = {"second_target": "aux_target", "averaging": "ema_decay", "blank": "blank_prob"}
+_RENAMED: Mapping[str, str] = {
+    "second_target": "aux_target",
+    "averaging": "ema_decay",
+    "blank": "blank_prob",
+    "also": "extra_data",
+    "pale": "stain_min",
+    "dark": "stain_max",
+}
 """Settings in recipes of earlier versions, with their current names."""
 
 
@@ -49,7 +56,7 @@ class Recipe:
         Folder of own data to train on, as `monuseg_cli.dataset.folder.scan_folder` reads it; empty: MoNuSeg.
     val : str
         Folder of own data to validate on; empty: the validation part of `train`.
-    also : tuple of str
+    extra_data : tuple of str
         Additional training data: public data sets by name (``"nuinsseg"``) or folders of own data, optionally with
         ``:WEIGHT`` (``"nuinsseg:0.125"``), which multiplies `crops_per_case` for their cases. They are resampled to
         one scale, and never used for validation.
@@ -100,7 +107,7 @@ class Recipe:
         Standard deviation of the elastic deformation of warped crops, at mesh points 32 px apart.
     stain : float
         Haematoxylin and eosin are scaled by up to 1 ± `stain` in optical density, and their hues vary; 0: off.
-    pale, dark : float
+    stain_min, stain_max : float
         Haematoxylin and eosin are multiplied in optical density by log-uniform factors between these two, common or
         separate, instead of 1 ± `stain`; 1 and 1: off.
     scanner : float
@@ -132,7 +139,7 @@ class Recipe:
     init: str = ""
     train: str = ""
     val: str = ""
-    also: tuple[str, ...] = ()
+    extra_data: tuple[str, ...] = ()
     train_set: int = 30
     fold: int = 1
     patch_px: int = 512
@@ -157,8 +164,8 @@ class Recipe:
     rotation_deg: float = 45.0
     elastic_px: float = 2.0
     stain: float = 0.3
-    pale: float = 1.0
-    dark: float = 1.0
+    stain_min: float = 1.0
+    stain_max: float = 1.0
     scanner: float = 0.0
     blank_prob: float = 0.0
     brightness: float = 0.0
@@ -184,14 +191,14 @@ class Recipe:
         self.monuseg_cases()
 
     def more_data(self) -> tuple[MoreData, ...]:
-        """Parse `also`.
+        """Parse `extra_data`.
 
         Raises
         ------
         InputError
             If a name is empty or occurs twice, or a weight is not above 0.
         """
-        return parse_more(self.also)
+        return parse_more(self.extra_data)
 
     def monuseg_cases(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """List the ids of MoNuSeg's training cases, and of the validation cases of the fold.
@@ -207,7 +214,7 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Return all settings in plain types."""
         values = {setting.name: getattr(self, setting.name) for setting in dataclasses.fields(self)}
-        return {**values, "options": dict(self.options), "also": list(self.also)}
+        return {**values, "options": dict(self.options), "extra_data": list(self.extra_data)}
 
     def model_options(self) -> dict[str, bool | int | float]:
         """Return all options to build the architecture with."""
@@ -234,8 +241,8 @@ class Recipe:
             if name not in known:
                 message = f"no such setting {name}{did_you_mean(name, known)}"
                 raise InputError(message)
-        if isinstance(current.get("also"), list):
-            current["also"] = tuple(current["also"])
+        if isinstance(current.get("extra_data"), list):
+            current["extra_data"] = tuple(current["extra_data"])
         return cls(**current)
 
     @classmethod

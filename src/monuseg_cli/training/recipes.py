@@ -20,8 +20,8 @@ BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
             rescale=True,
             scale=0.5,
             stain=0.3,
-            pale=0.25,
-            dark=1.8,
+            stain_min=0.25,
+            stain_max=1.8,
             scanner=0.3,
             blank_prob=0.1,
             brightness=0.15,
@@ -57,7 +57,7 @@ BUILT_IN: Mapping[str, Recipe] = types.MappingProxyType(
 """The built-in recipes by name."""
 
 
-_BESIDES = ("arch", "options", "train", "val", "also", "fold", "train_set", "epochs", "seed", "workers")
+_BESIDES = ("arch", "options", "train", "val", "extra_data", "fold", "train_set", "epochs", "seed", "workers")
 _MOST_NAMED = 2
 
 

@@ -183,8 +183,8 @@ def _with_whole_paths(recipe: Recipe, home: Home) -> Recipe:
         return folder if not folder or folder in OTHER_DATASETS else str(Path(folder).expanduser().absolute())
 
     init = str(home.find_weights(recipe.init).absolute()) if recipe.init else ""
-    also = tuple(str(replace(more, name=whole(more.name))) for more in recipe.more_data())
-    return replace(recipe, train=whole(recipe.train), val=whole(recipe.val), also=also, init=init)
+    extra = tuple(str(replace(more, name=whole(more.name))) for more in recipe.more_data())
+    return replace(recipe, train=whole(recipe.train), val=whole(recipe.val), extra_data=extra, init=init)
 
 
 def _require_same_recipe(run: Path, recipe: Recipe) -> None:

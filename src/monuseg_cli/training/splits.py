@@ -149,7 +149,7 @@ def _choose_monuseg(home: Home, recipe: Recipe) -> tuple[_Chosen, ...]:
 
 
 def _choose_more(home: Home, recipe: Recipe, first: Sequence[Case], progress: Progress) -> list[tuple[_Chosen, float]]:
-    """Choose the train cases of the data sets in `Recipe.also`; `first` are the cases of the main data set."""
+    """Choose the train cases of the data sets in `Recipe.extra_data`; `first` are the cases of the main data set."""
     chosen = []
     known = {case.image_pixels for case in first}
     for more in recipe.more_data():
