@@ -130,6 +130,7 @@ class Model:
         tissue_mask: bool = True,
         skip_damaged: bool = False,
         adapt: Adapt = "auto",
+        tta: bool = False,
         series: int | None = None,
         plane: int | None = None,
     ) -> Segmentation:
@@ -154,6 +155,8 @@ class Model:
             Treat tiles that cannot be read as glass.
         adapt : {"auto", "off"}
             Whether the stain of the image is matched to that of the training images.
+        tta : bool
+            Average the network over the eight orientations of each tile, which takes eight times as long.
         series, plane : int, optional
             Which image of a file, and which focal plane; see `open_slide`.
 
@@ -164,7 +167,7 @@ class Model:
         InputError
             If the image or a setting cannot be used, or the scale is unknown.
         """
-        settings = SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt, series=series, plane=plane)
+        settings = SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt, series=series, plane=plane, tta=tta)
         engine = self._with(threshold, min_area_um2)
         with open_picture(image, skip_damaged, series, plane) as slide:
             _require_scale(slide, settings)
@@ -186,6 +189,7 @@ class Model:
         tissue_mask: bool = True,
         skip_damaged: bool = False,
         adapt: Adapt = "auto",
+        tta: bool = False,
         series: int | None = None,
         plane: int | None = None,
         overwrite: bool = False,
@@ -201,7 +205,7 @@ class Model:
             An image file.
         outputs : sequence of str or Path
             Files to write; the suffix selects the content: .png (mask), .tif (mask, or labels), .geojson, .csv.
-        mpp, threshold, min_area_um2, region, tissue_mask, skip_damaged, adapt, series, plane
+        mpp, threshold, min_area_um2, region, tissue_mask, skip_damaged, adapt, tta, series, plane
             See `predict`.
         labels : bool
             Write one integer per nucleus to a .tif, instead of a mask.
@@ -227,7 +231,7 @@ class Model:
         path = Path(image).expanduser()
         results: Any = _name(outputs) if isinstance(outputs, str | Path) else tuple(map(_name, outputs))
         spec = OutputSpec(results, labels, _name(overlay), _name(probability))
-        settings = SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt, series=series, plane=plane)
+        settings = SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt, series=series, plane=plane, tta=tta)
         engine = self._with(threshold, min_area_um2)
         (plan,) = plan_outputs([path], spec)
         with Slide(path, skip_damaged, series, plane) as slide:

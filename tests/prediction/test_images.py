@@ -66,11 +66,23 @@ def test_what_was_done_of_another_image_is_done_anew(weights: Path, tmp_path: Pa
     assert done == [0, 1, 0]
 
 
+def test_test_time_augmentation_changes_the_result_and_is_recorded(weights: Path, tmp_path: Path) -> None:
+    Image.fromarray(LARGE).save(tmp_path / "a.png")
+    outputs = (str(tmp_path / "m.csv"),)
+    tables = []
+    for settings in ({}, {"tta": True}):
+        result, _ = run(weights, tmp_path / "a.png", output=outputs, **settings)
+        assert not result.skipped
+        tables.append((tmp_path / "m.csv").read_text())
+    assert tables[0] != tables[1]
+    assert json.loads((tmp_path / "m.csv.monuseg.json").read_text())["settings"]["tta"] is True
+
+
 def test_a_record_of_before_there_was_a_choice_still_counts(weights: Path, tmp_path: Path) -> None:
     Image.fromarray(SMALL).save(tmp_path / "a.png")
     run(weights, tmp_path / "a.png", output=str(tmp_path / "m.csv"))
     record = json.loads((tmp_path / "m.csv.monuseg.json").read_text())
-    assert not {"series", "plane"} & record["settings"].keys()
+    assert not {"series", "plane", "tta"} & record["settings"].keys()
 
 
 def test_a_change_in_any_of_a_slides_files_is_noticed(weights: Path, tmp_path: Path) -> None:

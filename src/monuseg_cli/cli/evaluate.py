@@ -86,6 +86,7 @@ def evaluate(
         Literal["auto", "off"],
         _method(help="Match each image's stain to that of the training images, if the model states it."),
     ] = "auto",
+    tta: Annotated[bool, _method("--tta", help="Average over the eight orientations of each tile.")] = False,
     device: Annotated[Device, _method(help="Where the network runs.")] = "auto",
     predictions: Annotated[
         list[Path] | None, _folders(metavar="FOLDER", help="Masks or label images to score; may be repeated.")
@@ -118,7 +119,7 @@ def evaluate(
         return
     choice = CaseChoice(split, fold, kumar, tuple(cases.split(",")) if cases else (), data)
     weights = tuple(session.home.find_weights(model) for model in models or [DEFAULT_MODEL])
-    config = EvaluateConfig(session.home, weights, choice, include_train, overlays, output, report, adapt, device)
+    config = EvaluateConfig(session.home, weights, choice, include_train, overlays, output, report, adapt, tta, device)
     if protocol == "notebook":
         _show_notebook(session, config)
     else:

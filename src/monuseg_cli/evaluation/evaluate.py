@@ -47,6 +47,7 @@ from monuseg_cli.nuclei.draw import GREEN, YELLOW, draw_outlines
 from monuseg_cli.prediction.adapt import Adapt
 from monuseg_cli.prediction.array import predict_array
 from monuseg_cli.prediction.engines.base import Engine
+from monuseg_cli.prediction.engines.oriented import with_tta
 from monuseg_cli.prediction.engines.torch import TorchEngine
 
 
@@ -73,6 +74,8 @@ class EvaluateConfig:
         Write an HTML report here; only for a single model.
     adapt : {"auto", "off"}
         Whether the stain of each image is matched to that of the model's training images.
+    tta : bool
+        Average the network over the eight orientations of each tile.
     device : {"auto", "cpu", "cuda", "mps"}
         Device that runs the network.
     """
@@ -85,6 +88,7 @@ class EvaluateConfig:
     output: Path | None = None
     report: Path | None = None
     adapt: Adapt = "auto"
+    tta: bool = False
     device: Device = "auto"
 
 
@@ -151,7 +155,7 @@ def evaluate_as_notebook(
     evaluations = []
     for weights in config.weights:
         model, card = load_model(weights)
-        engine = TorchEngine(model, card, device)
+        engine = with_tta(TorchEngine(model, card, device), config.tta)
         windows: list[WindowCounts] = []
         with progress.task(config.home.name_of_weights(weights), len(cases), "images") as task:
             for case in cases:
@@ -196,7 +200,7 @@ def _evaluate_model(
     progress: Progress,
 ) -> Evaluation:
     model, card = load_model(weights)
-    engine = TorchEngine(model, card, device)
+    engine = with_tta(TorchEngine(model, card, device), config.tta)
     name = config.home.name_of_weights(weights)
     progress.detail(f"{name}: {card.architecture} of {weights}, by PyTorch on {device}")
     folder = _folder(config, weights)

@@ -36,6 +36,8 @@ class SlideSettings:
         Keep only nuclei whose centre lies in one of these regions; empty: keep all.
     series, plane : int, optional
         Which image of the file, and which focal plane, in place of those that `Slide` chooses.
+    tta : bool
+        Test-time augmentation: average the network over the eight orientations of each tile.
     """
 
     mpp: float | None = None
@@ -46,6 +48,7 @@ class SlideSettings:
     rois: tuple[Roi, ...] = ()
     series: int | None = None
     plane: int | None = None
+    tta: bool = False
 
     def __post_init__(self) -> None:
         """Check the values, and convert numbers to plain ones.

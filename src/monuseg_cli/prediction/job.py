@@ -1,6 +1,7 @@
 """The job of one image in a batch: it is skipped if done before, and leaves a record next to its outputs."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ class Job:
         settings = {name: value for name, value in asdict(self.config.settings).items() if name != "rois"}
         if not self.card.stain:
             settings["adapt"] = "off"  # nothing to adapt to
-        settings = {name: value for name, value in settings.items() if name not in _NEW_SETTINGS or value is not None}
+        settings = {name: value for name, value in settings.items() if value != _NEW_SETTINGS.get(name, ...)}
         image_rois = self.config.settings.rois
         rois = [[roi.name, [[ring.tolist() for ring in polygon] for polygon in roi.polygons]] for roi in image_rois]
         return {
@@ -111,8 +112,8 @@ class Job:
         }
 
 
-_NEW_SETTINGS = ("series", "plane")
-"""Settings that records of earlier versions do not have: not recorded where they are not set."""
+_NEW_SETTINGS: Mapping[str, Any] = {"series": None, "plane": None, "tta": False}
+"""Settings that records of earlier versions do not have, with their defaults, which are not recorded."""
 
 _ENGINES: dict[tuple[str, ...], Engine] = {}
 

@@ -17,6 +17,7 @@ from monuseg_cli.nuclei.contours import Contours
 from monuseg_cli.prediction.blend import UINT8_MAX
 from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.engines.base import Engine
+from monuseg_cli.prediction.engines.oriented import with_tta
 from monuseg_cli.prediction.stitch import Nuclei
 from monuseg_cli.prediction.tables import COLUMNS, Frame, geometries, rows_of
 from monuseg_cli.prediction.view import View, find_nuclei, report_doubts, report_view
@@ -156,6 +157,7 @@ def segment(slide: Slide, settings: SlideSettings, engine: Engine, progress: Pro
     InputError
         If the image or the region is unusable.
     """
+    engine = with_tta(engine, settings.tta)
     view = View(slide, settings, engine.card)
     report_view(view, engine, progress)
     kept = _Kept(view.frame)

@@ -17,6 +17,7 @@ from monuseg_cli.imaging.stains import StainLevels
 from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.engines.base import Engine
+from monuseg_cli.prediction.engines.oriented import with_tta
 from monuseg_cli.prediction.outputs import TIFF_SUFFIXES, Outputs
 from monuseg_cli.prediction.overlay import overlay_png
 from monuseg_cli.prediction.rasters import RowWriter, mask_png, pyramid_tiff
@@ -86,6 +87,7 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
     give_back_freed_memory()
     for path in outputs.files:
         require_writable(path)
+    engine = with_tta(engine, settings.tta)
     with (
         Slide(outputs.image, settings.skip_damaged, settings.series, settings.plane) as slide,
         ExitStack() as stack,
