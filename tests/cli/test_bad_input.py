@@ -65,7 +65,7 @@ def floats(path: Path) -> None:
     [
         (grey, "a.png", "a.png: grey taken as equal red, green and blue"),
         (wrong_suffix, "a.tif", "a.tif: grey taken as equal red, green and blue"),
-        (two_pages, "a.tif", "a.tif: the largest of several images taken (number 0); --series takes another"),
+        (two_pages, "a.tif", "a.tif: the largest of several images used (number 0); choose another with --series"),
         (rgba, "a.png", "a.png: transparency laid over white"),
         (palette, "a.png", "a.png: palette looked up"),
         (sixteen_bits, "a.tif", "a.tif: uint16 of range 0..65535 scaled to 8 bits"),

@@ -20,7 +20,7 @@ def test_all_images_of_a_file_are_listed_and_the_one_taken_is_marked(monuseg: Mo
     assert ["1", "image_2", "scan", "128", "x", "128", "0.2500", "1", "taken"] in rows
     assert ["2", "image_3", "scan", "128", "x", "100", "0.2500", "1"] in rows
     assert "Scale: 0.2500 um/px (Leica's view)" in result.stdout
-    assert "the largest of several images taken (number 1 'image_2'); --series takes another" in result.stdout
+    assert "the largest of several images used (number 1 'image_2'); choose another with --series" in result.stdout
 
 
 def test_another_image_is_shown_where_it_is_asked_for(monuseg: Monuseg, tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_another_image_is_shown_where_it_is_asked_for(monuseg: Monuseg, tmp_path
 def test_focal_planes_are_counted(monuseg: Monuseg, tmp_path: Path) -> None:
     path = write_ndpi(tmp_path / "a.ndpi", {-3000: SCAN, 0: SCAN, 3000: SCAN}, MACRO[:100])
     shown = monuseg("slide-info", path).stdout
-    assert "focal plane 1 of 3 taken (z = 0); --plane takes another" in shown
+    assert "focal plane 1 of 3 used (z = 0); choose another with --plane" in shown
     content = json.loads(monuseg("slide-info", path, "--plane", 2, "--json").stdout)
     assert (content["plane"], content["images"][0]["planes"]) == (2, 3)
 

@@ -111,8 +111,8 @@ def test_failures_in_json_name_options_too(monuseg: Monuseg, tmp_path: Path) -> 
         broken.write(b"\xff" * 8)
     result = monuseg("predict", tmp_path / "a.tif", "-o", tmp_path / "m.png", "--engine", "torch", "--json")
     ((_, reason),) = json.loads(result.stdout)["failures"]
-    assert reason.endswith("; --skip-damaged goes on without it")
-    assert result.stderr.endswith("; --skip-damaged goes on without it\n")
+    assert reason.endswith("; --skip-damaged continues without it")
+    assert result.stderr.endswith("; --skip-damaged continues without it\n")
 
 
 def test_only_what_is_alike_is_proposed() -> None:

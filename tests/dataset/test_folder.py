@@ -228,7 +228,7 @@ def spoil(folder: Path, what: str) -> None:
         ("no annotation", "1 images in .* have no annotation of the same name, the first: b"),
         ("no image", "1 annotations in .* have no image of the same name, the first: b"),
         ("two images of one stem", "b.png and .*b.tif have the same stem"),
-        ("a turned region", "a.geojson: the region 'lower' is no upright rectangle"),
+        ("a turned region", "a.geojson: the region 'lower' is not an upright rectangle"),
         ("a region outside", "a.geojson: the region 'x' lies outside of its image, 96x96 pixels"),
         ("labels of another size", "a.npy is 90 x 96 pixels, its image .*a.png 96 x 96"),
         ("an inverted mask", "a.npy: nuclei cover more than 80 % of the image, as in an inverted mask"),

@@ -59,7 +59,7 @@ def test_what_is_not_the_data_set_is_refused_in_one_line(tmp_path: Path) -> None
     with pytest.raises(InputError, match="does not hold NuInsSeg"):
         read_nuinsseg(tmp_path / "empty", tmp_path / "to")
     (tmp_path / "text.zip").write_text("no zip")
-    with pytest.raises(InputError, match="damaged or no zip archive"):
+    with pytest.raises(InputError, match="damaged, or not a zip archive"):
         read_nuinsseg(tmp_path / "text.zip", tmp_path / "to")
     lacking = {name: content for name, content in published().items() if "modify/human_liver_02" not in name}
     with pytest.raises(InputError, match=r"1 images have no label image, the first: .*human_liver_02.png"):

@@ -80,7 +80,7 @@ def test_a_store_is_made_again_only_when_a_mask_changes(trained_home: Home) -> N
     told = Told()
     assert build_patches(config(trained_home), told).made
     folder = config(trained_home).folder
-    assert told.lines == [f"the patches in {folder} were made from other images or masks: they are cut anew"]
+    assert told.lines == [f"the patches in {folder} were made from other images or masks: they are cut again"]
     assert not build_patches(config(trained_home)).made
 
 
@@ -90,7 +90,7 @@ def test_a_store_made_with_other_settings_is_named_as_such(trained_home: Home) -
     shutil.move(other.folder, wanted.folder)
     told = Told()
     assert build_patches(wanted, told).made
-    assert told.lines == [f"the patches in {wanted.folder} were made with stride_px 16, not 28: they are cut anew"]
+    assert told.lines == [f"the patches in {wanted.folder} were made with stride_px 16, not 28: they are cut again"]
 
 
 def test_a_patch_read_is_the_patch_mapped(trained_home: Home) -> None:

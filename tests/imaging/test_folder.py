@@ -54,7 +54,7 @@ def test_everything_that_some_reader_reads_is_found_once(tmp_path: Path) -> None
         "h.zarr",
         "i.tif",
     ]
-    assert found.told() is None
+    assert found.describe_unread() is None
 
 
 def test_what_is_not_read_is_counted_and_named(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_what_is_not_read_is_counted_and_named(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "b.vsi", SCAN[:64, :64], photometric="rgb", metadata=None)
     found = list_images(tmp_path)
     assert [path.name for path in found.images] == ["a.png"]
-    assert found.told() == (
+    assert found.describe_unread() == (
         "1 file of formats that are not read: b.vsi (Olympus VSI); "
         "7 files of no known format: note 0.txt, note 1.txt, note 2.txt, note 3.txt, note 4.txt, ..."
     )
@@ -83,13 +83,13 @@ def test_hidden_files_are_litter(tmp_path: Path) -> None:
     picture(tmp_path / ".b.png")
     (tmp_path / "._a.png").write_bytes(b"\0\5\x16\7litter")
     assert names(tmp_path) == ["a.png"]
-    assert list_images(tmp_path).told() is None
+    assert list_images(tmp_path).describe_unread() is None
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only POSIX has named pipes")
 def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.tif")
-    assert list_images(tmp_path).told() == "1 file of no known format: a.tif"
+    assert list_images(tmp_path).describe_unread() == "1 file of no known format: a.tif"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_outputs_of_an_earlier_prediction_are_no_images(tmp_path: Path, record: 
     assert [path.name for path in found.images] == (["x.tif", "y.png"] if "beside" in record else ["y.png"]) or (
         "x.tif" not in record["outputs"] and names(tmp_path) == ["x.tif", "y.png"]
     )
-    assert found.told() is None
+    assert found.describe_unread() is None
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"outputs": 5}', '{"outputs": [5]}', "[" * 100_000])
@@ -129,7 +129,7 @@ def test_dicom_files_that_are_no_slides_are_told(tmp_path: Path) -> None:
     (folder / "1.2.3.4.9.dcm").write_bytes(other)
     found = list_images(folder)
     assert found.images == (folder,)
-    assert found.told() == "1 file of formats that are not read: 1.2.3.4.9.dcm (DICOM)"
+    assert found.describe_unread() == "1 file of formats that are not read: 1.2.3.4.9.dcm (DICOM)"
 
 
 def test_without_pydicom_one_dicom_file_stands_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,7 @@ def test_a_palette_is_looked_up(tmp_path: Path) -> None:
     ("pixels", "options", "reason"),
     [
         (PICTURE[..., 0] > 128, {"photometric": "minisblack"}, "one bit, a mask"),
-        (PICTURE.astype(np.int32), {"photometric": "rgb"}, "int32, whose range has no agreed meaning"),
+        (PICTURE.astype(np.int32), {"photometric": "rgb"}, "int32, whose range has no defined meaning"),
         (PICTURE.repeat(2, axis=-1), {"photometric": "minisblack", "planarconfig": "contig"}, "6 channels"),
         (PICTURE, {"photometric": "cielab"}, "its colours are CIELAB"),
         (PICTURE, {"photometric": "ycbcr"}, "its colours are YCBCR"),

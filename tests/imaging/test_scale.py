@@ -117,7 +117,7 @@ def test_ome_of_an_image_of_another_size_is_ignored(tmp_path: Path) -> None:
     with Slide(write(tmp_path / "a.tif", text, **TAGS)) as slide:
         assert slide.mpp == pytest.approx(0.5)
         assert slide.note is not None
-        assert "its OME-XML is of 128 x 128 pixels, so ignored" in slide.note
+        assert "OME-XML ignored, since it states 128 x 128 pixels" in slide.note
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_packed_files_that_are_none(tmp_path: Path) -> None:
         ("cut.zip", "not a zip file"),
         ("coco.json", "neither features nor a type"),
     ):
-        with pytest.raises(InputError, match=rf"{name} is no GeoJSON.*{reason}"):
+        with pytest.raises(InputError, match=rf"{name} is not GeoJSON.*{reason}"):
             read_geojson(tmp_path / name)
 
 

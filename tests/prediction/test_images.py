@@ -52,10 +52,10 @@ def test_another_image_and_focal_plane_can_be_asked_for(weights: Path, tmp_path:
     path, output = two_scans(tmp_path / "a.ome.tif"), str(tmp_path / "m.csv")
     largest, told = run(weights, path, output=output)
     assert (largest.predictions[0].height, largest.predictions[0].width) == (128, 128)
-    assert "a.ome.tif: the largest of several images taken (number 1 'Image1'); `series` takes another" in told.lines
+    assert "a.ome.tif: the largest of several images used (number 1 'Image1'); choose another with `series`" in told.lines
     first, told = run(weights, path, output=output, series=0)
     assert (first.predictions[0].height, first.predictions[0].nuclei > 0) == (96, True)
-    assert "a.ome.tif: focal plane 0 of 2 taken (the middle one); `plane` takes another" in told.lines
+    assert "a.ome.tif: focal plane 0 of 2 used (the middle one); choose another with `plane`" in told.lines
     glass, _ = run(weights, path, output=output, series=0, plane=1)
     assert glass.predictions[0].nuclei == 0
 
@@ -103,7 +103,7 @@ def test_pixels_that_are_not_square_need_a_scale(weights: Path, tmp_path: Path) 
     ((_, error),) = result.failures
     assert str(error) == (
         f"{tmp_path / 'a.tif'} states pixels that are not square: 0.25 x 0.5 um/px by resolution tags; resample it, or "
-        "give its `mpp` if that is wrong"
+        "set `mpp` if that is wrong"
     )
     assert not (tmp_path / "m.png").exists()
     result, _ = run(weights, tmp_path / "a.tif", output=str(tmp_path / "m.png"), mpp=0.25)

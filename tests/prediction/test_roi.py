@@ -121,7 +121,7 @@ def test_what_is_no_geojson_of_polygons(tmp_path: Path, content: str) -> None:
 
 @pytest.mark.parametrize("ring", [[[1], [2], [3]], [[1, 2], [3, 4], [float("nan"), 5]], ["a", "b", "c"]])
 def test_rings_that_cannot_be(tmp_path: Path, ring: list[list[int]]) -> None:
-    with pytest.raises(InputError, match=r"a\.geojson is no GeoJSON of polygons"):
+    with pytest.raises(InputError, match=r"a\.geojson is not GeoJSON of polygons"):
         read_rois(written(tmp_path / "a.geojson", feature(ring)))
 
 

@@ -62,12 +62,12 @@ def open_archive(path: Path, max_bytes: int, remedy: str) -> Iterator[ZipFiles]:
                 refuse_unsafe(path, entry, remedy)
             yield ZipFiles(archive)
     except DAMAGED as error:
-        message = f"{path} is damaged or no zip archive ({error}); {remedy}"
+        message = f"{path} is damaged, or not a zip archive ({error}); {remedy}"
         raise InputError(message) from error
     except OSError as error:
         if isinstance(error, InputError) or error.filename != str(path):
             raise
-        message = f"cannot read {path}: {error.strerror or error}; check what is there, and whether it may be read"
+        message = f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
         raise InputError(message) from error
 
 

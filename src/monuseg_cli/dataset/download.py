@@ -168,7 +168,7 @@ def _add_archive(config: DownloadConfig, dataset: Dataset, path: Path, progress:
             with writing_folder(config.dataset / split) as folder:
                 cases = _unpack(path, archive, pairs, folder, progress)
     except DAMAGED as error:
-        message = f"{path} is damaged or no zip archive ({error}); {_OFFICIAL}"
+        message = f"{path} is damaged, or not a zip archive ({error}); {_OFFICIAL}"
         raise InputError(message) from error
     source = SourceArchive(split, path.name, sha256, verified)
     if Dataset.manifest_path(config.dataset).is_file():
@@ -228,7 +228,7 @@ def _split_of(path: Path, pairs: Sequence[_Pair]) -> Split:
         raise InputError(message)
     for pair in pairs:
         if pair.case_id not in CATALOG:
-            message = f"{path}: {pair.image.filename} is no case of MoNuSeg 2018; {_OFFICIAL}"
+            message = f"{path}: {pair.image.filename} is not a case of MoNuSeg 2018; {_OFFICIAL}"
             raise InputError(message)
     splits = sorted({CATALOG[pair.case_id].split for pair in pairs})
     if len(splits) > 1:

@@ -140,9 +140,9 @@ def _images_by_stem(folder: Path, progress: Progress = SILENT) -> dict[str, Path
         inside = list_images(folder)
     for path, _ in inside.unread:
         if is_special_file(path):
-            message = f"{path} is no regular file; check what is there"
+            message = f"{path} is not a regular file; check the path"
             raise InputError(message)
-    if told := inside.told():
+    if told := inside.describe_unread():
         progress.warn(f"left out of {folder}: {told}")
     found: dict[str, Path] = {}
     for path in inside.images:
@@ -212,7 +212,7 @@ def _hash_of_image(image: Path) -> str:
 def _read_table(path: Path, images: Sequence[Path]) -> dict[str, _Line]:
     """Read what each image is for, by its file's name; empty where there is no table."""
     if is_special_file(path):
-        message = f"{path} is no regular file; name it otherwise, or write the table"
+        message = f"{path} is not a regular file; name it otherwise, or write the table"
         raise InputError(message)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

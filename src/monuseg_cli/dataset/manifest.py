@@ -191,11 +191,11 @@ def sha256_of(path: Path) -> str:
         If it cannot be read.
     """
     if is_special_file(path):
-        message = f"{path} is no regular file; check what is there"
+        message = f"{path} is not a regular file; check the path"
         raise InputError(message)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        message = f"cannot read {path}: {error.strerror or error}; check what is there, and whether it may be read"
+        message = f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
         raise InputError(message) from error

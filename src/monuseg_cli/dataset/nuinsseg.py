@@ -68,7 +68,7 @@ class _Folder:
         try:
             return (self.root / name).read_bytes()
         except OSError as error:
-            message = f"cannot read {self.root / name}: {error.strerror or error}; check whether it may be read"
+            message = f"cannot read {self.root / name}: {error.strerror or error}; check its permissions"
             raise InputError(message) from error
 
 
@@ -127,7 +127,7 @@ def _opened(source: Path) -> Iterator[Source]:
     if source.is_dir():
         yield _Folder(source)
     else:
-        with open_archive(source, MAX_BYTES, f"get it anew from https://doi.org/{NUINSSEG.doi}") as archive:
+        with open_archive(source, MAX_BYTES, f"download it again from https://doi.org/{NUINSSEG.doi}") as archive:
             yield archive
 
 

@@ -200,7 +200,7 @@ def _is_current(folder: Path, settings: dict[str, object], progress: Progress) -
         if settled.get(name) != wanted
     ]
     if differences:
-        progress.info(f"the patches in {folder} were made {', '.join(differences)}: they are cut anew")
+        progress.info(f"the patches in {folder} were made {', '.join(differences)}: they are cut again")
     return not differences
 
 

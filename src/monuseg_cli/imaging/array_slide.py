@@ -131,9 +131,9 @@ def open_picture(
     Parameters
     ----------
     image : ndarray of shape (H, W, 3), uint8, or PIL image, or str or Path
-        A PIL image is converted as a file of its mode is.
+        A PIL image is converted in the same way as a file of its mode.
     skip_damaged, series, plane
-        As `Slide` takes them for files; in memory, there is nothing to choose.
+        As in `Slide`, for files; an image in memory has only one series and plane.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Channels that lie apart, and which of them are red, green and blue."""
+"""Which of the separately stored channels of an image are red, green and blue."""
 
 import re
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ Rgb = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A channel as a file describes it.
+    """A channel as described in a file.
 
     Parameters
     ----------
     name : str
-        Empty where there is none.
+        Empty if it has none.
     colour : tuple of int or None
-        Red, green and blue, 0..255, that it is shown in; None where none is given.
+        Its display colour: red, green and blue, 0..255; None if not stated.
     samples : int
-        Samples per pixel; 3 of a colour picture.
+        Samples per pixel; 3 for an RGB channel.
     """
 
     name: str = ""
@@ -39,9 +39,9 @@ class ChannelOrder:
     Parameters
     ----------
     order : tuple of int or None
-        Their indices; None where the channels are no colours.
+        Their indices; None if the channels are not colours.
     reason : str
-        What tells so.
+        How this is known.
     """
 
     order: tuple[int, int, int] | None
@@ -49,16 +49,16 @@ class ChannelOrder:
 
 
 def order_channels(channels: Sequence[Channel], count: int, bits: int) -> ChannelOrder:
-    """Tell which of an image's channels are red, green and blue: by their names, else by their colours.
+    """Return which channels of an image are red, green and blue: by their names, else by their display colours.
 
-    Three channels of 8 bits that have neither are taken in order.
+    Three 8-bit channels that have neither are assumed to be in this order.
 
     Parameters
     ----------
     channels : sequence of Channel
-        As described; may be fewer than there are.
+        As described; may be fewer than the image has.
     count, bits : int
-        How many there are, and how deep their samples are.
+        Number of channels, and bits per sample.
     """
     names = [channel.name.strip() for channel in channels]
     named = [name for name in names if not _UNNAMED.fullmatch(name)]

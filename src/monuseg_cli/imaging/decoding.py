@@ -1,4 +1,4 @@
-"""What every reader of images shares: how files are opened and checked, and one clear error for whatever goes wrong."""
+"""Opening and checking of image files; every failure becomes one clear error."""
 
 import logging
 import math
@@ -15,7 +15,7 @@ from monuseg_cli.core.home import is_special_file
 from monuseg_cli.imaging.to_rgb import RESAVE_HINT, ImageError
 
 LARGEST_WHOLE_BYTES = 2**29
-"""Of pixels that cannot be read in parts, more are refused; three bytes a pixel, it is Pillow's limit, too."""
+"""Limit for pixels that cannot be read in parts. At three bytes per pixel, this is also Pillow's limit."""
 
 # What tifffile, imagecodecs, Pillow and numpy raise for damaged or hostile files: imagecodecs' errors are
 # RuntimeErrors, tifffile's ValueErrors, Pillow's for broken PNG chunks SyntaxErrors, absurd sizes MemoryErrors.
@@ -33,9 +33,9 @@ DECODING_ERRORS = (
 )
 
 _CLASSIC_BYTES = 2**32
-"""From this size on, offsets of 4 bytes do not reach to the end of a file."""
+"""From this file size on, offsets of 4 bytes cannot address the end of the file."""
 
-# What tifffile logs would stand beside the one line that an error is.
+# An error is one line; messages that tifffile logs would add more.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _PLAIN_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
@@ -43,14 +43,14 @@ _PLAIN_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 
 @contextmanager
 def decoding(path: Path) -> Iterator[None]:
-    """Turn what the decoding libraries raise for a missing, damaged or unsupported image into one clear error.
+    """Convert exceptions of the decoding libraries for missing, damaged or unsupported images into one clear error.
 
     Raises
     ------
     MissingError
         If the file does not exist.
     InputError
-        For everything else that keeps the image from being read.
+        If the image cannot be read for any other reason.
     """
     try:
         yield
@@ -69,46 +69,46 @@ def decoding(path: Path) -> Iterator[None]:
         message = f"{path}: {error}"
         raise InputError(message) from error
     except DECODING_ERRORS as error:
-        is_systems = isinstance(error, OSError) and error.errno is not None
-        remedy = "check what is there, and whether it may be read" if is_systems else RESAVE_HINT
+        is_from_system = isinstance(error, OSError) and error.errno is not None
+        remedy = "check the path and its permissions" if is_from_system else RESAVE_HINT
         message = f"{path}: {first_line(error)}; {remedy}"
         raise InputError(message) from error
 
 
 def first_line(error: BaseException) -> str:
-    """Give the first line of what a decoding library says, which may be nothing; of the system's errors, the reason."""
+    """Return the first line of an error message, or the type of the error if it has none; of an OSError, its reason."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 def is_tiff(path: Path) -> bool:
-    """Tell from a file's first bytes, whatever its name, whether it is a TIFF (classic or BigTIFF).
+    """Return whether a file is a TIFF (classic or BigTIFF), by its first bytes; the name does not matter.
 
     Raises
     ------
     ImageError
-        If it is something that never ends, such as a pipe.
+        If it is not a regular file, such as a pipe.
     """
     if is_special_file(path):
-        message = "it is no regular file; name an image"
+        message = "it is not a regular file; name an image"
         raise ImageError(message)
     with path.open("rb") as file:
         return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def open_plain(path: Path) -> Image.Image:
-    """Open a PNG, JPEG, BMP or WebP, whatever its name; call it within `decoding`."""
+    """Open a PNG, JPEG, BMP or WebP with any file name; call this within `decoding`."""
     return Image.open(path, formats=_PLAIN_FORMATS)
 
 
 def open_tiff(path: Path, *, whole: bool = True) -> tifffile.TiffFile:
-    """Open a TIFF and check, if `whole`, that all of its first page is there; call it within `decoding`.
+    """Open a TIFF and check, if `whole`, that its first page is complete; call this within `decoding`.
 
     Raises
     ------
     ImageError
-        If the file holds no image, or ends before the pixels of its first page do.
+        If the file contains no image, or ends before the last pixel of its first page.
     """
     tiff = _open_by_offsets(path)
     try:
@@ -126,38 +126,39 @@ def open_tiff(path: Path, *, whole: bool = True) -> tifffile.TiffFile:
 
 
 def _open_by_offsets(path: Path) -> tifffile.TiffFile:
-    """Open a TIFF whose offsets are as long as they are: in Hamamatsu's NDPI, 8 bytes, whatever the file is called."""
+    """Open a TIFF with the right length of offsets: 8 bytes in a Hamamatsu NDPI, even if the file is renamed."""
     tiff = tifffile.TiffFile(path)
-    is_called_so = path.suffix.lower() == ".ndpi"
-    if is_called_so and not len(tiff.pages):
+    has_ndpi_name = path.suffix.lower() == ".ndpi"
+    if has_ndpi_name and not len(tiff.pages):
         tiff.close()
         return tifffile.TiffFile(path, is_ndpi=False)
-    if not is_called_so and tiff.filehandle.size >= _CLASSIC_BYTES and tiff.pages and tiff.pages.first.is_ndpi:
+    if not has_ndpi_name and tiff.filehandle.size >= _CLASSIC_BYTES and tiff.pages and tiff.pages.first.is_ndpi:
         tiff.close()
         return tifffile.TiffFile(path, is_ndpi=True)
     return tiff
 
 
 def require_whole(page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
-    """Check that every tile or strip of `page` has its place, and that the file reaches to its end.
+    """Check that all tiles or strips of `page` are listed, and that the file is long enough to contain them.
 
-    One of offset 0 or byte count 0 is left out on purpose, as glass; so is, in Philips' files, one beyond the tables.
+    Tiles of offset 0 or byte count 0 were omitted by the scanner, since they show glass. In Philips files, so were
+    tiles beyond the end of the tables.
 
     Raises
     ------
     ImageError
-        If it does not, or the page has no pixels.
+        If they are not, or the page has no pixels.
     """
     size = page.parent.filehandle.size
     expected = math.prod(page.chunked)
     listed = min(len(page.dataoffsets), len(page.databytecounts))
     if listed < expected and not page.parent.is_philips:
-        message = f"damaged: of its {expected} tiles or strips, {listed} are in the file; {RESAVE_HINT}"
+        message = f"damaged: only {listed} of its {expected} tiles or strips are in the file; {RESAVE_HINT}"
         raise ImageError(message)
     ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
     require_pixels(page.shape if ends else ())
     if max(ends) > size:
-        message = f"truncated: it ends at byte {size}, its pixels at byte {max(ends)}; copy it anew"
+        message = f"truncated: it ends at byte {size}, its pixels at byte {max(ends)}; copy it again"
         raise ImageError(message)
 
 
@@ -175,17 +176,17 @@ def require_pixels(shape: Sequence[int]) -> None:
 
 
 def require_moderate(shape: Sequence[int], bytes_per_pixel: int) -> None:
-    """Check that pixels that must be read as a whole fit into moderate memory.
+    """Check that an image that must be read as a whole is not too large.
 
     Raises
     ------
     ImageError
-        If they are more than `LARGEST_WHOLE_BYTES`.
+        If it takes more than `LARGEST_WHOLE_BYTES`.
     """
     if math.prod(shape) * bytes_per_pixel > LARGEST_WHOLE_BYTES:
         size = " x ".join(str(side) for side in reversed(shape))
         message = (
-            f"{size} pixels of {bytes_per_pixel} bytes are read as a whole, and more than "
-            f"{LARGEST_WHOLE_BYTES >> 20} MiB; save it in tiles, or cut it"
+            f"{size} pixels of {bytes_per_pixel} bytes must be read as a whole, and exceed "
+            f"{LARGEST_WHOLE_BYTES >> 20} MiB; crop it, or save it as a tiled TIFF"
         )
         raise ImageError(message)

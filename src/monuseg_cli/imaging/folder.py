@@ -1,4 +1,4 @@
-"""The images in a folder: everything that some reader reads, each slide once."""
+"""The images in a folder, of all supported formats, each slide once."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -12,27 +12,27 @@ from monuseg_cli.imaging.readers.multifile import dicom_files, dicom_series, is_
 from monuseg_cli.imaging.to_rgb import ImageError
 
 _NAMED = 5
-"""Of files that are not read, so many are named; the others are counted."""
+"""Number of unread files that are named; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class FolderImages:
-    """What a folder holds.
+    """The content of a folder.
 
     Parameters
     ----------
     images : tuple of Path
-        The images, in order of name: files, and folders that are one slide.
+        The images, sorted by name: files, and folders that are one slide.
     unread : tuple of (Path, Format or None)
-        The files that nothing reads, with their format where it is known. Hidden files, parts of slides in several
-        files, and outputs of earlier predictions with their records are not among them.
+        The files that cannot be read, with their format if known; without hidden files, parts of slides in several
+        files, and outputs and records of earlier predictions.
     """
 
     images: tuple[Path, ...]
     unread: tuple[tuple[Path, Format | None], ...]
 
-    def told(self) -> str | None:
-        """Count and name in a line what is not read; None where that is nothing."""
+    def describe_unread(self) -> str | None:
+        """Return a line with the number and names of unread files; None if there are none."""
         of_formats = [f"{path.name} ({found.name})" for path, found in self.unread if found]
         unknown = [path.name for path, found in self.unread if not found]
         parts = [_counted(of_formats, "of formats that are not read"), _counted(unknown, "of no known format")]
@@ -40,9 +40,9 @@ class FolderImages:
 
 
 def list_images(folder: Path) -> FolderImages:
-    """List the images of a folder, but not those of the folders in it.
+    """List the images of a folder, without those in its subfolders.
 
-    A folder of one DICOM series, or an OME-Zarr store, is an image itself; so are such folders inside.
+    A folder of one DICOM series, and an OME-Zarr store, are images themselves; so are such subfolders.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def list_images(folder: Path) -> FolderImages:
 
 
 def stem_of(image: Path) -> str:
-    """Return an image's name without what tells its format; numbers behind a dot, as of DICOM, are part of the name."""
+    """Return the name of an image without its suffix. Numbers after a dot, as in DICOM files, belong to the name."""
     name = image.name
     for suffix in (image.suffix, ".ome"):
         if suffix[1:2].isalpha() and name.lower().endswith(suffix.lower()):
@@ -83,7 +83,7 @@ def stem_of(image: Path) -> str:
 
 
 def files_of(image: Path) -> list[Path]:
-    """List the files that an image lies in: itself, and what else belongs to it."""
+    """List the files of an image: the file itself, and others that belong to it."""
     if image.is_dir():
         return sorted(path for path in image.rglob("*") if path.is_file())
     if _format_of(image) is MRXS and image.with_suffix("").is_dir():
@@ -92,7 +92,7 @@ def files_of(image: Path) -> list[Path]:
 
 
 def _earlier_outputs(folder: Path) -> set[str]:
-    """Name the files that records of earlier predictions list as written beside them."""
+    """Return the names of files that earlier predictions wrote here, by their records."""
     names: set[str] = set()
     for record in folder.glob(f"*{RECORD_SUFFIX}"):
         try:
@@ -112,7 +112,7 @@ def _format_of(path: Path) -> Format | None:
 
 
 def _parts_of(path: Path, found: Format | None) -> Iterable[Path]:
-    """List what lies beside a file and belongs to it: parts of a VMS, an MRXS' folder, a Trestle's macro."""
+    """List what belongs to a file: the parts of a VMS, the folder of an MRXS, the macro of a Trestle."""
     if found is MRXS:
         return [path.with_suffix("")]
     if found is VMS:
@@ -121,19 +121,19 @@ def _parts_of(path: Path, found: Format | None) -> Iterable[Path]:
 
 
 def _whole_slides(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Return a file of each slide in DICOM, the first one where that cannot be told, and the files that are none."""
+    """Return one file of each DICOM slide (the first file if pydicom is missing), and the files that belong to none."""
     if not files:
         return [], []
     try:
         series = dicom_series(files)
-    except ImageError:  # pydicom is not there, as opening the file will say
+    except ImageError:  # pydicom is not installed; opening the file raises the error
         return [files[0]], []
     used = {path for members in series.values() for path in members}
     return [members[0] for members in series.values()], [path for path in files if path not in used]
 
 
 def _is_slide_folder(folder: Path) -> bool:
-    """Tell whether a folder is one slide: a Zarr store, or a series in DICOM."""
+    """Return whether a folder is one slide: a Zarr store, or a DICOM series."""
     if is_zarr(folder):
         return True
     if is_mrxs_folder(folder):

@@ -1,4 +1,4 @@
-"""What OME-XML says of images: names, sizes, scale, depth, channels, and where the planes lie."""
+"""OME-XML: names, sizes, scale, bit depth and channels of images, and the pages of their planes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _WHITE = -1
 
 @dataclass(frozen=True, slots=True)
 class OmePlanes:
-    """A run of planes: an element TiffData.
+    """A run of planes: a TiffData element.
 
     Parameters
     ----------
@@ -24,9 +24,9 @@ class OmePlanes:
     first : tuple of int
         Channel, focal plane and time of the first plane.
     count : int or None
-        How many planes; None: all that there are.
+        Number of planes; None: all.
     file_name, uuid : str or None
-        The file that holds them, where that is said.
+        The file that contains them, if stated.
     """
 
     ifd: int
@@ -38,26 +38,26 @@ class OmePlanes:
 
 @dataclass(frozen=True, slots=True)
 class OmeImage:
-    """An element Image, with its Pixels.
+    """An Image element, with its Pixels.
 
     Parameters
     ----------
     name : str
-        As given; may be empty.
+        As stated; may be empty.
     shape : tuple of int
         Height and width.
     sizes : tuple of int
-        Number of channels (as OME counts them, samples of a colour included), focal planes and times.
+        Number of channels (as OME counts them: the samples of an RGB image are three), focal planes and time points.
     order : str
-        OME's DimensionOrder: which of these runs fastest.
+        OME's DimensionOrder, fastest dimension first.
     channels : tuple of Channel
-        As described; may be fewer than there are.
+        As described; may be fewer than the image has.
     scale : Scale or None
         Its PhysicalSizeX and Y.
     bits : int or None
         Its SignificantBits.
     runs : tuple of OmePlanes
-        Where its planes lie.
+        Where its planes are stored.
     """
 
     name: str
@@ -75,14 +75,14 @@ class OmeImage:
         Parameters
         ----------
         samples : int
-            Samples per pixel of a page, of which OME counts each as a channel.
+            Samples per pixel of a page, each of which OME counts as a channel.
         pages : int
             Number of pages in the file.
 
         Returns
         -------
         dict
-            By channel, focal plane and time: the page and the run that it is from.
+            The page of each (channel, focal plane, time), and the run that contains it.
         """
         counts = dict(zip("CZT", (max(self.sizes[0] // samples, 1), *self.sizes[1:]), strict=True))
         slowest_first = [axis for axis in reversed(self.order) if axis in counts]
@@ -104,7 +104,7 @@ class OmeImage:
 
 @dataclass(frozen=True, slots=True)
 class OmeDocument:
-    """An OME-XML document: its UUID, its images in order, and the file that describes them where this one does not."""
+    """An OME-XML document: its UUID, its images in order, and the file with the full metadata if this one has none."""
 
     uuid: str | None
     images: tuple[OmeImage, ...]
@@ -112,7 +112,7 @@ class OmeDocument:
 
 
 def read_ome(text: str) -> OmeDocument | None:
-    """Read OME-XML; None where it is none, or not well-formed.
+    """Read OME-XML; return None if it is something else, or not well-formed.
 
     Raises
     ------

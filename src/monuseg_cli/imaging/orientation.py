@@ -1,4 +1,4 @@
-"""Pictures that are stored turned or mirrored, seen upright."""
+"""Images that are stored rotated or mirrored."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 ORIENTATION_TAG = 0x0112
-"""Of EXIF, whose orientations are TIFF's."""
+"""The EXIF tag; its values are those of TIFF."""
 
-# TIFF 6.0, section 8: orientations 5 to 8 have rows and columns exchanged; then one, both or none are mirrored.
+# TIFF 6.0, section 8: orientations 5 to 8 exchange rows and columns; then one axis, both or none are mirrored.
 _TURNED = (5, 6, 7, 8)
 _MIRRORED: Mapping[int, tuple[int, ...]] = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}
 
@@ -20,19 +20,19 @@ Window = tuple[slice, slice]
 
 
 class Orientation:
-    """How the rows and columns of a picture are stored.
+    """How the rows and columns of an image are stored.
 
     Parameters
     ----------
     value : int
-        TIFF's orientation; 1, upright, and whatever TIFF does not know change nothing.
+        TIFF's orientation; 1 (upright) and unknown values change nothing.
     stored : tuple of int
         Height and width, as stored.
 
     Attributes
     ----------
     shape : tuple of int
-        Height and width, upright.
+        Height and width of the upright image.
     """
 
     def __init__(self, value: int, stored: tuple[int, int]) -> None:
@@ -41,7 +41,7 @@ class Orientation:
         self.shape = stored[::-1] if self._turned else stored
 
     def in_stored(self, window: Window) -> Window:
-        """Return the window, as stored, of a window given by its upright rows and columns."""
+        """Convert a window of the upright image to one of the stored image."""
         sides = list(window)
         for axis in self._mirror:
             length = self.shape[axis]
@@ -49,5 +49,5 @@ class Orientation:
         return (sides[1], sides[0]) if self._turned else (sides[0], sides[1])
 
     def upright(self, pixels: NDArray[_Sample]) -> NDArray[_Sample]:
-        """Turn pixels (H, W) or (H, W, S), as stored, upright."""
+        """Return stored pixels, (H, W) or (H, W, S), upright."""
         return np.flip(pixels.swapaxes(0, 1) if self._turned else pixels, self._mirror)

@@ -1,4 +1,4 @@
-"""An image file of any kind, as a whole -> (H, W, 3) uint8, or one clear error."""
+"""A whole image file of any kind -> (H, W, 3) uint8, or one clear error."""
 
 from pathlib import Path
 
@@ -10,20 +10,20 @@ from monuseg_cli.imaging.slide import Slide
 
 
 def read_image(path: str | Path) -> tuple[NDArray[np.uint8], str | None]:
-    """Read a whole image, upright; of a file with several, the one that `Slide` takes.
+    """Read a whole image, upright; of a file with several images, the one that `Slide` chooses.
 
     Returns
     -------
     pixels : ndarray of shape (H, W, 3), uint8
     note : str or None
-        What was chosen, and converted to come to 8-bit RGB; None where nothing was.
+        Which image was chosen, and what was converted to obtain 8-bit RGB; None if neither was needed.
 
     Raises
     ------
     MissingError
         If the file does not exist.
     InputError
-        If it is no image, is damaged, too large to be read as a whole, or its pixels have no clear meaning.
+        If it is not an image, is damaged, too large to be read as a whole, or the meaning of its pixels is unclear.
     """
     with Slide(path) as slide:
         with decoding(slide.path):

@@ -1,4 +1,4 @@
-"""Pixels brought to another size: an image, a label image, or maps of a network."""
+"""Resampling of images, label images and maps of a network."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SAME_SCALE = 0.05
-"""Scales that differ by less than this share are taken as the same, and nothing is resampled."""
+"""Scales that differ by less than this fraction count as equal, and nothing is resampled."""
 
 
 def scaled(shape: tuple[int, int], factor: float) -> tuple[int, int]:
-    """Give the height and width of an image scaled by `factor`; its own where that is about 1."""
+    """Return the height and width of an image scaled by `factor`; unchanged if that is about 1."""
     if abs(factor - 1) <= SAME_SCALE:
         return shape
     height, width = (max(round(side * factor), 1) for side in shape)
@@ -19,17 +19,17 @@ def scaled(shape: tuple[int, int], factor: float) -> tuple[int, int]:
 
 
 def resize_image(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resample an image (H, W, 3) to another height and width: bicubic, over all pixels that fall onto one."""
+    """Resample an image (H, W, 3) to another height and width: bicubic, with antialiasing."""
     return _resize(pixels, shape, Image.Resampling.BICUBIC)
 
 
 def resize_labels(labels: NDArray[np.int32], shape: tuple[int, int]) -> NDArray[np.int32]:
-    """Resample a label image (H, W) to another height and width: the nearest pixel's label."""
+    """Resample a label image (H, W) to another height and width: nearest neighbour."""
     return _resize(labels, shape, Image.Resampling.NEAREST)
 
 
 def resize_maps(maps: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resample maps (C, H, W) to another height and width: bilinear, so that they stay within 0..1."""
+    """Resample maps (C, H, W) to another height and width: bilinear, so that values stay within 0..1."""
     if maps.shape[1:] == shape:
         return maps
     return np.stack([_resize(plane, shape, Image.Resampling.BILINEAR) for plane in maps])
@@ -42,12 +42,12 @@ def _resize(pixels: NDArray[Any], shape: tuple[int, int], how: Image.Resampling)
 
 
 class RowsResized:
-    """Brings a label image that comes row by row to another size: each pixel takes the label at its centre.
+    """Resamples a label image row by row: each pixel gets the label at its centre.
 
     Parameters
     ----------
     shape, wanted : tuple of int
-        Height and width that come, and that are given.
+        Height and width of the input and of the output.
     """
 
     def __init__(self, shape: tuple[int, int], wanted: tuple[int, int]) -> None:
@@ -57,11 +57,11 @@ class RowsResized:
         )
         self._rows, self._cols = rows, cols
         self._kept: NDArray[Any] | None = None
-        self._first = 0  # row that the kept ones begin with
+        self._first = 0  # index of the first row that is kept
         self._given = 0
 
     def add(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Take the next rows, and give those that can be told now."""
+        """Add the next rows, and return the output rows that are complete."""
         if self._same:
             return rows
         self._kept = rows if self._kept is None else np.concatenate([self._kept, rows])

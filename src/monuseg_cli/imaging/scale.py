@@ -1,16 +1,16 @@
-"""Micrometres per pixel, as files state them."""
+"""Micrometres per pixel, as stated in files."""
 
 import re
 from dataclasses import dataclass
 
 MIN_MPP, MAX_MPP = 0.05, 5.0
-"""A stated scale outside of this is taken for not stated: 72 or 96 dots an inch, say, are 353 and 265 um/px."""
+"""A stated scale outside of this range is ignored. For example, 72 or 96 dots per inch are 353 and 265 um/px."""
 
 LARGEST_ASPECT = 1.02
-"""Pixels that are longer than wide by more than this, or wider than long, are not square."""
+"""Pixels with a larger ratio of their sides are not square."""
 
 UM_TIMES_X = 10.0
-"""Micrometres per pixel times magnification: an objective of 40x comes with about 0.25 um/px."""
+"""Micrometres per pixel times magnification: a 40x objective has about 0.25 um/px."""
 
 _UM_PER_UNIT = {
     "m": 1e6,
@@ -49,14 +49,14 @@ _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Size of a pixel as a file states it, credible or not.
+    """The size of a pixel as stated in a file, credible or not.
 
     Parameters
     ----------
     x, y : float
-        Micrometres per pixel along a row and along a column; positive.
+        Micrometres per pixel, horizontally and vertically; positive.
     source : str
-        Where it stands in the file.
+        Where the file states it.
     """
 
     x: float
@@ -65,7 +65,7 @@ class Scale:
 
     @property
     def is_square(self) -> bool:
-        """Whether the pixels are about as long as wide."""
+        """Whether width and height of a pixel are about the same."""
         return max(self.x, self.y) <= LARGEST_ASPECT * min(self.x, self.y)
 
     @property
@@ -75,11 +75,11 @@ class Scale:
 
     @property
     def mpp(self) -> float | None:
-        """Micrometres per pixel along a row; None where that is not credible, or pixels are not square."""
+        """Micrometres per pixel along a row; None if not credible, or if pixels are not square."""
         return self.x if self.is_credible and self.is_square else None
 
-    def told(self) -> str:
-        """Say where it stands, and what is wrong with it, if something is."""
+    def describe(self) -> str:
+        """Return where the scale is stated, and what is wrong with it, if anything."""
         if not self.is_credible:
             both = f"{self.x:.4g}" if self.is_square else f"{self.x:.4g} x {self.y:.4g}"
             return f"not credible: {both} um/px by {self.source}"
@@ -89,7 +89,7 @@ class Scale:
 
 
 def make_scale(x: float | None, y: float | None, source: str) -> Scale | None:
-    """Make a scale of what is stated; what only one direction states holds for both; None where nothing is."""
+    """Build a scale. If only one direction is stated, it is used for both; None if neither is."""
     x, y = (value if value and value > 0 and value < float("inf") else None for value in (x, y))
     if x is None and y is None:
         return None
@@ -97,13 +97,13 @@ def make_scale(x: float | None, y: float | None, source: str) -> Scale | None:
 
 
 def parse_number(text: str | None) -> float | None:
-    """Read a decimal number, with a point or a comma; None where there is none."""
+    """Read a decimal number, with a point or a comma; None if it is not one."""
     found = _NUMBER.fullmatch((text or "").strip())
     return float(found[0].replace(",", ".")) if found else None
 
 
 def um_per_unit(unit: str | None) -> float | None:
-    """Return the micrometres in a unit of length, whatever its spelling; None where it is no known one."""
+    """Return the length of a unit in micrometres, in any common spelling; None if it is unknown."""
     name = (unit or "").strip().replace("\\u00b5", "µ").replace("\\u00B5", "µ")
     name = name.replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u").lower()
     return _UM_PER_UNIT.get(_OTHER_NAMES.get(name, name))

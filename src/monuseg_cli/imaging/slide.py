@@ -1,4 +1,4 @@
-"""One face for every kind of image: levels, micrometres per pixel, regions."""
+"""One interface for images of every kind: levels, micrometres per pixel, regions."""
 
 from pathlib import Path
 from types import TracebackType
@@ -21,47 +21,46 @@ class Slide:
     Parameters
     ----------
     path : str or Path
-        Of an image or a slide of any format that is read; of a slide in several files, the one that stands for it, or
-        the folder.
+        An image or a slide of any supported format; for a slide in several files, its main file, or the folder.
     skip_damaged : bool
-        Take parts that cannot be read for white, and list them, in place of raising an error.
+        Fill parts that cannot be read with white, and list them, instead of raising an error.
     series : int, optional
-        Index into `images` of the one to take; by default the largest scan.
+        Index into `images` of the one to read; by default the largest scan.
     plane : int, optional
-        The focal plane to take, from 0; by default the one in focus as the format says, else the middle one.
+        The focal plane to read, from 0; by default the one that the format states to be in focus, else the middle one.
 
     Attributes
     ----------
     images : tuple of ImageInfo
-        All images of the file: the scan, and others or a label, a macro and so on beside it.
+        All images of the file: scans, and associated images such as label and macro.
     series : int
-        Index of the one that was taken.
+        Index of the one that is read.
     plane : int
-        The focal plane that was taken.
+        The focal plane that is read.
     levels : tuple of Level
         At least one; level 0 is full resolution, and each further one is coarser.
     origin : tuple of int
-        Row and column of the first pixel on the canvas of the whole slide, in pixels of level 0: formats that place
-        scans on such a canvas are read without the empty part around them.
+        Row and column of the first pixel on the canvas of the whole slide, in pixels of level 0. For formats that have
+        such a canvas, only the scanned part of it is read.
     mpp : float or None
-        Micrometres per pixel of level 0; None where the file does not state a credible one, or pixels are not square.
+        Micrometres per pixel of level 0; None if the file states no credible value, or pixels are not square.
     mpp_source : str
-        Where it stands in the file, or why there is none.
+        Where the file states it, or why there is none.
     kind : str
-        What the file is.
+        The format of the file.
     sparse : bool
-        Whether parts may have been left out by the scanner; they read as pure white.
+        Whether the scanner may have omitted parts; these are read as pure white.
     damaged : list of str
-        Parts that were taken for white, by level, row and column.
+        Unreadable parts that were filled with white, by level, row and column.
     note : str or None
-        What was chosen, and what is converted to come to 8-bit RGB.
+        Which image and focal plane were chosen, and what is converted to obtain 8-bit RGB.
 
     Raises
     ------
     MissingError
-        If there is no such file.
+        If the file does not exist.
     InputError
-        If it is no image, ends early, is of a format that is not read, or its pixels have no clear meaning.
+        If it is not an image, is truncated, of an unsupported format, or the meaning of its pixels is unclear.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class Slide:
         self.note = ", ".join(note for note in (chosen, *self._image.notes) if note) or None
         self._scale = self.images[self.series].scale
         self.mpp = self._scale.mpp if self._scale else None
-        self.mpp_source = self._scale.told() if self._scale else "not stated"
+        self.mpp_source = self._scale.describe() if self._scale else "not stated"
 
     def __enter__(self) -> "Slide":
         """Return the slide itself."""
@@ -109,15 +108,15 @@ class Slide:
         return len(self.levels) > 1 or self.kind in SCANNERS
 
     def require_square(self) -> None:
-        """Check that the file does not state pixels that are longer than wide, or wider than long.
+        """Check that the pixels are square.
 
         Raises
         ------
         InputError
-            If it does, credibly.
+            If the file states credibly that they are not.
         """
         if self._scale and self._scale.is_credible and not self._scale.is_square:
-            message = f"{self.path} states {self.mpp_source}; resample it, or give its `mpp` if that is wrong"
+            message = f"{self.path} states {self.mpp_source}; resample it, or set `mpp` if that is wrong"
             raise InputError(message)
 
     def level_for(self, downsample: float) -> int:

@@ -1,4 +1,4 @@
-"""Haematoxylin and eosin in optical density, where stains add up (the law of Beer and Lambert)."""
+"""Haematoxylin and eosin as optical density, in which stains are additive (Beer-Lambert law)."""
 
 from collections.abc import Mapping
 
@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Optical densities of haematoxylin and eosin in red, green and blue: Ruifrok and Johnston, "Quantification of
-# histochemical staining by color deconvolution", Anal. Quant. Cytol. Histol. 23(4), 2001. The third direction, at right
-# angles to both, takes what neither explains.
+# histochemical staining by color deconvolution", Anal. Quant. Cytol. Histol. 23(4), 2001. The third direction,
+# orthogonal to both, is the residual.
 _HAEMATOXYLIN = (0.65, 0.70, 0.29)
 _EOSIN = (0.07, 0.99, 0.11)
 
@@ -19,12 +19,12 @@ def unit_rows(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 STAINS: NDArray[np.float64] = unit_rows(np.array([_HAEMATOXYLIN, _EOSIN, np.cross(_HAEMATOXYLIN, _EOSIN)]))
-"""Directions of haematoxylin, eosin and the rest in red, green and blue, each of length 1."""
+"""Unit vectors of haematoxylin, eosin and the residual in red, green and blue."""
 
 OPTICAL_DENSITY: NDArray[np.float32] = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)
-"""Of every intensity of 8 bits, natural; 0 for white."""
+"""Optical density (natural logarithm) of every 8-bit intensity; 0 for white."""
 
-# What the density of each channel says about haematoxylin, in the decadic logarithm that the literature uses.
+# The contribution of each channel to the density of haematoxylin, in the decadic logarithm that the literature uses.
 _OF_HAEMATOXYLIN: NDArray[np.float32] = (OPTICAL_DENSITY[:, None] / np.log(10) * np.linalg.inv(STAINS)[:, 0]).astype(
     np.float32
 )
@@ -34,7 +34,7 @@ StainLevels = Mapping[str, tuple[float, float]]
 
 _NAMES = ("haematoxylin", "eosin")
 _PERCENTILES = (50, 95)
-_FAINTEST, _DENSEST = 0.15, 3.5  # mean density of the channels: glass is fainter (Macenko et al. 2009), black denser
+_FAINTEST, _DENSEST = 0.15, 3.5  # mean density of the channels: glass is below (Macenko et al. 2009), black above
 _FEWEST_PIXELS = 400
 _MOST_UNEXPLAINED = 0.33  # share of a pixel's density; H&E tissue has at most 0.32 in 95 % of its pixels, blue ink 0.34
 _LARGEST_GAIN = 2.0
@@ -43,7 +43,7 @@ _LOWEST, _STEP = np.float32(-0.6), np.float32(3.1 / 255)
 
 
 def haematoxylin_density(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Give the optical density (decadic) of haematoxylin alone, by colour deconvolution.
+    """Compute the optical density (decadic) of haematoxylin alone, by colour deconvolution.
 
     Parameters
     ----------
@@ -59,18 +59,18 @@ def haematoxylin_density(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def density_to_8_bits(density: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Round densities between -0.6 and 2.5, in steps of 0.012; what lies beyond becomes the nearest of these."""
+    """Quantise densities to 8 bits: -0.6 to 2.5 in steps of 0.012; values outside of this range are clipped."""
     steps = (density - _LOWEST) / _STEP + np.float32(0.5)
     return steps.clip(0, 255).astype(np.uint8)
 
 
 def density_from_8_bits(steps: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Give the densities that `density_to_8_bits` rounded."""
+    """Return the densities that `density_to_8_bits` quantised."""
     return steps * _STEP + _LOWEST
 
 
 def select_stained(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Unmix pixels, and keep those that are stained with haematoxylin and eosin.
+    """Compute the stain densities of pixels, and select those that are stained with haematoxylin and eosin.
 
     Parameters
     ----------
@@ -79,18 +79,18 @@ def select_stained(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of shape (M, 2), float64
-        Optical density (natural) of haematoxylin and eosin; glass, and what another dye or ink has coloured, left out.
+        Optical density (natural) of haematoxylin and eosin, without pixels of glass, other dyes and ink.
     """
     density = OPTICAL_DENSITY[pixels]
     mean = density.mean(axis=1)
     stained = density[(mean > _FAINTEST) & (mean < _DENSEST)] @ np.linalg.inv(STAINS)
-    # What is in the third direction, or negative, is not haematoxylin and eosin: ink, DAB, pigment, red blood cells.
+    # Residual and negative density are not due to haematoxylin and eosin: ink, DAB, pigment, red blood cells.
     unexplained = np.abs(stained[:, 2]) - np.minimum(stained[:, :2], 0).sum(axis=1)
     return np.asarray(stained[unexplained <= _MOST_UNEXPLAINED * np.abs(stained).sum(axis=1), :2])
 
 
 def find_levels(stained: NDArray[np.float64]) -> StainLevels:
-    """Compute the levels of stained pixels (M, 2), as `select_stained` returns them; empty where there are too few."""
+    """Compute the levels of stained pixels (M, 2), as `select_stained` returns them; empty if there are too few."""
     if len(stained) < _FEWEST_PIXELS:
         return {}
     percentiles = np.percentile(stained, _PERCENTILES, axis=0).T.round(4).tolist()
@@ -98,20 +98,20 @@ def find_levels(stained: NDArray[np.float64]) -> StainLevels:
 
 
 class StainMatch:
-    """Brings the stain of an image to that of others.
+    """Matches the stain of an image to that of others.
 
-    Each stain's optical density is scaled and shifted so that both levels match, and painted back in its own colour;
-    what neither stain explains is kept. The scale is at most doubled or halved, so that faint texture is not blown up.
+    The optical density of each stain is scaled and shifted so that both levels match; the residual is kept. The factor
+    is limited to 0.5 to 2, so that faint texture is not exaggerated.
 
     Parameters
     ----------
     found, wanted : StainLevels
-        Of the image, and of the images that it is brought to.
+        Levels of the image, and of the images that it is matched to.
 
     Attributes
     ----------
     found : StainLevels
-        Of the image.
+        Levels of the image.
     """
 
     def __init__(self, found: StainLevels, wanted: StainLevels) -> None:

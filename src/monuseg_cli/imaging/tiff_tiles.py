@@ -17,9 +17,9 @@ from monuseg_cli.imaging.to_rgb import ImageError
 
 _KEPT_BYTES = 32 << 20
 _KEPT_SIDE_PX = 1152
-"""Of a level, so much of what was read is kept, and at least the chunks around a window of this size."""
+"""Size of the cache of a level; it holds at least the chunks of a window of this side."""
 
-# Compressions whose streams state a size of their own.
+# Compressions whose streams contain the size of the image.
 _SELF_SIZED = (
     tifffile.COMPRESSION.JPEG,
     tifffile.COMPRESSION.JPEG2000,
@@ -32,28 +32,28 @@ _SELF_SIZED = (
 
 
 class Chunks:
-    """The samples of a page, read tile by tile or strip by strip, of which the last used ones are kept.
+    """The samples of a page, read tile by tile or strip by strip; the most recently used ones are cached.
 
-    A tile or strip that the file leaves out (its offset or byte count is 0, as scanners write glass) is white.
+    Tiles and strips that are not in the file (of offset or byte count 0, as scanners write glass) are white.
 
     Parameters
     ----------
     page : tifffile.TiffPage or tifffile.TiffFrame
         Of axes YX, YXS or SYX.
     white : int
-        The sample that means white.
+        The sample value of white.
     skip : callable, optional
-        Is told of a damaged tile or strip, by its place, which is then white; None: it is an error.
+        Called with the position of each damaged tile or strip, which is then white; None: damage is an error.
 
     Attributes
     ----------
     missing : int
-        Number of tiles or strips that the file leaves out.
+        Number of tiles or strips that are not in the file.
 
     Raises
     ------
     ImageError
-        If the file cannot be read in parts, and the whole is too large.
+        If a tile or strip is too large.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Chunks:
         self._down, self._across = page.chunked[1:3] if self._planar else page.chunked[:2]
         self._kept: OrderedDict[tuple[int, int], NDArray[np.generic]] = OrderedDict()
         self._lock = threading.Lock()
-        page.parent.filehandle.set_lock(True)  # levels share the file, and are read by several threads
+        page.parent.filehandle.set_lock(True)  # levels share the file, and several threads read them
         pixel_bytes = page.samplesperpixel * np.dtype(page.dtype).itemsize
         require_moderate(self._sides, pixel_bytes)
         chunk_bytes = math.prod(self._sides) * pixel_bytes
@@ -74,7 +74,7 @@ class Chunks:
         self.missing = sum(map(self._is_missing, range(math.prod(page.chunked))))
 
     def __getitem__(self, window: tuple[slice, ...]) -> NDArray[np.generic]:
-        """Read a window, given by rows and columns, the last two slices; as stored, so with samples first if planar."""
+        """Read a window; its last two slices are rows and columns. Samples come first if planar, else last."""
         rows, cols = window[-2:]
         (tall, wide), parts = self._sides, []
         with self._lock:
@@ -97,7 +97,7 @@ class Chunks:
         except DECODING_ERRORS as error:
             where = f"row {i * self._sides[0]}, column {j * self._sides[1]}"
             if self._skip is None:
-                message = f"damaged at {where}: {first_line(error)}; `skip_damaged=True` goes on without it"
+                message = f"damaged at {where}: {first_line(error)}; `skip_damaged=True` continues without it"
                 raise ImageError(message) from error
             self._skip(where)
             chunk = self._blank(i, j)
@@ -108,7 +108,7 @@ class Chunks:
         return chunk
 
     def _read(self, i: int, j: int) -> NDArray[np.generic]:
-        """Read and decode the tile or strip at (i, j), cut to the image; of all samples, if they lie apart."""
+        """Read and decode the tile or strip at (i, j), cropped to the image; of all planes if planar."""
         first = i * self._across + j
         if not self._planar:
             pixels = self._decode(first)
@@ -117,7 +117,7 @@ class Chunks:
         return np.stack([self._decode(index)[..., 0] for index in planes])
 
     def _decode(self, index: int) -> NDArray[np.generic]:
-        """Read and decode one tile or strip (h, w, samples), cut to the image."""
+        """Read and decode one tile or strip (h, w, samples), cropped to the image."""
         page = self._page
         stream = None if self._is_missing(index) else self._stream(index)
         tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
@@ -127,7 +127,7 @@ class Chunks:
             return np.full((*size, shape[3]), self._white, dtype=page.dtype)
         pixels = decoded[0, : size[0], : size[1]]
         if pixels.shape != (*size, shape[3]) or pixels.dtype != page.dtype:
-            message = f"it holds {pixels.shape} samples of {pixels.dtype}, not {(*size, shape[3])} of {page.dtype}"
+            message = f"it contains {pixels.shape} samples of {pixels.dtype}, not {(*size, shape[3])} of {page.dtype}"
             raise ImageError(message)
         return pixels
 
@@ -138,14 +138,14 @@ class Chunks:
         return np.full(shape, self._white, dtype=page.dtype)
 
     def _is_missing(self, index: int) -> bool:
-        """Tell whether the file leaves a tile or strip out; where its tables end early, only Philips' means that."""
+        """Return whether a tile or strip was omitted. Tables that end early mean this in Philips files only."""
         page = self._page
         if index >= min(len(page.dataoffsets), len(page.databytecounts)):
             return bool(page.parent.is_philips)
         return not (page.dataoffsets[index] and page.databytecounts[index])
 
     def _stream(self, index: int) -> bytes:
-        """Read a tile or strip as stored, and check the size that it states: codecs believe that, not the TIFF."""
+        """Read a tile or strip as stored, and check the size in its own header, which is what codecs use."""
         page, file = self._page, self._page.parent.filehandle
         with file.lock:
             file.seek(int(page.dataoffsets[index]))
@@ -158,7 +158,7 @@ class Chunks:
 
 
 def chunk_shape(page: tifffile.TiffPage | tifffile.TiffFrame) -> tuple[int, int]:
-    """Return height and width of a page's tiles or strips, as stored."""
+    """Return height and width of the tiles or strips of a page, as stored."""
     page = page.aspage()
     if page.is_tiled:
         return page.tilelength, page.tilewidth

@@ -1,4 +1,4 @@
-"""Where windows stand in an image: geometry only, no pixels."""
+"""Positions of tiles and windows in an image: geometry only, no pixels."""
 
 import math
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ def window_starts(length: int, size: int, stride: int, edge: Edge = "shift") -> 
     Parameters
     ----------
     length, size, stride : int
-        Pixels of the axis, of a window, and from one window to the next; all at least 1.
+        Length of the axis, size of a window, and step from one window to the next, in pixels; all at least 1.
     edge : {"shift", "drop"}
-        What happens where the last regular window does not end at the edge: ``"shift"`` adds one that is moved
-        back to the edge, so that every pixel is covered where `stride` <= `size`; ``"drop"`` leaves the rest uncovered.
+        What happens if the last regular window does not end at the edge: ``"shift"`` adds one that does, so that every
+        pixel is covered if `stride` <= `size`; ``"drop"`` leaves the rest uncovered.
 
     Returns
     -------
     list of int
-        First pixel of each window, ascending. Where the axis is shorter than a window: ``[0]`` for ``"shift"``
-        (the window reaches beyond the axis), nothing for ``"drop"``.
+        First pixel of each window, ascending. If the axis is shorter than a window: ``[0]`` for ``"shift"`` (the window
+        extends beyond the axis), empty for ``"drop"``.
     """
     last = length - size
     regular = list(range(0, last + 1, stride))
@@ -35,21 +35,21 @@ def window_starts(length: int, size: int, stride: int, edge: Edge = "shift") -> 
 
 
 def grid(shape: tuple[int, int], size: int, stride: int, edge: Edge = "shift") -> list[tuple[int, int]]:
-    """Place square windows over an image: row and column of each one's first pixel, row by row."""
+    """Place square windows over an image; return row and column of the first pixel of each, row by row."""
     rows, cols = (window_starts(length, size, stride, edge) for length in shape)
     return [(row, col) for row in rows for col in cols]
 
 
 @dataclass(frozen=True, slots=True)
 class TileAxis:
-    """An axis covered by as few tiles of one size as possible, each of which reaches into the next.
+    """An axis covered by as few overlapping tiles of one size as possible.
 
     Parameters
     ----------
     length : int
-        Pixels of the axis, up to the next multiple that a tile's size can be of.
+        Length of the axis in pixels, rounded up to the multiple that tile sizes must have.
     size, count : int
-        Pixels of a tile, and how many there are.
+        Length of a tile in pixels, and number of tiles.
     step : int
         Pixels from one tile to the next. The last one is moved back to the end of the axis.
     """
@@ -66,9 +66,9 @@ class TileAxis:
         Parameters
         ----------
         length, largest, overlap : int
-            Pixels of the axis, of the largest tile, and of what two neighbours share at least; `overlap` < `largest`.
+            Pixels of the axis, of the largest tile, and of the smallest overlap of neighbours; `overlap` < `largest`.
         multiple : int
-            A tile's size is the smallest multiple of this that suffices for the number of tiles; `largest` is one, too.
+            Tiles have the smallest multiple of this that suffices for their number; `largest` must be a multiple, too.
         """
         reached = math.ceil(length / multiple) * multiple
         if reached <= largest:
@@ -81,9 +81,9 @@ class TileAxis:
         return cls(reached, size, count, step)
 
     def start(self, tile: int) -> int:
-        """Give the first pixel of a tile."""
+        """Return the first pixel of a tile."""
         return min(tile * self.step, self.length - self.size)
 
     def overhang(self, tile: int) -> int:
-        """Tell by how many pixels a tile begins earlier than its turn is: 0 but for the last."""
+        """Return by how many pixels a tile is moved back to stay on the axis: 0 except for the last."""
         return tile * self.step - self.start(tile)

@@ -1,4 +1,4 @@
-"""How the pixels of an image, of any kind and depth, become 8-bit RGB."""
+"""Conversion of pixels of any kind and bit depth to 8-bit RGB."""
 
 from dataclasses import dataclass
 
@@ -6,44 +6,44 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-RESAVE_HINT = "save it anew, as PNG or as TIFF of 8-bit RGB"
-"""What helps against most that is wrong with an image."""
+RESAVE_HINT = "save it again as 8-bit RGB, in PNG or TIFF"
+"""The remedy for most images that cannot be read."""
 
 DEPTHS = (8, 10, 12, 14, 16)
-"""Bits that scanners and cameras use of 16."""
+"""Numbers of significant bits that scanners and cameras store in 16 bits."""
 
 _COLOURS = 3
 _OVERSHOOT = 1.02
 
 
 class ImageError(ValueError):
-    """What keeps an image from being used, with the remedy."""
+    """Why an image cannot be used, with a remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """How the pixels of one image become 8-bit RGB.
+    """The conversion of one image to 8-bit RGB.
 
     Parameters
     ----------
     dtype : numpy dtype
-        Of the stored samples.
+        Type of the stored samples.
     samples : int
-        Samples per pixel: grey or an index into a palette, RGB, or CMYK, and after them what `alpha` tells of.
+        Samples per pixel: first the colours (grey, an index into a palette, RGB or CMYK), then extra samples.
     palette : ndarray of shape (3, K), uint16, or None
         Colours of a palette image.
     inverted : bool
-        True where 0 is white (TIFF's MINISWHITE).
+        True if 0 is white (MINISWHITE in TIFF).
     cmyk : bool
-        True where the samples are cyan, magenta, yellow and black.
+        True if the samples are cyan, magenta, yellow and black.
     alpha : int, optional
-        Which sample is the opacity. Other samples after the colours have no agreed meaning and are ignored.
+        Index of the sample that is the opacity. Other extra samples have no defined meaning and are ignored.
     premultiplied : bool
-        True where colours are multiplied with their opacity.
+        True if colours are multiplied by their opacity.
     bits : int
-        Bits that a sample uses, where it is an integer.
+        Significant bits of an integer sample.
     bits_source : str
-        What tells the number of bits, where that is not the dtype.
+        How the number of bits is known, if it is not that of the dtype.
     """
 
     dtype: np.dtype[np.generic]
@@ -57,7 +57,7 @@ class Conversion:
     bits_source: str = ""
 
     def require_clear(self) -> None:
-        """Check that the meaning of such pixels is clear.
+        """Check that the meaning of these pixels is clear.
 
         Raises
         ------
@@ -68,25 +68,25 @@ class Conversion:
         if self.dtype == np.bool_:
             problem = "its pixels are one bit, a mask rather than an image; name the image that it was made of"
         elif self.dtype.type not in (np.uint8, np.uint16, np.float16, np.float32, np.float64):
-            problem = f"its samples are {self.dtype}, whose range has no agreed meaning; save it as 8-bit RGB"
+            problem = f"its samples are {self.dtype}, whose range has no defined meaning; save it as 8-bit RGB"
         if problem:
             raise ImageError(problem)
 
     @property
     def bytes_per_pixel(self) -> int:
-        """Bytes that a pixel takes, as stored."""
+        """Bytes per stored pixel."""
         return self.dtype.itemsize * self.samples
 
     @property
     def colours(self) -> int:
-        """Samples of a pixel that are colours: 1, 3, or 4 of CMYK."""
+        """Samples per pixel that are colours: 1, 3, or 4 (CMYK)."""
         if self.cmyk:
             return _COLOURS + 1
         return _COLOURS if self.samples >= _COLOURS else 1
 
     @property
     def white(self) -> int:
-        """The sample that means white; of a palette, the lightest colour's."""
+        """The sample value of white; for a palette, the index of its lightest colour."""
         if self.palette is not None:
             return int(self.palette.sum(axis=0, dtype=np.int64).argmax())
         if self.inverted or self.cmyk:
@@ -96,7 +96,7 @@ class Conversion:
         return 255 if self.dtype == np.uint8 else 2**self.bits - 1
 
     def note(self) -> str | None:
-        """Say what is converted; None for 8-bit RGB, where nothing is."""
+        """Return what is converted; None for 8-bit RGB, which is not."""
         parts = []
         if self.palette is not None:
             parts.append("palette looked up")
@@ -111,7 +111,7 @@ class Conversion:
         if self.alpha is not None:
             parts.append("transparency laid over white")
         elif self.samples > self.colours:
-            parts.append("samples that are not said to be opacity ignored")
+            parts.append("extra samples ignored, since they are not declared as opacity")
         if self.inverted:
             parts.append("white-is-zero inverted")
         return ", ".join(parts) or None
@@ -122,7 +122,7 @@ class Conversion:
         Parameters
         ----------
         pixels : ndarray of shape (H, W) or (H, W, samples)
-            Of the dtype given.
+            Of type `dtype`.
 
         Returns
         -------
@@ -131,14 +131,13 @@ class Conversion:
         Raises
         ------
         ImageError
-            If floating-point samples are not within 0..1, integers beyond their bits, or a palette lacks a colour that
-            is used.
+            If floating-point samples are not within 0..1, integers exceed their bits, or a palette lacks a colour.
         """
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         if self.palette is not None:
             index = pixels[..., 0].astype(np.intp)
             if index.size and index.max() >= self.palette.shape[1]:
-                message = f"a pixel names a colour that the palette does not have; {RESAVE_HINT}"
+                message = f"a pixel refers to a colour that is not in the palette; {RESAVE_HINT}"
                 raise ImageError(message)
             return (self.palette.T[index] >> 8).astype(np.uint8)
         colour = _to_uint8(pixels[..., : self.colours], self.bits)
@@ -156,7 +155,7 @@ class Conversion:
 
 
 def bits_in_use(largest: int) -> int:
-    """Return the depth that samples have whose largest is this: the least of `DEPTHS` that holds it."""
+    """Return the bit depth of samples with this maximum: the smallest of `DEPTHS` that can represent it."""
     return next(bits for bits in DEPTHS if largest < 2**bits or bits == DEPTHS[-1])
 
 
@@ -167,7 +166,7 @@ def _to_uint8(pixels: NDArray[np.generic], bits: int) -> NDArray[np.uint8]:
         white = 2**bits - 1
         largest = int(pixels.max(initial=0))
         if largest > white * _OVERSHOOT:
-            message = f"a sample of {largest} is more than {bits} bits hold, which the others use; save it as 8-bit RGB"
+            message = f"a sample of {largest} does not fit into {bits} bits like the others; save it as 8-bit RGB"
             raise ImageError(message)
         return np.asarray(np.minimum(pixels, white) >> (bits - 8), dtype=np.uint8)
     values = pixels.astype(np.float64)
@@ -190,30 +189,30 @@ _OPACITIES = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
 
 
 def conversion_of_page(page: tifffile.TiffPage | tifffile.TiffFrame, *, rgb: bool = False) -> Conversion:
-    """Tell how the pixels of a TIFF page, as tifffile decodes them, become 8-bit RGB.
+    """Return the conversion of a TIFF page, as tifffile decodes it, to 8-bit RGB.
 
     Parameters
     ----------
     page : tifffile.TiffPage or tifffile.TiffFrame
     rgb : bool
-        Whether three samples are known to be red, green and blue from elsewhere, whatever the page's tags say.
+        True if three samples are known to be red, green and blue, regardless of the tags of the page.
 
     Raises
     ------
     ImageError
-        If the page is no single image, or the meaning of its pixels is not clear.
+        If the page is not a single image, or the meaning of its pixels is unclear.
     """
     page = page.aspage()
     photometric = tifffile.PHOTOMETRIC(page.photometric)
     is_rgb = photometric == tifffile.PHOTOMETRIC.RGB or (rgb and page.samplesperpixel >= _COLOURS)
-    # The JPEG and JPEG 2000 codecs decode it to RGB; other compressions leave it as it is.
+    # The JPEG and JPEG 2000 codecs convert YCbCr to RGB; other codecs do not.
     is_decoded = photometric == tifffile.PHOTOMETRIC.YCBCR and page.compression in _DECODE_TO_RGB
     is_cmyk = photometric == tifffile.PHOTOMETRIC.SEPARATED and page.samplesperpixel == _INKS
     problem = None
     if not (is_rgb or is_decoded or is_cmyk or photometric in _ONE_SAMPLE):
         problem = f"its colours are {photometric.name}, which is not supported; save it as 8-bit RGB"
     elif not is_rgb and photometric in _ONE_SAMPLE and page.samplesperpixel > 2:
-        problem = f"it has {page.samplesperpixel} channels that are not said to be colours; save it as 8-bit RGB"
+        problem = f"it has {page.samplesperpixel} channels that are not declared as colours; save it as 8-bit RGB"
     elif page.axes not in ("YX", "YXS", "SYX"):
         problem = f"its axes are {page.axes}, not those of a single image (YX, YXS or SYX); {RESAVE_HINT}"
     if problem:

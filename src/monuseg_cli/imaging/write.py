@@ -1,4 +1,4 @@
-"""Pictures written to files."""
+"""Writing of images to files."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from monuseg_cli.core.atomic import write_bytes
 
 
 def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write an (H, W, 3) picture as a PNG, whole or not at all.
+    """Write an (H, W, 3) image as a PNG, completely or not at all.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""XML that files carry in their headers, parsed without what could harm."""
+"""XML in the headers of files, parsed safely."""
 
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
@@ -7,7 +7,7 @@ from monuseg_cli.imaging.to_rgb import RESAVE_HINT, ImageError
 
 
 class _NoDoctype(TreeBuilder):
-    """Builds the tree; document types, which alone can define entities, end it."""
+    """Builds the tree, and refuses document types, which could define entities."""
 
     def doctype(self, *_: str | None) -> None:
         message = f"its XML has a document type, which can define entities and is refused; {RESAVE_HINT}"
@@ -15,12 +15,12 @@ class _NoDoctype(TreeBuilder):
 
 
 def parse_xml(text: str) -> Element | None:
-    """Parse a document.
+    """Read an XML document.
 
     Returns
     -------
     Element or None
-        The root; None where the text is not well-formed.
+        The root; None if the text is not well-formed.
 
     Raises
     ------
@@ -44,22 +44,22 @@ def tag_of(element: Element) -> str:
 
 
 def children(element: Element, name: str) -> Iterator[Element]:
-    """List the direct children of a name, in whatever namespace."""
+    """List the direct children of this name, in any namespace."""
     return (child for child in element if tag_of(child) == name)
 
 
 def descendants(element: Element, name: str) -> Iterator[Element]:
-    """List all elements of a name below one, in whatever namespace."""
+    """List all descendants of this name, in any namespace."""
     return (child for child in element.iter() if tag_of(child) == name)
 
 
 def attribute(element: Element, name: str) -> str | None:
-    """Return an attribute's value without blanks around it; None where it is absent or empty."""
+    """Return the value of an attribute without surrounding spaces; None if it is absent or empty."""
     return (element.get(name) or "").strip() or None
 
 
 def int_attribute(element: Element, name: str, default: int = 0) -> int:
-    """Return an attribute as a whole number; the default where it is none."""
+    """Return an attribute as an integer; the default if it is not one."""
     try:
         return int(element.get(name, default))
     except ValueError:

@@ -21,7 +21,7 @@ MAX_COORDINATE_PX = 1e7
 MAX_VERTICES = 10_000_000
 """More are refused; the largest official annotation has 10^5."""
 
-REEXPORT_HINT = "export it anew, or fetch it again with: monuseg download"
+REEXPORT_HINT = "export it again, or download it with: monuseg download"
 """What helps against an annotation that cannot be used."""
 
 _CHUNK_BYTES = 1 << 20
@@ -115,7 +115,7 @@ class _Reader:
             parser.StartElementHandler = below_root
 
         if is_special_file(self.path):
-            self.refuse("no regular file")
+            self.refuse("not a regular file")
         parser = expat.ParserCreate()
         parser.StartDoctypeDeclHandler = self.doctype
         parser.StartElementHandler = root_then_below

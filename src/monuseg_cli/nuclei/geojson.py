@@ -24,7 +24,7 @@ _FEWEST_POINTS = 3
 _LARGEST_GAP_PX = 1.0
 """A line whose ends are closer than this goes around something."""
 
-_REEXPORT = "export it from QuPath anew"
+_REEXPORT = "export it from QuPath again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,10 @@ def read_geojson(path: Path) -> GeoJson:
     MissingError
         If there is no such file.
     InputError
-        If it is no GeoJSON, or a polygon of it cannot be used.
+        If it is not GeoJSON, or a polygon of it cannot be used.
     """
     if is_special_file(path):
-        message = f"{path} is no regular file; name a GeoJSON file"
+        message = f"{path} is not a regular file; name a GeoJSON file"
         raise InputError(message)
     try:
         content = json.loads(_unpack(path.read_bytes()))
@@ -98,7 +98,7 @@ def read_geojson(path: Path) -> GeoJson:
         NotImplementedError,
     ) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
-        message = f"{path} is no GeoJSON ({reason}); {_REEXPORT}"
+        message = f"{path} is not GeoJSON ({reason}); {_REEXPORT}"
         raise InputError(message) from error
     found, left_out = [], Counter[str]()
     try:
@@ -107,7 +107,7 @@ def read_geojson(path: Path) -> GeoJson:
             found += [feature] if feature else []
             left_out += Counter([lacks] if lacks else [])
     except (AttributeError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
-        message = f"{path} is no GeoJSON of polygons ({type(error).__name__}: {error}); {_REEXPORT}"
+        message = f"{path} is not GeoJSON of polygons ({type(error).__name__}: {error}); {_REEXPORT}"
         raise InputError(message) from error
     return GeoJson(tuple(found), left_out)
 
@@ -125,7 +125,7 @@ def _unpack(content: bytes) -> bytes:
                 if entry.filename.lower().endswith((".geojson", ".json")) and "__MACOSX" not in entry.filename
             ]
             if len(inside) != 1:
-                message = f"a zip of {len(inside)} GeoJSON files, where one is meant"
+                message = f"a zip of {len(inside)} GeoJSON files, expected one"
                 raise ValueError(message)
             with archive.open(inside[0]) as file:
                 return _read_moderate(file.read(LARGEST_UNPACKED_BYTES + 1))

@@ -166,7 +166,7 @@ def read_outlines(path: Path) -> Outlines:
     MissingError
         If there is no such file.
     InputError
-        If it cannot be read, a region is no upright rectangle, or there is something in it, and no nucleus or region.
+        If it cannot be read, a region is not an upright rectangle, or there is something in it, and no nucleus or region.
     """
     objects: list[_Object] = []
     regions: list[Region] = []
@@ -312,7 +312,7 @@ def _region(path: Path, name: str, polygons: Sequence[Polygon]) -> Region:
     low, high = points.min(axis=0), points.max(axis=0)
     on_edge = np.minimum(np.abs(points - low), np.abs(points - high)) <= _MOST_OUTSIDE_RECTANGLE * (high - low)
     if len(polygons) > 1 or not on_edge.all():
-        message = f"{path}: the region {name!r} is no upright rectangle; draw it with the rectangle tool"
+        message = f"{path}: the region {name!r} is not an upright rectangle; draw it with the rectangle tool"
         raise InputError(message)
     (row, col), (height, width) = np.rint(low).astype(int).tolist(), np.rint(high - low).astype(int).tolist()
     return Region(name, (row, col, height, width))

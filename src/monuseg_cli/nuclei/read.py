@@ -144,7 +144,7 @@ def _read_npy(path: Path) -> NDArray[Any]:
     except (*DECODING_ERRORS, EOFError, tokenize.TokenError) as error:
         if isinstance(error, OSError):
             raise
-        message = f"no NPY of numbers, or damaged ({first_line(error)}); save it anew, with numpy.save"
+        message = f"not an NPY file of numbers, or damaged ({first_line(error)}); save it again with numpy.save"
         raise ImageError(message) from error
     require_moderate(stored.shape, stored.dtype.itemsize)
     return np.array(stored)

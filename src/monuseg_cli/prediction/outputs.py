@@ -94,7 +94,7 @@ def find_images(paths: Sequence[Path], progress: Progress = SILENT) -> list[Path
         if path.is_dir():
             with decoding(path):
                 inside = list_images(path)
-            told = inside.told()
+            told = inside.describe_unread()
             if not inside.images:
                 message = f"no image in the folder {path}{f': {told}' if told else ''}; name one that holds some"
                 raise InputError(message)

@@ -75,7 +75,7 @@ def test_a_large_image_is_sampled(tmp_path: Path) -> None:
         assert slide.note == "uint16 of range 0..4095 (by its largest sample) scaled to 8 bits"
     large[600:601, 600:601] = 30000
     write(path, large, tile=(256, 256), compression="zlib")
-    with Slide(path) as slide, pytest.raises(InputError, match="a sample of 30000 is more than 12 bits hold"):
+    with Slide(path) as slide, pytest.raises(InputError, match="a sample of 30000 does not fit into 12 bits"):
         slide.read_region(0, 512, 512, 256, 256)
 
 
@@ -115,7 +115,7 @@ def test_a_fourth_sample_is_opacity_only_where_it_is_said_to_be(tmp_path: Path) 
             with tifffile.TiffFile(path, mode="r+") as tiff:
                 tiff.pages.first.tags["ExtraSamples"].overwrite(0)
         pixels, note = read_image(path)
-        assert note == "samples that are not said to be opacity ignored"
+        assert note == "extra samples ignored, since they are not declared as opacity"
         np.testing.assert_array_equal(pixels, PICTURE)
     pixels, note = read_image(write(tmp_path / "b.tif", four, extrasamples=["unassalpha"]))
     assert note == "transparency laid over white"

@@ -128,7 +128,7 @@ def test_the_middle_focal_plane_is_taken(tmp_path: Path) -> None:
     path = write_ome_zarr(tmp_path / "a", stack, "czyx")
     with Slide(path) as slide:
         np.testing.assert_array_equal(slide.read_region(0, 0, 0, 150, 150), PICTURE)
-        assert slide.note == f"{NAMED}, focal plane 1 of 3 taken (the middle one); `plane` takes another"
+        assert slide.note == f"{NAMED}, focal plane 1 of 3 used (the middle one); choose another with `plane`"
     with Slide(path, plane=2) as slide:
         assert (slide.read_region(1, 0, 0, 75, 75) == 7).all()
 
@@ -166,7 +166,7 @@ def test_a_damaged_chunk_is_an_error_or_glass(tmp_path: Path, zarr_format: Forma
     with Slide(path) as slide:
         np.testing.assert_array_equal(slide.read_region(0, 0, 0, 64, 150), PICTURE[:64])
         with pytest.raises(
-            InputError, match=r"a: level 0, damaged at row 0, column 0: .*; `skip_damaged=True` goes on"
+            InputError, match=r"a: level 0, damaged at row 0, column 0: .*; `skip_damaged=True` continues"
         ):
             slide.read_region(0, 0, 0, 150, 150)
     with Slide(path, skip_damaged=True) as slide:
@@ -181,7 +181,7 @@ def test_a_damaged_chunk_is_an_error_or_glass(tmp_path: Path, zarr_format: Forma
 def test_stores_without_an_image_are_refused(tmp_path: Path, zarr_format: Format) -> None:
     group = zarr.open_group(tmp_path / "a", mode="w", zarr_format=zarr_format)
     with pytest.raises(
-        InputError, match="a: it is a Zarr store without images of OME-Zarr; name the folder of an image"
+        InputError, match="a: it is a Zarr store without OME-Zarr images; name the folder of an image"
     ):
         Slide(tmp_path / "a")
     plate: dict[str, Any] = {"plate": {"wells": []}}
@@ -189,7 +189,7 @@ def test_stores_without_an_image_are_refused(tmp_path: Path, zarr_format: Format
     with pytest.raises(InputError, match="a: it is a plate of wells; name the folder of an image in it"):
         Slide(tmp_path / "a")
     zarr.create_array(tmp_path / "b", shape=(8, 8), dtype="u1", zarr_format=zarr_format)
-    with pytest.raises(InputError, match=r"b: a Zarr store without images of OME-Zarr \("):
+    with pytest.raises(InputError, match=r"b: a Zarr store without OME-Zarr images \("):
         Slide(tmp_path / "b")
 
 

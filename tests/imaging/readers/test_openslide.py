@@ -197,7 +197,7 @@ def test_without_openslide_one_line_names_the_format_and_the_extra(
 def test_an_mrxs_without_its_folder_is_refused(tmp_path: Path) -> None:
     """It is a small picture, which is not the slide."""
     (tmp_path / "a.mrxs").write_bytes(jpeg_bytes(MACRO))
-    with pytest.raises(InputError, match=r"a\.mrxs: 3DHISTECH MRXS without its folder a, which holds the pixels; copy"):
+    with pytest.raises(InputError, match=r"a\.mrxs: 3DHISTECH MRXS without its folder a, which contains the pixels; copy"):
         Slide(tmp_path / "a.mrxs")
 
 
@@ -210,7 +210,7 @@ def test_the_folder_of_an_mrxs_names_the_file(tmp_path: Path) -> None:
 def test_a_vms_without_one_of_its_parts_is_refused(tmp_path: Path) -> None:
     write_vms(tmp_path / "a.vms", SCAN, MACRO)
     (tmp_path / "a.jpg").unlink()
-    with pytest.raises(InputError, match=r"a\.vms: Hamamatsu VMS of which a\.jpg is not there; copy all of its parts"):
+    with pytest.raises(InputError, match=r"a\.vms: Hamamatsu VMS whose part a\.jpg is missing; copy all of its parts"):
         Slide(tmp_path / "a.vms")
 
 

@@ -73,7 +73,7 @@ def test_the_scale_is_never_that_of_another_image(tmp_path: Path) -> None:
 def test_the_largest_of_several_scans_is_taken_and_it_is_said(tmp_path: Path) -> None:
     pages = [(OTHER, ome("piece 1", 0.5)), (SCAN, ome("piece 2", 0.25)), (MACRO, ome("macro image", 2.0))]
     path = write(tmp_path / "a.ome.tif", pages, ome=True)
-    slide = require_scan(path, note="the largest of several images taken (number 1 'piece 2'); `series` takes another")
+    slide = require_scan(path, note="the largest of several images used (number 1 'piece 2'); choose another with `series`")
     assert slide.mpp == 0.25
     with Slide(path, series=0) as slide:
         np.testing.assert_array_equal(slide.read_region(0, 0, 0, *slide.shape), OTHER)
@@ -87,7 +87,7 @@ def test_the_largest_of_several_scans_is_taken_and_it_is_said(tmp_path: Path) ->
 
 def test_of_equal_scans_the_first_is_taken(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.stack([SCAN, SCAN[::-1]]), photometric="rgb", metadata=None)
-    require_scan(tmp_path / "a.tif", note="the first of several images taken (number 0); `series` takes another")
+    require_scan(tmp_path / "a.tif", note="the first of several images used (number 0); choose another with `series`")
 
 
 def test_a_pyramid_of_pages_has_its_levels_in_any_order(tmp_path: Path) -> None:
@@ -122,13 +122,13 @@ def test_pyramids_in_subifds(tmp_path: Path) -> None:
 def test_a_picture_of_other_proportions_is_no_level(tmp_path: Path) -> None:
     pages: Pages = [(SCAN, {"tile": (64, 64)}), (np.ascontiguousarray(SCAN[:120:2, ::2]), {"tile": (64, 64)})]
     path = write(tmp_path / "a.tif", pages)
-    require_scan(path, note="the largest of several images taken (number 0); `series` takes another")
+    require_scan(path, note="the largest of several images used (number 0); choose another with `series`")
 
 
 def test_a_small_picture_in_strips_is_no_level_of_a_tiled_scan(tmp_path: Path) -> None:
     pages: Pages = [(halved(SCAN), {"subfiletype": 0}), (SCAN, {"tile": (64, 64)})]
     path = write(tmp_path / "a.tif", pages)
-    require_scan(path, note="the largest of several images taken (number 1); `series` takes another")
+    require_scan(path, note="the largest of several images used (number 1); choose another with `series`")
 
 
 def test_reduced_pages_and_masks_are_no_choice(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_pages_are_named_by_their_tags(tmp_path: Path, tag: str) -> None:
 def test_only_what_lies_beside_a_scan_is_refused_unless_it_is_asked_for(tmp_path: Path) -> None:
     pages = [(MACRO, {"description": "Macro"}), (LABEL, {"description": "Label"})]
     path = write(tmp_path / "a.tif", pages)
-    with pytest.raises(InputError, match=r"it holds no scan, only what lies beside one \(0 macro, 1 label\); `series`"):
+    with pytest.raises(InputError, match=r"it contains no scan, only associated images \(0 macro, 1 label\); choose"):
         Slide(path)
     with Slide(path, series=1) as slide:
         assert slide.shape == LABEL.shape[:2]
@@ -189,11 +189,11 @@ def test_the_middle_focal_plane_of_an_svs_is_taken(tmp_path: Path) -> None:
     pages.insert(1, (np.ascontiguousarray(SCAN[::4, ::4]), aperio("256x256 -> 64x64 - ")))
     pages += [(halved(plane), {"tile": (64, 64), **aperio("128x128")}) for plane in planes]
     path = write(tmp_path / "a.svs", pages)
-    require_scan(path, levels=2, note="focal plane 1 of 3 taken (the middle one); `plane` takes another")
+    require_scan(path, levels=2, note="focal plane 1 of 3 used (the middle one); choose another with `plane`")
     with Slide(path, plane=2) as slide:
         assert (slide.read_region(0, 0, 0, 9, 9) == 7).all()
         assert (slide.read_region(1, 0, 0, 9, 9) == 7).all()
-        assert slide.note == "focal plane 2 of 3 taken (as asked for); `plane` takes another"
+        assert slide.note == "focal plane 2 of 3 used (as asked for); choose another with `plane`"
     with pytest.raises(InputError, match=r"a\.svs: it has no focal plane 3, only 0 to 2; give another"):
         Slide(path, plane=3)
 
@@ -214,7 +214,7 @@ def test_the_focal_plane_of_an_ndpi_that_is_in_focus_is_taken(
     with Slide(path) as slide:
         assert slide.mpp == pytest.approx(0.25)
         assert (slide.kind, slide.plane) == ("NDPI", taken)
-        assert slide.note == f"focal plane {taken} of {len(offsets)} taken ({reason}); `plane` takes another"
+        assert slide.note == f"focal plane {taken} of {len(offsets)} used ({reason}); choose another with `plane`"
         assert [level.shape for level in slide.levels] == [(256, 256), (128, 128)]
         assert differs(slide, grey[taken]) < 1
         assert [image.role for image in slide.images] == ["scan", "macro"]
@@ -246,7 +246,7 @@ def test_the_largest_of_several_areas_of_an_scn_is_taken(tmp_path: Path) -> None
     path = write_scn(tmp_path / "a.scn", [(OTHER, (5_000_000, 5_000_000)), (SCAN, (6_575_000, 32_800_000))], macro)
     with Slide(path) as slide:
         assert slide.shape == SCAN.shape[:2]
-        assert slide.note == "the largest of several images taken (number 2 'image_3'); `series` takes another"
+        assert slide.note == "the largest of several images used (number 2 'image_3'); choose another with `series`"
     with Slide(path, series=1) as slide:
         assert slide.shape == OTHER.shape[:2]
 
@@ -254,7 +254,7 @@ def test_the_largest_of_several_areas_of_an_scn_is_taken(tmp_path: Path) -> None
 def test_fluorescence_in_an_scn_is_refused(tmp_path: Path) -> None:
     macro = np.full((1170, 404, 3), 235, np.uint8)
     path = write_scn(tmp_path / "a.scn", [(SCAN, (6_575_000, 32_800_000))], macro, light="fluorescence")
-    with pytest.raises(InputError, match="it is no H&E: 1 channels under fluorescence"):
+    with pytest.raises(InputError, match="it is not H&E: 1 channels under fluorescence"):
         Slide(path)
 
 
@@ -291,7 +291,7 @@ def test_fluorescence_in_a_qptiff_is_refused(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "a.qptiff") as tiff:
         for _ in range(3):
             tiff.write(SCAN[..., 0], tile=(64, 64), metadata=None, **qpi("FullResolution"))
-    with pytest.raises(InputError, match="it is no H&E: 3 channels of fluorescence"):
+    with pytest.raises(InputError, match="it is not H&E: 3 channels of fluorescence"):
         Slide(tmp_path / "a.qptiff")
 
 
@@ -311,16 +311,16 @@ def ome_of_files(*files: str, uuid: str = "") -> str:
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-        ("a", ome_of_files("a.ome.tif", "b.ome.tif", "c.ome.tif"), r"parts of it lie in other files \(b\.ome\.tif, c"),
+        ("a", ome_of_files("a.ome.tif", "b.ome.tif", "c.ome.tif"), r"parts of it are in other files \(b\.ome\.tif, c"),
         (
             "a",
             ome_of_files("b.ome.tif", "c.ome.tif"),
-            r"it is a part of an image that lies in other files \(b\.ome\.tif,",
+            r"it is part of an image in several files \(b\.ome\.tif,",
         ),
         (
             "b",
             f'<OME xmlns="{OME_SPACE}"><BinaryOnly MetadataFile="a.ome.tif"/></OME>',
-            r"it is a part of an image that lies in other files \(a\.ome\.tif\)",
+            r"it is part of an image in several files \(a\.ome\.tif\)",
         ),
     ],
 )

@@ -103,7 +103,7 @@ def test_planes_of_one_page_are_rgb_where_they_are_named(tmp_path: Path, names: 
     if is_rgb:
         np.testing.assert_array_equal(read_image(tmp_path / "a.ome.tif")[0], PICTURE)
     else:
-        with pytest.raises(InputError, match="3 channels that are not said to be colours"):
+        with pytest.raises(InputError, match="3 channels that are not declared as colours"):
             Slide(tmp_path / "a.ome.tif")
 
 
@@ -176,7 +176,7 @@ def test_the_middle_focal_plane_of_a_stack_is_taken(tmp_path: Path) -> None:
     stack = np.stack([np.full_like(PLANES, 50), PLANES, np.full_like(PLANES, 90), np.full_like(PLANES, 99)])
     joined = "planes joined to RGB (channels named Red, Green, Blue)"
     path = write_ome(tmp_path / "a.ome.tif", stack, {"Name": list(NAMES)}, levels=2)
-    require_picture(path, f"{joined}, focal plane 1 of 4 taken (the middle one); `plane` takes another", levels=2)
+    require_picture(path, f"{joined}, focal plane 1 of 4 used (the middle one); choose another with `plane`", levels=2)
     with Slide(path, plane=3) as slide:
         assert (slide.read_region(1, 0, 0, 80, 80) == 99).all()
     tifffile.imwrite(tmp_path / "b.tif", stack, imagej=True, metadata={"axes": "ZCYX", "mode": "composite"})
@@ -191,7 +191,7 @@ def test_times_are_images_of_their_own(tmp_path: Path) -> None:
     with Slide(tmp_path / "a.tif") as slide:
         assert [image.name for image in slide.images] == ["t=0", "t=1"]
         assert slide.note is not None
-        assert slide.note.startswith("the first of several images taken (number 0 't=0'); `series` takes another")
+        assert slide.note.startswith("the first of several images used (number 0 't=0'); choose another with `series`")
         np.testing.assert_array_equal(slide.read_region(0, 0, 0, 160, 160), PICTURE)
     with Slide(tmp_path / "a.tif", series=1) as slide:
         np.testing.assert_array_equal(slide.read_region(0, 0, 0, 160, 160), PICTURE[::-1])

@@ -1,4 +1,4 @@
-"""What every reader offers: the images of a file, and the pixels of each."""
+"""The interface of all readers: the images of a file, and the pixels of each."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from monuseg_cli.imaging.scale import Scale
 
 Role = Literal["scan", "label", "macro", "overview", "thumbnail", "map", "mask"]
-"""What an image of a file shows: the scan, or something beside it."""
+"""What an image of a file shows: the scan, or which kind of associated image."""
 
 ROLES_BY_NAME: dict[str, Role] = {
     "label": "label",
@@ -26,7 +26,7 @@ ROLES_BY_NAME: dict[str, Role] = {
 }
 
 OnDamage = Callable[[str], None] | None
-"""Is told where a damaged part lies, which is then white; None: it is an error."""
+"""Called with the position of each damaged part, which is then white; None: damage is an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,13 @@ class Level:
     shape : tuple of int
         Height and width in pixels.
     downsample : float
-        Pixels of level 0 along one of its own.
+        Pixels of level 0 per pixel of this level, along one axis.
     chunk : tuple of int
-        Height and width of what is read at a time: a tile or a strip, or the whole level.
+        Height and width of the unit that is read at a time: a tile, a strip, or the whole level.
     compression : str
-        As the format names it.
+        As named by the format.
     missing : int
-        Tiles or strips that the file leaves out; they read as white, which is glass.
+        Number of tiles or strips that are not in the file; they are read as white, which is glass.
     """
 
     shape: tuple[int, int]
@@ -61,17 +61,17 @@ class ImageInfo:
     Parameters
     ----------
     name : str
-        As the file names it; empty where it does not.
+        As named in the file; empty if it is not.
     shape : tuple of int
         Height and width of its finest level, in pixels.
     role : str
-        "scan", or what it shows beside the scan.
+        "scan", or the kind of associated image.
     scale : Scale or None
         As stated for this image.
     planes : int
         Number of focal planes.
     problem : str or None
-        Why it cannot be read as H&E, if it cannot.
+        Why it cannot be read as H&E; None if it can.
     """
 
     name: str
@@ -90,13 +90,13 @@ class OpenImage(Protocol):
     levels : tuple of Level
         Finest first; at least one.
     notes : tuple of str
-        What was converted or chosen on the way to 8-bit RGB.
+        What was chosen, or converted to obtain 8-bit RGB.
     plane : int
         The focal plane that is read.
     origin : tuple of int
         Row and column of the image's first pixel on the canvas of the whole slide, in pixels of level 0.
     sparse : bool
-        Whether parts may have been left out by the scanner; they read as pure white.
+        Whether the scanner may have omitted parts; these are read as pure white.
     """
 
     levels: tuple[Level, ...]
@@ -110,13 +110,13 @@ class OpenImage(Protocol):
 
 
 class ArrayImage:
-    """A picture in memory; see `OpenImage`.
+    """An image in memory; see `OpenImage`.
 
     Parameters
     ----------
     pixels : ndarray of shape (H, W, 3), uint8
     compression : str
-        As the format names it.
+        As named by the format.
     notes : tuple of str
         What was converted.
     """
@@ -141,7 +141,7 @@ class Reader(Protocol):
     Attributes
     ----------
     kind : str
-        What the file is.
+        The format of the file.
     images : tuple of ImageInfo
         All images in it.
     """
@@ -150,17 +150,17 @@ class Reader(Protocol):
     images: tuple[ImageInfo, ...]
 
     def open(self, index: int, plane: int | None, on_damage: OnDamage) -> OpenImage:
-        """Open the image of this index at a focal plane, by default the format's or the middle one."""
+        """Open the image of this index at a focal plane, by default that of the format, else the middle one."""
 
     def close(self) -> None:
         """Close the file."""
 
 
 def role_of_name(name: str) -> Role:
-    """Tell from an image's name whether it is a label, macro, overview, thumbnail or map.
+    """Return the role of an image by its name: label, macro, overview, thumbnail or map, else scan.
 
-    The first or the last word says so, or one before "image"; numbers, sizes and suffixes of files are no words. "Map"
-    says it at the beginning alone.
+    The first word, the last word, and words before "image" count; numbers, sizes and file suffixes are not words. "Map"
+    counts only as the first word.
     """
     words = re.findall(r"[a-z]+", re.sub(r"\.[a-z]\w{1,5}\b|\d+ ?x ?\d+", " ", name.lower()))
     named = [words[0], words[-1]] if words else []

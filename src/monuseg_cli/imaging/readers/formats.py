@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes and by what lies beside it, and which library reads it."""
+"""The format of a file, by its first bytes or its suffix, and the library that reads it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ _SAVE_HINT = "save it as PNG or TIFF"
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a file is.
+    """The format of a file.
 
     Parameters
     ----------
     name : str
-        Of the format.
+        Its name.
     library : str or None
-        What reads it; None where nothing here does.
+        The library that reads it; None if it is not supported.
     remedy : str
-        What to do with a file that is not read.
+        What to do with a file of an unsupported format.
     """
 
     name: str
@@ -97,27 +97,27 @@ SCANNERS = frozenset(
     {"SVS", "NDPI", "SCN", "Philips TIFF", "QPTIFF", "Trestle TIFF", "Ventana BIF", "Sakura SVSLIDE"}
     | {MRXS.name, DICOM.name, VMS.name, "Zeiss CZI"}
 )
-"""Kinds of files that slide scanners write, as readers name them."""
+"""Formats that slide scanners write, as named by the readers."""
 
 SUFFIXES = frozenset(
     {".tif", ".tiff", ".btf", ".tf2", ".tf8", ".svs", ".ndpi", ".scn", ".qptiff", ".bif", ".mrxs", ".vms", ".vmu"}
     | {".svslide", ".dcm", ".czi", ".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 )
-"""A file of such a name in a folder is taken for an image, whatever its content, so that a damaged one is told of."""
+"""Files in a folder with these suffixes count as images whatever their content, so that damaged ones are reported."""
 
 
 def format_of_file(path: Path) -> Format | None:
-    """Tell what a file is; None where it is of no known format.
+    """Return the format of a file; None if it is unknown.
 
     Raises
     ------
     OSError
         If it cannot be read.
     ImageError
-        If it is something that never ends, such as a pipe.
+        If it is not a regular file, such as a pipe.
     """
     if is_special_file(path):
-        message = "it is no regular file; name an image"
+        message = "it is not a regular file; name an image"
         raise ImageError(message)
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)

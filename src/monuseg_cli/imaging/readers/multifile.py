@@ -1,4 +1,4 @@
-"""Slides that lie in several files: which files, and which of them is opened."""
+"""Slides in several files: which files belong together, and which of them is opened."""
 
 import configparser
 import warnings
@@ -19,30 +19,30 @@ _LARGEST_INDEX_BYTES = 1 << 20
 
 
 def is_zarr(folder: Path) -> bool:
-    """Tell whether a folder is a Zarr store, or a group or array of one."""
+    """Return whether a folder is a Zarr store, or a group or array of one."""
     return any((folder / name).is_file() for name in _ZARR_METADATA)
 
 
 def is_mrxs_folder(folder: Path) -> bool:
-    """Tell whether a folder holds the pixels of an MRXS."""
+    """Return whether a folder contains the pixels of an MRXS."""
     return (folder / _SLIDEDAT).is_file()
 
 
 def require_mrxs_folder(path: Path) -> None:
-    """Check that an MRXS has its folder beside it.
+    """Check that the folder of an MRXS exists.
 
     Raises
     ------
     ImageError
-        If it has not.
+        If it does not.
     """
     if not is_mrxs_folder(path.with_suffix("")):
-        message = f"3DHISTECH MRXS without its folder {path.stem}, which holds the pixels; copy that beside the file"
+        message = f"3DHISTECH MRXS without its folder {path.stem}, which contains the pixels; copy it next to the file"
         raise ImageError(message)
 
 
 def vms_parts(path: Path) -> list[Path]:
-    """List the files beside a VMS or VMU that are parts of it, by what it says itself."""
+    """List the files that are parts of a VMS or VMU, as named in it."""
     text = path.read_bytes()[:_LARGEST_INDEX_BYTES]
     if not text.startswith(VMS_HEADS):
         return []
@@ -57,21 +57,21 @@ def vms_parts(path: Path) -> list[Path]:
 
 
 def require_vms_parts(path: Path) -> None:
-    """Check that the parts of a VMS or VMU are beside it.
+    """Check that the parts of a VMS or VMU exist.
 
     Raises
     ------
     ImageError
-        If one is not.
+        If one does not.
     """
     missing = [part.name for part in vms_parts(path) if not part.is_file()]
     if missing:
-        message = f"Hamamatsu VMS of which {missing[0]} is not there; copy all of its parts beside it"
+        message = f"Hamamatsu VMS whose part {missing[0]} is missing; copy all of its parts next to it"
         raise ImageError(message)
 
 
 def dicom_files(folder: Path) -> list[Path]:
-    """List the DICOM files of a folder, in order of name: those called .dcm, or by their number alone."""
+    """List the DICOM files of a folder, sorted by name: those with the suffix .dcm or .dicom, or none."""
     found = []
     for path in sorted(folder.iterdir()):
         may_be = path.suffix.lower() in _DICOM_SUFFIXES or not path.suffix[1:].isalpha()
@@ -84,7 +84,7 @@ def dicom_files(folder: Path) -> list[Path]:
 
 
 def dicom_series(files: Sequence[Path]) -> dict[str, list[Path]]:
-    """Sort DICOM files into the series of whole slides that they belong to, each of which is one slide.
+    """Group DICOM files by series; each series of whole-slide images is one slide.
 
     Raises
     ------
@@ -110,12 +110,12 @@ def dicom_series(files: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def slide_of_dicom_folder(folder: Path) -> Path:
-    """Return the file that a folder of DICOM files is opened by.
+    """Return the file by which the slide in a folder of DICOM files is opened.
 
     Raises
     ------
     ImageError
-        If it holds no whole slide, or several.
+        If the folder contains no whole slide, or several.
     """
     series = list(dicom_series(dicom_files(folder)).values())
     if not series:

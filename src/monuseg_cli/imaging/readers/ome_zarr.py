@@ -1,4 +1,4 @@
-"""OME-Zarr stores on a local disk, of Zarr 2 and 3 (OME-NGFF 0.1 to 0.5), through zarr."""
+"""Local OME-Zarr stores, of Zarr 2 and 3 (OME-NGFF 0.1 to 0.5), through zarr."""
 
 import math
 import threading
@@ -27,7 +27,7 @@ _SEARCHED_PX = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Multiscale:
-    """An image of a store: the arrays of its levels, finest first, and what is said of them."""
+    """An image of a store: the arrays of its levels, finest first, and their metadata."""
 
     name: str
     role: Role
@@ -39,7 +39,7 @@ class _Multiscale:
     problem: str | None
 
     def size(self, axis: str) -> int:
-        """Length along an axis of level 0; 1 where there is no such axis."""
+        """Length along an axis of level 0; 1 if there is no such axis."""
         return int(self.arrays[0].shape[self.axes.index(axis)]) if axis in self.axes else 1
 
     def shape_of(self, level: int) -> tuple[int, int]:
@@ -54,12 +54,12 @@ class OmeZarrReader:
     Parameters
     ----------
     path : Path
-        Of a store, or of an image in it.
+        A store, or an image in it.
 
     Raises
     ------
     ImageError
-        If it holds no image of OME-Zarr.
+        If it contains no OME-Zarr image.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,11 +72,11 @@ class OmeZarrReader:
         try:
             group = zarr.open_group(str(path), mode="r")
         except DECODING_ERRORS as error:
-            message = f"a Zarr store without images of OME-Zarr ({first_line(error)}); name the folder that holds them"
+            message = f"a Zarr store without OME-Zarr images ({first_line(error)}); name the folder that contains them"
             raise ImageError(message) from error
         self._images = list(_list_images(group, path))
         if not self._images:
-            what = "a plate of wells" if "plate" in _attributes(group) else "a Zarr store without images of OME-Zarr"
+            what = "a plate of wells" if "plate" in _attributes(group) else "a Zarr store without OME-Zarr images"
             message = f"it is {what}; name the folder of an image in it"
             raise ImageError(message)
         self.images = tuple(
@@ -101,7 +101,7 @@ class OmeZarrReader:
         return _ZarrImage(image, require_plane(plane, count), "as asked for", on_damage)
 
     def close(self) -> None:
-        """Close nothing: a store has no open file."""
+        """Do nothing: a store has no open file."""
 
 
 class _ZarrImage:
@@ -131,7 +131,7 @@ class _ZarrImage:
         self.sparse = True
 
     def _find_depth(self) -> Conversion:
-        """Complete the conversion by how many of 16 bits are in use, as the largest sample says."""
+        """Set how many of 16 bits are in use, by the largest sample."""
         small = [number for number, level in enumerate(self.levels) if math.prod(level.shape) <= _SEARCHED_PX]
         number = small[0] if small else len(self.levels) - 1
         array, shape = _with_fill(self._image.arrays[number], 0), self.levels[number].shape
@@ -157,7 +157,7 @@ class _ZarrImage:
             return self._read_around(level, window)
 
     def _read_around(self, level: int, window: Window) -> NDArray[np.uint8]:
-        """Read chunk by chunk, and leave white what is damaged."""
+        """Read chunk by chunk, and leave damaged chunks white."""
         rows, cols = window
         tall, wide = self.levels[level].chunk
         pixels = np.full((rows.stop - rows.start, cols.stop - cols.start, 3), 255, dtype=np.uint8)
@@ -189,9 +189,9 @@ class _ZarrImage:
         return pixels[..., list(self._image.order)].astype(self._conversion.dtype, copy=False)
 
     def _blacken(self, array: Any, pixels: NDArray[np.generic], window: Window) -> NDArray[np.generic]:
-        """Set to 0 what is missing of some channels only: writers leave out chunks of zeros, as of a colour in ink.
+        """Set chunks that only some channels lack to 0: writers omit chunks of zeros, for example of one colour in ink.
 
-        Where all channels are missing, nothing was scanned, and the pixels stay white.
+        If all channels lack a chunk, nothing was scanned, and the pixels stay white.
         """
         axes = self._image.axes
         if "c" not in axes or array.shards is not None or array.chunks[axes.index("c")] > 1:
@@ -234,7 +234,7 @@ def _list_images(group: Any, path: Path) -> Iterator[_Multiscale]:
 
 
 def _attributes(group: Any) -> Mapping[str, Any]:
-    """Return the attributes of OME-Zarr, which version 0.5 keeps below a key."""
+    """Return the attributes of OME-Zarr, which version 0.5 stores under the key "ome"."""
     attributes = dict(group.attrs)
     inside = attributes.get("ome")
     return inside if isinstance(inside, dict) else attributes
@@ -267,7 +267,7 @@ def _images_of(group: Any, attributes: Mapping[str, Any], name: str) -> Iterator
 
 
 def _finest_first(arrays: Sequence[Any], axes: Sequence[str]) -> tuple[Any, ...]:
-    """Sort the levels by width; what is no smaller than level 0 in both directions is none."""
+    """Sort the levels by width; arrays that are not smaller than level 0 along both axes are not levels."""
     x, y = axes.index("x"), axes.index("y")
     base = max(arrays, key=lambda array: array.shape[x] * array.shape[y])
     coarser = [array for array in arrays if array.shape[x] < base.shape[x] and array.shape[y] < base.shape[y]]
@@ -277,7 +277,7 @@ def _finest_first(arrays: Sequence[Any], axes: Sequence[str]) -> tuple[Any, ...]
 def _find_channels(
     attributes: Mapping[str, Any], axes: Sequence[str], array: Any
 ) -> tuple[tuple[int, ...], str, str | None]:
-    """Tell which channels are red, green and blue, why, and what is wrong if they are not."""
+    """Return which channels are red, green and blue, how this is known, and the problem if they are not."""
     problem = None
     dtype = np.dtype(array.dtype)
     try:
@@ -308,7 +308,7 @@ def _colour(text: Any) -> tuple[int, int, int] | None:
 def _read_scale(
     multiscale: Mapping[str, Any], dataset: Mapping[str, Any], axes: Sequence[str], units: Sequence[str | None]
 ) -> Scale | None:
-    """Read the scale of level 0: the product of what is said of it and of all levels."""
+    """Read the scale of level 0: the product of its own factors and those of all levels."""
     factors = dict.fromkeys(axes, 1.0)
     is_stated = False
     for source in (multiscale, dataset):
@@ -325,7 +325,7 @@ def _read_scale(
 
 
 def _with_fill(array: Any, value: int) -> Any:
-    """Return an array whose chunks that are not in the store are filled with a value, whatever its metadata say."""
+    """Return the array with another fill value, which missing chunks get."""
     import zarr
 
     metadata = {**array.metadata.to_dict(), "fill_value": value}

@@ -1,4 +1,4 @@
-"""Formats of scanners whose tiles overlap, lie in many files or are wrapped otherwise, through OpenSlide."""
+"""Scanner formats with overlapping tiles, several files or a container of their own, through OpenSlide."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -19,10 +19,10 @@ from monuseg_cli.imaging.to_rgb import Conversion, ImageError
 
 EXTRA_HINT = "pip install 'monuseg-cli[slides]'"
 CONVERT_HINT = "convert it to OME-TIFF, with QuPath or bfconvert"
-SKIP_HINT = "`skip_damaged=True` goes on without it"
+SKIP_HINT = "`skip_damaged=True` continues without it"
 
 _BLOCK_PX = 256
-"""Side of the squares in which what is damaged is told from what is not."""
+"""Side of the blocks that are read one by one around damage."""
 
 _UNKNOWN_CHUNK_PX = 512
 
@@ -47,19 +47,19 @@ def load_openslide(kind: str) -> ModuleType:
 
 
 class OpenSlideReader:
-    """A slide and the pictures beside it; see `Reader`.
+    """A slide and its associated images; see `Reader`.
 
     Parameters
     ----------
     path : Path
-        The file that OpenSlide opens, of a slide that may lie in several.
+        The file that OpenSlide opens; the slide may consist of several.
     kind : str
-        The format's name.
+        The name of the format.
 
     Raises
     ------
     ImageError
-        If OpenSlide is not there, or cannot read the file.
+        If OpenSlide is not installed, or cannot read the file.
     """
 
     def __init__(self, path: Path, kind: str) -> None:
@@ -78,7 +78,7 @@ class OpenSlideReader:
         self.images = (ImageInfo("", _bounds(self._slide)[2:], "scan", _stated_scale(properties)), *beside)
 
     def reopen(self) -> Any:
-        """Open the file anew: after an error, OpenSlide gives the same error for every part of it."""
+        """Open the file again: after an error, OpenSlide raises the same error for every part of the file."""
         try:
             return self._module.OpenSlide(str(self._path))
         except self._module.OpenSlideError as error:
@@ -86,7 +86,7 @@ class OpenSlideReader:
             raise ImageError(message) from error
 
     def open(self, index: int, plane: int | None, on_damage: OnDamage) -> OpenImage:
-        """Open the slide, which has one focal plane, or a picture beside it; see `Reader.open`."""
+        """Open the slide, which has one focal plane, or an associated image; see `Reader.open`."""
         require_plane(plane or 0, 1)
         if index:
             require_moderate(self.images[index].shape, 4)
@@ -100,7 +100,7 @@ class OpenSlideReader:
 
 
 class _SlideImage:
-    """The pixels of a slide, of which what lies outside its bounds is cut off; see `OpenImage`."""
+    """The pixels of a slide, cropped to its bounds; see `OpenImage`."""
 
     def __init__(self, slide: Any, reopen: Callable[[], Any], errors: type[Exception], on_damage: OnDamage) -> None:
         self._slide, self._reopen, self._errors, self._on_damage = slide, reopen, errors, on_damage
@@ -141,10 +141,10 @@ class _SlideImage:
         return _on_white(self._slide.read_region((col, row), level, size))
 
     def _read_around(self, level: int, rows: slice, cols: slice, on_damage: Callable[[str], None]) -> NDArray[np.uint8]:
-        """Read square by square, and leave white what is damaged."""
+        """Read block by block, and leave damaged blocks white."""
         pixels = np.full((rows.stop - rows.start, cols.stop - cols.start, 3), 255, dtype=np.uint8)
-        for down in _squares(rows):
-            for across in _squares(cols):
+        for down in _blocks(rows):
+            for across in _blocks(cols):
                 place = (
                     slice(down.start - rows.start, down.stop - rows.start),
                     slice(across.start - cols.start, across.stop - cols.start),
@@ -158,20 +158,20 @@ class _SlideImage:
         return pixels
 
 
-def _squares(span: slice) -> list[slice]:
-    """Part a span at multiples of the side of a square."""
+def _blocks(span: slice) -> list[slice]:
+    """Divide a span at multiples of the side of a block."""
     firsts = range(span.start // _BLOCK_PX * _BLOCK_PX, span.stop, _BLOCK_PX)
     return [slice(max(first, span.start), min(first + _BLOCK_PX, span.stop)) for first in firsts]
 
 
 def _on_white(picture: Image.Image) -> NDArray[np.uint8]:
-    """Lay a picture with opacity over white, which is glass."""
+    """Composite an image with opacity over white, which is glass."""
     pixels = np.asarray(picture.convert("RGBA"))
     return Conversion(pixels.dtype, pixels.shape[2], alpha=3).apply(pixels)
 
 
 def _bounds(slide: Any) -> tuple[int, int, int, int]:
-    """Return what of the canvas was scanned: row, column, height and width, in pixels of level 0."""
+    """Return the scanned part of the canvas: row, column, height and width, in pixels of level 0."""
     width, height = slide.dimensions
     values = [slide.properties.get(f"openslide.bounds-{name}") for name in ("y", "x", "height", "width")]
     if any(value is None for value in values):

@@ -1,4 +1,4 @@
-"""PNG, JPEG, BMP and WebP, through Pillow: decoded as a whole."""
+"""PNG, JPEG, BMP and WebP, decoded as a whole through Pillow."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +16,7 @@ from monuseg_cli.imaging.readers.choice import require_plane
 from monuseg_cli.imaging.scale import make_scale
 from monuseg_cli.imaging.to_rgb import Conversion, bits_in_use
 
-_BLOCK_PX = 1024  # side of the blocks in which a whole image is converted
+_BLOCK_PX = 1024  # side of the blocks in which an image is converted
 
 _NOTES = {
     "P": "palette looked up",
@@ -29,12 +29,12 @@ _TRANSPARENT = ("RGBA", "LA", "PA", "RGBa", "La")
 
 
 class PlainReader:
-    """One picture, held in memory; see `Reader`.
+    """One image, held in memory; see `Reader`.
 
     Parameters
     ----------
     path : Path
-        Of a PNG, JPEG, BMP or WebP, whatever its name.
+        A PNG, JPEG, BMP or WebP, with any file name.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,23 +51,23 @@ class PlainReader:
         )
 
     def open(self, index: int, plane: int | None, on_damage: OnDamage) -> OpenImage:
-        """Open the picture; a file that is damaged was not read. See `Reader.open`."""
+        """Open the image, which is complete: damaged files raise an error earlier. See `Reader.open`."""
         require_plane(plane or 0, 1)
         return ArrayImage(self._pixels, self.kind, (self._note,) if self._note else ())
 
     def close(self) -> None:
-        """Close nothing: the picture was read as a whole."""
+        """Do nothing: the file is closed already."""
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """Tell 16 bits of colour per sample, of which Pillow keeps the upper eight; what is large is left to it."""
+    """Return whether samples have 16 bits, of which Pillow would keep the upper 8; large images are left to Pillow."""
     stored = any("16" in str(tile[3]) for tile in getattr(image, "tile", ()))
     is_moderate = 2 * len(image.getbands()) * image.width * image.height <= LARGEST_WHOLE_BYTES
     return stored and image.mode in ("RGB", "RGBA", "LA") and "transparency" not in image.info and is_moderate
 
 
 def _decode_deep(path: Path) -> tuple[NDArray[np.uint8], str | None]:
-    """Decode a PNG of 16 bits per sample, as stored, as 8-bit RGB."""
+    """Read a PNG of 16 bits per sample as 8-bit RGB, as stored; with a note of what was converted."""
     pixels: NDArray[np.uint16] = imagecodecs.png_decode(path.read_bytes())
     require_pixels(pixels.shape)
     samples = pixels.shape[2] if pixels.ndim > 2 else 1
@@ -75,7 +75,7 @@ def _decode_deep(path: Path) -> tuple[NDArray[np.uint8], str | None]:
 
 
 def decode_plain(image: Image.Image) -> tuple[NDArray[np.uint8], str | None]:
-    """Decode an image opened by `open_plain`, as stored, as 8-bit RGB; with a note of what was converted."""
+    """Convert an image opened by `open_plain` to 8-bit RGB, as stored; with a note of what was converted."""
     require_pixels(image.size)
     kind, note = image.mode, _NOTES.get(image.mode)
     if image.mode in _TRANSPARENT or "transparency" in image.info:
@@ -98,7 +98,7 @@ def decode_plain(image: Image.Image) -> tuple[NDArray[np.uint8], str | None]:
 
 
 def _convert_whole(pixels: NDArray[np.generic], conversion: Conversion) -> tuple[NDArray[np.uint8], str | None]:
-    """Convert samples of any depth; how many of 16 bits are in use, their largest tells."""
+    """Convert samples of any depth; the largest one determines how many of 16 bits are in use."""
     if pixels.dtype == np.uint16:
         bits = bits_in_use(int(pixels[..., : conversion.colours].max() if pixels.ndim > 2 else pixels.max()))
         if bits < 16:
@@ -113,7 +113,7 @@ def _samples(image: Image.Image) -> NDArray[np.generic]:
 
 
 def _in_blocks(shape: tuple[int, int], convert: Callable[[Window], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Put an image (H, W, 3) together, block by block: what a conversion takes in between stays small."""
+    """Build an image (H, W, 3) block by block, so that the conversion needs little memory."""
     height, width = shape
     pixels = np.empty((height, width, 3), dtype=np.uint8)
     for top in range(0, height, _BLOCK_PX):

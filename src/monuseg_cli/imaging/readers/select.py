@@ -1,4 +1,4 @@
-"""The reader of a file: one for each format, whatever is installed."""
+"""The reader of a file, by its format."""
 
 import errno
 import os
@@ -25,14 +25,14 @@ _TRESTLE_SOFTWARE = "MedScan"
 
 
 def open_reader(path: Path) -> Reader:
-    """Open a file, or a folder that is one slide, with the library that reads its format; call it within `decoding`.
+    """Open a file, or a folder that is one slide, with the library for its format; call this within `decoding`.
 
     Raises
     ------
     OSError
         If it cannot be read.
     ImageError
-        If its format is not read, or a library or a part of the slide is missing.
+        If its format is not supported, or a library or a part of the slide is missing.
     """
     if path.is_dir():
         return _open_folder(path)
@@ -70,7 +70,7 @@ def _open_folder(path: Path) -> Reader:
 
 
 def _needs_openslide(path: Path) -> str | None:
-    """Name the format of a TIFF whose tiles overlap, so that its pages are not the picture; None of others."""
+    """Return the format of a TIFF whose tiles overlap, so that its pages are not the image; None for others."""
     with open_tiff(path, whole=False) as tiff:
         page = tiff.pages.first
         if page.is_tiled and page.software.startswith(_TRESTLE_SOFTWARE):

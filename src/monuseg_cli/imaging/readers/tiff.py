@@ -21,7 +21,7 @@ from monuseg_cli.imaging.to_rgb import RESAVE_HINT, Conversion, ImageError, bits
 _SEARCHED_PX = 4_000_000
 _SAMPLED_PX = 512
 _SAMPLED_SIDE = 4
-"""The largest sample is looked for in a level of so many pixels, or in so many windows along each side of the last."""
+"""The largest sample is searched in a level of at most this many pixels, else in a grid of windows of the coarsest."""
 
 _OVERSHOOT = 1.02
 
@@ -32,12 +32,12 @@ class TiffReader:
     Parameters
     ----------
     path : Path
-        Of a TIFF or BigTIFF.
+        A TIFF or BigTIFF.
 
     Raises
     ------
     ImageError
-        If it holds no image.
+        If it contains no image.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,7 +58,7 @@ class TiffReader:
         Raises
         ------
         ImageError
-            If it cannot be read as H&E, or the file ends before its samples do.
+            If it cannot be read as H&E, or the file ends before its last sample.
         """
         image = self._images[index]
         if problem := self.images[index].problem:
@@ -117,13 +117,13 @@ def _conversion_of(image: TiffImage) -> Conversion:
     page = image.base.page
     if len(image.stacks[0][0]) == 1:
         return conversion_of_page(page, rgb=image.rgb)
-    conversion_of_page(page)  # of one channel, which must be clear by itself
+    conversion_of_page(page)  # each channel must be valid by itself
     inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
     return Conversion(np.dtype(page.dtype), inverted=inverted, bits=page.bitspersample)
 
 
 def _find_depth(image: TiffImage, levels: Levels, conversion: Conversion) -> Conversion:
-    """Complete a conversion by how many of 16 bits are in use: as the file states, else as the largest sample says."""
+    """Set how many of 16 bits are in use: as stated in the file, else by the largest sample."""
     page = image.base.page
     if conversion.dtype != np.uint16 or conversion.palette is not None or page.bitspersample < 16:
         return conversion
@@ -136,7 +136,7 @@ def _find_depth(image: TiffImage, levels: Levels, conversion: Conversion) -> Con
 
 
 def _largest_sample(levels: Levels, colours: int) -> int:
-    """Find the largest sample of the finest level that is small enough to look through, or of parts of the coarsest."""
+    """Return the largest sample of the finest level that is small enough to search, else of parts of the coarsest."""
     small = [planes for planes in levels if math.prod(planes[0].shape) <= _SEARCHED_PX]
     planes = small[0] if small else levels[-1]
     reader, shape = open_planes(planes, 0, lambda _: None), planes[0].shape

@@ -1,4 +1,4 @@
-"""The images of a TIFF by what each scanner's or program's format says of them."""
+"""The images of a TIFF, by the metadata of each scanner or program."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,14 +37,14 @@ def list_images(tiff: tifffile.TiffFile) -> tuple[str, list[TiffImage]]:
     Returns
     -------
     kind : str
-        What the file is.
+        The format of the file.
     images : list of TiffImage
-        In the file's order; empty where it has no page.
+        In the order of the file; empty if it has no page.
 
     Raises
     ------
     ImageError
-        If XML in it has a document type.
+        If its XML has a document type.
     """
     pages = [page.aspage() for page in tiff.pages]
     if not pages:
@@ -58,7 +58,7 @@ def list_images(tiff: tifffile.TiffFile) -> tuple[str, list[TiffImage]]:
 
 
 def _list_svs(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
-    """List the images of an Aperio SVS: the scan is tiled, what lies beside it is not; equal sizes are focal planes."""
+    """List the images of an Aperio SVS: only the scan is tiled; tiled pages of equal size are focal planes."""
     first = pages[0]
     if not first.is_tiled:
         images = group_pages(pages)
@@ -85,12 +85,11 @@ def _list_svs(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
 
 
 def _aperio_scale(page: tifffile.TiffPage) -> Scale | None:
-    """Read Aperio's MPP, else the magnification, else the tags."""
+    """Read the scale from Aperio's MPP, else from the magnification, else from the resolution tags."""
     stated: dict[str, float | None] = {}
     for key in ("MPP", "AppMag"):
         found = re.search(rf"(?:^|\|)\s*{key}\s*=\s*([^|\r\n]*)", page.description, re.MULTILINE)
         stated[key] = parse_number(found[1]) if found else None
-    # An objective of 40x comes with about 0.25 um/px.
     by_lens = UM_TIMES_X / stated["AppMag"] if stated["AppMag"] else None
     return (
         make_scale(stated["MPP"], None, "Aperio's MPP")
@@ -100,7 +99,7 @@ def _aperio_scale(page: tifffile.TiffPage) -> Scale | None:
 
 
 def _list_ndpi(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
-    """List the images of a Hamamatsu NDPI: the lens tells the scan from the macro and the map, an offset the planes."""
+    """List the images of a Hamamatsu NDPI: scan, macro and map differ in the lens, focal planes in the z offset."""
     scans: dict[int, list[tifffile.TiffPage]] = {}
     images = []
     for page in pages:
@@ -125,7 +124,7 @@ def _list_ndpi(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
 
 
 def _list_scn(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
-    """List the images of a Leica SCN, by its XML: what covers the whole slide is the macro."""
+    """List the images of a Leica SCN, by its XML; the image of the whole slide is the macro."""
     root = parse_xml(pages[0].description)
     images: list[TiffImage] = []
     for collection in descendants(root, "collection") if root is not None else ():
@@ -162,7 +161,7 @@ def _scn_image(image: Element, whole: tuple[int, int], pages: Pages) -> Iterator
     light = next((element.text or "" for element in descendants(image, "illuminationSource")), "brightfield")
     problem = None
     if channels > 1 or light.strip().lower() != "brightfield":
-        problem = f"it is no H&E: {channels} channels under {light.strip()}"
+        problem = f"it is not H&E: {channels} channels under {light.strip()}"
     yield TiffImage(
         name=attribute(image, "name") or "",
         role="macro" if size == whole and offset == (0, 0) else "scan",
@@ -176,7 +175,7 @@ def _scn_image(image: Element, whole: tuple[int, int], pages: Pages) -> Iterator
 
 
 def _list_philips(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
-    """List the images of a Philips TIFF: levels are tiled and padded to whole tiles; the XML tells their true sizes."""
+    """List the images of a Philips TIFF: levels are padded to whole tiles; their true sizes follow from the XML."""
     root = parse_xml(pages[0].description)
     levels = [page for page in pages if page.is_tiled]
     if root is None or not levels:
@@ -203,7 +202,7 @@ def _list_philips(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
 
 
 def _philips_spacings(root: Element, *, of_levels: bool = True) -> list[tuple[float, float]]:
-    """Read the distances between rows and between columns, in mm: of each level, or those of the scan as a whole."""
+    """Read the distances between rows and between columns, in mm: for each level, or for the scan as a whole."""
     spacings = []
     for image in descendants(root, "DataObject"):
         values = {child.get("Name"): child.text or "" for child in children(image, "Attribute")}
@@ -216,7 +215,7 @@ def _philips_spacings(root: Element, *, of_levels: bool = True) -> list[tuple[fl
 
 
 def _list_qpi(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
-    """List the images of a PerkinElmer or Akoya QPTIFF, by the image type in each page's XML."""
+    """List the images of a PerkinElmer or Akoya QPTIFF, by the ImageType in the XML of each page."""
     scans: list[tifffile.TiffPage] = []
     beside: list[TiffImage] = []
     for page in pages:
@@ -230,7 +229,7 @@ def _list_qpi(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
     images = group_pages(scans)
     grey = [image for image in images if image.base.page.samplesperpixel == 1 and image.role == "scan"]
     if len(grey) > 1:
-        problem = f"it is no H&E: {len(grey)} channels of fluorescence"
+        problem = f"it is not H&E: {len(grey)} channels of fluorescence"
         images = [replace(image, problem=problem) if image in grey else image for image in images]
     return [*images, *beside]
 

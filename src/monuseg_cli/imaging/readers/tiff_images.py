@@ -1,4 +1,4 @@
-"""Which images a TIFF holds: a picture of any number of pages, with its pyramid, focal planes and channels."""
+"""The images of a TIFF, each of one or more pages: pyramid levels, focal planes and channels."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ _LONGEST_NAME = 60
 _PAGE_NAME_TAG = 285
 
 Levels = tuple[tuple[Plane, ...], ...]
-"""Of each level, finest first, the planes: one, or one for each of three channels."""
+"""The planes of each level, finest first: one, or one for each of three channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,29 +26,29 @@ class TiffImage:
     Parameters
     ----------
     name : str
-        As the file names it.
+        As named in the file.
     role : str
         See `ImageInfo`.
     stacks : tuple of Levels
-        Of each focal plane, the levels.
+        The levels of each focal plane.
     scale : Scale or None
         As stated for this image.
     plane : int
-        The focal plane to take by default.
+        The default focal plane.
     plane_reason : str
-        Why that one.
+        Why this one.
     bits : int or None
-        Bits that a sample of 16 uses, as the file states; None where it does not.
+        Significant bits of 16-bit samples, as stated in the file; None if not stated.
     bits_source : str
-        Where it states that.
+        Where they are stated.
     rgb : bool
-        Whether the channels, or the samples of a page, are red, green and blue, whatever the tags of the pages say.
+        Whether the channels, or the samples of a page, are red, green and blue, regardless of the tags.
     notes : tuple of str
-        What was taken for granted.
+        What was assumed.
     origin : tuple of int
         See `OpenImage`.
     problem : str or None
-        Why it cannot be read.
+        Why it cannot be read; None if it can.
     """
 
     name: str
@@ -71,7 +71,7 @@ class TiffImage:
 
 
 def middle_plane(count: int) -> int:
-    """Return the index of the middle focal plane, the lower one of two."""
+    """Return the index of the middle focal plane; of an even number, the lower one."""
     return (count - 1) // 2
 
 
@@ -85,20 +85,20 @@ def tag_scale(page: tifffile.TiffPage) -> Scale | None:
 
 
 def fallback_scale(page: tifffile.TiffPage) -> Scale | None:
-    """Read the scale from the resolution tags of a page whose format keeps it elsewhere; None where not credible."""
+    """Read the scale from the resolution tags, for formats that normally state it elsewhere; None if not credible."""
     scale = tag_scale(page)
     return scale if scale and scale.is_credible else None
 
 
 def tag_bits(page: tifffile.TiffPage) -> int | None:
-    """Read from the tag MaxSampleValue how many bits a sample uses."""
+    """Read the number of significant bits from the tag MaxSampleValue."""
     stated = page.tags.valueof("MaxSampleValue")
     values = [int(value) for value in (stated if isinstance(stated, tuple) else (stated,)) if value]
     return max(values).bit_length() if values else None
 
 
 def subpages(page: tifffile.TiffPage) -> list[tifffile.TiffPage]:
-    """List the pages that a page's SubIFDs tag refers to; those that are none are passed over."""
+    """List the pages in the SubIFDs of a page; invalid ones are skipped."""
     found: list[tifffile.TiffPage] = []
     inside = page.pages if page.subifds else None
     if inside is None:
@@ -112,12 +112,12 @@ def subpages(page: tifffile.TiffPage) -> list[tifffile.TiffPage]:
 
 
 def kind_of(page: tifffile.TiffPage) -> tuple[object, ...]:
-    """Tell what the levels of one image have in common."""
+    """Return the properties that all levels of an image share."""
     return page.axes, page.samplesperpixel, page.dtype
 
 
 def is_smaller(page: tifffile.TiffPage, base: tifffile.TiffPage) -> bool:
-    """Tell whether a page may be a coarser level of `base`: of the same kind, and scaled alike along both sides."""
+    """Return whether a page may be a coarser level of `base`: same kind, and same factor along both axes."""
     if kind_of(page) != kind_of(base) or not page.imagelength or not page.imagewidth:
         return False
     if page.imagewidth > base.imagewidth or page.imagelength >= base.imagelength:
@@ -129,13 +129,13 @@ def is_smaller(page: tifffile.TiffPage, base: tifffile.TiffPage) -> bool:
 
 
 def pyramid(base: tifffile.TiffPage, others: Iterable[tifffile.TiffPage]) -> Levels:
-    """Put the levels of an image together: `base` and what else may be a level of it, finest first, each size once."""
+    """Return the levels of an image: `base` and the pages that may be levels of it, finest first, each size once."""
     sizes = {page.imagewidth: page for page in others if is_smaller(page, base)}
     return tuple((Plane(page),) for page in (base, *(sizes[width] for width in sorted(sizes, reverse=True))))
 
 
 def name_of(page: tifffile.TiffPage) -> str:
-    """Return the name of a page: its PageName, or a description that is no more than a name."""
+    """Return the name of a page: its PageName, or its description if that is only a name."""
     name = page.tags.valueof(_PAGE_NAME_TAG)
     if isinstance(name, str) and name.strip():
         return name.strip()[:_LONGEST_NAME]
@@ -148,7 +148,7 @@ def name_of(page: tifffile.TiffPage) -> str:
 
 
 def role_of(page: tifffile.TiffPage) -> Role:
-    """Tell by a page's name and subfile type what it shows."""
+    """Return what a page shows, by its name and subfile type."""
     named = role_of_name(name_of(page))
     if named != "scan":
         return named
@@ -159,34 +159,34 @@ def role_of(page: tifffile.TiffPage) -> Role:
 
 @dataclass(slots=True)
 class _Group:
-    """A base and the pages that are levels of it."""
+    """A base page and the pages that are levels of it."""
 
     base: tifffile.TiffPage
     index: int
     levels: list[tifffile.TiffPage] = field(default_factory=list)
 
     def lacks(self, page: tifffile.TiffPage) -> bool:
-        """Whether it has no level of this page's size."""
+        """Return whether the group has no level of this width."""
         return all(level.imagewidth != page.imagewidth for level in self.levels)
 
 
 def group_pages(pages: Sequence[tifffile.TiffPage]) -> list[TiffImage]:
-    """Make images of pages: the larger ones with what may be coarser levels of them, whatever their order.
+    """Group pages into images: larger pages with smaller ones that may be levels of them, in any order.
 
-    A level is stored as its base is, in tiles or strips, or said to be a reduced image; it belongs to the last larger
-    page before it, else to the first one after it. What is said to be reduced and is a level of none is a thumbnail.
+    A level is stored like its base (tiles or strips), or is declared as a reduced image. It belongs to the last larger
+    page before it, else to the first one after it. A reduced image that is a level of no other page is a thumbnail.
     """
-    by_kind: dict[tuple[object, ...], list[_Group]] = {}  # of equal sizes and kinds, so that one stands for all
+    by_kind: dict[tuple[object, ...], list[_Group]] = {}  # of equal size and kind: one represents all
     for index, page in sorted(enumerate(pages), key=lambda item: -item[1].imagewidth * item[1].imagelength):
-        takers: list[_Group] = []
+        candidates: list[_Group] = []
         if role_of(page) == "scan":
             alike = [groups for groups in by_kind.values() if _may_take(groups[0].base, page)]
-            takers = [group for groups in alike for group in groups if group.lacks(page)]
-        before = [group for group in takers if group.index < index]
+            candidates = [group for groups in alike for group in groups if group.lacks(page)]
+        before = [group for group in candidates if group.index < index]
         if before:
             max(before, key=lambda group: group.index).levels.append(page)
-        elif takers:
-            min(takers, key=lambda group: group.index).levels.append(page)
+        elif candidates:
+            min(candidates, key=lambda group: group.index).levels.append(page)
         else:
             key = (*kind_of(page), page.imagewidth, page.imagelength, page.is_tiled, role_of(page))
             by_kind.setdefault(key, []).append(_Group(page, index))

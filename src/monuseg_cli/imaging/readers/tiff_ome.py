@@ -1,4 +1,4 @@
-"""The images of an OME-TIFF or a TIFF of ImageJ: stacks of channels, focal planes and times."""
+"""The images of an OME-TIFF or an ImageJ TIFF: stacks of channels, focal planes and time points."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,7 +31,7 @@ _RGB = 3
 
 
 def list_ome(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
-    """List the images of an OME-TIFF: its elements Image, each with its own size, scale, depth and pages."""
+    """List the images of an OME-TIFF: its Image elements, each with its own size, scale, bit depth and pages."""
     document = read_ome(tiff.ome_metadata or "")
     images: list[TiffImage] = []
     used: set[int] = set()
@@ -43,10 +43,10 @@ def list_ome(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
         others = {run.file_name or "" for image in document.images for run in image.runs} or {
             document.described_in or ""
         }
-        problem = f"it is a part of an image that lies in other files ({', '.join(sorted(others))}); save that as one"
+        problem = f"it is part of an image in several files ({', '.join(sorted(others))}); save the image as one file"
         return [replace(image, problem=problem) for image in group_pages(pages)]
     for page in [page for page in pages if page.index not in used] if images else ():
-        (beside,) = group_pages([page])  # the XML does not tell of it
+        (beside,) = group_pages([page])  # not in the XML
         images.append(replace(beside, role="thumbnail" if beside.role == "scan" else beside.role))
     return images
 
@@ -54,7 +54,7 @@ def list_ome(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
 def _list_times(
     image: OmeImage, document: OmeDocument, pages: Pages, file_name: str, used: set[int]
 ) -> list[TiffImage]:
-    """Make the images of an element Image, one for each time; the pages that it is made of are `used`."""
+    """Return the images of an Image element, one for each time point; add their pages to `used`."""
     first = image.runs[0].ifd if image.runs else 0
     samples = pages[first].samplesperpixel if 0 <= first < len(pages) else 1
     planes: dict[Place, tifffile.TiffPage] = {}
@@ -78,20 +78,20 @@ def _list_times(
         if (base.imagelength, base.imagewidth) != image.shape:
             size = f"{image.shape[1]} x {image.shape[0]}"
             one = replace(
-                one, scale=tag_scale(base), notes=(*one.notes, f"its OME-XML is of {size} pixels, so ignored")
+                one, scale=tag_scale(base), notes=(*one.notes, f"OME-XML ignored, since it states {size} pixels")
             )
         else:
             one = replace(
                 one, scale=image.scale or fallback_scale(base), bits=image.bits, bits_source="by SignificantBits"
             )
         if one.problem and elsewhere:
-            one = replace(one, problem=f"parts of it lie in other files ({', '.join(sorted(elsewhere))})")
+            one = replace(one, problem=f"parts of it are in other files ({', '.join(sorted(elsewhere))})")
         made.append(replace(one, name=f"{one.name} t={time}".strip()) if image.sizes[2] > 1 else one)
     return made
 
 
 def _is_here(run: OmePlanes, document: OmeDocument, file_name: str) -> bool:
-    """Tell whether planes lie in this file, by its UUID or name; it was renamed where no other file is spoken of."""
+    """Return whether planes are in this file, by UUID or name; if the XML names one file only, it may be renamed."""
     if (run.uuid, run.file_name) == (None, None) or run.uuid == document.uuid is not None:
         return True
     names = {other.file_name for image in document.images for other in image.runs}
@@ -106,9 +106,9 @@ def _stack(
     samples: int,
     further: Mapping[int, Pages] | None = None,
 ) -> TiffImage:
-    """Make an image of planes, by channel and focal plane; what three channels are is asked of their description.
+    """Return the image of planes, given by channel and focal plane; `channels` describes which are red, green and blue.
 
-    `further` are the coarser levels of each plane that do not lie in its page's SubIFDs, by the plane's identity.
+    `further` contains the coarser levels of planes that are not in SubIFDs, by the `id` of the plane.
     """
     base = next(iter(planes.values())).page
     order: tuple[int, ...] = (0,)
@@ -146,7 +146,7 @@ def _stack(
 
 
 def _levels(planes: Sequence[Plane], further: Mapping[int, Pages]) -> Levels:
-    """Put the levels of planes together: those in SubIFDs, and further ones, as far as all planes have the same."""
+    """Return the levels that all planes have: those in SubIFDs, and further ones."""
     coarser = []
     for plane in planes:
         inside = subpages(plane.page) if plane.offset is None else []
@@ -159,7 +159,7 @@ def _levels(planes: Sequence[Plane], further: Mapping[int, Pages]) -> Levels:
 
 
 def list_imagej(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
-    """List the images of a TIFF of ImageJ: a hyperstack, of which each time is one."""
+    """List the images of an ImageJ TIFF: each time point of a hyperstack is one."""
     stated = tiff.imagej_metadata or {}
     first = pages[0]
     channels, slices, frames = (_count(stated, name) for name in ("channels", "slices", "frames"))
@@ -191,7 +191,7 @@ def _count(stated: Mapping[str, object], name: str) -> int:
 
 
 def _coarser_stacks(pages: Pages, count: int) -> list[Pages]:
-    """List the stacks of smaller pages that have as many planes as that of the first page, which are levels of it."""
+    """List the coarser levels of a stack: stacks of smaller pages with the same number of planes."""
     by_size: dict[tuple[int, int], list[tifffile.TiffPage]] = {}
     for page in pages:
         if is_smaller(page, pages[0]):
@@ -200,9 +200,9 @@ def _coarser_stacks(pages: Pages, count: int) -> list[Pages]:
 
 
 def _describe_channels(stated: Mapping[str, object], count: int) -> list[Channel]:
-    """Describe channels by the labels of the first slices, if those name colours, and by their look-up tables.
+    """Return channels by the labels of the first slices if these are names of colours, else by their look-up tables.
 
-    ImageJ shows three channels of a composite without tables in red, green and blue.
+    ImageJ displays three channels of a composite without tables as red, green and blue.
     """
     labels, luts = (stated.get(key) for key in ("Labels", "LUTs"))
     named = [Channel(str(label)) for label in (labels if isinstance(labels, list | tuple) else ())[:count]]
@@ -218,7 +218,7 @@ def _describe_channels(stated: Mapping[str, object], count: int) -> list[Channel
 
 
 def _imagej_scale(stated: Mapping[str, object], image: TiffImage) -> Scale | None:
-    """Read the scale from the tags, whose unit ImageJ may name in its description."""
+    """Read the scale from the tags; ImageJ may state the unit in its own metadata."""
     page = image.base.page
     by_tags = tag_scale(page)
     um = um_per_unit(str(stated.get("unit", "")))

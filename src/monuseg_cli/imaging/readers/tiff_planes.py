@@ -1,4 +1,4 @@
-"""The samples of one level of a TIFF's image, upright, whatever pages they lie in."""
+"""The upright samples of one level of an image in a TIFF, from one or several pages."""
 
 import math
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ from monuseg_cli.imaging.to_rgb import ImageError
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """Where the samples of one level and channel lie.
+    """Where the samples of one level and channel are stored.
 
     Parameters
     ----------
     page : tifffile.TiffPage
-        Holds them, or tells what they are like.
+        The page that contains them, or has the same shape and type.
     offset : int, optional
-        First byte of samples that follow those of the page and have no page of their own, as ImageJ writes them.
+        First byte of the samples, if they are stored after those of the page, without a page of their own (ImageJ).
     cut : tuple of int, optional
-        Height and width of the image, where the page is padded to whole tiles.
+        Height and width of the image, if the page is padded to whole tiles.
     """
 
     page: tifffile.TiffPage
@@ -48,7 +48,7 @@ class Plane:
 
 
 class PlaneReader(Protocol):
-    """Samples of a plane; `missing` tiles or strips are not in the file."""
+    """The samples of a plane; `missing` counts tiles or strips that are not in the file."""
 
     missing: int
 
@@ -57,7 +57,7 @@ class PlaneReader(Protocol):
 
 
 class _PageReader:
-    """Samples of a page, tile by tile."""
+    """The samples of a page, read tile by tile."""
 
     def __init__(self, plane: Plane, white: int, on_damage: OnDamage) -> None:
         if on_damage is None:
@@ -75,7 +75,7 @@ class _PageReader:
 
 
 class _RestOfFileReader:
-    """Samples that lie uncompressed behind those of a page, as ImageJ writes the further ones of a stack."""
+    """Uncompressed samples that follow those of a page, as in stacks of ImageJ."""
 
     def __init__(self, plane: Plane, offset: int) -> None:
         page, file = plane.page, plane.page.parent
@@ -83,7 +83,7 @@ class _RestOfFileReader:
         size = math.prod(page.shape) * sample.itemsize
         if offset + size > file.filehandle.size:
             message = (
-                f"truncated: it ends at byte {file.filehandle.size}, its pixels at byte {offset + size}; copy it anew"
+                f"truncated: it ends at byte {file.filehandle.size}, its pixels at byte {offset + size}; copy it again"
             )
             raise ImageError(message)
         path = Path(file.filehandle.path)
@@ -102,7 +102,7 @@ class _RestOfFileReader:
 
 
 class _ChannelsReader:
-    """Planes of one sample each, side by side."""
+    """Several planes of one sample each, combined as channels."""
 
     def __init__(self, planes: Sequence[PlaneReader]) -> None:
         self._planes = planes
@@ -120,14 +120,14 @@ def open_planes(planes: Sequence[Plane], white: int, on_damage: OnDamage) -> Pla
     ----------
     planes : sequence of Plane
     white : int
-        The sample that stands where the file has none.
+        The sample value of parts that are not in the file.
     on_damage : callable, optional
         See `OnDamage`.
 
     Raises
     ------
     ImageError
-        If the file ends before the samples do, or they cannot be read in parts and the whole is too large.
+        If the file ends before the last sample, or a tile or strip is too large.
     """
     readers: list[PlaneReader] = [
         _PageReader(plane, white, on_damage) if plane.offset is None else _RestOfFileReader(plane, plane.offset)
@@ -137,5 +137,5 @@ def open_planes(planes: Sequence[Plane], white: int, on_damage: OnDamage) -> Pla
 
 
 def describe_plane(plane: Plane) -> tuple[tuple[int, int], str]:
-    """Return height and width of the tiles or strips of a plane, and how they are compressed."""
+    """Return height and width of the tiles or strips of a plane, and their compression."""
     return chunk_shape(plane.page), tifffile.COMPRESSION(plane.page.compression).name

@@ -109,7 +109,7 @@ def _import_openvino() -> Any:
     block_telemetry()
     if "openvino" in sys.modules:
         return sys.modules["openvino"]
-    sys.modules[_CONVERTER] = None  # type: ignore[assignment] # OpenVINO goes on without it
+    sys.modules[_CONVERTER] = None  # type: ignore[assignment] # OpenVINO continues without it
     try:
         openvino = importlib.import_module("openvino")
     finally:
