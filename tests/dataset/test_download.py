@@ -78,10 +78,10 @@ def pack(path: Path, entries: Entries) -> Path:
 
 
 def test_an_archive_with_nothing_in_it_no_archive_and_none(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no image with an annotation"):
+    with pytest.raises(InputError, match="contains no image with an annotation"):
         download(local(tmp_path / "data", pack(tmp_path / "a.zip", {"readme.txt": b""})))
     (tmp_path / "b.zip").write_bytes(b"no archive")
-    with pytest.raises(InputError, match="no zip archive"):
+    with pytest.raises(InputError, match="not a zip archive"):
         download(local(tmp_path / "data", tmp_path / "b.zip"))
     with pytest.raises(MissingError, match=r"no archive .*gone.zip"):
         download(local(tmp_path / "data", tmp_path / "gone.zip"))
@@ -109,7 +109,7 @@ def test_from_the_network(tmp_path: Path, published: dict[str, bytes]) -> None:
     [
         (200, {"Content-Type": "text/html"}, VIRUS_PAGE, "cannot scan the file for viruses"),
         (200, {"Content-Type": "application/octet-stream"}, VIRUS_PAGE, "cannot scan the file for viruses"),
-        (200, {"Content-Type": "text/html"}, QUOTA_PAGE, "its quota is used up for today"),
+        (200, {"Content-Type": "text/html"}, QUOTA_PAGE, "its quota for today is exhausted"),
         (200, {"Content-Type": "text/html"}, b"<html>Sign in", "a web page instead of the file"),
         (200, {"Content-Length": "5000"}, b"PK half of it", "the download"),
         (404, {}, b"", "the server answered 404"),

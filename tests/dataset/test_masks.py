@@ -203,7 +203,7 @@ def test_what_is_left_out_is_counted_and_named(data_home: Home) -> None:
         f"left out: 1 regions that are covered by smaller ones (in {first.case_id})",
         f"left out: 1 regions that have fewer than three vertices (in {first.case_id})",
         f"left out: 1 regions that lie outside their image (in {first.case_id})",
-        f"the annotation of {second.case_id} holds no region; its mask is empty",
+        f"the annotation of {second.case_id} contains no region; its mask is empty",
     ]
 
 

@@ -56,7 +56,7 @@ def test_what_is_not_the_data_set_is_refused_in_one_line(tmp_path: Path) -> None
     with pytest.raises(MissingError, match="no folder or zip"):
         read_nuinsseg(tmp_path / "gone", tmp_path / "to")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="does not hold NuInsSeg"):
+    with pytest.raises(InputError, match="does not contain NuInsSeg"):
         read_nuinsseg(tmp_path / "empty", tmp_path / "to")
     (tmp_path / "text.zip").write_text("no zip")
     with pytest.raises(InputError, match="damaged, or not a zip archive"):

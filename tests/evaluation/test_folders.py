@@ -122,10 +122,10 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pixels", "reason"),
     [
-        (np.zeros((9, 9, 5), dtype=np.uint8), "not one plane of whole numbers"),
+        (np.zeros((9, 9, 5), dtype=np.uint8), "not one plane of integers"),
         (np.full((4, 4), 0.5), "it holds fractions, like a probability map"),
         (np.full((4, 4), -1), "holds -1 to -1; number its nuclei within 0 to"),
-        (np.array([[object()]]), "no NPY of numbers"),
+        (np.array([[object()]]), "not an NPY file of numbers"),
     ],
 )
 def test_files_that_hold_no_labels(tmp_path: Path, pixels: NDArray[np.generic], reason: str) -> None:

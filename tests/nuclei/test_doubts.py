@@ -11,8 +11,8 @@ from monuseg_cli.nuclei.doubts import (
     MEDIAN,
     doubts_of,
     require_foreground,
-    tell_doubts,
-    tell_left_out,
+    warn_doubts,
+    warn_left_out,
 )
 
 
@@ -57,8 +57,8 @@ def test_a_median_at_an_assumed_scale_says_so() -> None:
 
 def test_oddities_of_many_files_are_told_once() -> None:
     told = Told()
-    tell_left_out({"a": {"points": 2}, "b": {}, "c": {"points": 1, "class Tissue": 1}}, told)
-    tell_doubts([(name, {LARGEST: "30%"}) for name in "abcde"] + [("f", {})], told)
+    warn_left_out({"a": {"points": 2}, "b": {}, "c": {"points": 1, "class Tissue": 1}}, told)
+    warn_doubts([(name, {LARGEST: "30%"}) for name in "abcde"] + [("f", {})], told)
     assert told.lines == [
         "not nuclei, left out: class Tissue (1), points (3); in a, c",
         f"{LARGEST}: a, 30%; b, 30%; c, 30%; and 2 more",

@@ -132,7 +132,7 @@ BORDER = MASK & ~ndimage.binary_erosion(MASK, iterations=2)
             ndimage.gaussian_filter(np.random.default_rng(0).normal(128, 400, (200, 200)), 3)
             .clip(0, 255)
             .astype(np.uint8),
-            "its values change from pixel to pixel, as in a picture",
+            "its values change from pixel to pixel, as in a photo",
             id="a picture",
         ),
         pytest.param(

@@ -155,7 +155,7 @@ def test_coordinates_in_micrometres_are_asked_about(tmp_path: Path, mpp: float |
     scale = mpp or 0.5
     path = written(tmp_path / "um.geojson", *(feature(polygon * scale) for polygon in polygons))
     size = 256 * scale
-    with pytest.raises(InputError, match=rf"like micrometres: all lie within {size:g} x {size:g}.*by {scale:g} um/px"):
+    with pytest.raises(InputError, match=rf"like micrometres: all are within {size:g} x {size:g}.*by {scale:g} um/px"):
         read_labels_of(path, (256, 256), mpp)
     pixels = written(tmp_path / "px.geojson", *(feature(polygon) for polygon in polygons))
     require_pixels(pixels, read_outlines(pixels), (256, 256), mpp)

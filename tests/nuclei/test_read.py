@@ -69,7 +69,7 @@ def test_masks_saved_as_pictures(tmp_path: Path, name: str) -> None:
 
 def test_what_the_values_are_like_is_said_of_the_file(tmp_path: Path) -> None:
     Image.fromarray(np.dstack([LABELS, LABELS * 9, LABELS])).save(tmp_path / "overlay.png")
-    with pytest.raises(InputError, match=r"overlay.png: its channels differ, as in a colour picture; save a"):
+    with pytest.raises(InputError, match=r"overlay.png: its channels differ, as in a colour image; save a"):
         read_label_image(tmp_path / "overlay.png")
 
 

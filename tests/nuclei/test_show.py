@@ -61,7 +61,7 @@ def test_regions_are_framed_and_nothing_is_outlined_outside(monuseg: Monuseg, im
     result = monuseg("show", image, "--labels", tmp_path / "a.geojson", "-o", tmp_path / "o.png")
     assert result.exit_code == 0, result.stderr
     assert "1 nuclei" in result.stdout
-    assert "annotated regions: 1; what" in result.stderr
+    assert "annotated regions: 1; outlines outside" in result.stderr
     with Image.open(tmp_path / "o.png") as drawn, Image.open(image) as picture:
         changed = (np.asarray(drawn) != np.asarray(picture.convert("RGB"))).any(axis=2)
         assert np.asarray(drawn)[4, 20].tolist() == list(YELLOW)

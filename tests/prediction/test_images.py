@@ -52,7 +52,8 @@ def test_another_image_and_focal_plane_can_be_asked_for(weights: Path, tmp_path:
     path, output = two_scans(tmp_path / "a.ome.tif"), str(tmp_path / "m.csv")
     largest, told = run(weights, path, output=output)
     assert (largest.predictions[0].height, largest.predictions[0].width) == (128, 128)
-    assert "a.ome.tif: the largest of several images used (number 1 'Image1'); choose another with `series`" in told.lines
+    said = "a.ome.tif: the largest of several images used (number 1 'Image1'); choose another with `series`"
+    assert said in told.lines
     first, told = run(weights, path, output=output, series=0)
     assert (first.predictions[0].height, first.predictions[0].nuclei > 0) == (96, True)
     assert "a.ome.tif: focal plane 0 of 2 used (the middle one); choose another with `plane`" in told.lines

@@ -1,4 +1,4 @@
-"""Zip archives of strangers: what is unsafe in them is refused, what is damaged is told."""
+"""Zip archives from unknown sources: unsafe and damaged ones are refused."""
 
 import re
 import stat
@@ -12,17 +12,17 @@ from pathlib import Path
 from monuseg_cli.core.errors import InputError
 
 MAX_ENTRY_BYTES = 64 << 20
-"""An entry that unpacks to more is refused; the largest of a data set that is known has 5 MB."""
+"""A larger entry is refused; the largest one of a known data set has 5 MB."""
 
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError)
-"""What zipfile and the decompressors behind it raise for damaged archives."""
+"""Errors that zipfile and its decompressors raise for damaged archives."""
 
 _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class ZipFiles:
-    """The files of a zip by their paths."""
+    """The files in a zip, by path."""
 
     archive: zipfile.ZipFile
 
@@ -31,13 +31,13 @@ class ZipFiles:
         return sorted(entry.filename for entry in self.archive.infolist() if not entry.is_dir())
 
     def read(self, name: str) -> bytes:
-        """Read one file, whose checksum zipfile verifies."""
+        """Read one file; zipfile verifies its checksum."""
         return b"".join(read_chunks(self.archive, self.archive.getinfo(name)))
 
 
 @contextmanager
 def open_archive(path: Path, max_bytes: int, remedy: str) -> Iterator[ZipFiles]:
-    """Open a zip whose entries are all safe to unpack.
+    """Open a zip after checking that all entries are safe to unpack.
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ def open_archive(path: Path, max_bytes: int, remedy: str) -> Iterator[ZipFiles]:
     max_bytes : int
         It is refused if it unpacks to more.
     remedy : str
-        What the messages tell to do about it.
+        The remedy that messages state.
 
     Raises
     ------
     InputError
-        If it is no zip, is damaged, unsafe or too large; damage found while it is read counts, too.
+        If it is not a zip, damaged, unsafe or too large; also if damage is found later, while it is read.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -72,12 +72,12 @@ def open_archive(path: Path, max_bytes: int, remedy: str) -> Iterator[ZipFiles]:
 
 
 def refuse_unsafe(path: Path, entry: zipfile.ZipInfo, remedy: str) -> None:
-    """Refuse an entry that would land outside its folder, is a link, or may unpack to anything.
+    """Check that an entry stays inside the folder, and is an ordinary file of moderate size.
 
     Raises
     ------
     InputError
-        If it does.
+        If it does not.
     """
     name = entry.orig_filename
     parts = re.split(r"[/\\]", name)
@@ -98,7 +98,7 @@ def refuse_unsafe(path: Path, entry: zipfile.ZipInfo, remedy: str) -> None:
 
 
 def read_chunks(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Read an entry piece by piece; what cannot be read is damage, never to be taken for a fault of writing."""
+    """Read an entry in chunks. Errors of reading are raised as damage, to distinguish them from errors of writing."""
     try:
         with archive.open(entry) as source:
             while chunk := source.read(_CHUNK_BYTES):

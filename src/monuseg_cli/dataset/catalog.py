@@ -1,4 +1,4 @@
-"""Facts about MoNuSeg 2018: its cases with organ, split and fold, and where its archives are.
+"""Facts about MoNuSeg 2018: cases with organ, split and fold, and the sources of its archives.
 
 Sources: Kumar et al., IEEE TMI 36(7), 2017 (the 30 train images and their organs); Kumar et al., IEEE TMI 39(5),
 2020 (the challenge, its 14 test images); the challenge page, monuseg.grand-challenge.org/Data (the archives).
@@ -20,25 +20,25 @@ ATTRIBUTION = "MoNuSeg 2018, Kumar et al., IEEE TMI 36(7), 2017 and 39(5), 2020"
 UNKNOWN_ORGAN = "unknown"
 FOLDS = (1, 2, 3, 4, 5)
 MPP = 0.25
-"""Micrometres per pixel of images captured at 40x; MoNuSeg's state 0.2456 to 0.2527, and its three of 20x 0.5005."""
+"""Micrometres per pixel at 40x. The images of MoNuSeg state 0.2456 to 0.2527, and the three at 20x 0.5005."""
 
 
 @dataclass(frozen=True, slots=True)
 class OtherDataset:
-    """A public data set that can be trained on beside MoNuSeg.
+    """A public data set that can be used for training in addition to MoNuSeg.
 
     Parameters
     ----------
     name : str
-        What commands and recipes call it.
+        Its name in commands and recipes.
     licence, attribution : str
-        Of its images and annotations, and so of weights trained on them.
+        Licence and attribution of its images and annotations, and so of weights trained on them.
     doi : str
-        Where it is published.
+        DOI of the publication.
     mpp : float
-        Micrometres per pixel that its images are taken to have.
+        Assumed micrometres per pixel of its images.
     held_out_organs : tuple of str
-        Organs that are never trained on: they measure how a model does elsewhere.
+        Organs that are never trained on; they measure how well a model generalises.
     """
 
     name: str
@@ -54,12 +54,12 @@ NUINSSEG = OtherDataset(
     licence="CC BY 4.0 (as third parties list it)",
     attribution="NuInsSeg, Mahbod et al., Scientific Data 11, 2024",
     doi="10.5281/zenodo.10518968",
-    mpp=0.19,  # stated nowhere; at 0.17 to 0.21 a model of 0.25 um/px finds most
+    mpp=0.19,  # not published; a model for 0.25 um/px finds most nuclei at 0.17 to 0.21
     held_out_organs=("bladder", "oesophagus", "spleen", "tongue"),
 )
 
 OTHER_DATASETS: MappingProxyType[str, OtherDataset] = MappingProxyType({NUINSSEG.name: NUINSSEG})
-"""Public data sets beside MoNuSeg, by name."""
+"""Public data sets other than MoNuSeg, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Archive:
 
 ARCHIVES: MappingProxyType[Split, Archive] = MappingProxyType(
     {
-        # The hashes are those that the package torch_em publishes for its own download.
+        # The hashes are those in the source of the package torch_em, which downloads the same archives.
         "train": Archive(
             "MoNuSeg 2018 Training Data.zip",
             "1ZgqFJomqQGNnsx7w7QBzQQMVA16lbVCA",
@@ -90,19 +90,19 @@ ARCHIVES: MappingProxyType[Split, Archive] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """What is known of a case before its files are seen.
+    """What is known about a case before its files are read.
 
     Parameters
     ----------
     case_id : str
         The full TCGA barcode, which is also the stem of its files.
     organ : str
-        The organ as the challenge gives it; ``"unknown"`` for the 7 bonus cases.
+        The organ as stated by the challenge; ``"unknown"`` for the 7 bonus cases.
     split : {"train", "test"}
-        The archive that holds the case.
+        The archive that contains the case.
     fold : int or None
-        The cross-validation fold in which the case is validated, 1 to 5. None for test and bonus cases: the test
-        cases are for the final score, and the bonus cases are only ever trained on.
+        The cross-validation fold in which the case is validated, 1 to 5. None for test and bonus cases: test cases
+        are for the final score, and bonus cases are only trained on.
     """
 
     case_id: str
@@ -111,8 +111,8 @@ class CatalogEntry:
     fold: int | None
 
 
-# Organ by organ, each case with its fold. The folds were dealt like cards, 1 2 3 4 5 1 2 ..., down this list: six
-# cases each, every fold with all four large organs and no two of the three 20x cases (HE-71xx) together.
+# Each case with its fold, by organ. Folds are assigned in turn down this list (1 2 3 4 5 1 2 ...). So each fold has
+# six cases, all four large organs, and at most one of the three 20x cases (HE-71xx).
 _CHALLENGE_TRAIN = """
 breast   A7-A13E-01Z-00-DX1 1   A7-A13F-01Z-00-DX1 2   AR-A1AK-01Z-00-DX1 3   AR-A1AS-01Z-00-DX1 4
 breast   E2-A1B5-01Z-00-DX1 5   E2-A14V-01Z-00-DX1 1
@@ -143,7 +143,7 @@ brain    FG-A4MU-01B-01-TS1 HT-8564-01Z-00-DX1
 """
 
 
-# SHA-256 over height, width and RGB, the first 16 digits; see `monuseg_cli.dataset.leakage.hash_pixels`.
+# The first 16 digits of a SHA-256 of height, width and RGB; see `monuseg_cli.dataset.leakage.hash_pixels`.
 _PIXELS = """
 A7-A13E-01Z-00-DX1 c99b62802fd86198   A7-A13F-01Z-00-DX1 93e2e9f97d8ef5d1
 AR-A1AK-01Z-00-DX1 31cf8f2c61517dea   AR-A1AS-01Z-00-DX1 1b8fd32b98be68c6
@@ -194,7 +194,7 @@ CATALOG: MappingProxyType[str, CatalogEntry] = MappingProxyType(_read_tables())
 PIXELS: MappingProxyType[str, str] = MappingProxyType(
     {f"TCGA-{barcode}": digits for barcode, digits in zip(*[iter(_PIXELS.split())] * 2, strict=True)}
 )
-"""Hash of the pixels of every case's image, by its id: they tell it whatever the file is called."""
+"""Hash of the pixels of each case, by id; it identifies an image whatever the name of its file."""
 
 
 def train_set(size: int) -> tuple[str, ...]:
@@ -213,7 +213,7 @@ def train_set(size: int) -> tuple[str, ...]:
 
 
 def validation_fold(fold: int) -> tuple[str, ...]:
-    """List the ids of the six cases that are validated in `fold`.
+    """List the ids of the six validation cases of a fold.
 
     Raises
     ------
@@ -226,7 +226,7 @@ def validation_fold(fold: int) -> tuple[str, ...]:
     return tuple(entry.case_id for entry in CATALOG.values() if entry.fold == fold)
 
 
-# Kumar et al. 2017, table II: of the organs with six cases each two are the same-organ test set.
+# Kumar et al. 2017, table II: two cases of each organ with six cases are the same-organ test set.
 _KUMAR_SAME_ORGAN = (
     "TCGA-E2-A1B5",
     "TCGA-E2-A14V",
@@ -241,9 +241,9 @@ _KUMAR_OTHER_ORGANS = ("bladder", "colon", "stomach")
 
 
 def kumar_split(name: KumarSplit) -> tuple[str, ...]:
-    """List the ids of a part of the split by which Kumar et al. 2017 divided the 30 train cases of today.
+    """List the ids of a part of the split of Kumar et al. 2017, which divides the 30 train cases.
 
-    16 cases to train on, 8 to test on of the same organs, and 6 of other organs.
+    It has 16 cases for training, 8 test cases of the same organs, and 6 of other organs.
     """
     parts: dict[str, list[str]] = {"train": [], "same-organ": [], "other-organ": []}
     for case_id in train_set(30):

@@ -1,6 +1,6 @@
-"""What each stage of the data set is asked for.
+"""The settings of each stage of the data set.
 
-Standard library only: the command line takes its defaults from here, and its help must not wait for numpy.
+Standard library only: the command line takes defaults from here, and its help must not import numpy.
 """
 
 import os
@@ -14,7 +14,7 @@ from monuseg_cli.imaging.tiling import Edge
 
 DRIVE_URL = "https://drive.usercontent.google.com/download"
 DRIVE_URL_VARIABLE = "MONUSEG_DRIVE_URL"
-"""Environment variable that replaces `DRIVE_URL`, for networks that reach Google Drive through a mirror only."""
+"""Environment variable that replaces `DRIVE_URL`, for networks that reach Google Drive only through a mirror."""
 
 PatchFormat = Literal["npy", "png"]
 
@@ -25,20 +25,20 @@ def _drive_url() -> str:
 
 @dataclass(frozen=True, slots=True)
 class DownloadConfig:
-    """What `download` fetches and from where.
+    """Settings of `download`.
 
     Parameters
     ----------
     dataset : Path
-        Folder that the data set is unpacked to.
+        Folder of the data set.
     splits : tuple of {"train", "test"}
-        Which splits to fetch. With `archives`: which splits these may hold.
+        Splits to download. With `archives`: splits that these may contain.
     archives : tuple of Path
-        Local archives to take instead of the network.
+        Local archives, used instead of downloads.
     allow_unverified : bool
-        Take an archive whose SHA-256 is not the published one, and record its true hash.
+        Accept an archive whose SHA-256 is not the published one, and record its hash.
     drive_url : str
-        Where Google Drive serves large files; by default `DRIVE_URL`, unless MONUSEG_DRIVE_URL names another.
+        URL at which Google Drive serves large files; default: the variable MONUSEG_DRIVE_URL, else `DRIVE_URL`.
     """
 
     dataset: Path
@@ -50,16 +50,16 @@ class DownloadConfig:
 
 @dataclass(frozen=True, slots=True)
 class MasksConfig:
-    """What `build_masks` makes.
+    """Settings of `build_masks`.
 
     Parameters
     ----------
     dataset : Path
         Folder of the data set (the one with ``manifest.json``).
     splits : tuple of {"train", "val", "test"}, optional
-        Which cases. None: those of every split that is there.
+        Splits of the cases. None: all splits of the data set.
     preview : bool
-        Also write each image with its outlines drawn on.
+        Also write each image with outlines.
     """
 
     dataset: Path
@@ -69,23 +69,23 @@ class MasksConfig:
 
 @dataclass(frozen=True, slots=True)
 class PatchesConfig:
-    """How patches are cut.
+    """Settings of `build_patches`.
 
     Parameters
     ----------
     dataset : Path
         Folder of the data set.
     patch_px, stride_px : int
-        Side of a patch, and the step from one to the next. 1000 = 512 + 488: with the defaults 4 patches cover
-        every pixel of an image of 1000x1000, and training crops what it needs out of them.
+        Side of a patch, and step from one patch to the next. Since 1000 = 512 + 488, the defaults cover an image
+        of 1000x1000 pixels with 4 patches. Training takes crops from patches.
     edge : {"shift", "drop"}
-        Where the regular steps do not end at the image's edge: move a last patch back to it, or leave the rest out.
+        If the regular steps do not end at the edge of the image: move the last patch back, or drop the rest.
     rescale : bool
-        Resample cases that state a scale other than 40x, such as MoNuSeg's three of 20x, to 0.25 um/px first.
+        First resample cases that state a scale other than 40x, such as the three at 20x in MoNuSeg, to 0.25 um/px.
     split : {"train", "val", "test"}
-        Which cases are cut.
+        Split of the cases.
     format : {"npy", "png"}
-        ``"png"`` writes, beside the arrays, an image and a mask that a person can open for every patch.
+        ``"png"`` writes an image and a mask for every patch, in addition to the arrays, for viewing.
     """
 
     dataset: Path
@@ -98,6 +98,6 @@ class PatchesConfig:
 
     @property
     def folder(self) -> Path:
-        """The store that these settings make; other settings make another."""
+        """The folder of the store. Its name contains the settings, so that stores do not interfere."""
         scale = "-rescaled" if self.rescale else ""
         return self.dataset / "patches" / f"{self.split}-{self.patch_px}-{self.stride_px}-{self.edge}{scale}"

@@ -1,4 +1,4 @@
-"""Official archives, from the network or a local disk -> images and annotations, each checked."""
+"""Official archives, downloaded or local -> checked images and annotations."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from monuseg_cli.dataset.manifest import Case, Dataset, SourceArchive, sha256_of
 from monuseg_cli.nuclei.aperio import read_mpp
 
 MAX_ARCHIVE_BYTES = 1 << 30
-"""An archive that unpacks to more is refused; the larger official one has 200 MB."""
+"""An archive that unpacks to more is refused; the larger one of the two has 200 MB."""
 
 _OFFICIAL = "fetch the official archive with: monuseg download"
 
@@ -27,7 +27,7 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class DownloadResult:
-    """The data set as it now is, and which splits were unpacked by this call."""
+    """The data set, and which splits were unpacked by this call."""
 
     dataset: Dataset
     unpacked: tuple[Split, ...]
@@ -43,18 +43,18 @@ class _Pair:
 
 
 def download(config: DownloadConfig, progress: Progress = SILENT) -> DownloadResult:
-    """Fetch, check and unpack the official archives, and write the data set's manifest.
+    """Download, check and unpack the official archives, and write the manifest of the data set.
 
-    Without local archives, a split that is there already is not fetched again.
+    Without local archives, a split that exists already is not downloaded again.
 
     Raises
     ------
     DownloadError
-        If the network fails, or Google Drive answers with a page instead of the file.
+        If the download fails, or Google Drive sends a web page instead of the file.
     VerificationError
         If an archive's SHA-256 is not the published one and `allow_unverified` is not set.
     InputError
-        If an archive is damaged, unsafe, or not one of MoNuSeg's.
+        If an archive is damaged, unsafe, or not one of MoNuSeg.
     MissingError
         If a local archive does not exist.
     OutputError
@@ -68,7 +68,7 @@ def download(config: DownloadConfig, progress: Progress = SILENT) -> DownloadRes
             split, dataset = _add_archive(config, dataset, archive, progress)
         except (InputError, VerificationError):
             if not config.archives:
-                archive.unlink()  # our own download: it must not be taken for whole the next time
+                archive.unlink()  # a downloaded file: the next call must not use it
             raise
         unpacked.append(split)
     return DownloadResult(dataset, tuple(unpacked))
@@ -91,10 +91,10 @@ def _is_there(dataset: Dataset, split: Split) -> bool:
 
 
 def _fetch(config: DownloadConfig, archive: Archive, progress: Progress) -> Path:
-    """Fetch one archive to the folder ``archives``; an archive that is there already is taken as it is."""
+    """Download one archive to the folder ``archives``, unless it is there already."""
     path = config.dataset / "archives" / archive.name
     url = f"{config.drive_url}?id={archive.drive_id}&export=download&confirm=t"
-    progress.detail(f"fetches {url}, unless {path} is there")
+    progress.detail(f"downloads {url}, unless {path} exists")
     if not path.is_file():
         with writing(path) as part:
             _stream(url, part, archive, progress)
@@ -102,8 +102,8 @@ def _fetch(config: DownloadConfig, archive: Archive, progress: Progress) -> Path
 
 
 def _stream(url: str, output: Path, archive: Archive, progress: Progress) -> None:
-    """Write the body of the answer to `output`, or explain what came instead."""
-    import requests  # takes a tenth of a second to import, and local archives do not need it
+    """Write the response to `output`, or raise an error that explains what the server sent instead."""
+    import requests  # slow to import, and not needed for local archives
 
     remedy = f"fetch {url} with a browser and run: monuseg download --archive '{archive.name}'"
     try:
@@ -133,14 +133,16 @@ def _short(error: Exception) -> str:
 
 
 def _refuse_page(start: bytes, content_type: str, archive: Archive, remedy: str) -> None:
-    """Recognise the pages that Drive sends, with status 200, in the place of a file."""
+    """Check that the response is not a web page, which Google Drive may send with status 200 instead of a file."""
     text = start[:65536].lower()
     if "html" not in content_type.lower() and not text.lstrip().startswith((b"<!doctype html", b"<html")):
         return
     if b"quota" in text or b"too many users" in text:
-        reason = "Google Drive refuses: too many people fetched the file, and its quota is used up for today"
+        reason = "Google Drive refuses: too many people downloaded the file, and its quota for today is exhausted"
     elif b"virus" in text:
-        reason = "Google Drive asks to confirm that it cannot scan the file for viruses, and did not take our yes"
+        reason = (
+            "Google Drive asks to confirm that it cannot scan the file for viruses, and did not accept the confirmation"
+        )
     else:
         reason = "the server sent a web page instead of the file"
     message = f"{archive.name}: {reason}; {remedy}"
@@ -148,7 +150,7 @@ def _refuse_page(start: bytes, content_type: str, archive: Archive, remedy: str)
 
 
 def _add_archive(config: DownloadConfig, dataset: Dataset, path: Path, progress: Progress) -> tuple[Split, Dataset]:
-    """Check and unpack one archive, and write the manifest with its cases."""
+    """Check and unpack one archive, and write its cases to the manifest."""
     if not os.path.lexists(path):
         message = f"no archive {path}; {_OFFICIAL}"
         raise MissingError(message)
@@ -159,7 +161,7 @@ def _add_archive(config: DownloadConfig, dataset: Dataset, path: Path, progress:
             pairs = _pairs(path, archive)
             split = _split_of(path, pairs)
             if split not in config.splits:
-                message = f"{path} holds the {split} split, which `splits` excludes; omit one of the two"
+                message = f"{path} contains the {split} split, which `splits` excludes; omit one of the two"
                 raise InputError(message)
             verified = _verify(config, path, split, sha256, progress)
             if (there := dataset.archive_of(split)) and there.sha256 == sha256 and _is_there(dataset, split):
@@ -198,7 +200,7 @@ def _verify(config: DownloadConfig, path: Path, split: Split, sha256: str, progr
 
 
 def _pairs(path: Path, archive: zipfile.ZipFile) -> list[_Pair]:
-    """Pair every image with its annotation, after refusing every entry that has no business here."""
+    """Match every image with its annotation, after checking all entries."""
     if (size := sum(entry.file_size for entry in archive.infolist())) > MAX_ARCHIVE_BYTES:
         message = f"{path} is refused: it unpacks to {size} bytes, more than the whole data set; {_OFFICIAL}"
         raise InputError(message)
@@ -212,7 +214,7 @@ def _pairs(path: Path, archive: zipfile.ZipFile) -> list[_Pair]:
         if entry.is_dir() or kind is None or is_litter:
             continue
         if name.stem in kind:
-            message = f"{path} holds {name.name} twice; {_OFFICIAL}"
+            message = f"{path} contains {name.name} twice; {_OFFICIAL}"
             raise InputError(message)
         kind[name.stem] = entry
     for these, others, lacking in ((images, annotations, "annotation"), (annotations, images, "image")):
@@ -224,7 +226,7 @@ def _pairs(path: Path, archive: zipfile.ZipFile) -> list[_Pair]:
 
 def _split_of(path: Path, pairs: Sequence[_Pair]) -> Split:
     if not pairs:
-        message = f"{path} holds no image with an annotation; {_OFFICIAL}"
+        message = f"{path} contains no image with an annotation; {_OFFICIAL}"
         raise InputError(message)
     for pair in pairs:
         if pair.case_id not in CATALOG:
@@ -240,7 +242,7 @@ def _split_of(path: Path, pairs: Sequence[_Pair]) -> Split:
 def _unpack(
     path: Path, archive: zipfile.ZipFile, pairs: Sequence[_Pair], folder: Path, progress: Progress
 ) -> list[Case]:
-    """Write the files of every pair below `folder`, under names of our own, and describe the cases."""
+    """Write the files of every pair below `folder`, named by case id, and return the cases."""
     for kind in ("images", "annotations"):
         (folder / kind).mkdir()
     cases = []
@@ -277,7 +279,7 @@ def _read_mpp(path: Path, entry: zipfile.ZipInfo, extracted: Path) -> float | No
 
 
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> str:
-    """Unpack one entry, whose checksum zipfile verifies, and hash what was written."""
+    """Unpack one entry, whose checksum zipfile verifies, and return the SHA-256 of the file."""
     with target.open("wb") as file:
         for chunk in read_chunks(archive, entry):
             file.write(chunk)

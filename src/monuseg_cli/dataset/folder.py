@@ -1,4 +1,4 @@
-"""Anybody's images and annotations -> a data set that every stage takes like MoNuSeg's."""
+"""A folder of your own images and annotations -> a data set for all stages."""
 
 import csv
 import hashlib
@@ -27,7 +27,7 @@ _HASH_DIGITS = 8
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line of the table ``split.csv``."""
+    """A row of the table ``split.csv``."""
 
     split: CaseSplit
     mpp: float | None
@@ -38,35 +38,35 @@ _UNLISTED = _Line("train", None, UNKNOWN_ORGAN)
 
 
 def scan_folder(folder: Path, root: Path, progress: Progress = SILENT) -> Dataset:
-    """Make a data set of a folder of images with annotations, and write its manifest.
+    """Build a data set from a folder of images with annotations, and write its manifest.
 
-    The folder holds ``images/`` and ``annotations/``, or images and outlines side by side; an image and its annotation
-    have the same stem. Annotations are GeoJSON, as QuPath exports and `monuseg predict` writes it, Aperio XML, label
-    images, or masks. Rectangles of class "Region*" in a GeoJSON file are cases of their own, and what lies around them
-    counts as not annotated. A table ``split.csv`` with the columns ``image`` and ``split`` (train, val, test), and
-    ``mpp`` and ``organ`` if wanted, says what each image is for; of several regions in an image, those named train, val
-    or test are for that. Nothing is written into the folder.
+    The folder contains ``images/`` and ``annotations/``, or images and outlines side by side; an image and its
+    annotation have the same stem. Annotations are GeoJSON from QuPath or `monuseg predict`, Aperio XML, label images,
+    or masks. Each rectangle of class "Region*" in a GeoJSON file is a case, and the rest of its image counts as not
+    annotated. A table ``split.csv`` with the columns ``image``, ``split`` (train, val, test) and, optionally, ``mpp``
+    and ``organ`` assigns each image to a split. Regions that are named train, val or test belong to that split. Nothing
+    is written into the folder.
 
     Parameters
     ----------
     folder : Path
-        The images and annotations.
+        The folder of images and annotations.
     root : Path
-        Where the manifest goes, and later masks and patches.
+        Where the manifest is written, and later masks and patches.
     progress : Progress
-        Told how many images there are.
+        Receives the number of images.
 
     Returns
     -------
     Dataset
-        Its cases refer to the files where they are.
+        Its cases refer to the original files.
 
     Raises
     ------
     MissingError
         If the folder does not exist.
     InputError
-        If an image or annotation is alone or cannot be read, two have one stem, or the table does not fit.
+        If an image or annotation is unmatched or cannot be read, two have the same stem, or the table does not fit.
     ContaminationError
         If images or regions of different splits share pixels.
     OutputError
@@ -89,8 +89,8 @@ def scan_folder(folder: Path, root: Path, progress: Progress = SILENT) -> Datase
     check_splits(folder, cases, progress)
     if unstated := [case.case_id for case in cases if case.mpp is None]:
         progress.warn(
-            f"{len(unstated)} of {len(cases)} cases state no scale (the first: {unstated[0]}) and are taken as 40x; "
-            f"give their um/px in a column mpp of {TABLE}"
+            f"{len(unstated)} of {len(cases)} cases state no scale (the first: {unstated[0]}), so 40x is assumed; "
+            f"state their um/px in a column mpp of {TABLE}"
         )
     splits = [split for split in CASE_SPLITS if any(case.split == split for case in cases)]
     sources = tuple(SourceArchive(split, folder.name, _hash_of(cases, split), verified=False) for split in splits)
@@ -100,7 +100,7 @@ def scan_folder(folder: Path, root: Path, progress: Progress = SILENT) -> Datase
 
 
 def _last_scan(root: Path) -> tuple[Case, ...]:
-    """Give the cases of the last scan, whose images need not be read again; none where there is no whole manifest."""
+    """Return the cases of the last scan, whose images need not be read again; empty without a valid manifest."""
     try:
         return Dataset.load(root).cases
     except MonusegError:
@@ -108,7 +108,7 @@ def _last_scan(root: Path) -> tuple[Case, ...]:
 
 
 def _pairs(folder: Path, progress: Progress) -> list[tuple[Path, Path]]:
-    """Match images and annotations by stem, in order."""
+    """Match images and annotations by stem, sorted."""
     if not folder.is_dir():
         message = f"no folder {folder}"
         raise MissingError(message)
@@ -135,15 +135,15 @@ def _pairs(folder: Path, progress: Progress) -> list[tuple[Path, Path]]:
 
 
 def _images_by_stem(folder: Path, progress: Progress = SILENT) -> dict[str, Path]:
-    """Find the images of a folder; what else lies in it is told, where nothing but images belongs there."""
+    """List the images of a folder by stem, and warn about other files in it."""
     with decoding(folder):
         inside = list_images(folder)
     for path, _ in inside.unread:
         if is_special_file(path):
             message = f"{path} is not a regular file; check the path"
             raise InputError(message)
-    if told := inside.describe_unread():
-        progress.warn(f"left out of {folder}: {told}")
+    if unread := inside.describe_unread():
+        progress.warn(f"left out of {folder}: {unread}")
     found: dict[str, Path] = {}
     for path in inside.images:
         stem = stem_of(path)
@@ -169,7 +169,7 @@ def _two_of_one_stem(first: Path, second: Path) -> InputError:
 
 
 def _cases_of(image: Path, annotation: Path, line: _Line) -> Iterator[Case]:
-    """Make the case of an image, or those of the regions that are annotated in it."""
+    """Return the case of an image, or the cases of its annotated regions."""
     image_hash, annotation_hash = _hash_of_image(image), sha256_of(annotation)
     of_annotation = read_mpp(annotation) if annotation.suffix.lower() == ".xml" else None
     with Slide(image) as slide:
@@ -200,7 +200,7 @@ def _cases_of(image: Path, annotation: Path, line: _Line) -> Iterator[Case]:
 
 
 def _hash_of_image(image: Path) -> str:
-    """Hash an image's file; of an image in several files, their names and hashes."""
+    """Compute the SHA-256 of an image file; of an image in several files, that of their names and hashes."""
     with decoding(image):
         files = files_of(image)
     if files == [image]:
@@ -210,9 +210,9 @@ def _hash_of_image(image: Path) -> str:
 
 
 def _read_table(path: Path, images: Sequence[Path]) -> dict[str, _Line]:
-    """Read what each image is for, by its file's name; empty where there is no table."""
+    """Read the row of each image, by the name of its file; empty if there is no table."""
     if is_special_file(path):
-        message = f"{path} is not a regular file; name it otherwise, or write the table"
+        message = f"{path} is not a regular file; rename it, or write the table"
         raise InputError(message)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -254,6 +254,6 @@ def _read_line(path: Path, number: int, row: Mapping[str, str | None]) -> _Line:
 
 
 def _hash_of(cases: Sequence[Case], split: CaseSplit) -> str:
-    """Hash the hashes of a split's files."""
+    """Compute a SHA-256 over the ids and annotations of the cases of a split."""
     lines = sorted(f"{case.case_id} {case.annotation_sha256}\n" for case in cases if case.split == split)
     return hashlib.sha256("".join(lines).encode()).hexdigest()

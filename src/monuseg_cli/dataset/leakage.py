@@ -1,4 +1,4 @@
-"""Cases that share pixels, whatever their files are called and however they are packed."""
+"""Cases that share pixels, whatever the names and formats of their files."""
 
 import hashlib
 import re
@@ -18,7 +18,7 @@ from monuseg_cli.models.card import Card
 HASH_DIGITS = 16
 _STRIP_ROWS = 1024
 _SAMPLES, _SAMPLE_PX = 8, 256
-"""Of an image of too many pixels to hash them all so many windows along each side, of this side, are hashed."""
+"""Of an image that is too large to hash all pixels, a grid of windows is hashed: number along each side, and size."""
 
 _FILE_HASH = re.compile(r"-[0-9a-f]{8}(-region\d+)?$")
 _TEXT = re.compile(rf"([0-9a-f]{{{HASH_DIGITS}}})(?:@(\d+),(\d+),(\d+),(\d+)=([0-9a-f]{{{HASH_DIGITS}}}))?")
@@ -26,14 +26,14 @@ _TEXT = re.compile(rf"([0-9a-f]{{{HASH_DIGITS}}})(?:@(\d+),(\d+),(\d+),(\d+)=([0
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What tells which pixels a case has.
+    """Identifies the pixels of a case.
 
     Parameters
     ----------
     image : str
         Hash of the pixels of the whole image, by `hash_pixels`.
     box : Box or None
-        The part of it that is the case; None: all.
+        The part of the image that is the case; None: all of it.
     pixels : str
         Hash of the pixels of the case itself.
     """
@@ -43,7 +43,7 @@ class Footprint:
     pixels: str
 
     def overlaps(self, other: "Footprint") -> bool:
-        """Return whether two cases share pixels: the same ones, or parts of one image that intersect."""
+        """Return whether two cases share pixels: the same pixels, or intersecting parts of one image."""
         if self.pixels == other.pixels:
             return True
         if self.image != other.image:
@@ -54,21 +54,21 @@ class Footprint:
         return top < top2 + height2 and top2 < top + height and left < left2 + width2 and left2 < left + width
 
     def __str__(self) -> str:
-        """Write it as cards keep it: ``IMAGE``, or ``IMAGE@ROW,COL,HEIGHT,WIDTH=PIXELS``."""
+        """Return the form in cards: ``IMAGE``, or ``IMAGE@ROW,COL,HEIGHT,WIDTH=PIXELS``."""
         return self.image if self.box is None else f"{self.image}@{','.join(map(str, self.box))}={self.pixels}"
 
     @classmethod
     def parse(cls, text: object) -> "Footprint":
-        """Read what a card keeps.
+        """Read a footprint from a card.
 
         Raises
         ------
         InputError
-            If it is not of the form that `str` gives.
+            If it does not have the form that `str` returns.
         """
         match = _TEXT.fullmatch(str(text))
         if match is None:
-            message = f"the card's train_pixels cannot be {str(text)[:80]!r}; take weights that monuseg train has made"
+            message = f"the card's train_pixels cannot be {str(text)[:80]!r}; use weights written by monuseg train"
             raise InputError(message)
         image, row, col, height, width, pixels = match.groups()
         return (
@@ -79,9 +79,9 @@ class Footprint:
 
 
 def hash_pixels(slide: Slide, box: Box | None = None, largest_px: int = LARGEST_PX) -> str:
-    """Hash the pixels of a slide, or of a part of it: the first `HASH_DIGITS` digits of a SHA-256.
+    """Compute a hash of the pixels of a slide, or of a part of it: the first `HASH_DIGITS` digits of a SHA-256.
 
-    It is taken over height and width and the 8-bit RGB of all rows; of more than `largest_px`, of windows on a grid.
+    It covers height, width and the 8-bit RGB of all rows; above `largest_px` pixels, that of windows on a grid.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def hash_pixels(slide: Slide, box: Box | None = None, largest_px: int = LARGEST_
 
 
 def with_pixel_hashes(dataset: Dataset, cases: Iterable[Case], known: Iterable[Case] = ()) -> tuple[Case, ...]:
-    """Give cases their hashes of pixels; those that have none, and are not among those `known`, are read.
+    """Return cases with hashes of pixels. Images are read if these are missing and the case is not in `known`.
 
     Raises
     ------
@@ -130,12 +130,12 @@ def _hash_case(dataset: Dataset, case: Case) -> tuple[str, str]:
 
 
 def footprint_of(case: Case) -> Footprint:
-    """Give the footprint of a case that has its hashes of pixels."""
+    """Return the footprint of a case with hashes of pixels."""
     return Footprint(case.image_pixels, case.box, case.pixels)
 
 
 def find_overlaps(cases: Sequence[Case], others: Sequence[Case]) -> list[tuple[Case, Case]]:
-    """List the pairs of a case and another one that share pixels; all have their hashes."""
+    """List the pairs of cases that share pixels; all must have hashes of pixels."""
     index: dict[str, list[Case]] = {}
     for other in others:
         for mark in {other.image_pixels, other.pixels}:
@@ -149,7 +149,7 @@ def find_overlaps(cases: Sequence[Case], others: Sequence[Case]) -> list[tuple[C
 
 
 def check_splits(folder: Path, cases: Sequence[Case], progress: Progress) -> None:
-    """Check that cases of different splits share no pixels, and warn of cases of one split that do.
+    """Check that cases of different splits share no pixels, and warn if cases of one split do.
 
     Raises
     ------
@@ -161,19 +161,19 @@ def check_splits(folder: Path, cases: Sequence[Case], progress: Progress) -> Non
         if one.split != other.split:
             message = (
                 f"{describe_case(one)} ({one.split}) and {describe_case(other)} ({other.split}) in {folder} share "
-                f"pixels, so scores would flatter the model; leave one of them out (such pairs: {len(pairs)})"
+                f"pixels, so scores would be too high; leave one of them out (such pairs: {len(pairs)})"
             )
             raise ContaminationError(message)
     if pairs:
         one, other = pairs[0]
         progress.warn(
-            f"{describe_case(one)} and {describe_case(other)} in {folder.name} share pixels, which count twice (such "
-            f"pairs: {len(pairs)})"
+            f"{describe_case(one)} and {describe_case(other)} in {folder.name} share pixels, which are used twice "
+            f"(such pairs: {len(pairs)})"
         )
 
 
 def require_disjoint(train: Sequence[Case], val: Sequence[Case]) -> None:
-    """Check that no validation case shares pixels with one that is trained on; all have their hashes.
+    """Check that no validation case shares pixels with a training case; all must have hashes of pixels.
 
     Raises
     ------
@@ -184,14 +184,14 @@ def require_disjoint(train: Sequence[Case], val: Sequence[Case]) -> None:
         first, second = both[0]
         message = (
             f"{len({case.case_id for case, _ in both})} validation cases share pixels with cases that are trained on "
-            f"(the first: {describe_case(first)} with {describe_case(second)}), so validation would flatter the model; "
-            "leave one out"
+            f"(the first: {describe_case(first)} with {describe_case(second)}), so validation scores would be too "
+            "high; leave one of them out"
         )
         raise ContaminationError(message)
 
 
 def require_no_test_images(cases: Sequence[Case], folder: str) -> None:
-    """Check that no case of other data, which is to be trained or validated on, is of a test image of MoNuSeg's.
+    """Check that no training or validation case of other data is part of a test image of MoNuSeg.
 
     Raises
     ------
@@ -203,8 +203,8 @@ def require_no_test_images(cases: Sequence[Case], folder: str) -> None:
     if found:
         (case, case_id), *_ = found
         message = (
-            f"{len(found)} cases of {folder} are of MoNuSeg's test images (the first: {describe_case(case)} is "
-            f"{case_id}), which are kept for the final score; take them out"
+            f"{len(found)} cases of {folder} are from test images of MoNuSeg (the first: {describe_case(case)} is "
+            f"{case_id}), which are reserved for the final score; remove them"
         )
         raise ContaminationError(message)
 
@@ -215,30 +215,30 @@ def find_trained(dataset: Dataset, cases: Sequence[Case], card: Card) -> set[str
     Raises
     ------
     MonusegError
-        If an image must be read, and cannot be; as `Footprint.parse` does.
+        If an image cannot be read; as `Footprint.parse` does.
     """
-    if ids_tell_all(cases, card):
+    if ids_suffice(cases, card):
         return {case.case_id for case in cases} & set(card.train_cases)
     hashed = with_pixel_hashes(dataset, cases)
     return list_seen({case.case_id: footprint_of(case) for case in hashed}, card)
 
 
-def ids_tell_all(cases: Sequence[Case], card: Card) -> bool:
-    """Return whether the cases, and what a model was trained on, are MoNuSeg's own, so that no pixels are needed."""
+def ids_suffice(cases: Sequence[Case], card: Card) -> bool:
+    """Return whether all cases and all training cases of a model are those of MoNuSeg, so that ids suffice."""
     return {case.case_id for case in cases} | set(card.train_cases) <= CATALOG.keys()
 
 
 def list_seen(footprints: Mapping[str, Footprint], card: Card) -> set[str]:
     """List the ids of the cases that a model was trained on, by id or by pixels.
 
-    Cards of earlier versions hold no hashes of pixels: of them the catalogue tells MoNuSeg's images.
+    Cards of earlier versions have no hashes of pixels; for cases of MoNuSeg, those of the catalogue are used.
 
     Parameters
     ----------
     footprints : mapping of str to Footprint
-        Those of the cases, by id.
+        Footprints of the cases, by id.
     card : Card
-        The model's.
+        The card of the model.
 
     Raises
     ------
@@ -256,12 +256,12 @@ def list_seen(footprints: Mapping[str, Footprint], card: Card) -> set[str]:
 
 
 def _without_stem(case_id: str) -> str:
-    """Give the part of an id that own data keep under another name: the hash of the file, and the region."""
+    """Return the part of an id that does not depend on the file name: the hash of the file, and the region."""
     match = _FILE_HASH.search(case_id)
     return match[0] if match else case_id
 
 
 def describe_case(case: Case) -> str:
-    """Name a case as people know it: by its file, and its region."""
+    """Return the name of a case for messages: its file, and its region."""
     region = re.search(r"-region\d+$", case.case_id) if case.box else None
     return f"{Path(case.image).name}{f', {region[0][1:]}' if region else ''}"

@@ -1,4 +1,4 @@
-"""A data set on disk: which cases are there, from which archive or folder, with which hashes."""
+"""A data set on disk: its cases, their sources and hashes."""
 
 import hashlib
 import json
@@ -16,14 +16,14 @@ SCHEMA = 1
 
 CaseSplit = Literal["train", "val", "test"]
 CASE_SPLITS: tuple[CaseSplit, ...] = ("train", "val", "test")
-"""MoNuSeg has no ``"val"``: its folds take validation cases out of the train split."""
+"""MoNuSeg has no ``"val"``: validation cases are a fold of the train split."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceArchive:
-    """The archive or folder that a split came from, its SHA-256, and whether that is the published one.
+    """The archive or folder of a split, its SHA-256, and whether that is the published one.
 
-    That of a folder is the hash of its cases' files.
+    For a folder, the hash is that of the files of its cases.
     """
 
     split: CaseSplit
@@ -39,25 +39,23 @@ class Case:
     Parameters
     ----------
     case_id : str
-        TCGA barcode; of a case from elsewhere, its image's stem and the beginning of the image's hash, so that the same
-        image is the same case in whatever folder it lies.
+        TCGA barcode; for other data, the stem of the image and the first digits of its hash, so that an image is the
+        same case in any folder.
     organ : str
-        Organ as the challenge gives it, or the folder's own table.
+        Organ as stated by the challenge, or in the table of the folder.
     split : {"train", "val", "test"}
-        Which archive it came from, or what the folder's own table says.
+        The archive that contains it, or the split in the table of the folder.
     mpp : float or None
-        Micrometres per pixel as the annotation's root, the folder's own table or the image states it; None where none
-        does.
+        Micrometres per pixel as stated by the annotation, the table of the folder or the image; None if not stated.
     image, annotation : str
-        Paths of the image and the annotation, relative to the data set's folder, with forward slashes; of a case from
-        elsewhere, absolute.
+        Paths of the image and the annotation, relative to the folder of the data set, with forward slashes; absolute
+        for other data.
     image_sha256, annotation_sha256 : str
         Hashes of the two files.
     box : Box or None
         The part of the image that is the case; None: all of it.
     image_pixels, pixels : str
-        Hashes of the pixels of the image and of the case; empty: not computed yet. See
-        `monuseg_cli.dataset.leakage`.
+        Hashes of the pixels of the image and of the case, by `monuseg_cli.dataset.leakage`; empty: not computed yet.
     """
 
     case_id: str
@@ -74,23 +72,23 @@ class Case:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Case":
-        """Make a case of its line in a manifest."""
+        """Read a case from its entry in a manifest."""
         box = content.get("box")
         return cls(**{**content, "box": tuple(box) if box else None})
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """All cases below one folder.
+    """All cases of one folder.
 
     Parameters
     ----------
     root : Path
-        The folder that holds ``manifest.json``.
+        The folder that contains ``manifest.json``.
     archives : tuple of SourceArchive
-        One per split that is there.
+        One per split of the data set.
     cases : tuple of Case
-        In order of case id.
+        Sorted by case id.
     """
 
     root: Path
@@ -99,7 +97,7 @@ class Dataset:
 
     @staticmethod
     def manifest_path(root: Path) -> Path:
-        """Give the path of the manifest of the data set in `root`."""
+        """Return the path of the manifest of the data set in `root`."""
         return root / "manifest.json"
 
     @classmethod
@@ -109,9 +107,9 @@ class Dataset:
         Raises
         ------
         MissingError
-            If there is none, that is, nothing was downloaded to `root`.
+            If there is none.
         InputError
-            If it cannot be understood.
+            If it is damaged, or of another schema.
         """
         path = cls.manifest_path(root)
         try:
@@ -128,7 +126,7 @@ class Dataset:
             raise InputError(message) from error
 
     def save(self) -> None:
-        """Write the manifest, whole or not at all."""
+        """Write the manifest, completely or not at all."""
         content = {
             "schema": SCHEMA,
             "archives": [asdict(archive) for archive in self.archives],
@@ -137,12 +135,12 @@ class Dataset:
         write_json(self.manifest_path(self.root), content)
 
     def archive_of(self, split: CaseSplit) -> SourceArchive | None:
-        """Give the archive that `split` came from, None where the split is not there."""
+        """Return the archive of a split; None if the data set does not have it."""
         return next((archive for archive in self.archives if archive.split == split), None)
 
     @property
     def splits(self) -> tuple[CaseSplit, ...]:
-        """The splits that are there."""
+        """The splits of the data set."""
         return tuple(split for split in CASE_SPLITS if self.archive_of(split))
 
     def of_split(self, *splits: CaseSplit) -> tuple[Case, ...]:
@@ -151,7 +149,7 @@ class Dataset:
         Raises
         ------
         MissingError
-            If one of the splits was not downloaded.
+            If the data set does not have one of the splits.
         """
         for split in splits:
             if self.archive_of(split) is None:
@@ -165,7 +163,7 @@ class Dataset:
         Raises
         ------
         MissingError
-            If one of them is not there; the message counts and names the first.
+            If some do not exist; the message states their number, and names the first.
         """
         there = {case.case_id for case in self.cases}
         if missing := [case_id for case_id in case_ids if case_id not in there]:
@@ -174,16 +172,16 @@ class Dataset:
         return tuple(case for case in self.cases if case.case_id in set(case_ids))
 
     def image_path(self, case: Case) -> Path:
-        """Give the path of the case's image."""
+        """Return the path of the image of a case."""
         return self.root / case.image
 
     def annotation_path(self, case: Case) -> Path:
-        """Give the path of the case's annotation."""
+        """Return the path of the annotation of a case."""
         return self.root / case.annotation
 
 
 def sha256_of(path: Path) -> str:
-    """Hash a file.
+    """Compute the SHA-256 of a file.
 
     Raises
     ------

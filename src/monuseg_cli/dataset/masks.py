@@ -17,7 +17,7 @@ from monuseg_cli.dataset.config import MasksConfig
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.dataset.pixels import read_case, shape_of_case, shape_of_image
 from monuseg_cli.imaging.decoding import decoding
-from monuseg_cli.nuclei.doubts import CUT, doubts_of, require_foreground, tell_doubts, tell_left_out
+from monuseg_cli.nuclei.doubts import CUT, doubts_of, require_foreground, warn_doubts, warn_left_out
 from monuseg_cli.nuclei.draw import draw_outlines
 from monuseg_cli.nuclei.outlines import DEGENERATE, OUTLINE_SUFFIXES
 from monuseg_cli.nuclei.rasterise import RULE, Raster
@@ -26,28 +26,28 @@ from monuseg_cli.nuclei.read import READING, draw_annotated, read_annotated, rea
 
 @dataclass(frozen=True, slots=True)
 class CaseMasks:
-    """What was made of one case; also its line in ``masks/manifest.json``.
+    """The result for one case, which is also its entry in ``masks/manifest.json``.
 
     Parameters
     ----------
     regions : int
-        Regions in the annotation.
+        Number of regions in the annotation.
     nuclei : int
-        Labels in the label image.
+        Number of labels in the label image.
     degenerate : int
-        Regions left out because they have fewer than three vertices.
+        Number of regions that were left out, since they have fewer than three vertices.
     outside : int
-        Regions left out because no part of them lies in the image.
+        Number of regions that were left out, since they are outside of the image.
     hidden : int
-        Nuclei of which smaller ones on top leave no pixel.
+        Number of nuclei that are completely covered by smaller ones.
     drawn_area_px, raster_area_px : float, int
-        Sum of the attributes Area, and of the pixels of each region before overlaps are resolved.
+        Sum of the Area attributes, and of the pixels of all regions before overlaps are resolved.
     left_out : dict of str to int
-        Objects of the annotation that are no nuclei, by what they are instead.
+        Number of objects in the annotation that are not nuclei, by kind.
     doubts : dict of str to str
-        In what the labels are unlike nuclei, with its figure.
+        What is implausible about the labels, with its value.
     reading : str
-        How the annotation was understood; empty: by an earlier version.
+        How the annotation was interpreted; empty: by an earlier version.
     """
 
     case_id: str
@@ -67,7 +67,7 @@ class CaseMasks:
 
 @dataclass(frozen=True, slots=True)
 class MasksResult:
-    """Where the masks are, and what is in them; `made` counts the cases that were not there already."""
+    """The folder of the masks, all cases, and the number of masks that this call built."""
 
     folder: Path
     cases: tuple[CaseMasks, ...]
@@ -75,12 +75,12 @@ class MasksResult:
 
 
 def masks_folder(dataset: Path) -> Path:
-    """Give the folder that holds the masks of the data set."""
+    """Return the folder of the masks of a data set."""
     return dataset / "masks"
 
 
 def labels_path(dataset: Path, case_id: str) -> Path:
-    """Give the path of a case's label image."""
+    """Return the path of the label image of a case."""
     return masks_folder(dataset) / "labels" / f"{case_id}.tif"
 
 
@@ -90,7 +90,7 @@ def read_labels(path: Path) -> NDArray[np.int32]:
     Raises
     ------
     MissingError
-        If there is none.
+        If it does not exist.
     InputError
         If it cannot be read.
     """
@@ -103,16 +103,16 @@ def read_labels(path: Path) -> NDArray[np.int32]:
 
 
 def build_masks(config: MasksConfig, progress: Progress = SILENT) -> MasksResult:
-    """Make the label image, the binary mask and, if asked for, the preview of every case.
+    """Build the label image, the binary mask and, on request, the preview of every case.
 
     Writes ``masks/labels/CASE.tif`` (int32, deflate), ``masks/binary/CASE.png`` (0 or 255), ``masks/preview/CASE.png``
-    and ``masks/manifest.json`` in the data set's folder. What is there and was made from the same annotation by the
-    same rule is not made again.
+    and ``masks/manifest.json`` in the folder of the data set. Masks from the same annotation and the same rule are
+    not built again.
 
     Raises
     ------
     MissingError
-        If the data set, a split that was asked for, or a file of it is not there.
+        If the data set, a requested split, or a file does not exist.
     InputError
         If an image or an annotation cannot be read.
     OutputError
@@ -139,9 +139,9 @@ def build_masks(config: MasksConfig, progress: Progress = SILENT) -> MasksResult
 
 
 def load_case_masks(dataset: Path) -> dict[str, CaseMasks]:
-    """Read what masks exist, by case id; empty where there is no manifest, or none that this version would write.
+    """Read the manifest of the masks, by case id; empty if it is missing, damaged or of another rule.
 
-    Masks can be made anew at any time, so a manifest that is damaged or of another rule is no error.
+    This is not an error, since masks can be built again at any time.
     """
     try:
         content = json.loads((masks_folder(dataset) / "manifest.json").read_text(encoding="utf-8"))
@@ -163,11 +163,11 @@ def _is_current(dataset: Dataset, case: Case, made: CaseMasks | None, preview: b
     sources = (case.image_sha256, case.annotation_sha256)
     if made is None or (made.image_sha256, made.annotation_sha256) != sources:
         return False
-    return all(path.is_file() for path in wanted) and _is_read_alike(dataset, case, made)
+    return all(path.is_file() for path in wanted) and _is_same_reading(dataset, case, made)
 
 
-def _is_read_alike(dataset: Dataset, case: Case, made: CaseMasks) -> bool:
-    """Return whether masks are what this version makes of the annotation; of public data sets all versions' are."""
+def _is_same_reading(dataset: Dataset, case: Case, made: CaseMasks) -> bool:
+    """Return whether this version would build the same masks; for public data sets, all versions do."""
     if made.reading == READING or not Path(case.annotation).is_absolute():
         return True
     stored = read_labels(labels_path(dataset.root, case.case_id))
@@ -189,7 +189,7 @@ def _build_case(dataset: Dataset, case: Case, preview: bool) -> CaseMasks:
         pixels = read_case(dataset, case)
         write_bytes(preview_file, imagecodecs.png_encode(draw_outlines(pixels, raster.labels), level=1))
     else:
-        preview_file.unlink(missing_ok=True)  # one of an older annotation must not be taken for this one's
+        preview_file.unlink(missing_ok=True)  # may show an older annotation
     inside = int((raster.areas_px > 0).sum())
     visible = int((np.bincount(raster.labels.reshape(-1))[1:] > 0).sum())
     return CaseMasks(
@@ -199,7 +199,7 @@ def _build_case(dataset: Dataset, case: Case, preview: bool) -> CaseMasks:
         regions=len(raster.areas_px) + degenerate,
         nuclei=visible,
         degenerate=degenerate,
-        # What lies around a part of a slide belongs to no case, and is not lost.
+        # Nuclei outside of the annotated part of a slide belong to no case.
         outside=0 if case.box else len(raster.areas_px) - inside,
         hidden=inside - visible,
         drawn_area_px=read.drawn_area_px,
@@ -212,7 +212,7 @@ def _build_case(dataset: Dataset, case: Case, preview: bool) -> CaseMasks:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A case's labels as its annotation gives them, and what was understood on the way."""
+    """The labels of a case, and how its annotation was interpreted."""
 
     raster: Raster
     drawn_area_px: float = 0.0
@@ -221,10 +221,10 @@ class _Read:
 
 
 def _read_annotation(dataset: Dataset, case: Case) -> _Read:
-    """Fill a case's outlines; a label image is its own raster."""
+    """Read the labels of a case: rasterised outlines, or a label image."""
     path = dataset.annotation_path(case)
     if suffix_of(path, OUTLINE_SUFFIXES):
-        shape_of_case(dataset, case)  # refuses what is too large
+        shape_of_case(dataset, case)  # raises an error if the case is too large
         shape = shape_of_image(dataset, case)
         outlines, raster = draw_annotated(path, read_annotated(path, shape, case.mpp), shape, case.mpp, case.box)
         return _Read(raster, float(np.nansum(outlines.drawn_areas_px)), dict(outlines.left_out))
@@ -254,12 +254,12 @@ def _warn_of_losses(result: MasksResult, progress: Progress) -> None:
             progress.warn(f"left out: {total} regions that {reason} (in {names})")
     of_files: dict[str, CaseMasks] = {}
     for case in result.cases:
-        of_files.setdefault(case.annotation_sha256, case)  # regions of an image share one
-    tell_left_out({case.case_id: case.left_out for case in of_files.values()}, progress)
-    tell_doubts(((case.case_id, case.doubts) for case in result.cases), progress)
+        of_files.setdefault(case.annotation_sha256, case)  # the regions of an image share an annotation
+    warn_left_out({case.case_id: case.left_out for case in of_files.values()}, progress)
+    warn_doubts(((case.case_id, case.doubts) for case in result.cases), progress)
     for case in result.cases:
         if not case.regions:
-            progress.warn(f"the annotation of {case.case_id} holds no region; its mask is empty")
+            progress.warn(f"the annotation of {case.case_id} contains no region; its mask is empty")
 
 
 def require_masks(dataset: Path, case_ids: Sequence[str]) -> None:

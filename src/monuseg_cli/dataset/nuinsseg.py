@@ -1,4 +1,4 @@
-"""NuInsSeg, as published or packed, from a folder or a zip -> a data set that every stage takes like MoNuSeg's.
+"""NuInsSeg, in the published or the packed layout, from a folder or a zip -> a data set for all stages.
 
 Mahbod et al., "NuInsSeg: A fully annotated dataset for nuclei instance segmentation in H&E-stained histological
 images", Scientific Data 11, 2024 (doi 10.1038/s41597-024-03117-2; doi 10.5281/zenodo.10518968 for the data).
@@ -21,7 +21,7 @@ from monuseg_cli.dataset.catalog import NUINSSEG
 from monuseg_cli.dataset.manifest import Case, CaseSplit, Dataset, SourceArchive, sha256_of
 
 TISSUE, LABELS = "tissue images", "label masks modify"
-"""Folders of the published layout, below one such as ``human bladder``; borders between nuclei are background."""
+"""Subfolders of each organ in the published layout. In the label images, borders between nuclei are background."""
 
 MAX_BYTES = 4 << 30
 """A zip that unpacks to more is refused; the published one has 1.6 GB."""
@@ -32,7 +32,7 @@ _SPECIES = ("human ", "mouse ")
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A field of tissue: its name, its organ, and where its image and its label image are in the source."""
+    """A field of view: its name, its organ, and the paths of its image and label image in the source."""
 
     name: str
     organ: str
@@ -46,7 +46,7 @@ class _Field:
 
 
 class Source(Protocol):
-    """Files by their paths, of a folder or of a zip."""
+    """Files in a folder or a zip, by path."""
 
     def names(self) -> list[str]:
         """List the paths of all files, with forward slashes."""
@@ -73,10 +73,10 @@ class _Folder:
 
 
 def read_nuinsseg(source: Path, root: Path, progress: Progress = SILENT) -> Dataset:
-    """Copy NuInsSeg's images and label images into a data set of its own, and write its manifest.
+    """Copy the images and label images of NuInsSeg to a data set, and write its manifest.
 
-    Organs that are held out (`monuseg_cli.dataset.catalog.NUINSSEG`) become its test split, all others its train split.
-    The scale is stated nowhere; every case gets the catalogue's.
+    Held-out organs (`monuseg_cli.dataset.catalog.NUINSSEG`) are the test split, all others the train split. The scale
+    is not published; the catalogue states an estimate.
 
     Parameters
     ----------
@@ -85,16 +85,16 @@ def read_nuinsseg(source: Path, root: Path, progress: Progress = SILENT) -> Data
         bladder/label masks modify/*.tif`` for every organ; or packed, ``images/*``, ``labels/*`` and an ``index.csv``
         with the columns ``file`` and ``organ``.
     root : Path
-        Where the data set goes.
+        Where the data set is written.
     progress : Progress
-        Told how many fields there are.
+        Receives the number of fields.
 
     Raises
     ------
     MissingError
-        If there is no such folder or zip.
+        If the folder or zip does not exist.
     InputError
-        If it holds neither layout, is damaged or unsafe, or an image has no label image.
+        If it has neither layout, is damaged or unsafe, or an image has no label image.
     OutputError
         If the data set cannot be written.
     """
@@ -137,7 +137,7 @@ def _find_fields(source: Path, files: Source) -> list[_Field]:
     fields = _packed(files, indices[0], names) if indices else _published(names)
     if not fields:
         message = (
-            f'{source} does not hold NuInsSeg: neither "{TISSUE}" and "{LABELS}" below a folder for each organ, nor '
+            f'{source} does not contain NuInsSeg: neither "{TISSUE}" and "{LABELS}" below a folder for each organ, nor '
             "images, labels and index.csv"
         )
         raise InputError(message)
@@ -148,7 +148,7 @@ def _find_fields(source: Path, files: Source) -> list[_Field]:
 
 
 def _published(names: list[str]) -> list[_Field]:
-    """Find the fields of the published layout; both species' organs count as one."""
+    """List the fields of the published layout; human and mouse organs are not distinguished."""
     fields = []
     for name in names:
         path = PurePosixPath(name)
@@ -160,7 +160,7 @@ def _published(names: list[str]) -> list[_Field]:
 
 
 def _packed(files: Source, index: str, names: list[str]) -> list[_Field]:
-    """Find the fields of the packed layout, by its table."""
+    """List the fields of the packed layout, by its table."""
     folder = PurePosixPath(index).parent
     by_stem = {(path.parent, path.stem): path.as_posix() for path in map(PurePosixPath, names)}
     fields = []
@@ -186,7 +186,7 @@ def _is_litter(path: PurePosixPath) -> bool:
 
 
 def _copy(field: _Field, files: Source, folder: Path) -> Case:
-    """Write the two files of a field below `folder`, and describe the case."""
+    """Write the two files of a field below `folder`, and return the case."""
     written: Mapping[str, str] = {"images": field.image, "annotations": field.labels}
     places = {}
     for kind, name in written.items():
@@ -206,7 +206,7 @@ def _copy(field: _Field, files: Source, folder: Path) -> Case:
 
 
 def _hash_of(cases: list[Case], split: str, source: Path) -> str:
-    """Hash the zip, or the hashes of a split's files."""
+    """Compute the SHA-256 of the zip, or one over the files of a split."""
     if source.is_file():
         return sha256_of(source)
     lines = sorted(f"{case.image_sha256} {case.annotation_sha256}\n" for case in cases if case.split == split)

@@ -1,4 +1,4 @@
-"""Label images and images -> a store of patches that remembers which case each came from."""
+"""Images and label images -> the patch store, which records the case of each patch."""
 
 import hashlib
 import json
@@ -24,24 +24,24 @@ from monuseg_cli.imaging.tiling import Edge, grid
 
 SCHEMA = 1
 _RENAMED: Mapping[str, str] = {"size_px": "patch_px"}
-"""Settings in manifests that an earlier version wrote, and what they are called now."""
+"""Names of settings in manifests of an earlier version, and their present names."""
 
 
 @dataclass(frozen=True, slots=True)
 class PatchStore:
-    """Patches on disk, mapped into memory and not read until they are used.
+    """Patches on disk, memory-mapped.
 
     Parameters
     ----------
     folder : Path
-        Where the store is.
+        Folder of the store.
     images : ndarray of shape (N, P, P, 3), uint8
     labels : ndarray of shape (N, P, P), int32
-        Label images; a nucleus keeps the label that it has in its case, a mirrored copy of one has a new label.
+        Label images. A nucleus has the same label as in its case; mirrored copies have new labels.
     case_ids : tuple of str
-        Case of each patch, N of them.
+        Case of each patch; N ids.
     origins : ndarray of shape (N, 2), intp
-        Row and column of each patch's first pixel in its image.
+        Row and column of the first pixel of each patch in its image.
     """
 
     folder: Path
@@ -59,7 +59,7 @@ class PatchStore:
         MissingError
             If there is none.
         InputError
-            If its parts do not fit together.
+            If it is damaged or incomplete.
         """
         try:
             manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
@@ -74,19 +74,18 @@ class PatchStore:
             message = f"the patches in {folder} are damaged; remove the folder and run: monuseg patches"
             raise InputError(message) from error
         if not len(images) == len(labels) == len(case_ids):
-            message = f"the patches in {folder} are not whole; remove the folder and run: monuseg patches"
+            message = f"the patches in {folder} are incomplete; remove the folder and run: monuseg patches"
             raise InputError(message)
         return cls(folder, images, labels, case_ids, origins.reshape(-1, 2))
 
     def __reduce__(self) -> tuple[Callable[[Path], "PatchStore"], tuple[Path]]:
-        """Send the folder, not the arrays, to a worker process."""
+        """Pickle only the folder, not the arrays, for worker processes."""
         return PatchStore.load, (self.folder,)
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Read one patch: image (P, P, 3) and labels (P, P).
 
-        It is read from the files, not through the map, whose pages would count as this process' memory, and the more of
-        them the larger the store.
+        It is read from the file, not through the memory map, whose pages would count as memory of this process.
         """
         image, labels = (
             self._read(name, array, index) for name, array in (("images", self.images), ("labels", self.labels))
@@ -95,13 +94,13 @@ class PatchStore:
 
     def _read(self, name: str, array: NDArray[Any], index: int) -> NDArray[Any]:
         assert isinstance(array, np.memmap)
-        patch = array[index]  # raises IndexError; nothing of it is read
+        patch = array[index]  # may raise IndexError; does not read pixels
         offset = array.offset + index * patch.nbytes
         pixels = np.fromfile(self.folder / f"{name}.npy", array.dtype, patch.size, offset=offset)
         return pixels.reshape(patch.shape)
 
     def of_cases(self, case_ids: Iterable[str]) -> NDArray[np.intp]:
-        """List the indices of all patches of these cases, ascending.
+        """Return the indices of all patches of these cases, ascending.
 
         Raises
         ------
@@ -117,7 +116,7 @@ class PatchStore:
 
 @dataclass(frozen=True, slots=True)
 class PatchesResult:
-    """Where the store is and what it holds; `made` is False where it was there already."""
+    """The folder and content of the store; `made` is False if it existed already."""
 
     folder: Path
     patches: int
@@ -131,14 +130,14 @@ class PatchesResult:
 def build_patches(config: PatchesConfig, progress: Progress = SILENT) -> PatchesResult:
     """Cut the images and label images of a split into patches.
 
-    What is smaller than a patch is mirrored at its end until it is as large.
+    Images that are smaller than a patch are extended by mirroring.
 
-    A store made by the same settings from the same images and label images is not made again.
+    A store with the same settings, from the same images and label images, is not built again.
 
     Raises
     ------
     MissingError
-        If the data set, the split or a mask is not there.
+        If the data set, the split or a mask does not exist.
     InputError
         If an image cannot be read, or does not fit its mask.
     OutputError
@@ -152,7 +151,7 @@ def build_patches(config: PatchesConfig, progress: Progress = SILENT) -> Patches
     require_masks(config.dataset, [case.case_id for case in cases])
     settings = _settings(config, dataset, cases)
     made = not _is_current(config.folder, settings, progress)
-    progress.detail(f"{config.folder} {'is cut' if made else 'is there, made by the same settings'}")
+    progress.detail(f"{config.folder} {'is built' if made else 'exists, with the same settings'}")
     if made:
         with writing_folder(config.folder) as folder:
             patches = _cut(config, dataset, cases, folder, progress)
@@ -170,7 +169,7 @@ def build_patches(config: PatchesConfig, progress: Progress = SILENT) -> Patches
 
 
 def _settings(config: PatchesConfig, dataset: Dataset, cases: Sequence[Case]) -> dict[str, object]:
-    """Describe everything that the patches depend on, as it stands in the store's manifest."""
+    """Return all that patches depend on, as written to the manifest of the store."""
     sources = {}
     for case in cases:
         labels = labels_path(dataset.root, case.case_id).read_bytes()
@@ -181,7 +180,7 @@ def _settings(config: PatchesConfig, dataset: Dataset, cases: Sequence[Case]) ->
 
 
 def _is_current(folder: Path, settings: dict[str, object], progress: Progress) -> bool:
-    """Tell whether the store was made by these settings; say so where it was made by others."""
+    """Return whether the store was built with these settings; report the differences if not."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         settled = {_RENAMED.get(name, name): value for name, value in manifest.items() if name != "patches"}
@@ -191,7 +190,7 @@ def _is_current(folder: Path, settings: dict[str, object], progress: Progress) -
         PatchStore.load(folder)
     except MonusegError:
         return False
-    # Pairs of PNG beside the arrays do no harm to who did not ask for them.
+    # Additional PNG files do not matter if they were not requested.
     if settled.get("format") == "png":
         settings = {**settings, "format": "png"}
     differences = [
@@ -207,7 +206,7 @@ def _is_current(folder: Path, settings: dict[str, object], progress: Progress) -
 def _cut(
     config: PatchesConfig, dataset: Dataset, cases: Sequence[Case], folder: Path, progress: Progress
 ) -> list[dict[str, str | int]]:
-    """Fill the arrays in `folder`, case by case, and list case, row and column of each patch."""
+    """Write the arrays in `folder`, case by case; return case, row and column of each patch."""
     size = config.patch_px
     patches: list[dict[str, str | int]] = []
     shapes = [_shape(config, case) for case in cases]
@@ -215,10 +214,10 @@ def _cut(
     if smaller := [case.case_id for case, shape in zip(cases, shapes, strict=True) if min(shape) < size]:
         progress.info(
             f"{len(smaller)} of {len(cases)} cases are smaller than a patch of {size} px (the first: {smaller[0]}): "
-            "they are mirrored at their end"
+            "they are extended by mirroring"
         )
     total = sum(len(corners) for corners in grids)
-    # Written front to back: on a full disk this is an error, where a memory map would end the process.
+    # Written sequentially: a full disk is an error here, but would kill a process that writes through a memory map.
     with (folder / "images.npy").open("wb") as images, (folder / "labels.npy").open("wb") as labels:
         _write_header(images, np.dtype(np.uint8), (total, size, size, 3))
         _write_header(labels, np.dtype(np.int32), (total, size, size))
@@ -243,7 +242,7 @@ def _write_header(file: BinaryIO, dtype: np.dtype[np.generic], shape: tuple[int,
 
 
 def _read_case(config: PatchesConfig, dataset: Dataset, case: Case) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Read image and label image at the scale that they are cut at."""
+    """Read image and label image at the scale of the patches."""
     pixels = read_case(dataset, case)
     label_image = read_labels(labels_path(config.dataset, case.case_id))
     if pixels.shape[:2] != label_image.shape:
@@ -256,7 +255,7 @@ def _read_case(config: PatchesConfig, dataset: Dataset, case: Case) -> tuple[NDA
 def _mirrored(
     pixels: NDArray[np.uint8], labels: NDArray[np.int32], size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Mirror image and label image at their end where they are smaller than `size`; copies of nuclei get new labels."""
+    """Extend image and label image to `size` by mirroring at the end; copies of nuclei get new labels."""
     missing = [(0, max(size - side, 0)) for side in labels.shape]
     if not any(after for _, after in missing):
         return pixels, labels
@@ -269,8 +268,8 @@ def _mirrored(
 
 
 def _number_parts(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the number of each pixel's 8-connected part of equal label, by first pixels, row by row; 0 stays 0."""
-    from scipy import ndimage  # takes longer to load than most cuttings last
+    """Return the number of the 8-connected part of equal label of each pixel, in order of first pixels; 0 stays 0."""
+    from scipy import ndimage  # slow to import
 
     parts = np.zeros(labels.shape, dtype=np.int32)
     count = 0
@@ -286,7 +285,7 @@ def _number_parts(labels: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def _write_pair(folder: Path, patch: dict[str, str | int], image: NDArray[np.uint8], labels: NDArray[np.int32]) -> None:
-    """Write a patch and its mask as pictures that a person can open."""
+    """Write a patch and its mask as PNG, for viewing."""
     folder.mkdir(exist_ok=True)
     stem = f"{patch['case_id']}_r{patch['row']:04d}_c{patch['col']:04d}"
     mask = (labels > 0).astype(np.uint8) * 255
@@ -295,7 +294,7 @@ def _write_pair(folder: Path, patch: dict[str, str | int], image: NDArray[np.uin
 
 
 def _shape(config: PatchesConfig, case: Case) -> tuple[int, int]:
-    """Give height and width of a case at the scale that it is cut at."""
+    """Return height and width of a case at the scale of the patches."""
     height, width = read_labels(labels_path(config.dataset, case.case_id)).shape
     if config.rescale and case.mpp:
         height, width = scaled((height, width), case.mpp / MPP)

@@ -1,4 +1,4 @@
-"""The pixels of a case: of a whole image, or of a part of a slide."""
+"""The pixels of a case: a whole image, or a part of a slide."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.tiling import Box
 
 LARGEST_PX = 100_000_000
-"""A case of more pixels is refused, since it is held in memory, with its labels."""
+"""A case of more pixels is refused, since it is kept in memory with its labels."""
 
 
 def read_case(dataset: Dataset, case: Case) -> NDArray[np.uint8]:
@@ -24,14 +24,14 @@ def read_case(dataset: Dataset, case: Case) -> NDArray[np.uint8]:
     MissingError
         If the file does not exist.
     InputError
-        If it is no image, is damaged, or the case is too large.
+        If it is not an image, is damaged, or the case is too large.
     """
     with Slide(dataset.image_path(case)) as slide:
         return slide.read_region(0, *_box(slide, case))
 
 
 def shape_of_case(dataset: Dataset, case: Case) -> tuple[int, int]:
-    """Give height and width of a case in pixels, without reading them all.
+    """Return height and width of a case in pixels, without reading all of them.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def shape_of_case(dataset: Dataset, case: Case) -> tuple[int, int]:
 
 
 def shape_of_image(dataset: Dataset, case: Case) -> tuple[int, int]:
-    """Give height and width, in pixels, of the whole image that a case is of, or is a part of.
+    """Return height and width of the whole image that contains a case, in pixels.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def _box(slide: Slide, case: Case) -> Box:
     row, col, height, width = case.box or (0, 0, *slide.shape)
     if height * width > LARGEST_PX:
         message = (
-            f"{slide.path} is {width} x {height} pixels, too many for a training case; mark the part that is annotated "
+            f"{slide.path} is {width} x {height} pixels, too many for a training case; mark the annotated part "
             'by a rectangle of class "Region*"'
         )
         raise InputError(message)

@@ -1,4 +1,4 @@
-"""What a stage needs and is not there yet, made in order."""
+"""Builds what a stage needs and is missing."""
 
 from pathlib import Path
 
@@ -14,16 +14,16 @@ from monuseg_cli.dataset.patches import PatchStore, build_patches
 
 
 def open_dataset(home: Home, own: Path | None, progress: Progress = SILENT) -> Dataset:
-    """Open MoNuSeg, another public data set by its name, or somebody's own folder, scanned anew.
+    """Open MoNuSeg, another public data set by name, or a folder of your own, which is scanned each time.
 
     Parameters
     ----------
     home : Home
         Where data sets are kept.
     own : Path or None
-        None: MoNuSeg; a bare name in `monuseg_cli.dataset.catalog.OTHER_DATASETS`: that data set; else a folder.
+        None: MoNuSeg; a name in `monuseg_cli.dataset.catalog.OTHER_DATASETS`: that data set; else a folder.
     progress : Progress
-        Told how many images a folder has.
+        Receives the number of images in a folder.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def open_dataset(home: Home, own: Path | None, progress: Progress = SILENT) -> D
 
 
 def prepare_masks(config: MasksConfig, progress: Progress = SILENT) -> None:
-    """Make the masks that are missing, and say so.
+    """Build missing masks, and report how many.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def prepare_masks(config: MasksConfig, progress: Progress = SILENT) -> None:
 
 
 def prepare_patches(config: PatchesConfig, progress: Progress = SILENT) -> PatchStore:
-    """Make the masks and patches that are missing, say so, and open the store.
+    """Build missing masks and patches, report how many, and open the store.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from typing import Literal
 
 from monuseg_cli.core.errors import ContaminationError, InputError, MissingError
 from monuseg_cli.dataset.catalog import KumarSplit, kumar_split, validation_fold
-from monuseg_cli.dataset.leakage import find_trained, ids_tell_all, with_pixel_hashes
+from monuseg_cli.dataset.leakage import find_trained, ids_suffice, with_pixel_hashes
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.models.card import Card
 
@@ -98,7 +98,7 @@ def choose_cases(
         If a model was trained on one of them, by its id or by its pixels, unless `include_train`.
     """
     cases = _select(dataset, choice, cards)
-    if not all(ids_tell_all(cases, card) for card in cards.values()):
+    if not all(ids_suffice(cases, card) for card in cards.values()):
         cases = with_pixel_hashes(dataset, cases)
     for weights, card in cards.items():
         seen = sorted(find_trained(dataset, cases, card))

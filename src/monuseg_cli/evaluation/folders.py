@@ -23,7 +23,7 @@ from monuseg_cli.evaluation.results import (
 from monuseg_cli.evaluation.scores import ImageScores, count_image
 from monuseg_cli.imaging.read import read_image
 from monuseg_cli.imaging.readers.formats import SUFFIXES
-from monuseg_cli.nuclei.doubts import require_foreground, tell_doubts, tell_left_out
+from monuseg_cli.nuclei.doubts import require_foreground, warn_doubts, warn_left_out
 from monuseg_cli.nuclei.outlines import OUTLINE_SUFFIXES, Region, require_annotated_part
 from monuseg_cli.nuclei.read import (
     ANNOTATION_SUFFIXES,
@@ -138,8 +138,8 @@ class _Oddities:
         return doubts
 
     def tell(self, progress: Progress) -> None:
-        tell_left_out(self._left_out, progress)
-        tell_doubts(self._doubts, progress)
+        warn_left_out(self._left_out, progress)
+        warn_doubts(self._doubts, progress)
 
 
 def _read_pair(prediction: Path, reference: Path, oddities: _Oddities, watch: Stopwatch) -> _Pair:

@@ -1,4 +1,4 @@
-"""Aperio XML outlines -> polygons. The only place that sees x, y; everything behind it is row, column."""
+"""Aperio XML -> polygons. Coordinates are x, y in the file, and row, column after reading."""
 
 import math
 from array import array
@@ -16,13 +16,13 @@ from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import is_special_file
 
 MAX_COORDINATE_PX = 1e7
-"""Coordinates beyond this are refused: no slide is that large."""
+"""Larger coordinates are refused: no slide is that large."""
 
 MAX_VERTICES = 10_000_000
-"""More are refused; the largest official annotation has 10^5."""
+"""More vertices are refused; the largest official annotation has 10^5."""
 
 REEXPORT_HINT = "export it again, or download it with: monuseg download"
-"""What helps against an annotation that cannot be used."""
+"""The remedy for an annotation that cannot be used."""
 
 _CHUNK_BYTES = 1 << 20
 
@@ -38,14 +38,14 @@ class Annotation:
         row and column, in pixels, in the plane in which pixel (r, c) covers [r, r+1) x [c, c+1). Not closed: the
         last vertex joins the first.
     drawn_areas_px : ndarray of shape (N,), float64
-        The attribute Area of each of these regions; NaN where there is none.
+        The attribute Area of each of these regions; NaN if it has none.
     layers, texts : tuple of str
         The name, else the description, of the ``<Annotation>`` that each of these regions is in, and its own attribute
-        Text; empty where there is none.
+        Text; empty if it has none.
     degenerate : int
-        Number of regions left out because they have fewer than three vertices.
+        Number of regions that were left out, since they have fewer than three vertices.
     mpp : float or None
-        Micrometres per pixel, the root's attribute MicronsPerPixel; None where absent or not a positive number.
+        Micrometres per pixel, the root's attribute MicronsPerPixel; None if absent or not a positive number.
     """
 
     polygons: tuple[NDArray[np.float64], ...]
@@ -61,7 +61,7 @@ class _Found(Exception):
 
 
 class _Reader:
-    """Collects what is wanted from one document; refuses what no annotation needs."""
+    """Collects the content of one document, and refuses what no annotation needs."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,7 +78,7 @@ class _Reader:
         raise InputError(message)
 
     def doctype(self, *_: object) -> None:
-        # Without a document type there are no entities, so neither expansions nor external files.
+        # Without a document type there are no entities, and so no expansion and no external files.
         self.refuse("document type declarations are refused, since they can define entities")
 
     def root(self, name: str, attributes: dict[str, str]) -> None:
@@ -132,7 +132,7 @@ class _Reader:
             self.refuse(what)
         except InputError:
             raise
-        except (LookupError, ValueError, OSError) as error:  # an encoding that is unknown, a folder, no permission
+        except (LookupError, ValueError, OSError) as error:  # unknown encoding, a folder, no permission
             self.refuse((error.strerror if isinstance(error, OSError) else None) or str(error))
 
 
@@ -175,15 +175,15 @@ def read_annotation(path: Path) -> Annotation:
     Returns
     -------
     Annotation
-        With no polygons where the file holds no region.
+        Without polygons if the file contains no region.
 
     Raises
     ------
     MissingError
         If the file does not exist.
     InputError
-        If it is empty, cut off, not Aperio's, has a document type declaration or more than `MAX_VERTICES`, or a vertex
-        is not a finite number within `MAX_COORDINATE_PX`.
+        If it is empty, truncated, not Aperio XML, has a document type declaration or more than `MAX_VERTICES` vertices,
+        or a coordinate is not a finite number within `MAX_COORDINATE_PX`.
     """
     reader = _Reader(path)
     reader.parse(reader.element)
@@ -194,7 +194,7 @@ def read_annotation(path: Path) -> Annotation:
         region = int(np.searchsorted(starts, int(outside.argmax()), side="right"))
         reader.refuse(f"a vertex of region {region} is not finite, or farther than {MAX_COORDINATE_PX:.0f} px")
     if len(starts) and starts[0] != 0:
-        reader.refuse("vertices stand before the first region")
+        reader.refuse("there are vertices before the first region")
     counts = np.diff(starts, append=len(vertices))
     kept = counts >= 3
     regions = np.split(vertices, starts[1:]) if len(starts) else []

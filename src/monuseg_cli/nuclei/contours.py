@@ -1,4 +1,4 @@
-"""Label image -> the polygons that run along its pixels' edges."""
+"""Label image -> polygons along the edges of its pixels."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _STEPS = np.array([(0, 1), (1, 0), (0, -1), (-1, 0)])
-"""Right, down, left, up; each is a right turn from the one before."""
+"""Right, down, left, up; each is a right turn from the previous one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,10 @@ class Contours:
     holes : ndarray of shape (R,), bool
         Whether a ring runs around a hole in its label.
     starts : ndarray of shape (R + 1,), intp
-        Where each ring's points begin in `points`, and where the last one's end.
+        Index in `points` of the first point of each ring, and of the end of the last ring.
     points : ndarray of shape (P, 2), int64
         Row and column of the corners, between pixels: pixel (r, c) covers r..r+1 and c..c+1. The last point of a ring
-        is not its first again.
+        does not repeat its first.
     """
 
     labels: NDArray[np.int64]
@@ -32,16 +32,16 @@ class Contours:
     points: NDArray[np.int64]
 
     def ring(self, index: int) -> NDArray[np.int64]:
-        """Give the points of one ring, (V, 2)."""
+        """Return the points of one ring, (V, 2)."""
         return self.points[self.starts[index] : self.starts[index + 1]]
 
 
 def trace(labels: NDArray[np.integer]) -> Contours:
-    """Trace every label's pixels along their edges, all labels at once.
+    """Trace the edges of the pixels of all labels.
 
-    Filling the rings by the pixel-centre rule gives the label image back. Pixels of a label that touch at a corner only
-    belong to different rings. No ring passes a point twice: what an outer ring would close off there is a hole that
-    touches it. An outer ring has its pixels on the right hand, seen along its points.
+    Filling the rings by the pixel-centre rule restores the label image. Pixels of a label that touch only at a corner
+    belong to different rings. No ring passes a point twice: an area that an outer ring would close off there is a hole
+    that touches it. The pixels of an outer ring are on its right-hand side.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def trace(labels: NDArray[np.integer]) -> Contours:
     label, start, direction, key = label[order], start[order], direction[order], key[order]
     following = _following(label, start + _STEPS[direction], direction, key, labels.shape)
     first, position = _rank(following)
-    if _part(following, first, key):
+    if _split_rings(following, first, key):
         first, position = _rank(following)
     order = np.lexsort((position, first))
     label, start, direction, first = label[order], start[order], direction[order], first[order]
@@ -68,7 +68,7 @@ def trace(labels: NDArray[np.integer]) -> Contours:
     before[new_ring] = direction[ends]
     corner = before != direction
     along = start[:, 0] * _STEPS[direction, 1] - start[:, 1] * _STEPS[direction, 0]
-    area = np.bincount(number, weights=along, minlength=rings)  # twice the signed one: each edge with the origin
+    area = np.bincount(number, weights=along, minlength=rings)  # twice the signed area: each edge with the origin
     counts = np.bincount(number[corner], minlength=rings)
     return Contours(
         labels=label[new_ring].astype(np.int64),
@@ -79,11 +79,11 @@ def trace(labels: NDArray[np.integer]) -> Contours:
 
 
 def _edges(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """List the edges between each label's pixels and others: label (N,), first point (N, 2), direction (N,)."""
+    """Return the edges between pixels of different labels: label (N,), first point (N, 2), direction (N,)."""
     padded = np.pad(labels, 1)
     height, width = labels.shape
     found = []
-    # Of a pixel's four edges: where its neighbour is, and where the edge begins.
+    # For the four edges of a pixel: offset of the neighbour, and of the first point.
     for direction, (neighbour, begin) in enumerate(
         (((-1, 0), (0, 0)), ((0, 1), (0, 1)), ((1, 0), (1, 1)), ((0, -1), (1, 0)))
     ):
@@ -100,7 +100,7 @@ def _edges(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.i
 def _key(
     label: NDArray[np.int64], point: NDArray[np.int64], direction: NDArray[np.int64], width: int, height: int
 ) -> NDArray[np.int64]:
-    """Give every edge, of a label, first point and direction, a number of its own."""
+    """Return a unique number for each edge, from its label, first point and direction."""
     return ((label * height + point[:, 0]) * width + point[:, 1]) * 4 + direction
 
 
@@ -111,7 +111,7 @@ def _following(
     key: NDArray[np.int64],
     shape: tuple[int, ...],
 ) -> NDArray[np.intp]:
-    """Find the edge that follows each: to the right where there is one, else straight on, else to the left."""
+    """Return the next edge of each: to the right if there is one, else straight on, else to the left."""
     following = np.empty(len(key), dtype=np.intp)
     for turn in (3, 0, 1):  # the preferred one last
         wanted = _key(label, end, (direction + turn) % 4, shape[1] + 1, shape[0] + 1)
@@ -121,8 +121,8 @@ def _following(
     return following
 
 
-def _part(following: NDArray[np.intp], first: NDArray[np.intp], key: NDArray[np.int64]) -> bool:
-    """Part, in place, the rings that pass a point twice, there; tell whether there were any."""
+def _split_rings(following: NDArray[np.intp], first: NDArray[np.intp], key: NDArray[np.int64]) -> bool:
+    """Split, in place, rings that pass a point twice; return whether there were any."""
     again = np.flatnonzero((key[1:] // 4 == key[:-1] // 4) & (first[1:] == first[:-1]))  # two edges begin at the point
     before = np.empty_like(following)
     before[following] = np.arange(len(following))
@@ -131,7 +131,7 @@ def _part(following: NDArray[np.intp], first: NDArray[np.intp], key: NDArray[np.
 
 
 def _rank(following: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Give each edge's ring, by the ring's lowest edge, and its position from there; by doubling the reach."""
+    """Return the ring of each edge (its lowest edge) and the position from there, by pointer doubling."""
     count = len(following)
     doublings = max(count, 1).bit_length()
     first, reach = np.arange(count), following

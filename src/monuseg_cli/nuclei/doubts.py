@@ -1,4 +1,4 @@
-"""What makes labels unlike nuclei by their sizes; and how it is told, once for all files."""
+"""Warnings about labels whose sizes are implausible for nuclei, one for all files."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from monuseg_cli.nuclei.outlines import AROUND, MPP_AT_40X, USUAL_UM2, describe_
 
 _LARGEST_SHARE, _LARGEST_OF_SMALL = 0.05, 0.25
 _LARGE_UM2 = 120.0
-"""In small images a nucleus may well cover more than 5 %."""
+"""In small images, a nucleus can cover more than 5 %; it counts as too large only above this area."""
 
 _MOST_FOREGROUND = 0.8
 _FEWEST_PX_TO_REFUSE = 10_000
@@ -26,7 +26,7 @@ CUT = "grey values along the edges of a mask, from interpolation or JPEG, were t
 
 
 def doubts_of(labels: NDArray[np.int32], mpp: float | None) -> dict[str, str]:
-    """Tell in what a label image is unlike one of nuclei.
+    """Return what is implausible about a label image of nuclei.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def doubts_of(labels: NDArray[np.int32], mpp: float | None) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        What is odd, among `FOREGROUND`, `LARGEST` and `MEDIAN`, with its figure.
+        `FOREGROUND`, `LARGEST` or `MEDIAN`, each with its value.
     """
     if not labels.any():
         return {}
@@ -57,25 +57,25 @@ def doubts_of(labels: NDArray[np.int32], mpp: float | None) -> dict[str, str]:
 
 
 def require_foreground(path: Path, labels: NDArray[np.int32], doubts: Mapping[str, str]) -> None:
-    """Check that an annotation is not nearly all nuclei; a small image may be.
+    """Check that nuclei do not cover nearly all of an image, unless it is small.
 
     Raises
     ------
     InputError
-        If it is.
+        If they do.
     """
     if FOREGROUND in doubts and labels.size >= _FEWEST_PX_TO_REFUSE:
         message = f"{path}: {FOREGROUND} ({doubts[FOREGROUND]}); save it with 0 for the background"
         raise InputError(message)
 
 
-def tell_left_out(files: Mapping[str, Mapping[str, int]], progress: Progress) -> None:
-    """Warn of what was left out of annotations, by what it is instead of nuclei.
+def warn_left_out(files: Mapping[str, Mapping[str, int]], progress: Progress) -> None:
+    """Warn about objects of annotations that are not nuclei and were left out.
 
     Parameters
     ----------
     files : mapping of str to mapping of str to int
-        How many objects of each kind, by the annotation's name.
+        Number of objects of each kind, by the name of the annotation.
     progress : Progress
     """
     concerned = {name: left_out for name, left_out in files.items() if sum(left_out.values())}
@@ -85,20 +85,20 @@ def tell_left_out(files: Mapping[str, Mapping[str, int]], progress: Progress) ->
         progress.warn(f"not nuclei, left out: {describe_left_out(total)}; in {_names(list(concerned))}{hint}")
 
 
-def tell_doubts(files: Iterable[tuple[str, Mapping[str, str]]], progress: Progress) -> None:
-    """Warn of what is odd about labels, each oddity once.
+def warn_doubts(files: Iterable[tuple[str, Mapping[str, str]]], progress: Progress) -> None:
+    """Warn about implausible labels, once for each kind of doubt.
 
     Parameters
     ----------
     files : iterable of (str, mapping of str to str)
-        An annotation's name, with what `doubts_of` says of it.
+        The name of an annotation, and the result of `doubts_of`.
     progress : Progress
     """
-    told: dict[str, list[str]] = {}
+    grouped: dict[str, list[str]] = {}
     for name, doubts in files:
         for kind, figure in doubts.items():
-            told.setdefault(kind, []).append(f"{name}, {figure}")
-    for kind, names in told.items():
+            grouped.setdefault(kind, []).append(f"{name}, {figure}")
+    for kind, names in grouped.items():
         progress.warn(f"{kind}: {_names(names, '; ')}")
 
 

@@ -1,4 +1,4 @@
-"""Label image -> outlines drawn on an image: the one renderer."""
+"""Label image -> outlines drawn on an image; used for all pictures with outlines."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ YELLOW = (255, 225, 0)
 
 
 def outline_pixels(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Mark the outermost pixels of every nucleus, so that two that touch show a line each.
+    """Return the outermost pixels of every nucleus, so that touching nuclei have one line each.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def outline_pixels(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
     Returns
     -------
     ndarray of shape (H, W), bool
-        True where a pixel of a nucleus has a 4-neighbour of another label, or lies on the image's border.
+        True if a pixel of a nucleus has a 4-neighbour of another label, or is at the border of the image.
     """
     padded = np.pad(labels, 1)
     inner = padded[1:-1, 1:-1]
@@ -33,14 +33,14 @@ def outline_pixels(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 
 def paint_outlines(labels: NDArray[np.integer], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Paint outlines alone, each nucleus in its colour, to be laid over an image.
+    """Draw only the outlines, each nucleus in its colour, as an overlay for an image.
 
     Parameters
     ----------
     labels : ndarray of shape (H, W), integer
         Label image, 0 background, no label above N.
     colours : ndarray of shape (N + 1, 3), uint8
-        Red, green, blue of each label; that of the background is not used.
+        Red, green, blue of each label; the first row (background) is not used.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def draw_outlines(
     colour : tuple of int
         Red, green, blue.
     width_px : int
-        Width of the line, which grows outwards from the nucleus' own outermost pixels.
+        Width of the line, from the outermost pixels of the nucleus outwards.
 
     Returns
     -------
@@ -80,10 +80,10 @@ def draw_outlines(
     Raises
     ------
     InputError
-        If image and labels are not of one size.
+        If image and labels differ in size.
     """
     if image.shape[:2] != labels.shape:
-        message = f"an image of shape {image.shape} and labels of shape {labels.shape} are not of one size"
+        message = f"an image of shape {image.shape} and labels of shape {labels.shape} differ in size"
         raise InputError(message)
     line = outline_pixels(labels)
     if width_px > 1:

@@ -18,27 +18,27 @@ from monuseg_cli.core.home import is_special_file
 from monuseg_cli.nuclei.rings import Polygon, Ring
 
 LARGEST_UNPACKED_BYTES = 2**29
-"""A packed file that unpacks to more is refused."""
+"""A compressed file that decompresses to more is refused."""
 
 _FEWEST_POINTS = 3
 _LARGEST_GAP_PX = 1.0
-"""A line whose ends are closer than this goes around something."""
+"""A line whose ends are closer than this is closed."""
 
 _REEXPORT = "export it from QuPath again"
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """What was drawn, or found, in one place.
+    """One object: something annotated or detected.
 
     Parameters
     ----------
     name : str
-        The name that it was given; empty: none.
+        Its name; empty: none.
     class_name : str
-        The name of its classification, "Tumor: Positive" where it has several; empty: none.
+        The name of its classification, several as in "Tumor: Positive"; empty: none.
     object_type : str
-        "annotation", "detection", "cell", "tile", "tma_core" or "root", as QuPath names its objects; empty: not said.
+        "annotation", "detection", "cell", "tile", "tma_core" or "root", as named by QuPath; empty: not stated.
     polygons : tuple of Polygon
         At least one.
     """
@@ -51,7 +51,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class GeoJson:
-    """The content of a file: objects that have an area, and how many have none, by what they are instead."""
+    """The content of a file: objects with an area, and the number of others, by kind."""
 
     features: tuple[Feature, ...]
     left_out: Mapping[str, int]
@@ -69,16 +69,16 @@ def read_features(path: Path) -> tuple[Feature, ...]:
 
 
 def read_geojson(path: Path) -> GeoJson:
-    """Read a GeoJSON file: a feature, a list of them, or a collection; plain, by gzip, or in QuPath's zip.
+    """Read a GeoJSON file: a feature, a list of features, or a collection; plain, gzipped, or in a zip file of QuPath.
 
-    Polygons, multipolygons, lines that close, and collections of these have an area. Of a cell its nucleus is read.
+    Polygons, multipolygons, closed lines, and collections of these have an area. Of a cell, only the nucleus is read.
 
     Raises
     ------
     MissingError
-        If there is no such file.
+        If the file does not exist.
     InputError
-        If it is not GeoJSON, or a polygon of it cannot be used.
+        If it is not GeoJSON, or one of its polygons is invalid.
     """
     if is_special_file(path):
         message = f"{path} is not a regular file; name a GeoJSON file"
@@ -113,7 +113,7 @@ def read_geojson(path: Path) -> GeoJson:
 
 
 def _unpack(content: bytes) -> bytes:
-    """Unpack what gzip or zip has packed, told by its first bytes; a zip holds one GeoJSON."""
+    """Decompress gzip and zip, recognised by the first bytes; a zip must contain one GeoJSON file."""
     if content.startswith(b"\x1f\x8b"):
         with gzip.open(io.BytesIO(content)) as file:
             return _read_moderate(file.read(LARGEST_UNPACKED_BYTES + 1))
@@ -134,7 +134,7 @@ def _unpack(content: bytes) -> bytes:
 
 def _read_moderate(content: bytes) -> bytes:
     if len(content) > LARGEST_UNPACKED_BYTES:
-        message = f"it unpacks to more than {LARGEST_UNPACKED_BYTES >> 20} MiB"
+        message = f"it decompresses to more than {LARGEST_UNPACKED_BYTES >> 20} MiB"
         raise ValueError(message)
     return content
 
@@ -152,10 +152,10 @@ def _list_features(content: Any) -> list[Any]:
 
 
 def _read_feature(feature: Any, number: int) -> tuple[Feature | None, str]:
-    """Read a feature; None, and what it is instead, where it has no area."""
+    """Read a feature; if it has no area, return None and its kind."""
     if feature is None:
         return None, "objects without a geometry"
-    # A cell of QuPath has its nucleus beside its own outline.
+    # In QuPath, a cell has a nucleus in addition to its own outline.
     geometry = feature.get("nucleusGeometry") or feature.get("geometry", feature)
     if not geometry or "type" not in geometry:
         return None, "objects without a geometry"
@@ -171,7 +171,7 @@ def _read_feature(feature: Any, number: int) -> tuple[Feature | None, str]:
 
 
 def _class_name(classification: Any) -> str:
-    """Read a class as the versions of QuPath write it: a name, one in an object, or the parts of one in a list."""
+    """Read a class as the versions of QuPath write it: a name, an object with a name, or a list of parts."""
     if isinstance(classification, dict):
         names = classification.get("names")
         classification = classification.get("name") or (names if isinstance(names, list) else "")
@@ -181,7 +181,7 @@ def _class_name(classification: Any) -> str:
 
 
 def _object_type(kind: str) -> str:
-    """Bring what QuPath calls its objects, in the field objectType or, before 0.3, in the id, to one form."""
+    """Return the type of an object of QuPath, from its objectType or, before QuPath 0.3, its id."""
     for name, form in _OBJECT_IDS.items():
         if kind == form or kind.lower() == name:
             return name
@@ -199,7 +199,7 @@ _OBJECT_IDS = {
 
 
 def _polygons_of(geometry: Mapping[str, Any], number: int) -> Iterator[Polygon]:
-    """Read every part of a geometry that has an area."""
+    """Read all parts of a geometry that have an area."""
     kind = geometry["type"]
     if kind == "GeometryCollection":
         for part in geometry.get("geometries") or ():

@@ -1,4 +1,4 @@
-"""What the values of a mask or a label image mean, before it is taken for one."""
+"""The values of a mask or label image -> labels, after checking that they are plausible."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,53 +13,54 @@ LARGEST_LABEL = 2**31 - 1
 
 _AS_LABELS = "save a label image (one integer per nucleus, 0 for background) or a mask of 0 and 255"
 _STEPS = 2**16 - 1
-"""Fractions are told apart by so many steps; integers above are numbers of nuclei, never shades of grey."""
+"""Fractions are quantised to this many steps; larger integers are labels, never grey values."""
 
 _BLOCK_ROWS = 1024
 _LOW, _HIGH = 0.25, 0.75
-"""Shares of the maximum: what is above is inside of nuclei, what is below outside, what is between a rim."""
+"""Fractions of the maximum: values above are inside nuclei, values below are outside, those between are rims."""
 
 _SOLID = 0.1
-"""At least such a share of a nucleus has neighbours of the same value on all four sides; of a rim hardly any."""
+"""At least this fraction of a nucleus has four neighbours of the same value; hardly any pixel of a rim has."""
 
 _RIM_PX, _RINGING_PX = 3, 8
-"""How far from an inside the rims of masks that were resized, and the ringing of JPEG, reach."""
+"""Width of the rims of resized masks, and of JPEG ringing, around nuclei."""
 
 _MOSTLY, _OF_RIMS = 0.9, 0.7
 _OF_PARTS = 0.7
-"""Where rims are wider, a mask that is cut lower falls into nearly as many parts."""
+"""If rims are wider, a lower threshold must lead to a similar number of parts."""
 
 _FEWEST_PX_WITH_INSIDE = 20
 _MOST_THIN = 0.04
 _MOST_CLASSES = 20
 _FEWEST_PIECES = 2
-"""Pieces of each value, on average, that make it a class."""
+"""If values have more pieces on average, they are classes."""
 
 _CROWDED = 0.95
 
 
 def number_nuclei(pixels: NDArray[Any]) -> tuple[NDArray[np.int32], str | None]:
-    """Make a label image of the pixels of a mask or a label image.
+    """Convert the pixels of a mask or a label image to labels.
 
-    A mask holds 0 and one other value; its connected parts (4 neighbours) are the nuclei. A grey one, whose other
-    values are but rims, as interpolation and JPEG make them, is cut at half of its maximum.
+    A mask contains 0 and one other value; its connected parts (4 neighbours) are the nuclei. A grey mask, whose further
+    values are only rims from interpolation or JPEG, is thresholded at half of its maximum.
 
     Parameters
     ----------
     pixels : ndarray
-        As decoded: one plane, or channels that are all equal; whole numbers of any type.
+        As decoded: one plane, or several equal channels; integers of any type.
 
     Returns
     -------
     labels : ndarray of shape (H, W), int32
     note : str or None
-        What was done to the values; None where nothing was.
+        How the values were changed; None if they were not.
 
     Raises
     ------
     ImageError
-        If it is not one plane of whole numbers within 0..`LARGEST_LABEL`, or the values look like something else:
-        classes, insides and borders, probabilities, a picture, a background that is not 0, or numbers that ran out.
+        If it is not one plane of integers within 0..`LARGEST_LABEL`, or the values look like something else: classes,
+        interiors and borders, probabilities, a photo, a background that is not 0, or more nuclei than the type can
+        number.
     """
     plane = _plane(pixels)
     if plane.dtype == np.bool_:
@@ -91,7 +92,7 @@ def number_nuclei(pixels: NDArray[Any]) -> tuple[NDArray[np.int32], str | None]:
 
 
 def _plane(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Take the one plane of an array: without axes of length 1, and one channel where all are equal."""
+    """Return an array without axes of length 1, and with one channel if all are equal."""
     plane = pixels
     while plane.ndim > 2 and 1 in (plane.shape[0], plane.shape[-1]):
         plane = plane[0] if plane.shape[0] == 1 else plane[..., 0]
@@ -104,16 +105,16 @@ def _plane(pixels: NDArray[Any]) -> NDArray[Any]:
             if all(np.array_equal(channels[0], channel) for channel in channels[1:]):
                 plane = channels[0]
             elif pixels.dtype == np.uint8:
-                message = f"its channels differ, as in a colour picture; {_AS_LABELS}"
+                message = f"its channels differ, as in a colour image; {_AS_LABELS}"
                 raise ImageError(message)
     if plane.ndim != 2 or plane.dtype.kind not in "buif":
-        message = f"it holds {pixels.dtype} of shape {pixels.shape}, not one plane of whole numbers; {_AS_LABELS}"
+        message = f"it holds {pixels.dtype} of shape {pixels.shape}, not one plane of integers; {_AS_LABELS}"
         raise ImageError(message)
     return plane
 
 
 def _whole(plane: NDArray[Any]) -> tuple[NDArray[np.integer], bool]:
-    """Give whole numbers as such, and fractions in `_STEPS` steps, with the word that they are."""
+    """Return integers unchanged, and fractions quantised to `_STEPS` steps; and whether they are fractions."""
     if plane.dtype.kind != "f":
         return plane, False
     if not np.isfinite(plane).all():
@@ -133,7 +134,7 @@ def _components(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
 
 
 def _flat(values: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Tell which pixels have the value of all their neighbours, of which there are four inside of the image."""
+    """Return which pixels have the same value as all of their 4 neighbours within the image."""
     flat = np.ones(values.shape, dtype=bool)
     for axis in (0, 1):
         ahead, behind = (np.moveaxis(values, axis, 0)[part] for part in (slice(1, None), slice(None, -1)))
@@ -155,13 +156,13 @@ def _histogram(values: NDArray[np.integer], where: NDArray[np.bool_] | None = No
 
 
 def _solid(values: NDArray[np.integer], flat: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Count the pixels of each value, and tell which values have an inside."""
+    """Count the pixels of each value, and return which values have an interior."""
     counts = _histogram(values)
     return counts, _histogram(values, flat) >= np.maximum(1, _SOLID * counts)
 
 
 def _is_soft(values: NDArray[np.integer], flat: NDArray[np.bool_], high: int, may_be_wide: bool) -> bool:
-    """Tell whether all values below the high ones are rims or ringing around these: a mask that is not sharp.
+    """Return whether all lower values are rims or ringing around high ones, as in a blurred mask.
 
     Wide rims of fractions are probabilities.
     """
@@ -170,7 +171,7 @@ def _is_soft(values: NDArray[np.integer], flat: NDArray[np.bool_], high: int, ma
     is_between = (shades > _LOW / 2) & (shades <= _HIGH)
     inside = values > _HIGH * high
     if counts[is_between & solid].sum() > (1 - _MOSTLY) * inside.sum():
-        return False  # a nucleus is a value with an inside
+        return False  # a value with an interior is a nucleus
     soft = (counts > 0) & (shades > 0) & (shades <= _HIGH) & ~solid
     if soft.sum() < 2:
         return False
@@ -194,23 +195,23 @@ def _around(mask: NDArray[np.bool_], reach_px: int) -> NDArray[np.bool_]:
 
 
 def _require_insides(values: NDArray[np.integer], flat: NDArray[np.bool_]) -> None:
-    """Check that pixels are nuclei: most values have an inside, and few pixels are thin lines beside others."""
+    """Check that values are nuclei: most have an interior, and few pixels are thin lines next to others."""
     counts, solid = _solid(values, flat)
     foreground = counts[1:].sum()
     without = counts[1:][~solid[1:] & (counts[1:] > _FEWEST_PX_WITH_INSIDE)].sum()
-    usual_px = np.median(counts[1:][solid[1:]]) if solid[1:].any() else 0  # what is tiny is thin
+    usual_px = np.median(counts[1:][solid[1:]]) if solid[1:].any() else 0  # tiny nuclei are thin
     if without > foreground / 2 or (
         usual_px > _FEWEST_PX_WITH_INSIDE and _count_thin(values) > _MOST_THIN * foreground
     ):
         message = (
-            "its values change from pixel to pixel, as in a picture, a probability map, or labels that were "
+            "its values change from pixel to pixel, as in a photo, a probability map, or labels that were "
             f"interpolated or saved as JPEG; {_AS_LABELS}"
         )
         raise ImageError(message)
 
 
 def _count_thin(values: NDArray[np.integer]) -> int:
-    """Count the pixels beside another nucleus that are in no square of four of their own value."""
+    """Count pixels next to another nucleus that are in no square of 2 x 2 pixels of their own value."""
     padded = np.pad(values, 1)
     corner = padded[:-1, :-1]
     squares = (padded[1:, 1:] == corner) & (padded[1:, :-1] == corner) & (padded[:-1, 1:] == corner)
@@ -244,7 +245,7 @@ def _require_background(values: NDArray[np.integer], found: NDArray[np.integer])
 
 
 def _require_enough_numbers(values: NDArray[np.integer], found: NDArray[np.integer], dtype: np.dtype[Any]) -> None:
-    """Check that a label image of small integers did not run out of numbers."""
+    """Check that a label image of a small integer type did not need more labels than the type has."""
     is_small = dtype.kind == "u" and dtype.itemsize < 4
     limit = np.iinfo(dtype).max if is_small else np.iinfo(np.uint8).max
     labels = found[found > 0]

@@ -1,11 +1,11 @@
-"""What a drawn object is, by its type and class: a nucleus, a region that is annotated, or neither."""
+"""The meaning of annotated objects, by type and class: a nucleus, an annotated region, or neither."""
 
 import re
 from dataclasses import dataclass
 from typing import Literal
 
 Meaning = Literal["nucleus", "outline", "region", "other"]
-"""An outline is a nucleus, unless it is as large as tissue or lies around others; nothing else says what it is."""
+"""An "outline" is an object of unclear class: a nucleus, unless it is as large as tissue, or around other objects."""
 
 _NUCLEUS = re.compile(r"nucle", re.IGNORECASE)
 _NEVER = re.compile(
@@ -14,7 +14,7 @@ _NEVER = re.compile(
     re.IGNORECASE,
 )
 _AREA = re.compile(r"\b(necrosis|area)\b", re.IGNORECASE)
-"""Words of the classes of areas, which QuPath gives to detections inside of them, too."""
+"""Words in classes of areas. In QuPath, detections inside an area may have its class, too."""
 
 _NO_NUCLEI = {"tile": "tiles", "tma_core": "TMA cores", "root": "root objects"}
 _FOUND = ("detection", "cell")
@@ -22,21 +22,20 @@ _FOUND = ("detection", "cell")
 
 @dataclass(frozen=True, slots=True)
 class ObjectMeaning:
-    """What an object is; of `kind` "other", `reason` says in the plural what it is instead of a nucleus."""
+    """What an object is. If `kind` is "other", `reason` names it, in the plural."""
 
     kind: Meaning
     reason: str = ""
 
 
 def meaning_of(class_name: str, object_type: str = "") -> ObjectMeaning:
-    """Tell what an object is.
+    """Return what an object is.
 
     Parameters
     ----------
     class_name : str
-        Its class in QuPath, "Tumor: Positive" where it has several, or the name of its layer in ImageScope; any case.
-        One that ends with a star is ignored by QuPath itself; "Region", with or without a star, marks what is
-        annotated.
+        Its class in QuPath (several as in "Tumor: Positive"), or the name of its layer in ImageScope; case is ignored.
+        QuPath ignores classes that end with a star. "Region", with or without a star, marks annotated regions.
     object_type : str
         As in `monuseg_cli.nuclei.geojson.Feature`.
     """

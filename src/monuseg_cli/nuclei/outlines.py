@@ -1,4 +1,4 @@
-"""Outlines of an image's nuclei, and of the regions in which all are outlined, out of GeoJSON or Aperio XML."""
+"""GeoJSON or Aperio XML -> outlines of nuclei, and the regions in which all nuclei are outlined."""
 
 import math
 from collections import Counter
@@ -19,39 +19,39 @@ from monuseg_cli.nuclei.rings import Polygon, Ring, area_of, join_rings
 
 GEOJSON_SUFFIXES = (".geojson", ".geojson.gz", ".geojson.zip", ".json", ".json.gz", ".zip")
 OUTLINE_SUFFIXES = (*GEOJSON_SUFFIXES, ".xml")
-"""Files of outlines, which have no size of their own."""
+"""Suffixes of files with outlines, which do not state the size of the image."""
 
 WHOLE_SLIDE_PX = 25_000_000
-"""Nobody outlines every nucleus of an image of more pixels."""
+"""In larger images, it is not credible that every nucleus is outlined."""
 
 SMALL_SLIDE_PX = 4_000_000
-"""Nor, as far as the format and the number of outlines tell, of one of more than these."""
+"""In images between these sizes, the format and the number of outlines decide."""
 
 _FEWEST_PER_MM2 = 200
-"""Tissue has some thousand nuclei per mm2."""
+"""Tissue has a few thousand nuclei per mm2."""
 
 AROUND = "outlines around other objects"
 DEGENERATE = "outlines with fewer than three points"
 
 MPP_AT_40X = 0.25
 _LARGEST_MPP_TO_JUDGE = 0.7
-"""At coarser scales micrometres and pixels are too much alike."""
+"""At coarser scales, micrometres and pixels are too similar to be distinguished."""
 
 _FILLED, _FILLED_TIMES = 0.6, 4
 _OVERHANG = 0.1
-"""Nuclei at the edge are outlined beyond it, by so much of the image at most."""
+"""Outlines of nuclei at the edge extend beyond the image by at most this fraction of it."""
 
 USUAL_UM2 = (5.0, 500.0)
 """Smallest and largest area that a nucleus usually has."""
 
 _TISSUE_SHARE, _LARGE_SHARE = 0.05, 0.25
-"""An outline that covers more of its image, and is larger than a nucleus, is tissue."""
+"""An outline that covers a larger fraction of its image, and is larger than a nucleus, is tissue."""
 
 _AROUND_TIMES = 4
-"""An outline is around others that have at most one part in so many of its area."""
+"""An outline counts as around others only if it has at least this many times their area."""
 
 _SPECK_PX = 5.0
-"""Smaller outlines are slips of the pen."""
+"""Smaller outlines are accidental."""
 
 _FEWEST_TO_JUDGE = 3
 _MOST_OUTSIDE_RECTANGLE = 0.02
@@ -59,7 +59,7 @@ _MOST_OUTSIDE_RECTANGLE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A part of a slide in which every nucleus is outlined: the name that it was given, and where it is."""
+    """A part of a slide in which every nucleus is outlined: its name and position."""
 
     name: str
     box: Box
@@ -67,20 +67,20 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Outlines:
-    """What a file of outlines says of its image.
+    """The content of a file of outlines.
 
     Parameters
     ----------
     nuclei : tuple of ndarray of shape (V, 2), float64
-        An outline each, by `join_rings`; row and column in pixels.
+        The outline of each nucleus, by `join_rings`; row and column in pixels.
     certain : ndarray of shape (N,), bool
-        Whether a nucleus' type or class says that it is one.
+        Whether the type or class of each nucleus states that it is one.
     drawn_areas_px : ndarray of shape (N,), float64
-        The area that the file states of each; NaN where it states none.
+        The area of each that is stated in the file; NaN if none.
     regions : tuple of Region
-        The parts that are annotated; none: all of the image is.
+        The annotated parts; empty: the whole image.
     left_out : mapping of str to int
-        How many objects are no nuclei, by what they are instead, in the plural.
+        Number of objects that are not nuclei, by kind, in the plural.
     """
 
     nuclei: tuple[Ring, ...]
@@ -90,24 +90,24 @@ class Outlines:
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     def within(self, box: Box) -> "Outlines":
-        """Keep the nuclei that reach into a part of the image, and give them in its own rows and columns."""
+        """Select the nuclei that intersect a part of the image, in coordinates of this part."""
         corner, beyond = np.array(box[:2]), np.array(box[:2]) + box[2:]
         inside = [(ring.max(axis=0) > corner).all() and (ring.min(axis=0) < beyond).all() for ring in self.nuclei]
         kept = self._keep(np.array(inside, dtype=bool))
         return replace(kept, nuclei=tuple(ring - corner for ring in kept.nuclei))
 
     def without_tissue(self, areas_px: NDArray[np.int64], shape: tuple[int, int], mpp: float | None) -> "Outlines":
-        """Leave out what is as large as tissue: more than 5 % of the image and, at its scale, than a nucleus.
+        """Leave out outlines as large as tissue: more than 5 % of the image, and larger than a nucleus at its scale.
 
         Parameters
         ----------
         areas_px : ndarray of shape (N,), int64
-            Pixels of each nucleus within the image.
+            Number of pixels of each nucleus within the image.
         shape : tuple of int
             Height and width of the image.
         mpp : float or None
-            Its micrometres per pixel; None: what is left out is as large at 80x, or a quarter of the image and as large
-            at 40x.
+            Its micrometres per pixel; None: an outline must be larger than a nucleus at 80x, or cover a quarter of the
+            image and be larger than a nucleus at 40x.
         """
 
         def least_px(share: float, mpp: float) -> float:
@@ -144,7 +144,7 @@ class _Object:
 
 
 def clip_box(box: Box, shape: tuple[int, int]) -> Box | None:
-    """Give the part of a box that is in an image; None where there is none."""
+    """Return the part of a box that is inside an image; None if there is none."""
     row, col = max(box[0], 0), max(box[1], 0)
     height, width = min(box[0] + box[2], shape[0]) - row, min(box[1] + box[3], shape[1]) - col
     return (row, col, height, width) if height > 0 and width > 0 else None
@@ -153,8 +153,8 @@ def clip_box(box: Box, shape: tuple[int, int]) -> Box | None:
 def read_outlines(path: Path) -> Outlines:
     """Read the outlines of nuclei, and the annotated regions, from an Aperio XML or a GeoJSON file.
 
-    A nucleus keeps all its parts and its holes. Left out, and counted, are objects whose type or class says that they
-    are something else (`monuseg_cli.nuclei.objects`), outlines around other objects, and what has no area.
+    All parts and holes of a nucleus are kept. Objects whose type or class is not that of nuclei
+    (`monuseg_cli.nuclei.objects`), outlines around others, and objects without an area are left out, and counted.
 
     Parameters
     ----------
@@ -164,9 +164,9 @@ def read_outlines(path: Path) -> Outlines:
     Raises
     ------
     MissingError
-        If there is no such file.
+        If the file does not exist.
     InputError
-        If it cannot be read, a region is not an upright rectangle, or there is something in it, and no nucleus or region.
+        If it cannot be read, a region is not an upright rectangle, or it contains objects, but no nucleus or region.
     """
     objects: list[_Object] = []
     regions: list[Region] = []
@@ -200,37 +200,37 @@ def read_outlines(path: Path) -> Outlines:
 
 
 def require_nuclei(path: Path, outlines: Outlines) -> None:
-    """Check that a file in which something else is drawn has nuclei, too.
+    """Check that a file that contains other objects contains nuclei, too.
 
     Raises
     ------
     InputError
-        If it has none.
+        If it does not.
     """
     if not outlines.nuclei and outlines.left_out.keys() - {DEGENERATE}:
         message = (
             f"{path} contains no nuclei, only {describe_left_out(outlines.left_out)}; export the outlines of the "
-            "nuclei, or give them another class"
+            "nuclei, or change their class"
         )
         raise InputError(message)
 
 
 def require_pixels(path: Path, outlines: Outlines, shape: tuple[int, int], mpp: float | None) -> None:
-    """Check that the outlines are in pixels, not in micrometres.
+    """Check that outlines are in pixels, not in micrometres.
 
-    They look like micrometres where all lie within the image's size in micrometres and nuclei of that many pixels
-    would be far too small, or rather small in an image that they just fill.
+    They look like micrometres if all are within the size of the image in micrometres, and nuclei would be much too
+    small if these were pixels. If outlines fill exactly this size, rather small nuclei suffice.
 
     Parameters
     ----------
     path : Path
-        Their file, for the message.
+        The file of the outlines, for the message.
     outlines : Outlines
-        In the rows and columns of the whole image.
+        In coordinates of the whole image.
     shape : tuple of int
         Height and width of the image.
     mpp : float or None
-        Its micrometres per pixel; None: 40x or 20x.
+        Its micrometres per pixel; None: 40x and 20x are tried.
 
     Raises
     ------
@@ -253,7 +253,7 @@ def require_pixels(path: Path, outlines: Outlines, shape: tuple[int, int], mpp: 
             and area * scale**2 < USUAL_UM2[0] * (_FILLED_TIMES if fills else 1)
         ):
             message = (
-                f"the coordinates in {path} look like micrometres: all lie within {size_um[1]:.4g} x {size_um[0]:.4g}, "
+                f"the coordinates in {path} look like micrometres: all are within {size_um[1]:.4g} x {size_um[0]:.4g}, "
                 f"the size of the image in um, and as pixels the median nucleus would cover {area * scale**2:.2g} um2; "
                 f"divide them by {scale:.4g} um/px, or export them in pixels, as QuPath does"
             )
@@ -268,27 +268,27 @@ def require_annotated_part(
     mpp: float | None = None,
     is_slide: bool = False,
 ) -> None:
-    """Check that the outlines on a whole slide come with a region: nobody outlines every nucleus of one.
+    """Check that the outlines on a whole slide come with a region, since not all nuclei of a slide can be outlined.
 
     Parameters
     ----------
     path : Path
-        Their file, for the message.
+        The file of the outlines, for the message.
     regions : sequence of Region
-        What is annotated.
+        The annotated regions.
     nuclei : int
-        How many are outlined: in an image of moderate size, few per area tell that not all are.
+        Number of outlined nuclei; in an image of moderate size, a low density shows that not all are outlined.
     shape : tuple of int
         Height and width of the image.
     mpp : float, optional
         Its micrometres per pixel; None: 40x is assumed.
     is_slide : bool
-        Whether the image is a slide by its format.
+        Whether the format of the image is that of a slide.
 
     Raises
     ------
     InputError
-        If there is no region.
+        If there is none.
     """
     pixels = math.prod(shape)
     if regions or pixels <= SMALL_SLIDE_PX:
@@ -296,14 +296,14 @@ def require_annotated_part(
     per_mm2 = nuclei / (pixels * ((mpp or MPP_AT_40X) / 1000) ** 2)
     if is_slide or pixels > WHOLE_SLIDE_PX or per_mm2 < _FEWEST_PER_MM2:
         message = (
-            f"{path} outlines nuclei on a whole slide of {shape[1]}x{shape[0]} pixels, and nothing says where all of "
-            'them are outlined; draw a rectangle of class "Region*" around each part in which they are'
+            f"{path} outlines nuclei on a whole slide of {shape[1]}x{shape[0]} pixels, without regions in which all "
+            'are outlined; draw a rectangle of class "Region*" around each completely annotated part'
         )
         raise InputError(message)
 
 
 def describe_left_out(left_out: Mapping[str, int]) -> str:
-    """Say how many objects were left out, by what they are."""
+    """Return the kinds of objects that were left out, with their numbers, in one line."""
     return ", ".join(f"{reason} ({count})" for reason, count in sorted(left_out.items()) if count)
 
 
@@ -319,13 +319,13 @@ def _region(path: Path, name: str, polygons: Sequence[Polygon]) -> Region:
 
 
 def _leave_out_parents(objects: Sequence[_Object], regions: tuple[Region, ...], left_out: Counter[str]) -> Outlines:
-    """Leave out the outlines that are around other objects: around one that was detected, or several outlines."""
+    """Leave out outlines around other objects: around one certain nucleus, or several outlines."""
     rings = [thing.ring for thing in objects]
     areas = np.array([area_of(ring) for ring in rings])
     certain = np.array([thing.kind == "nucleus" for thing in objects], dtype=bool)
     outlines = Outlines(tuple(rings), certain, np.array([thing.drawn_area_px for thing in objects]), regions, left_out)
     is_around = np.zeros(len(rings), dtype=bool)
-    # Only what is several times as large as the smallest can be around anything.
+    # Only an outline several times as large as the smallest object can be around others.
     candidates = np.flatnonzero(~certain & (areas > 0) & (areas >= _AROUND_TIMES * areas.min(initial=math.inf)))
     if len(candidates):
         points = shapely.points([ring.mean(axis=0) for ring in rings])

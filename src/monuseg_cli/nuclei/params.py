@@ -1,4 +1,4 @@
-"""The parameters of the post-processing, which stand in the card of every weights file; standard library only."""
+"""The parameters of the post-processing, which the card of every weights file contains; standard library only."""
 
 import math
 from collections.abc import Mapping
@@ -10,19 +10,20 @@ _RENAMED: Mapping[str, str] = {"depth": "saddle_depth"}
 
 @dataclass(frozen=True, slots=True)
 class PostprocessParams:
-    """How maps become nuclei; chosen for each set of weights, and kept in their card.
+    """Parameters of the post-processing, chosen for each set of weights and stored in their card.
 
     Parameters
     ----------
     threshold : float
         Probability at or above which a pixel belongs to a nucleus, above 0 and below 1.
     min_area_um2 : float
-        Smaller nuclei are dropped, in square micrometres.
+        Area in square micrometres below which nuclei are dropped.
     smoothing_um : float
-        Standard deviation of the Gaussian that smooths the elevation map, so that ragged outlines do not split.
+        Standard deviation in micrometres of the Gaussian that smooths the elevation map, so that ragged outlines do not
+        split nuclei.
     saddle_depth : float
-        Relative saddle depth: share of the lower of two maxima by which the elevation must fall between them for them
-        to be two nuclei, above 0 and below 1.
+        Relative saddle depth, above 0 and below 1. Two maxima are two nuclei if the elevation between them falls by at
+        least this fraction of the lower maximum.
 
     Raises
     ------
@@ -48,7 +49,7 @@ class PostprocessParams:
 
 
 def upgrade_params(content: Any) -> Any:
-    """Give parameters that an earlier version wrote as JSON the names of today; anything else is returned as it is."""
+    """Rename parameters that an earlier version wrote as JSON; return anything else unchanged."""
     if not isinstance(content, Mapping):
         return content
     return {_RENAMED.get(name, name): value for name, value in content.items()}

@@ -1,4 +1,4 @@
-"""Probability maps -> label image: the post-processing, and nothing else."""
+"""Probability maps -> label image."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,22 +16,22 @@ _STEEPEST = 0.2  # fall of the predicted position per pixel at which two nuclei 
 def postprocess(
     maps: NDArray[np.float32], classes: Sequence[str], mpp: float, params: PostprocessParams
 ) -> NDArray[np.int32]:
-    """Turn a network's maps into one label per nucleus.
+    """Convert the maps of a network to a label image.
 
     Pixels at or above the threshold are foreground, in which holes smaller than the smallest nucleus are filled. A
     watershed from the maxima of a smoothed elevation map, which is high inside nuclei and low where they touch, divides
-    the foreground into regions. Two neighbouring regions are merged where the saddle between them is less than
+    the foreground into regions. Two neighbouring regions are merged if the saddle between them is less than
     `params.saddle_depth` below the lower of their maxima (a relative form of h-maxima, or dynamics: Grimaud, "A new
-    measure of contrast: the dynamics", Proc. SPIE 1769, 1992), and where one of them is smaller than the smallest
+    measure of contrast: the dynamics", Proc. SPIE 1769, 1992), or if one of them is smaller than the smallest
     nucleus.
 
-    The smoothed elevation map is computed at half resolution: touching nuclei are divided along cells of 2 x 2 pixels;
-    elsewhere their border is that of the foreground, to the pixel. The pixels of a nucleus are 4-connected.
+    The smoothed elevation map is computed at half resolution: touching nuclei are divided along cells of 2 x 2 pixels.
+    Elsewhere their border is exactly that of the foreground. The pixels of a nucleus are 4-connected.
 
     Parameters
     ----------
     maps : ndarray of shape (C, H, W), float32
-        Within 0..1.
+        Values within 0..1.
     classes : sequence of str
         The meaning of each map: first ``"nucleus"``, the probability that a pixel belongs to one; then ``"boundary"``,
         ``"distance"``, or ``"horizontal"`` and ``"vertical"``, as `monuseg_cli.training.targets` defines them.
@@ -60,13 +60,13 @@ def postprocess(
 
 
 def _elevation_map(mask: NDArray[np.bool_], maps: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Compute a map that is high in nuclei and low where they touch; (H, W)."""
+    """Compute a map (H, W) that is high inside nuclei and low where they touch."""
     if "distance" in maps:
         return maps["distance"]
     if "boundary" in maps:
         return maps["nucleus"] * (1 - maps["boundary"])
     if {"horizontal", "vertical"} <= maps.keys():
-        # Within a nucleus the position rises from 0 to 1; it falls where the next one begins.
+        # Within a nucleus, the position rises from 0 to 1; between two nuclei, it falls.
         fall = -np.minimum(_slope(maps["horizontal"], axis=1), _slope(maps["vertical"], axis=0))
         border = np.clip(fall / np.float32(_STEEPEST), 0, 1)
         return np.asarray(maps["nucleus"] * (1 - border), dtype=np.float32)
@@ -84,13 +84,13 @@ def _mean_of_cells(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _whole_cells(image: NDArray[Any]) -> NDArray[Any]:
-    """Add a row and a column of zeros where the last cells would be halves."""
+    """Pad the image with zeros to whole cells."""
     missing = [(0, size % _CELL_PX) for size in image.shape]
     return np.pad(image, missing) if any(after for _, after in missing) else image
 
 
 def _fill_small_holes(mask: NDArray[np.bool_], area_px: float) -> None:
-    """Fill the holes in `mask`, which do not reach the image's border, of fewer pixels than `area_px`."""
+    """Fill holes of fewer than `area_px` pixels in `mask`, except at the border of the image."""
     background, _ = ndimage.label(~mask)
     small = np.bincount(background.reshape(-1)) < area_px
     small[0] = False
@@ -100,7 +100,7 @@ def _fill_small_holes(mask: NDArray[np.bool_], area_px: float) -> None:
 
 
 class _Cells:
-    """The cells of 2 x 2 pixels in which there is foreground, and which of them hang together.
+    """The cells of 2 x 2 pixels that contain foreground, and which of them are connected.
 
     Parameters
     ----------
@@ -110,15 +110,15 @@ class _Cells:
     Attributes
     ----------
     mask : ndarray of shape (H', W'), bool
-        The foreground, in whole cells; where a cell's pixels touched at a corner only, all of it.
+        The foreground, in whole cells; cells whose pixels touched only at a corner are filled.
     shape : tuple of int
         Rows and columns of cells.
     place : ndarray of shape (N,), intp
-        Index of each cell with foreground among all cells, row by row.
+        Flat index of each cell with foreground.
     pixels : ndarray of shape (N,), uint8
-        How many of its pixels are foreground.
+        Number of foreground pixels of each cell.
     right, below : ndarray of shape (N,), intp
-        The cell beside it and below it, 0..N-1, where the two share an edge between pixels of the foreground; else -1.
+        Index 0..N-1 of the cell to the right and below if connected by foreground pixels that share an edge, else -1.
     """
 
     def __init__(self, mask: NDArray[np.bool_]) -> None:
@@ -144,14 +144,14 @@ class _Cells:
 
 
 class _Regions:
-    """The watershed regions of an elevation map: every cell belongs to the maximum that steepest ascent leads to.
+    """The watershed regions of an elevation map: each cell belongs to the maximum that its steepest ascent reaches.
 
     Parameters
     ----------
     cells : _Cells
         The foreground.
     elevation : ndarray of shape (H, W), float32
-        Of all cells.
+        Elevation of all cells.
     """
 
     def __init__(self, cells: _Cells, elevation: NDArray[np.float32]) -> None:
@@ -160,12 +160,12 @@ class _Regions:
         self._peak, self._region = np.unique(self._find_maxima(), return_inverse=True)
 
     def _find_maxima(self) -> NDArray[np.intp]:
-        """Follow steepest ascent from every cell to its maximum, by pointer jumping; (N,)."""
+        """Return the maximum of every cell, (N,): steepest ascent, by pointer jumping."""
         above, height = np.arange(len(self._height)), self._height.copy()
         for after in (self._cells.right, self._cells.below):
             first = np.flatnonzero(after >= 0)
             second = after[first]
-            # Ties: of two cells of equal height the later one counts as higher, so that no path is a cycle.
+            # Ties: of two cells of equal height, the later one counts as higher, which avoids cycles.
             for one, other, is_higher in ((first, second, np.greater_equal), (second, first, np.greater)):
                 theirs = self._height[other]
                 higher = is_higher(theirs, height[one])
@@ -177,9 +177,9 @@ class _Regions:
             above = farther
 
     def merge(self, min_area_px: float, saddle_depth: float) -> NDArray[np.int32]:
-        """Merge neighbouring regions, the pair with the highest saddle first, and number those that are large enough.
+        """Merge neighbouring regions, highest saddle first, and number those that are large enough.
 
-        Returns the label of each cell, 1..L, or 0 where its region is too small; (N,).
+        Returns the label of each cell, (N,): 1..L, or 0 if its region is too small.
         """
         area = np.bincount(self._region, weights=self._cells.pixels)
         merged = _DisjointSets(self._height[self._peak].tolist(), area.tolist())

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 RULE = "pixel centre, half-open; non-zero winding; smallest on top"
-"""The rule that label images are made by; a change of it makes every mask anew."""
+"""The rule of rasterisation. If it changes, all masks are built again."""
 
 Polygon = NDArray[np.float64]
 
 _MOST = 1 << 22
-"""So many crossings of edges with rows, or pixels to paint, are held at a time."""
+"""Number of crossings of edges with rows, or of pixels to paint, that are processed at a time."""
 
 _UNIT_SQUARE = np.array([(0, 0), (0, 1), (1, 1), (1, 0)], dtype=np.float64)
 
@@ -26,7 +26,7 @@ class Raster:
     labels : ndarray of shape (H, W), int32
         Polygon i has label i + 1; 0 is background.
     areas_px : ndarray of shape (N,), int64
-        Pixels of each polygon within the image, before overlaps are resolved.
+        Number of pixels of each polygon within the image, before overlaps are resolved.
     """
 
     labels: NDArray[np.int32]
@@ -35,14 +35,14 @@ class Raster:
 
 @dataclass(frozen=True, slots=True)
 class _Spans:
-    """Runs of pixels inside polygons, in order of polygon; int64, one value a run.
+    """Runs of pixels inside polygons, in order of polygons; int64, one value per run.
 
     Parameters
     ----------
     owner : ndarray
         Index of the polygon.
     row, first, stop : ndarray
-        Row, first column, and column behind the last.
+        Row, first column, and the column after the last.
     """
 
     owner: NDArray[np.int64]
@@ -54,11 +54,11 @@ class _Spans:
 def rasterise(polygons: Sequence[Polygon], shape: tuple[int, int]) -> Raster:
     """Fill polygons into a label image.
 
-    A pixel (r, c) belongs to a polygon when its centre (r + 0.5, c + 0.5) does: by the non-zero winding rule, so that
-    an outline that runs over its own beginning has no hole there, and half-open on edges (top and left in, bottom and
-    right out), so that polygons that share an edge share no pixel. Where polygons overlap the smaller one, by pixels
-    before overlaps, lies on top; of equal ones the later. A polygon that covers no pixel's centre gets the one pixel
-    that its mean vertex lies in. What lies outside the image is clipped.
+    A pixel (r, c) belongs to a polygon if its centre (r + 0.5, c + 0.5) is inside. Inside is defined by the non-zero
+    winding rule, so that an outline that overlaps its own start has no hole there. Edges are half-open (top and left
+    in, bottom and right out), so that polygons with a common edge share no pixel. Where polygons overlap, the smaller
+    one (in pixels, before overlaps) is on top; of equal ones, the later. A polygon that contains no pixel centre gets
+    the pixel of its mean vertex. Polygons are clipped to the image.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def rasterise(polygons: Sequence[Polygon], shape: tuple[int, int]) -> Raster:
     for index, row, col in _centre_pixels(polygons, areas, shape):
         drawn[index] = _UNIT_SQUARE + np.array((row, col))
         areas[index] = 1
-    # Largest first: what is painted later lies on top.
+    # Largest first: later polygons are painted over earlier ones.
     order = np.argsort(-areas, kind="stable")
     order = order[areas[order] > 0]
     labels = np.zeros(shape, dtype=np.int32)
@@ -88,18 +88,18 @@ def rasterise(polygons: Sequence[Polygon], shape: tuple[int, int]) -> Raster:
 
 
 def _paint(labels: NDArray[np.int32], spans: _Spans, numbers: NDArray[np.int64]) -> None:
-    """Write into the label image the number of each span's polygon."""
+    """Write the number of the polygon of each span into the label image."""
     lengths = spans.stop - spans.first
     starts = spans.row * labels.shape[1] + spans.first
     for part in _parts(lengths):
         run = lengths[part]
         pixels = np.arange(run.sum()) + np.repeat(starts[part] - (np.cumsum(run) - run), run)
-        # Where an index repeats in an assignment, the last value stays.
+        # If an index repeats in an assignment, the last value is kept.
         labels.reshape(-1)[pixels] = np.repeat(numbers[spans.owner[part]], run)
 
 
 def _parts(sizes: NDArray[np.int64]) -> Iterator[slice]:
-    """Divide items into runs of up to `_MOST` together; an item that is larger is a run of its own."""
+    """Divide items into runs of at most `_MOST` in total; a larger item is a run by itself."""
     ends = np.cumsum(sizes)
     begin = 0
     while begin < len(sizes):
@@ -110,7 +110,7 @@ def _parts(sizes: NDArray[np.int64]) -> Iterator[slice]:
 
 
 def _spans(polygons: Sequence[Polygon], shape: tuple[int, int]) -> Iterator[_Spans]:
-    """Find the runs of pixels inside each polygon, some polygons at a time."""
+    """Compute the runs of pixels inside each polygon, some polygons at a time."""
     if not len(polygons):
         return
     rows = _first_centre(np.concatenate([polygon[:, 0] for polygon in polygons]), shape[0])
@@ -127,10 +127,10 @@ def _spans(polygons: Sequence[Polygon], shape: tuple[int, int]) -> Iterator[_Spa
 
 
 def _spans_of_many(polygons: Sequence[Polygon], number: int, shape: tuple[int, int]) -> _Spans:
-    """Fill polygons, counted from `number`: a classic scanline fill, for all of them at once.
+    """Compute the runs of polygons, counted from `number`: a scanline fill of all polygons at once.
 
-    Every edge is cut with the lines through pixel centres that it crosses, the cuts are sorted along each line, and the
-    winding number is summed over them.
+    Every edge is intersected with the lines through pixel centres. The intersections are sorted along each line, and
+    the winding number is summed over them.
     """
     begin = np.concatenate(polygons)
     end = np.concatenate([np.roll(polygon, -1, axis=0) for polygon in polygons])
@@ -145,7 +145,7 @@ def _spans_of_many(polygons: Sequence[Polygon], number: int, shape: tuple[int, i
 
 
 def _spans_of_crowded(polygon: Polygon, number: int, shape: tuple[int, int]) -> _Spans:
-    """Fill one polygon of very many edges, by summing the winding number over the pixels instead of sorting cuts."""
+    """Compute the runs of one polygon with very many edges, by summing the winding number over pixels."""
     winding = np.zeros((shape[0], shape[1] + 1), dtype=np.int32)
     end = np.roll(polygon, -1, axis=0)
     rows, following = (_first_centre(vertices[:, 0], shape[0]) for vertices in (polygon, end))
@@ -161,19 +161,19 @@ def _spans_of_crowded(polygon: Polygon, number: int, shape: tuple[int, int]) -> 
 def _cuts(
     begin: Polygon, end: Polygon, shape: tuple[int, int]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64], NDArray[np.int32]]:
-    """Cut edges with the lines through pixel centres.
+    """Intersect edges with the lines through pixel centres.
 
     Returns
     -------
     edge, row : ndarray of intp
-        Of each cut.
+        Edge and row of each intersection.
     col : ndarray of float64
-        Where it lies along its line.
+        Its position along the line.
     turn : ndarray of int32
-        By how much the winding number changes there: 1 where the edge goes down, else -1.
+        Change of the winding number there: 1 if the edge goes down, else -1.
     """
     down = end[:, 0] > begin[:, 0]
-    # Cutting each edge from its upper end makes the two sides of a shared edge agree to the last bit.
+    # Intersecting each edge from its upper end makes polygons that share the edge agree to the last bit.
     upper = np.where(down[:, None], begin, end)
     lower = np.where(down[:, None], end, begin)
     top, bottom = (_first_centre(vertices[:, 0], shape[0]) for vertices in (upper, lower))
@@ -186,12 +186,12 @@ def _cuts(
 
 
 def _first_centre(places: NDArray[np.float64], length: int) -> NDArray[np.int64]:
-    """Give the first of `length` pixels whose centre is not before a place; `length` where there is none."""
+    """Return the first of `length` pixels whose centre is not before a position; `length` if there is none."""
     return np.ceil(places - 0.5).clip(0, length).astype(np.int64)
 
 
 def _centre_pixels(polygons: Sequence[Polygon], areas: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:
-    """List polygon, row and column of the mean vertex for polygons without a pixel whose mean lies in the image."""
+    """Return polygon, row and column of the mean vertex of polygons without a pixel, if it is inside the image."""
     empty: list[int] = np.flatnonzero(areas == 0).tolist()
     means = np.array([polygons[index].mean(axis=0) for index in empty]).reshape(-1, 2)
     found = np.column_stack([np.array(empty, dtype=np.int64), np.floor(means).astype(np.int64)])

@@ -1,4 +1,4 @@
-"""Masks, label images and annotations as other tools write them -> label images."""
+"""Masks, label images and annotations of other tools -> label images."""
 
 import tokenize
 from collections import Counter
@@ -40,26 +40,26 @@ from monuseg_cli.nuclei.rasterise import Raster, rasterise
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".npy", ".jpg", ".jpeg", ".bmp")
 ANNOTATION_SUFFIXES = (*OUTLINE_SUFFIXES, *LABEL_SUFFIXES)
 READING = "by type and class; parts and holes kept"
-"""How annotations are understood; after a change of it, masks that would be others are made anew."""
+"""How annotations are interpreted. If this changes, masks that would differ are built again."""
 
 COMMON_SUFFIXES = (".json", ".json.gz", ".zip", ".jpg", ".jpeg", ".bmp")
-"""Files of these are annotations where an image has their name; they may be anything else."""
+"""Files with these suffixes count as annotations only if an image has the same name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """A label image, and what was understood on the way to it.
+    """A label image, and how its file was interpreted.
 
     Parameters
     ----------
     labels : ndarray of shape (H, W), int32
         0 is background.
     regions : tuple of Region
-        The parts that are annotated; none: all of the image is.
+        The annotated parts; empty: the whole image.
     left_out : mapping of str to int
-        How many objects are no nuclei, by what they are instead.
+        Number of objects that are not nuclei, by kind.
     note : str or None
-        What was done to the values of a mask.
+        How the values of a mask were changed.
     """
 
     labels: NDArray[np.int32]
@@ -68,12 +68,12 @@ class Labels:
     note: str | None = None
 
     def doubts(self, mpp: float | None) -> dict[str, str]:
-        """Tell in what the labels are unlike nuclei, as `doubts_of` does, and what was done to their values."""
+        """Return what is implausible about the labels, as `doubts_of` does, and whether their values were changed."""
         return doubts_of(self.labels, mpp) | ({CUT: self.note} if self.note else {})
 
 
 def suffix_of(path: Path, suffixes: Collection[str]) -> str:
-    """Give the longest of `suffixes` that a file's name ends in, whatever its case; empty where there is none."""
+    """Return the longest of `suffixes` that the name of a file ends in, ignoring case; empty if there is none."""
     name = path.name.lower()
     if name.startswith(".") or name.endswith(RECORD_SUFFIX):
         return ""
@@ -81,25 +81,25 @@ def suffix_of(path: Path, suffixes: Collection[str]) -> str:
 
 
 def stem_of(path: Path, suffixes: Collection[str]) -> str:
-    """Give a file's name without the suffix that `suffix_of` gives."""
+    """Return the name of a file without the suffix that `suffix_of` returns."""
     return path.name[: len(path.name) - len(suffix_of(path, suffixes))]
 
 
 def list_annotations(
     folder: Path, suffixes: Collection[str], images: Set[str] | None, common: Collection[str] = COMMON_SUFFIXES
 ) -> dict[str, list[Path]]:
-    """List the annotations in a folder by stem, in order of name.
+    """List the annotations in a folder by stem, sorted.
 
     Parameters
     ----------
     folder : Path
-        Where they are.
+        The folder.
     suffixes : collection of str
-        Which files are annotations.
+        Suffixes of annotations.
     images : set of str, optional
         Stems of the images; None: any.
     common : collection of str
-        Of these suffixes, files count only where an image has their stem, and no other annotation has.
+        Files with these suffixes count only if an image has the same stem, and no other annotation does.
     """
     found: dict[str, list[Path]] = {}
     beside: dict[str, list[Path]] = {}
@@ -115,12 +115,12 @@ def list_annotations(
 def read_label_image(path: Path) -> Labels:
     """Read a mask or a label image from a PNG, TIFF, NPY, BMP or JPEG file.
 
-    Of a palette image the indices are taken; of channels that are all equal, one.
+    Of a palette image, the indices are read; of several equal channels, one.
 
     Raises
     ------
     MissingError
-        If there is no such file.
+        If the file does not exist.
     InputError
         If it cannot be read, or its values are not those of a mask or a label image; see `number_nuclei`.
     """
@@ -140,7 +140,7 @@ def read_label_image(path: Path) -> Labels:
 
 def _read_npy(path: Path) -> NDArray[Any]:
     try:
-        stored = np.lib.format.open_memmap(path, mode="r")  # of which nothing is read yet
+        stored = np.lib.format.open_memmap(path, mode="r")  # reads the header only
     except (*DECODING_ERRORS, EOFError, tokenize.TokenError) as error:
         if isinstance(error, OSError):
             raise
@@ -160,13 +160,13 @@ def _read_tiff(path: Path) -> NDArray[Any]:
 def _read_plain(path: Path) -> NDArray[Any]:
     with open_plain(path) as image:
         require_moderate(image.size[::-1], 1)
-        if image.format != "PNG" or image.mode == "P":  # of a PNG of 16 bits in colour, Pillow gives 8
+        if image.format != "PNG" or image.mode == "P":  # Pillow reduces colour PNGs of 16 bits to 8
             return np.asarray(image)
     return np.asarray(imagecodecs.png_decode(path.read_bytes()))
 
 
 def read_annotated(path: Path, shape: tuple[int, int], mpp: float | None) -> Outlines:
-    """Read the outlines of an image, and check that they are in its pixels.
+    """Read the outlines of an image, and check that they are in pixels of this image.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def read_annotated(path: Path, shape: tuple[int, int], mpp: float | None) -> Out
     shape : tuple of int
         Height and width of the image.
     mpp : float or None
-        Its micrometres per pixel, where known.
+        Its micrometres per pixel; None if unknown.
 
     Returns
     -------
@@ -187,7 +187,7 @@ def read_annotated(path: Path, shape: tuple[int, int], mpp: float | None) -> Out
     MonusegError
         As `read_outlines` does.
     InputError
-        If the coordinates look like micrometres, or a region lies outside of the image.
+        If the coordinates look like micrometres, or a region is outside of the image.
     """
     outlines = read_outlines(path)
     require_pixels(path, outlines, shape, mpp)
@@ -196,7 +196,7 @@ def read_annotated(path: Path, shape: tuple[int, int], mpp: float | None) -> Out
         box = clip_box(region.box, shape)
         if box is None:
             message = (
-                f"{path}: the region {region.name!r} lies outside of its image, {shape[1]}x{shape[0]} pixels; {_MOVE}"
+                f"{path}: the region {region.name!r} is outside of its image of {shape[1]}x{shape[0]} pixels; {_MOVE}"
             )
             raise InputError(message)
         regions.append(Region(region.name, box))
@@ -206,32 +206,32 @@ def read_annotated(path: Path, shape: tuple[int, int], mpp: float | None) -> Out
 def draw_annotated(
     path: Path, outlines: Outlines, shape: tuple[int, int], mpp: float | None, box: Box | None = None
 ) -> tuple[Outlines, Raster]:
-    """Draw the outlines of an image, or of a part of it, after leaving out what is as large as tissue.
+    """Rasterise the outlines of an image, or of a part of it, after leaving out those as large as tissue.
 
     Parameters
     ----------
     path : Path
-        Their file, for messages.
+        The file of the outlines, for messages.
     outlines : Outlines
-        By `read_annotated`.
+        From `read_annotated`.
     shape : tuple of int
         Height and width of the image.
     mpp : float or None
-        Its micrometres per pixel, where known.
+        Its micrometres per pixel; None if unknown.
     box : Box, optional
-        The part.
+        The part of the image.
 
     Returns
     -------
     outlines : Outlines
-        What is drawn.
+        The outlines that are drawn.
     raster : Raster
-        Of the size of the part, or of the image.
+        The size is that of the part, or of the image.
 
     Raises
     ------
     InputError
-        If nothing is left of outlines that are no part's.
+        If no outlines of a whole image are left.
     """
     if box is not None:
         outlines, shape = outlines.within(box), box[2:]
@@ -243,28 +243,28 @@ def draw_annotated(
 
 
 def read_labels_of(path: Path, shape: tuple[int, int], mpp: float | None = None) -> Labels:
-    """Read a mask, a label image, or outlines, which have no size of their own, of an image.
+    """Read a mask, a label image, or outlines of an image.
 
     Parameters
     ----------
     path : Path
         File that ends in one of `ANNOTATION_SUFFIXES`.
     shape : tuple of int
-        Height and width of the image, at which outlines are drawn.
+        Height and width of the image, for outlines.
     mpp : float, optional
         Its micrometres per pixel.
 
     Returns
     -------
     Labels
-        Not of `shape` where a file is of another size. Where the annotation has regions, nothing is labelled outside.
+        The labels have the size of the file if it is a mask or a label image. Outside of annotated regions, they are 0.
 
     Raises
     ------
     MonusegError
         As `read_label_image` and `read_annotated` do.
     InputError
-        If outlines lie outside of the image.
+        If outlines are outside of the image.
     """
     if not suffix_of(path, OUTLINE_SUFFIXES):
         return read_label_image(path)
@@ -273,7 +273,7 @@ def read_labels_of(path: Path, shape: tuple[int, int], mpp: float | None = None)
         outlines, raster = draw_annotated(path, annotated, shape, mpp)
         if outside := int((raster.areas_px == 0).sum()):
             size = f"{shape[1]}x{shape[0]} pixels"
-            message = f"{path} has {outside} regions outside of {size}, so it is of another image; name its own"
+            message = f"{path} has {outside} regions outside of {size}, so it is of another image; name the right one"
             raise InputError(message)
         return Labels(raster.labels, left_out=outlines.left_out)
     labels = np.zeros(shape, dtype=np.int32)

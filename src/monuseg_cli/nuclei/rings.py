@@ -1,4 +1,4 @@
-"""Rings of points: their area, and several rings as one outline."""
+"""Rings of points: their area, and the union of several rings as one outline."""
 
 from collections.abc import Sequence
 
@@ -6,30 +6,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ring = NDArray[np.float64]
-"""Points (V, 2), row and column in pixels; the last joins the first, whether it repeats it or not."""
+"""Points (V, 2), row and column in pixels; the last point connects to the first, which it may repeat."""
 
 Polygon = tuple[Ring, ...]
-"""The outer ring, then those of the holes."""
+"""The outer ring, then the holes."""
 
 
 def signed_area(ring: Ring) -> float:
-    """Compute the area of a ring by the shoelace formula; its sign tells the direction of the points."""
-    moved = ring - ring[0]  # keeps digits that large coordinates would cost
+    """Compute the area of a ring by the shoelace formula; its sign depends on the direction of the points."""
+    moved = ring - ring[0]  # large coordinates would reduce the precision
     following = np.roll(moved, -1, axis=0)
     return float((moved[:, 0] * following[:, 1] - moved[:, 1] * following[:, 0]).sum()) / 2
 
 
 def area_of(ring: Ring) -> float:
-    """Compute the area of a ring, in square pixels; of an outline by `join_rings`, that of all its parts."""
+    """Compute the area of a ring, or of an outline by `join_rings`, in square pixels."""
     return abs(signed_area(ring))
 
 
 def join_rings(polygons: Sequence[Polygon]) -> Ring:
     """Join the parts of one object, and their holes, into one outline.
 
-    From the first point of the first part a line leads to each further ring and back by the same way, so that the line
-    encloses nothing. Outer rings run in one direction and holes in the other: under the non-zero winding rule the
-    outline covers what the polygons cover.
+    A line leads from the first point of the first part to each further ring and back, so that it encloses no area.
+    Outer rings and holes have opposite directions, so that the outline covers the same area as the polygons by the
+    non-zero winding rule.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def join_rings(polygons: Sequence[Polygon]) -> Ring:
     Returns
     -------
     ndarray of shape (V, 2), float64
-        The ring itself, unchanged, where there is one without holes.
+        The ring itself if there is only one, without holes.
     """
     if len(polygons) == 1 and len(polygons[0]) == 1:
         return polygons[0][0]

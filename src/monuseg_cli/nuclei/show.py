@@ -12,7 +12,7 @@ from monuseg_cli.core.home import resolve_links
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.read import read_image
 from monuseg_cli.imaging.write import write_picture
-from monuseg_cli.nuclei.doubts import tell_doubts, tell_left_out
+from monuseg_cli.nuclei.doubts import warn_doubts, warn_left_out
 from monuseg_cli.nuclei.draw import YELLOW, draw_outlines
 from monuseg_cli.nuclei.read import read_labels_of
 
@@ -28,7 +28,7 @@ class ShowConfig:
     output : Path
         The picture, a PNG.
     labels : Path, optional
-        A mask, a label image (PNG, TIFF or NPY) or an Aperio XML annotation of it; None: no outlines.
+        A mask, a label image, or outlines (GeoJSON or Aperio XML) of this image; None: no outlines.
     width_px : int
         Width of the outlines.
     """
@@ -41,31 +41,31 @@ class ShowConfig:
 
 @dataclass(frozen=True, slots=True)
 class ShowResult:
-    """The picture, and how many nuclei are outlined on it."""
+    """The picture, and the number of nuclei outlined on it."""
 
     output: Path
     nuclei: int
 
 
 def show_image(config: ShowConfig, progress: Progress = SILENT) -> ShowResult:
-    """Draw the outlines of labels on an image, as all pictures of this toolkit are drawn.
+    """Draw the outlines of labels on an image.
 
-    Where the labels are an annotation with regions, these are framed in yellow, and nuclei outside are not drawn.
+    If the labels are an annotation with regions, these are framed in yellow, and nuclei outside are not drawn.
 
     Raises
     ------
     MissingError
-        If a file is not there.
+        If a file does not exist.
     InputError
-        If a file cannot be read, the labels are of another size, or the output does not end in .png or is one of them.
+        If a file cannot be read, the labels differ in size, or the output does not end in .png or is one of the inputs.
     OutputError
         If the picture cannot be written.
     """
     if config.output.suffix.lower() != ".png":
-        message = f"cannot write {config.output}: the name must end in .png; give another"
+        message = f"cannot write {config.output}: the name must end in .png; choose another"
         raise InputError(message)
     if resolve_links(config.output) in {resolve_links(path) for path in (config.image, config.labels) if path}:
-        message = f"{config.output} is what is to be shown, and would be replaced by the picture; give another `output`"
+        message = f"{config.output} is an input, and would be replaced by the picture; choose another `output`"
         raise InputError(message)
     require_writable(config.output)
     pixels, note = read_image(config.image)
@@ -78,7 +78,7 @@ def show_image(config: ShowConfig, progress: Progress = SILENT) -> ShowResult:
 
 
 def _draw_labels(config: ShowConfig, pixels: NDArray[np.uint8], progress: Progress) -> tuple[NDArray[np.uint8], int]:
-    """Draw outlines on an image, and the regions that are annotated; give the number of nuclei, too."""
+    """Draw the outlines and annotated regions on an image; return it with the number of nuclei."""
     assert config.labels is not None
     read = read_labels_of(config.labels, (pixels.shape[0], pixels.shape[1]))
     if read.labels.shape != pixels.shape[:2]:
@@ -86,11 +86,11 @@ def _draw_labels(config: ShowConfig, pixels: NDArray[np.uint8], progress: Progre
         sizes = f"{config.labels} is {cols}x{rows} pixels, the image {config.image} {width}x{height}"
         message = f"{sizes}; name the labels of this image"
         raise InputError(message)
-    tell_left_out({config.labels.name: read.left_out}, progress)
-    tell_doubts([(config.labels.name, read.doubts(None))], progress)
+    warn_left_out({config.labels.name: read.left_out}, progress)
+    warn_doubts([(config.labels.name, read.doubts(None))], progress)
     drawn = draw_outlines(pixels, read.labels, width_px=config.width_px)
     if read.regions:
-        progress.info(f"annotated regions: {len(read.regions)}; what is outlined outside of them is left out")
+        progress.info(f"annotated regions: {len(read.regions)}; outlines outside of them are left out")
     for region in read.regions:
         row, col, height, width = region.box
         frame = np.zeros(read.labels.shape, dtype=np.int32)

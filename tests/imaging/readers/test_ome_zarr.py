@@ -180,9 +180,7 @@ def test_a_damaged_chunk_is_an_error_or_glass(tmp_path: Path, zarr_format: Forma
 @BOTH
 def test_stores_without_an_image_are_refused(tmp_path: Path, zarr_format: Format) -> None:
     group = zarr.open_group(tmp_path / "a", mode="w", zarr_format=zarr_format)
-    with pytest.raises(
-        InputError, match="a: it is a Zarr store without OME-Zarr images; name the folder of an image"
-    ):
+    with pytest.raises(InputError, match="a: it is a Zarr store without OME-Zarr images; name the folder of an image"):
         Slide(tmp_path / "a")
     plate: dict[str, Any] = {"plate": {"wells": []}}
     group.attrs.update(plate if zarr_format == 2 else {"ome": plate})

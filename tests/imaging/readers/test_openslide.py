@@ -197,7 +197,7 @@ def test_without_openslide_one_line_names_the_format_and_the_extra(
 def test_an_mrxs_without_its_folder_is_refused(tmp_path: Path) -> None:
     """It is a small picture, which is not the slide."""
     (tmp_path / "a.mrxs").write_bytes(jpeg_bytes(MACRO))
-    with pytest.raises(InputError, match=r"a\.mrxs: 3DHISTECH MRXS without its folder a, which contains the pixels; copy"):
+    with pytest.raises(InputError, match=r"a\.mrxs: 3DHISTECH MRXS without its folder a, which contains the pixels"):
         Slide(tmp_path / "a.mrxs")
 
 

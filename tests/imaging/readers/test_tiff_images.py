@@ -73,7 +73,8 @@ def test_the_scale_is_never_that_of_another_image(tmp_path: Path) -> None:
 def test_the_largest_of_several_scans_is_taken_and_it_is_said(tmp_path: Path) -> None:
     pages = [(OTHER, ome("piece 1", 0.5)), (SCAN, ome("piece 2", 0.25)), (MACRO, ome("macro image", 2.0))]
     path = write(tmp_path / "a.ome.tif", pages, ome=True)
-    slide = require_scan(path, note="the largest of several images used (number 1 'piece 2'); choose another with `series`")
+    note = "the largest of several images used (number 1 'piece 2'); choose another with `series`"
+    slide = require_scan(path, note=note)
     assert slide.mpp == 0.25
     with Slide(path, series=0) as slide:
         np.testing.assert_array_equal(slide.read_region(0, 0, 0, *slide.shape), OTHER)
