@@ -179,7 +179,9 @@ def test_monusegs_test_images_are_kept_out_of_other_data() -> None:
     test, train = ((case_id, PIXELS[case_id]) for case_id in ("TCGA-HT-8564-01Z-00-DX1", "TCGA-18-5592-01Z-00-DX1"))
     require_no_test_images([case_of("x", train[1])], "mine")
     for case in (case_of("x", test[1]), case_of("x", test[1], (0, 0, 9, 9))):
-        with pytest.raises(ContaminationError, match=rf"1 cases of mine .*x.png.* is {test[0]}\), which are reserved for"):
+        with pytest.raises(
+            ContaminationError, match=rf"1 cases of mine .*x.png.* is {test[0]}\), which are reserved for"
+        ):
             require_no_test_images([case_of("y", B), case], "mine")
 
 
