@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What each part of the default's recipe is worth: 10 epochs on fold 1's train cases with one thing changed, scored on its
-# six whole images. One change after the other, 11 to 17 minutes each on one core of a CPU with AMX. Beside them the
-# recipe as it is, and once more with other random numbers, which tells how little a difference may mean.
+# six whole images. One change after the other, 11 to 17 minutes each on one core of a CPU with AMX. In addition the
+# recipe as it is, and once more with other random numbers, which shows the size of random differences.
 #
 # usage: benchmarks/ablation.sh HOME [CHANGE ...]
 #

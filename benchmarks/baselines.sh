@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The baseline's systems, by one recipe but for the number of epochs, segnet's learning rate and deeplabv3-mobilenet's
 # loss: nuclei alone, no second target. Trained on fold 1's 31 cases, scored on its six, on whole images and by the
-# notebooks' protocol. One after the other; docs/results.md tells how long they took. deeplabv3 gets as many epochs as
-# two hours give.
+# notebooks' protocol. One after the other; docs/results.md states how long they took. deeplabv3 gets as many epochs as
+# fit into two hours.
 #
 # usage: benchmarks/baselines.sh HOME [ARCH ...]
 #

@@ -9,7 +9,7 @@ memory
     Peak resident memory of `monuseg predict` with every output, 10,000 and 20,000 pixels wide and high.
 seams
     3,000 x 3,000 px of tissue, in tiles and blocks against in one: pixels of the mask that are equal, PQ of the label
-    images. And whether filling the GeoJSON's polygons by the pixel-centre rule gives the label image back.
+    images. And whether filling the GeoJSON's polygons by the pixel-centre rule restores the label image.
 bits
     The default model's validation cases by OpenVINO, in 8 bits, against PyTorch, in 32: means over the images.
 peers
@@ -211,10 +211,10 @@ def limit(home: Home, folder: Path) -> None:
     tissue_mm2 = result_of(image, ".png")["tissue_mm2"]
     tissue_px = tissue_mm2 * 1e6 / 0.25**2
     print(
-        f"{per_px / 1e3:.1f} kFLOP a pixel, {tissue_px / MPX:.0f} megapixels of tissue, {rate / 1e9:.0f} GFLOP/s: "
+        f"{per_px / 1e3:.1f} kFLOP per pixel, {tissue_px / MPX:.0f} megapixels of tissue, {rate / 1e9:.0f} GFLOP/s: "
         f"{per_px * tissue_px / rate:.1f} s at the limit, {seconds:.1f} s taken: "
         f"{per_px * tissue_px / rate / seconds:.2f}; "
-        f"{seconds / tissue_mm2:.2f} s a mm2, {peak / 2**30:.2f} GiB"
+        f"{seconds / tissue_mm2:.2f} s per mm2, {peak / 2**30:.2f} GiB"
     )
 
 

@@ -114,7 +114,7 @@ DISTURBANCES: dict[str, Disturbance] = {
     "10x resampled to 40x": coarser(4),
 }
 SCALES = (0.8, 1.25)
-"""Pixels of an image whose scale is misstated, for a pixel of the true one."""
+"""Pixels of an image whose scale is misstated, per pixel at the true scale."""
 
 
 def score(image: Pixels, mpp: float, reference: NDArray[np.int32], engine: Engine) -> Scores:

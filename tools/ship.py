@@ -82,7 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("weights", type=Path)
     parser.add_argument("home", type=Path)
-    parser.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--init", metavar="NAME")
     parser.add_argument("--results", action="append", default=[], nargs="+", metavar="NAME FILE")
     options = parser.parse_args()

@@ -32,13 +32,13 @@ class Network(ModelABC):  # type: ignore[misc] # it has no types
         self.model, self.card = model.to(memory_format=torch.channels_last), card
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give probabilities (N, C, H, W) for images of the same size."""
+        """Return probabilities (N, C, H, W) for images of the same size."""
         maps: Tensor = self.model(normalise(images, self.card)).sigmoid()
         return maps
 
     @staticmethod
     def infer_batch(model: nn.Module, batch_data: Tensor, *, device: str) -> NDArray[np.float32]:
-        """Give the two classes' probabilities (N, H, W, 2)."""
+        """Return the probabilities of the two classes, (N, H, W, 2)."""
         with torch.inference_mode():
             images = batch_data.to(device).permute(0, 3, 1, 2).float() / 255
             nucleus = model(images)[:, :1]
@@ -46,7 +46,7 @@ class Network(ModelABC):  # type: ignore[misc] # it has no types
 
     @staticmethod
     def postproc(image: NDArray[np.float32]) -> NDArray[np.intp]:
-        """Give the more probable class."""
+        """Return the more probable class."""
         classes: NDArray[np.intp] = image.argmax(axis=-1)
         return classes
 

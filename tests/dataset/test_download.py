@@ -18,8 +18,8 @@ CASE = "TCGA-A7-A13E-01Z-00-DX1"
 QUOTA_PAGE = b"<html><title>Google Drive - Quota exceeded</title>Too many users have viewed or downloaded this file"
 
 
-def local(home: Path, *archives: Path, **knobs: Any) -> DownloadConfig:
-    return DownloadConfig(home, archives=archives, **{"allow_unverified": True, **knobs})
+def local(home: Path, *archives: Path, **overrides: Any) -> DownloadConfig:
+    return DownloadConfig(home, archives=archives, **{"allow_unverified": True, **overrides})
 
 
 def files_below(folder: Path) -> set[str]:

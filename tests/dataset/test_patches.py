@@ -21,8 +21,8 @@ from monuseg_cli.dataset.patches import PatchStore, _number_parts, build_patches
 from monuseg_cli.imaging.read import read_image
 
 
-def config(home: Home, **knobs: Any) -> PatchesConfig:
-    return PatchesConfig(home.dataset, **{"patch_px": 40, "stride_px": 28, **knobs})
+def config(home: Home, **overrides: Any) -> PatchesConfig:
+    return PatchesConfig(home.dataset, **{"patch_px": 40, "stride_px": 28, **overrides})
 
 
 def test_patches_are_windows_of_their_case(trained_home: Home) -> None:

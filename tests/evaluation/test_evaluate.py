@@ -22,13 +22,13 @@ from monuseg_cli.models.devices import pick_device
 from monuseg_cli.models.weights import load_model
 
 
-def config(home: Home, *names: str, choice: CaseChoice | None = None, **knobs: Any) -> EvaluateConfig:
+def config(home: Home, *names: str, choice: CaseChoice | None = None, **overrides: Any) -> EvaluateConfig:
     weights = tuple(home.find_weights(name) for name in names or ("unet-se",))
-    return EvaluateConfig(home, weights, choice or CaseChoice(), device="cpu", **knobs)
+    return EvaluateConfig(home, weights, choice or CaseChoice(), device="cpu", **overrides)
 
 
-def one(home: Home, **knobs: Any) -> Evaluation:
-    (evaluation,) = evaluate(config(home, **knobs)).evaluations
+def one(home: Home, **overrides: Any) -> Evaluation:
+    (evaluation,) = evaluate(config(home, **overrides)).evaluations
     return evaluation
 
 

@@ -127,7 +127,7 @@ def test_what_of_a_folder_is_not_read_is_told(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_an_image_says_what_it_holds(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=rf"no image in the folder {tmp_path}; name one that holds some"):
+    with pytest.raises(InputError, match=rf"no image in the folder {tmp_path}; name another one"):
         find_images([tmp_path])
     (tmp_path / "b.txt").touch()
     with pytest.raises(

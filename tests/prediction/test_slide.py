@@ -48,18 +48,18 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-def config(*images: Path, output: object, weights: Path = Path("w"), **knobs: Any) -> PredictConfig:
+def config(*images: Path, output: object, weights: Path = Path("w"), **overrides: Any) -> PredictConfig:
     outputs = output if isinstance(output, tuple) else (output,)
-    asked = {name: knobs.pop(name) for name in ("labels", "overlay", "probability", "tissue") if name in knobs}
-    settings = {name: knobs.pop(name) for name in ("mpp", "region") if name in knobs}
-    knobs = {"engine": "torch", **knobs}
+    asked = {name: overrides.pop(name) for name in ("labels", "overlay", "probability", "tissue") if name in overrides}
+    settings = {name: overrides.pop(name) for name in ("mpp", "region") if name in overrides}
+    overrides = {"engine": "torch", **overrides}
     return PredictConfig(
         images,
         OutputSpec(tuple(map(str, outputs)), **asked),
         weights,
         weights.parent / "cache",
         SlideSettings(**settings, tissue_only=False),
-        **knobs,
+        **overrides,
     )
 
 
@@ -93,8 +93,8 @@ def test_what_was_learnt_is_where_the_nuclei_are(weights: Path, picture: Path, t
 
 
 def test_threshold_and_area_change_the_result(weights: Path, picture: Path, tmp_path: Path) -> None:
-    def covered(**knobs: Any) -> int:
-        predict(config(picture, output=tmp_path / "m.png", weights=weights, **knobs))
+    def covered(**overrides: Any) -> int:
+        predict(config(picture, output=tmp_path / "m.png", weights=weights, **overrides))
         return int((read(tmp_path / "m.png") > 0).sum())
 
     assert covered(threshold=0.2) > covered(threshold=0.8)
@@ -147,9 +147,9 @@ def test_one_failure_does_not_stop_the_others(weights: Path, picture: Path, tmp_
 
 
 def test_names_of_outputs(tmp_path: Path) -> None:
-    def names(output: str, *images: str, **knobs: Any) -> list[str]:
+    def names(output: str, *images: str, **overrides: Any) -> list[str]:
         paths = [Path(image) for image in images]
-        return [plan.results[0].as_posix() for plan in plan_outputs(paths, OutputSpec((output,), **knobs))]
+        return [plan.results[0].as_posix() for plan in plan_outputs(paths, OutputSpec((output,), **overrides))]
 
     assert names("mask.png", "a.tif") == ["mask.png"]
     assert names("out/{stem}_mask.tif", "in/a.tif", "in/b.svs") == ["out/a_mask.tif", "out/b_mask.tif"]
@@ -160,7 +160,7 @@ def test_names_of_outputs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "output", "knobs", "reason"),
+    ("images", "output", "overrides", "reason"),
     [
         (["a.tif", "b.tif"], "m.png", {}, "m.png would be written more than once; give a folder, or a pattern"),
         (["x/a.tif", "y/a.tif"], "out", {}, "out/a.png would be written more than once"),
@@ -174,20 +174,20 @@ def test_names_of_outputs(tmp_path: Path) -> None:
         (["a.png"], "m.png", {"overlay": "m.png"}, "more than once"),
     ],
 )
-def test_outputs_that_cannot_be(images: list[str], output: str, knobs: dict[str, Any], reason: str) -> None:
+def test_outputs_that_cannot_be(images: list[str], output: str, overrides: dict[str, Any], reason: str) -> None:
     paths = [Path(image) for image in images]
     with pytest.raises(InputError, match=reason):
-        plan_outputs(paths, OutputSpec((output,), **knobs))
+        plan_outputs(paths, OutputSpec((output,), **overrides))
 
 
 def test_numbers_that_cannot_be(weights: Path, picture: Path, tmp_path: Path) -> None:
-    for knobs, option in (
+    for overrides, option in (
         ({"mpp": 40.0}, "`mpp`"),
         ({"threshold": 1.5}, "`threshold`"),
         ({"min_area_um2": -1.0}, "`min_area_um2`"),
     ):
         with pytest.raises(InputError, match=option):
-            predict(config(picture, output=tmp_path / "m.png", weights=weights, **knobs))
+            predict(config(picture, output=tmp_path / "m.png", weights=weights, **overrides))
     assert not (tmp_path / "m.png").exists()
 
 

@@ -13,8 +13,8 @@ from support.tissue import draw_tissue
 STILL = Recipe(crop_px=64, flips=False, warp=0.0, scale=0.0, rotation_deg=0.0, elastic_px=0.0, stain=0.0)
 
 
-def replace(**knobs: float) -> Recipe:
-    return dataclasses.replace(STILL, **knobs)  # type: ignore[arg-type] # checked there
+def replace(**overrides: float) -> Recipe:
+    return dataclasses.replace(STILL, **overrides)  # type: ignore[arg-type] # checked there
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_warp_that_changes_nothing_is_a_plain_crop(patch: tuple[NDArray[np.uin
 
 
 @pytest.mark.parametrize(
-    "knobs",
+    "overrides",
     [
         {"flips": True},
         {"warp": 1.0, "flips": True},
@@ -51,11 +51,11 @@ def test_a_warp_that_changes_nothing_is_a_plain_crop(patch: tuple[NDArray[np.uin
     ],
 )
 def test_image_and_labels_move_together(
-    knobs: dict[str, float], patch: tuple[NDArray[np.uint8], NDArray[np.int32]]
+    overrides: dict[str, float], patch: tuple[NDArray[np.uint8], NDArray[np.int32]]
 ) -> None:
     seen = set()
     for seed in range(12):
-        image, labels = augment(*patch, replace(**knobs), np.random.default_rng(seed))
+        image, labels = augment(*patch, replace(**overrides), np.random.default_rng(seed))
         assert (image.shape, labels.shape) == ((64, 64, 3), (64, 64))
         assert (str(image.dtype), str(labels.dtype)) == ("float32", "int32")
         assert 0 <= image.min() <= image.max() <= 1
@@ -109,12 +109,12 @@ def test_a_stronger_stain_is_darker_where_there_is_stain() -> None:
     np.testing.assert_allclose(varied[0, 0] * 255, np.exp(-2 * density) * 256 - 1, atol=0.01)
 
 
-def densities(**knobs: float) -> NDArray[np.float64]:
+def densities(**overrides: float) -> NDArray[np.float64]:
     """Measure how many times the optical density of haematoxylin, eosin and the rest has become, over many crops."""
     amounts = np.array([0.8, 0.5, 0.3])
     pixel = (np.exp(-(amounts @ STAINS)) * 256 - 1).round()
     picture = np.full((2, 2, 3), pixel, dtype=np.uint8)
-    seen = [jitter_stain(picture, replace(**knobs), np.random.default_rng(seed))[0, 0] for seed in range(400)]
+    seen = [jitter_stain(picture, replace(**overrides), np.random.default_rng(seed))[0, 0] for seed in range(400)]
     factors: NDArray[np.float64] = -np.log((np.array(seen) * 255 + 1) / 256) @ np.linalg.inv(STAINS) / amounts
     return factors
 
@@ -159,16 +159,16 @@ def test_brightness_scales_all_channels_alike() -> None:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "changes"),
+    ("overrides", "changes"),
     [
         ({"blur_px": 3.0, "noise": 0.0, "jpeg_quality": 100}, "fewer edges"),
         ({"blur_px": 0.0, "noise": 0.2, "jpeg_quality": 100}, "more edges"),
         ({"blur_px": 0.0, "noise": 0.0, "jpeg_quality": 5}, "compressed"),
     ],
 )
-def test_degraded_images_lose_quality_and_nothing_else(knobs: dict[str, Any], changes: str) -> None:
+def test_degraded_images_lose_quality_and_nothing_else(overrides: dict[str, Any], changes: str) -> None:
     picture = draw_tissue(64, seed=3)[0].astype(np.float32) / np.float32(255)
-    recipe = replace(degrade=1.0, **knobs)
+    recipe = replace(degrade=1.0, **overrides)
     worse = [degrade(picture, recipe, np.random.default_rng(seed)) for seed in range(8)]
     assert all(image.dtype == np.float32 and image.min() >= 0 and image.max() <= 1 for image in worse)
     assert all(abs(float(image.mean() - picture.mean())) < 0.05 for image in worse)

@@ -20,10 +20,10 @@ def store(trained_home: Home) -> PatchStore:
     return PatchStore.load(PatchesConfig(trained_home.dataset, RECIPE.patch_px, RECIPE.stride_px).folder)
 
 
-def plain(**knobs: object) -> Recipe:
+def plain(**overrides: object) -> Recipe:
     """Take each patch as it is."""
-    knobs = {"crop_px": 64, "flips": False, "warp": 0.0, "stain": 0.0, "aux_target": "none", **knobs}
-    return dataclasses.replace(RECIPE, **knobs)  # type: ignore[arg-type] # checked there
+    overrides = {"crop_px": 64, "flips": False, "warp": 0.0, "stain": 0.0, "aux_target": "none", **overrides}
+    return dataclasses.replace(RECIPE, **overrides)  # type: ignore[arg-type] # checked there
 
 
 def test_batches_are_the_same_for_the_same_epoch_and_others_for_another(store: PatchStore) -> None:

@@ -19,8 +19,8 @@ from monuseg_cli.training.targets import CLASSES
 from monuseg_cli.training.train import train
 
 
-def tune(home: Home, **knobs: Any) -> Path:
-    recipe = dataclasses.replace(RECIPE, **{"init": "unet-se", "epochs": 1, **knobs})
+def tune(home: Home, **overrides: Any) -> Path:
+    recipe = dataclasses.replace(RECIPE, **{"init": "unet-se", "epochs": 1, **overrides})
     return train(TrainConfig(home, recipe, "tuned", device="cpu")).run
 
 
@@ -70,15 +70,15 @@ def test_a_validation_case_that_was_trained_on_is_refused(trained_home: Home) ->
 
 
 @pytest.mark.parametrize(
-    ("knobs", "reason"),
+    ("overrides", "reason"),
     [
         ({"arch": "segnet", "options": {}}, "is of unet-se with .*, which a segnet cannot start from"),
         ({"options": {"width": 4, "depth": 2}}, r"is of unet-se with \{'width': 8\}, which a unet-se cannot start"),
     ],
 )
-def test_weights_that_do_not_fit(trained_home: Home, knobs: dict[str, Any], reason: str) -> None:
+def test_weights_that_do_not_fit(trained_home: Home, overrides: dict[str, Any], reason: str) -> None:
     with pytest.raises(InputError, match=reason):
-        tune(trained_home, **knobs)
+        tune(trained_home, **overrides)
     assert not (trained_home.runs / "tuned").exists()
 
 

@@ -41,7 +41,7 @@ def test_train_and_validation_share_no_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "reason"),
+    ("overrides", "reason"),
     [
         ({"arch": "vgg"}, "unknown architecture 'vgg'; choose from"),
         ({"jpeg_quality": 101}, "`jpeg_quality` must be at least 1 and at most 100, not 101"),
@@ -77,9 +77,9 @@ def test_train_and_validation_share_no_case() -> None:
         ({"learning_rate": float("nan")}, "`learning_rate` must be above 0"),
     ],
 )
-def test_values_that_cannot_be_used_name_their_setting(knobs: dict[str, object], reason: str) -> None:
+def test_values_that_cannot_be_used_name_their_setting(overrides: dict[str, object], reason: str) -> None:
     with pytest.raises(InputError, match=reason):
-        Recipe(**knobs)  # type: ignore[arg-type] # what a file may hold
+        Recipe(**overrides)  # type: ignore[arg-type] # what a file may hold
 
 
 def test_every_number_of_a_recipe_has_a_range_or_a_list() -> None:

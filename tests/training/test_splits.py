@@ -21,8 +21,8 @@ from support.own import feature, region, write_folder, write_geojson
 OWN = ("--epochs", "1", "--patch-px", "64", "--stride-px", "32", "--crop-px", "48", "--crops-per-case", "4")
 
 
-def recipe(train: Path, val: Path | None = None, **knobs: Any) -> Recipe:
-    return dataclasses.replace(RECIPE, train=str(train), val=str(val or ""), **knobs)
+def recipe(train: Path, val: Path | None = None, **overrides: Any) -> Recipe:
+    return dataclasses.replace(RECIPE, train=str(train), val=str(val or ""), **overrides)
 
 
 def stems(cases: tuple[str, ...]) -> list[str]:

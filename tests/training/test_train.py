@@ -30,8 +30,8 @@ from monuseg_cli.training.session import TrainConfig, TrainSession
 from monuseg_cli.training.train import train
 
 
-def config(home: Home, **knobs: Any) -> TrainConfig:
-    return TrainConfig(home, **{"recipe": RECIPE, "device": "cpu", **knobs})
+def config(home: Home, **overrides: Any) -> TrainConfig:
+    return TrainConfig(home, **{"recipe": RECIPE, "device": "cpu", **overrides})
 
 
 def sha256(path: Path) -> str:

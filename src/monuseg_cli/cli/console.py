@@ -155,9 +155,9 @@ def command(examples: Mapping[str, str]) -> Callable[[Callable[..., None]], Call
         ]
         own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
         signature = inspect.Signature([*own, *common])
-        run.__signature__ = signature  # type: ignore[attr-defined] # functions have it all the same
+        run.__signature__ = signature  # type: ignore[attr-defined] # functions accept attributes
         run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-        run.examples = examples  # type: ignore[attr-defined] # functions take attributes all the same
+        run.examples = examples  # type: ignore[attr-defined] # functions accept attributes
         return run
 
     return decorate

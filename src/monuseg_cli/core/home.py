@@ -13,7 +13,7 @@ from monuseg_cli.core.suggest import did_you_mean
 HOME_VARIABLE = "MONUSEG_HOME"
 BEST_WEIGHTS = "best.safetensors"
 RECORD_SUFFIX = ".monuseg.json"
-"""Of the file beside a slide's first output that says how it was made; it is written last."""
+"""Suffix of the record next to the first output of a slide, which states how it was made; it is written last."""
 
 LAST_WEIGHTS = "last.safetensors"
 WEIGHTS_SUFFIX = ".safetensors"

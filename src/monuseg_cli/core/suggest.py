@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-_ALIKE = 0.7  # at difflib's own 0.6, --home is taken for --help
+_ALIKE = 0.7  # at difflib's own 0.6, --home would match --help
 
 
 def suggest(word: str, choices: Iterable[str]) -> str | None:

@@ -96,16 +96,16 @@ def evaluate_folders(config: FoldersConfig, progress: Progress = SILENT) -> Eval
         page = Page() if config.report else None
         watch = Stopwatch()
         images: list[ImageScores] = []
-        oddities = _Oddities()
+        warnings = _Warnings()
         with progress.task(folder.name, len(references), "images") as task:
             for stem, path in references.items():
                 progress.detail(f"scores {predictions[stem]} by {path}")
-                pair = _read_pair(predictions[stem], path, oddities, watch)
+                pair = _read_pair(predictions[stem], path, warnings, watch)
                 picture = _read_picture(pictures.get(stem), predictions[stem], pair, watch) if page else None
                 for name, window in _parts(stem, pair.truth.regions):
                     images.append(_score(stem, name, pair, picture, window, page, watch))
                 task.advance()
-        oddities.tell(progress)
+        warnings.report(progress)
         output = config.output
         if output is not None and len(config.predictions) > 1:
             output = output / folder.name
@@ -123,8 +123,8 @@ class _Pair:
     truth: Labels
 
 
-class _Oddities:
-    """Keeps what is odd about the files of a folder, to be told once."""
+class _Warnings:
+    """Collects warnings about the files of a folder, to report each kind once."""
 
     def __init__(self) -> None:
         self._left_out: dict[str, Mapping[str, int]] = {}
@@ -137,12 +137,12 @@ class _Oddities:
         self._doubts.append((name, doubts))
         return doubts
 
-    def tell(self, progress: Progress) -> None:
+    def report(self, progress: Progress) -> None:
         warn_left_out(self._left_out, progress)
         warn_doubts(self._doubts, progress)
 
 
-def _read_pair(prediction: Path, reference: Path, oddities: _Oddities, watch: Stopwatch) -> _Pair:
+def _read_pair(prediction: Path, reference: Path, warnings: _Warnings, watch: Stopwatch) -> _Pair:
     with watch.on("read"):
         predicted = read_label_image(prediction)
         shape = (predicted.labels.shape[0], predicted.labels.shape[1])
@@ -153,8 +153,8 @@ def _read_pair(prediction: Path, reference: Path, oddities: _Oddities, watch: St
             raise InputError(message)
         if suffix_of(reference, OUTLINE_SUFFIXES):
             require_annotated_part(reference, truth.regions, int(truth.labels.max(initial=0)), shape)
-        oddities.add(prediction, predicted)
-        require_foreground(reference, truth.labels, oddities.add(reference, truth))
+        warnings.add(prediction, predicted)
+        require_foreground(reference, truth.labels, warnings.add(reference, truth))
     return _Pair(predicted.labels, truth)
 
 
@@ -171,7 +171,7 @@ def _read_picture(picture: Path | None, prediction: Path, pair: _Pair, watch: St
 
 
 def _parts(stem: str, regions: Sequence[Region]) -> Iterator[tuple[str, tuple[slice, slice]]]:
-    """Give the parts of an image that are scored, with their names: its regions, or all of it."""
+    """Return the scored parts of an image, with their names: its regions, or all of it."""
     for number, region in enumerate(regions, start=1):
         row, col, height, width = region.box
         yield f"{stem}-region{number}", (slice(row, row + height), slice(col, col + width))

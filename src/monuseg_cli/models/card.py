@@ -50,8 +50,8 @@ class Card:
     train_cases, val_cases : tuple of str
         Ids of the cases that were trained on, and that chose the best epoch.
     train_pixels : tuple of str
-        What tells the pixels of the cases that were trained on, whatever their files are called: by
-        `monuseg_cli.dataset.leakage.Footprint`. Empty in cards of earlier versions.
+        Footprints of the training cases, which identify their pixels, by `monuseg_cli.dataset.leakage.Footprint`. Empty
+        in cards of earlier versions.
     data_sha256 : str
         SHA-256 of the archive that the cases come from.
     data_verified : bool

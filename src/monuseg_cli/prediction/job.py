@@ -119,10 +119,10 @@ _ENGINES: dict[tuple[str, ...], Engine] = {}
 
 
 def _records(outputs: Outputs) -> dict[Path, list[str]]:
-    """Name the record in every folder that outputs go to, beside the first of them, and all outputs that lie there.
+    """Return the path of the record in each output folder, next to the first output, and the outputs in that folder.
 
-    By these, a later prediction knows what in a folder is no image to predict on. The first record is the one that
-    tells whether all was done; it is written last.
+    With these, a later prediction can ignore outputs in a folder of images. The first record is written last, and marks
+    the outputs as complete.
     """
     folders: dict[Path, list[str]] = {}
     for path in outputs.files:
@@ -153,7 +153,7 @@ def _recorded(outputs: Outputs, provenance: dict[str, Any]) -> Prediction | None
 
 
 def _upgrade_record(record: dict[str, Any]) -> dict[str, Any]:
-    """Bring a record of an earlier version, which adapted nothing and warned of nothing, to the format of today."""
+    """Convert a record of an earlier version, which had no stain adaptation and no warnings, to the present format."""
     if "separation" not in record:
         return record
     return {

@@ -94,12 +94,12 @@ def find_images(paths: Sequence[Path], progress: Progress = SILENT) -> list[Path
         if path.is_dir():
             with decoding(path):
                 inside = list_images(path)
-            told = inside.describe_unread()
+            unread = inside.describe_unread()
             if not inside.images:
-                message = f"no image in the folder {path}{f': {told}' if told else ''}; name one that holds some"
+                message = f"no image in the folder {path}{f': {unread}' if unread else ''}; name another one"
                 raise InputError(message)
-            if told:
-                progress.warn(f"left out of {path}: {told}")
+            if unread:
+                progress.warn(f"left out of {path}: {unread}")
             images += inside.images
         elif path.is_file():
             images.append(path)

@@ -43,9 +43,9 @@ class Subset:
     store : PatchStore
         Store with the patches of these cases, and possibly of others.
     weight : float
-        How many times the recipe's crops each of them gives in an epoch.
+        Factor on the number of crops per case and epoch in the recipe.
     pixels : tuple of str
-        What tells the pixels of the cases, by `monuseg_cli.dataset.leakage.Footprint`.
+        Footprints of the cases, by `monuseg_cli.dataset.leakage.Footprint`.
     """
 
     name: str
