@@ -131,7 +131,7 @@ def test_a_folder_without_an_image_says_what_it_holds(tmp_path: Path) -> None:
         find_images([tmp_path])
     (tmp_path / "b.txt").touch()
     with pytest.raises(
-        InputError, match=rf"no image in the folder {tmp_path}: 1 file of no known format: b\.txt; name one"
+        InputError, match=rf"no image in the folder {tmp_path}: 1 file of no known format: b\.txt; name another"
     ):
         find_images([tmp_path])
 
