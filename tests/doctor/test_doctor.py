@@ -1,10 +1,9 @@
-"""What is wrong with a machine is told with its fix, and by the exit code."""
+"""Problems of a machine are reported with a remedy, and by the exit code."""
 
 import json
 import os
-import shutil
 import sys
-from importlib import metadata
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import imagecodecs
@@ -58,11 +57,17 @@ def test_what_is_not_there_yet_is_a_note_and_what_is_broken_has_a_fix(monuseg: M
     assert "it is not a folder; write elsewhere; choose another folder: --home, or the variable MONUSEG_HOME" in line
 
 
-def install(folder: Path, name: str, version: str, code: str) -> None:
+def install(folder: Path, name: str, version: str, code: str, requires: Sequence[str] = ()) -> None:
     (folder / f"{name}.py").write_text(code)
     about = folder / f"{name}-{version}.dist-info"
     about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    lines = [
+        "Metadata-Version: 2.1",
+        f"Name: {name}",
+        f"Version: {version}",
+        *(f"Requires-Dist: {r}" for r in requires),
+    ]
+    (about / "METADATA").write_text("\n".join(lines) + "\n")
 
 
 def test_packages_that_are_missing_too_old_or_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -78,8 +83,8 @@ def test_packages_that_are_missing_too_old_or_cannot_be_loaded(monkeypatch: pyte
         'straight>=3; extra == "fast"',
         'absent>=1; extra == "dev"',
     ]
-    monkeypatch.setattr(metadata, "requires", lambda name: wanted)
-    assert software.check_packages() == [
+    install(tmp_path, "sample", "1.0", "", wanted)
+    assert software.check_packages("sample") == [
         Check("straight", "2.10+cpu"),
         Check("straight", "2.10+cpu, older than 3", "broken", "pip install 'straight>=3'"),
         Check(
@@ -89,19 +94,18 @@ def test_packages_that_are_missing_too_old_or_cannot_be_loaded(monkeypatch: pyte
             "pip install --force-reinstall crooked",
         ),
         Check("absent", "not installed", "broken", "pip install 'absent>=1'"),
-        Check("absent", "not installed, for [fast]", "note", "pip install 'monuseg-cli[fast]'"),
-        Check("straight", "2.10+cpu, older than 3", "note", "pip install 'monuseg-cli[fast]'"),
+        Check("absent", "not installed, for [fast]", "note", "pip install 'sample[fast]'"),
+        Check("straight", "2.10+cpu, older than 3", "note", "pip install 'sample[fast]'"),
     ]
     sys.modules.pop("straight", None)
 
 
-def test_a_source_tree_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(software, "_DISTRIBUTION", "monuseg-that-nobody-installed")
-    (check,) = software.check_packages()
+def test_a_source_tree_that_is_not_installed_is_noted() -> None:
+    (check,) = software.check_packages("a-distribution-that-is-not-installed")
     assert (check.state, check.fix) == ("note", "pip install .")
 
 
-def test_a_codec_that_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_codec_that_does_not_work_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(data: object) -> bytes:
         message = "no JPEG 2000 in this build"
         raise RuntimeError(message)
@@ -113,16 +117,31 @@ def test_a_codec_that_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
     assert check.found == "not working: LZW (gave back 5 of 3072); JPEG 2000 (no JPEG 2000 in this build)"
 
 
-def test_more_threads_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "_read", {hardware._CGROUP / "cpu.max": "100000 100000"}.get)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
-    (check,) = hardware.check_threads()
+def write_root(root: Path, **content: str) -> Path:
+    """Write files below ``sys/fs/cgroup`` and ``proc``, where Linux states limits and memory."""
+    for name, text in content.items():
+        path = root / ("proc" if name == "meminfo" else "sys/fs/cgroup") / name.replace("_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+@pytest.fixture
+def threads() -> Iterator[int]:
+    """Let PyTorch use more threads than there are cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(64)
+    yield 64
+    torch.set_num_threads(before)
+
+
+def test_more_threads_than_cores_are_noted(threads: int, tmp_path: Path) -> None:
+    (check,) = hardware.check_threads(write_root(tmp_path, cpu_max="100000 100000"))
     assert check.state == "note"
-    assert check.found.startswith(f"1 of {os.cpu_count()} cores may be used, PyTorch takes 64 threads")
+    assert check.found.startswith(f"1 of {os.cpu_count()} cores may be used, PyTorch takes {threads} threads")
     assert check.fix.endswith("OMP_NUM_THREADS=1")
 
 
-@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="memory is told where the system has sysconf")
 @pytest.mark.parametrize(
     ("limit", "used", "found", "state"),
     [
@@ -131,19 +150,13 @@ def test_more_threads_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
         ("max", "3221225472", "16.0 GiB, 9.5 GiB free", "ok"),
     ],
 )
-def test_memory_of_a_container(monkeypatch: pytest.MonkeyPatch, limit: str, used: str, found: str, state: str) -> None:
-    files = {
-        Path("/proc/meminfo"): "MemTotal: 1 kB\nMemAvailable: 9961472 kB",
-        hardware._CGROUP / "memory.max": limit,
-        hardware._CGROUP / "memory.current": used,
-    }
-    monkeypatch.setattr(hardware, "_read", files.get)
-    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 4 << 20}.get)
-    (check,) = hardware.check_memory()
+def test_the_memory_limit_of_a_container_counts(tmp_path: Path, limit: str, used: str, found: str, state: str) -> None:
+    stated = "MemTotal: 16777216 kB\nMemAvailable: 9961472 kB"
+    (check,) = hardware.check_memory(write_root(tmp_path, meminfo=stated, memory_max=limit, memory_current=used))
     assert (check.found, check.state) == (found, state)
 
 
-def test_a_data_set_that_is_damaged_or_has_lost_files(data_home: Home) -> None:
+def test_a_data_set_that_is_damaged_or_incomplete_is_broken(data_home: Home) -> None:
     dataset = Dataset.load(data_home.dataset)
     dataset.image_path(dataset.cases[3]).unlink()
     (check,) = places.check_dataset(data_home)
@@ -154,22 +167,19 @@ def test_a_data_set_that_is_damaged_or_has_lost_files(data_home: Home) -> None:
     assert (check.state, check.fix) == ("broken", "monuseg download")
 
 
-def test_a_default_model_that_is_damaged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_damaged_default_model_is_broken(tmp_path: Path) -> None:
     cut = tmp_path / "default.safetensors"
     cut.write_bytes(SHIPPED.read_bytes()[:-100])
-    monkeypatch.setattr(places, "SHIPPED", cut)
     home = Home(tmp_path / "home")
-    weights = places.check_weights(home)[0]
-    (prediction,) = places.check_prediction(home)
+    weights = places.check_weights(home, cut)[0]
+    (prediction,) = places.check_prediction(home, cut)
     assert (weights.state, prediction.state) == ("broken", "broken")
     assert "pip install --force-reinstall monuseg-cli" in weights.fix
     assert str(cut) in weights.found
 
 
-def test_little_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for free, state in ((10**10, "ok"), (10**9, "note"), (10**6, "broken")):
-        usage = type("usage", (), {"free": free})
-        monkeypatch.setattr(shutil, "disk_usage", lambda path, usage=usage: usage)
-        (check,) = places.check_home(Home(tmp_path / "home"))
+def test_little_free_space_is_noted_and_none_is_broken(tmp_path: Path) -> None:
+    for enough, least, state in ((1, 1, "ok"), (1 << 60, 1, "note"), (1 << 60, 1 << 60, "broken")):
+        (check,) = places.check_home(Home(tmp_path / "home"), enough, least)
         assert check.state == state
         assert bool(check.fix) == (state != "ok")

@@ -7,7 +7,7 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_MMAP_MAX = -4
 _LARGEST = 2**31 - 1
-_GIVEN_BACK_BYTES = 4 << 20
+_RETURNED_BYTES = 4 << 20
 
 
 def keep_freed_memory() -> bool:
@@ -19,13 +19,13 @@ def keep_freed_memory() -> bool:
     return _mallopt((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _LARGEST))
 
 
-def give_back_freed_memory() -> bool:
+def return_freed_memory() -> bool:
     """Make the C library return freed arrays of 4 MiB and more to the system at once.
 
     A slide is processed in arrays of all sizes. By default glibc keeps those of up to 32 MiB, in heaps that become
     fragmented. Returns whether the setting was accepted.
     """
-    return _mallopt((_M_MMAP_THRESHOLD, _GIVEN_BACK_BYTES), (_M_TRIM_THRESHOLD, _GIVEN_BACK_BYTES))
+    return _mallopt((_M_MMAP_THRESHOLD, _RETURNED_BYTES), (_M_TRIM_THRESHOLD, _RETURNED_BYTES))
 
 
 def _mallopt(*options: tuple[int, int]) -> bool:

@@ -8,12 +8,13 @@ from monuseg_cli.doctor.check import Check
 
 _GIB = 2**30
 _LITTLE_MEMORY = 2 * _GIB  # a slide of 10,000 x 10,000 pixels takes 1 GiB
-_CGROUP = Path("/sys/fs/cgroup")
+_CGROUP = "sys/fs/cgroup"
+_ROOT = Path("/")
 
 
-def check_threads() -> list[Check]:
-    """Check the number of usable cores against the number of PyTorch threads."""
-    usable = _usable_cores()
+def check_threads(root: Path = _ROOT) -> list[Check]:
+    """Check the number of usable cores against the number of PyTorch threads; `root` contains ``sys`` and ``proc``."""
+    usable = _usable_cores(root)
     try:
         import torch
     except Exception as error:  # reported in full with the packages
@@ -26,16 +27,16 @@ def check_threads() -> list[Check]:
     return [Check("threads", found)]
 
 
-def _usable_cores() -> int:
+def _usable_cores(root: Path) -> int:
     """Return the number of cores that this process may use, by its affinity and its container's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota, _, period = _read(_CGROUP / "cpu.max").partition(" ")
+    quota, _, period = _read(root / _CGROUP / "cpu.max").partition(" ")
     return min(cores, max(int(quota) // int(period), 1)) if quota.isdigit() and period.isdigit() else cores
 
 
-def check_memory() -> list[Check]:
-    """Check the total and the free memory."""
-    total, free = _memory()
+def check_memory(root: Path = _ROOT) -> list[Check]:
+    """Check the total and the free memory; `root` contains ``sys`` and ``proc``."""
+    total, free = _memory(root)
     if total is None:
         return [Check("memory", "unknown on this system")]
     found = f"{total / _GIB:.1f} GiB"
@@ -47,19 +48,22 @@ def check_memory() -> list[Check]:
     return [Check("memory", found)]
 
 
-def _memory() -> tuple[int | None, int | None]:
+def _memory(root: Path) -> tuple[int | None, int | None]:
     """Return the total and the free memory in bytes, within a container's limits; None if the system does not say."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return None, None
-    lines = (line.partition(":") for line in _read(Path("/proc/meminfo")).splitlines())
-    kib = {name: int(value.split()[0]) for name, _, value in lines if value.split()}
-    free = kib["MemAvailable"] * 1024 if "MemAvailable" in kib else None
-    limit, used = _read(_CGROUP / "memory.max"), _read(_CGROUP / "memory.current")
-    if limit.isdigit() and used.isdigit() and free is not None:
+    lines = (line.partition(":") for line in _read(root / "proc" / "meminfo").splitlines())
+    stated = {name: int(value.split()[0]) * 1024 for name, _, value in lines if value.split()}
+    total, free = stated.get("MemTotal", _physical_memory()), stated.get("MemAvailable")
+    limit, used = (_read(root / _CGROUP / name) for name in ("memory.max", "memory.current"))
+    if limit.isdigit() and used.isdigit() and total is not None and free is not None:
         return min(total, int(limit)), max(min(free, int(limit) - int(used)), 0)
     return total, free
+
+
+def _physical_memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None
 
 
 def check_devices() -> list[Check]:

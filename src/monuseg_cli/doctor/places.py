@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -17,14 +18,20 @@ from monuseg_cli.models.weights import find_all_weights, load_model, read_card
 from monuseg_cli.prediction.engines.select import open_engine
 
 _GB = 1_000_000_000
-_LITTLE_SPACE = 2 * _GB  # the data set with its archives, masks and patches
-_NO_SPACE = _GB // 20
+SMALLEST_HOME_BYTES = 2 * _GB
+"""Space for the data set with its archives, masks and patches."""
+
+SMALLEST_OUTPUT_BYTES = _GB // 20
+"""With less free space, nothing useful can be written."""
+
 _TILE_PX = 256
 _REINSTALL = "the package is damaged: pip install --force-reinstall monuseg-cli"
 
 
-def check_home(home: Home) -> list[Check]:
-    """Check where the home is, and whether it is writable."""
+def check_home(
+    home: Home, enough_bytes: int = SMALLEST_HOME_BYTES, least_bytes: int = SMALLEST_OUTPUT_BYTES
+) -> list[Check]:
+    """Check where the home is, whether it is writable, and whether its disk has enough free space."""
     named = f" ({HOME_VARIABLE})" if os.environ.get(HOME_VARIABLE) and home == Home.resolve() else ""
     other = f"choose another folder: `home`, or the variable {HOME_VARIABLE}"
     try:
@@ -35,8 +42,8 @@ def check_home(home: Home) -> list[Check]:
     free = shutil.disk_usage(existing).free
     new = "" if existing == home.root else ", created when it is needed"
     found = f"{home.root}{named}{new}, writable, {free / _GB:.1f} GB free"
-    if free < _LITTLE_SPACE:
-        return [Check("home", found, "broken" if free < _NO_SPACE else "note", f"make space, or {other}")]
+    if free < enough_bytes:
+        return [Check("home", found, "broken" if free < least_bytes else "note", f"make space, or {other}")]
     return [Check("home", found)]
 
 
@@ -57,11 +64,11 @@ def check_dataset(home: Home) -> list[Check]:
     return [Check("data set", f"{len(dataset.cases)} cases ({splits}), masks of {masks}, {dataset.root}")]
 
 
-def check_weights(home: Home) -> list[Check]:
+def check_weights(home: Home, shipped: Path = SHIPPED) -> list[Check]:
     """Check the weights that ship with the package in full, and the cards of all others."""
     checks = []
     try:
-        _, card = load_model(SHIPPED)
+        _, card = load_model(shipped)
         checks.append(Check("weights", f"{DEFAULT_MODEL}: {card.architecture}, {card.licence}"))
     except (MonusegError, ImportError) as error:
         checks.append(Check("weights", str(error), "broken", _REINSTALL))
@@ -78,11 +85,11 @@ def check_weights(home: Home) -> list[Check]:
     return checks
 
 
-def check_prediction(home: Home) -> list[Check]:
+def check_prediction(home: Home, shipped: Path = SHIPPED) -> list[Check]:
     """Predict on a grey tile with the default model and the automatically chosen engine."""
     try:
-        sha256 = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
-        engine = open_engine(SHIPPED, read_card(SHIPPED), "auto", "auto", home.cache, sha256)
+        sha256 = hashlib.sha256(shipped.read_bytes()).hexdigest()
+        engine = open_engine(shipped, read_card(shipped), "auto", "auto", home.cache, sha256)
         tile = np.full((_TILE_PX, _TILE_PX, 3), 200, dtype=np.uint8)
         list(engine.run([tile]))  # warm-up: the first run allocates memory and selects kernels
         began = time.perf_counter()

@@ -14,7 +14,7 @@ import monuseg_cli
 from monuseg_cli.core.telemetry import block_telemetry
 from monuseg_cli.doctor.check import Check, State
 
-_DISTRIBUTION = "monuseg-cli"
+DISTRIBUTION = "monuseg-cli"
 _NOT_FOR_USERS = ("dev", "docs")
 _MODULES = {"pillow": "PIL", "openslide-python": "openslide"}
 """Packages whose module name differs from the package name by more than dashes."""
@@ -35,25 +35,25 @@ def check_versions() -> list[Check]:
     ]
 
 
-def check_packages() -> list[Check]:
-    """Import every package that monuseg's metadata require, and check its version."""
+def check_packages(distribution: str = DISTRIBUTION) -> list[Check]:
+    """Import every package that the metadata of a distribution require, and check its version."""
     try:
-        requirements = metadata.requires(_DISTRIBUTION) or []
+        requirements = metadata.requires(distribution) or []
     except metadata.PackageNotFoundError:
         return [Check("packages", "monuseg is not installed, it runs from its sources", "note", "pip install .")]
     block_telemetry()
-    return list(_check_each(requirements))
+    return list(_check_each(distribution, requirements))
 
 
-def _check_each(requirements: list[str]) -> Iterator[Check]:
+def _check_each(distribution: str, requirements: list[str]) -> Iterator[Check]:
     for requirement in requirements:
         found = _REQUIREMENT.match(requirement)
         if found and found["extra"] not in _NOT_FOR_USERS:
-            yield _check_package(found["name"], found["least"] or "0", found["extra"])
+            yield _check_package(distribution, found["name"], found["least"] or "0", found["extra"])
 
 
-def _check_package(name: str, least: str, extra: str | None) -> Check:
-    fix = f"pip install '{_DISTRIBUTION}[{extra}]'" if extra else f"pip install '{name}>={least}'"
+def _check_package(distribution: str, name: str, least: str, extra: str | None) -> Check:
+    fix = f"pip install '{distribution}[{extra}]'" if extra else f"pip install '{name}>={least}'"
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:

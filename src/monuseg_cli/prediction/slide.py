@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from monuseg_cli import __version__
 from monuseg_cli.core.atomic import require_writable
-from monuseg_cli.core.malloc import give_back_freed_memory
+from monuseg_cli.core.malloc import return_freed_memory
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.stains import StainLevels
@@ -84,7 +84,7 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
         If a file cannot be written.
     """
     began = time.perf_counter()
-    give_back_freed_memory()
+    return_freed_memory()
     for path in outputs.files:
         require_writable(path)
     engine = with_tta(engine, settings.tta)

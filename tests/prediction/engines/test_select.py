@@ -10,7 +10,6 @@ from PIL import Image
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import Home
 from monuseg_cli.models.weights import read_card
-from monuseg_cli.prediction.engines import select
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.openvino import OpenVinoEngine
 from monuseg_cli.prediction.engines.select import EngineName, open_engine
@@ -50,7 +49,7 @@ def test_the_graph_is_made_once(weights: Path) -> None:
 
 def test_auto_takes_openvino_where_it_is_and_nothing_faster(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(opened(weights, "auto"), OpenVinoEngine)
-    monkeypatch.setattr(select, "_has_openvino", lambda: False)
+    monkeypatch.setitem(sys.modules, "openvino", None)
     assert isinstance(opened(weights, "auto"), TorchEngine)
     with pytest.raises(MissingError, match=r"pip install 'monuseg-cli\[fast\]', or use `engine=torch`"):
         opened(weights, "openvino")
