@@ -227,7 +227,7 @@ def test_arrays_that_are_no_rgb_image_are_refused_with_the_remedy(model: api.Mod
         model.predict(image, 0.25)
 
 
-def test_the_remedies_work(model: api.Model) -> None:
+def test_the_remedies_in_error_messages_work(model: api.Model) -> None:
     for image in (
         np.dstack([PICTURE, GREY])[..., :3],
         np.moveaxis(np.moveaxis(PICTURE, -1, 0)[:3], 0, -1),
@@ -256,7 +256,7 @@ def test_the_remedies_work(model: api.Model) -> None:
         ({"mpp": 0.25, "region": (0, 0, 900, 10)}, "`region` 0 0 900 10 is not within the image"),
     ],
 )
-def test_settings_that_cannot_be(model: api.Model, settings: dict[str, Any], reason: str) -> None:
+def test_settings_out_of_range_are_refused(model: api.Model, settings: dict[str, Any], reason: str) -> None:
     with pytest.raises(api.InputError, match=reason):
         model.predict(PICTURE, **settings)
 
@@ -335,7 +335,7 @@ def test_predict_slide_returns_what_was_found_before(model: api.Model, slide: Pa
         (["m.png"], {"mpp": 40}, "`mpp` must lie within"),
     ],
 )
-def test_outputs_that_cannot_be(
+def test_unusable_outputs_are_refused(
     model: api.Model, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     outputs: Any, more: dict[str, Any], reason: str,
 ) -> None:  # fmt: skip
@@ -418,7 +418,7 @@ def test_a_mask_is_scored_by_its_connected_parts(capsys: pytest.CaptureFixture[s
         (TRUTH, np.full((150, 150), "a"), "the probability must be an array of numbers"),
     ],
 )
-def test_what_cannot_be_scored(labels: Any, probability: Any, reason: str) -> None:
+def test_invalid_labels_and_probabilities_are_refused(labels: Any, probability: Any, reason: str) -> None:
     with pytest.raises(api.InputError, match=reason):
         api.evaluate(labels, TRUTH, probability)
 
@@ -458,8 +458,6 @@ def test_training_goes_on_from_a_model_and_its_run_is_loaded(
         api.train(tmp_path / "mine", home=home.root, epoch=1)
 
 
-def test_nothing_is_said_where_nothing_is_taken_for_granted(
-    model: api.Model, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_no_note_is_made_without_an_assumption(model: api.Model, capfd: pytest.CaptureFixture[str]) -> None:
     model.predict(PICTURE, 0.25)
     assert capfd.readouterr() == ("", "")

@@ -46,7 +46,7 @@ def test_the_catalogue_has_the_hash_of_every_images_pixels(dataset: Dataset) -> 
     assert {case.case_id: case.pixels for case in hashed} == dict(PIXELS)
 
 
-def test_monusegs_images_are_known_under_any_name(
+def test_images_of_monuseg_are_recognised_under_any_name(
     monuseg: Monuseg, dataset: Dataset, real_data: Path, tmp_path: Path
 ) -> None:
     for case, name in ((dataset.of_split("train")[0], "a"), (dataset.of_split("test")[0], "b")):

@@ -81,7 +81,7 @@ def test_the_wheel_holds_weights_licences_and_no_tests(wheel: Path) -> None:
     assert {name.split("/")[0].split("-")[0] for name in names} == {"monuseg_cli"}
 
 
-def test_it_predicts_without_a_network(installed: Path, tmp_path: Path) -> None:
+def test_an_installed_wheel_predicts_offline(installed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "slides of a hospital, größer"
     folder.mkdir()
     Image.fromarray(draw_tissue(200, seed=3)[0]).save(folder / "slide é.png")

@@ -94,7 +94,7 @@ def test_odd_sizes_are_no_error(monuseg: Monuseg, trained_home: Home, tmp_path: 
         assert mask.size == size[::-1]
 
 
-def test_what_is_not_there(monuseg: Monuseg, trained_home: Home, tmp_path: Path) -> None:
+def test_missing_input_is_one_error_and_writes_nothing(monuseg: Monuseg, trained_home: Home, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     rest = ("-o", tmp_path / "m.png", "--home", trained_home.root)
     before = snapshot(tmp_path)

@@ -154,7 +154,7 @@ def test_resuming_from_the_command_line(monuseg: Monuseg, trained_home: Home) ->
     assert "was started with epochs 2, not 5" in other.stderr
 
 
-def test_a_recipe_is_fed_back_and_typed_knobs_win(monuseg: Monuseg, trained_home: Home, tmp_path: Path) -> None:
+def test_options_override_a_recipe_file(monuseg: Monuseg, trained_home: Home, tmp_path: Path) -> None:
     saved = trained_home.runs / "unet-se" / "recipe.toml"
     home = ("--home", trained_home.root, "--device", "cpu")
     again = monuseg("train", "--recipe", saved, *home)
@@ -168,7 +168,7 @@ def test_a_recipe_is_fed_back_and_typed_knobs_win(monuseg: Monuseg, trained_home
     assert monuseg("train", "--recipe", saved, "--resume", "unet-se", *home).exit_code == 3
 
 
-def test_runs_side_by_side(monuseg: Monuseg, trained_home: Home, tmp_path: Path) -> None:
+def test_runs_lists_scores_and_unfinished_runs(monuseg: Monuseg, trained_home: Home, tmp_path: Path) -> None:
     home = ("--home", trained_home.root)
     assert monuseg("train", *QUICK, "--name", "other", *home).exit_code == 0
     (trained_home.runs / "begun").mkdir()

@@ -156,7 +156,7 @@ And say more about it.
 """
 
 
-def test_a_whole_page(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_help_page_is_rendered_as_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setattr(small, "examples", {"one image": "small a.png -o b.png"}, raising=False)
     own = typer.Typer(add_completion=False)

@@ -67,7 +67,7 @@ def run_watched(code: str, tmp_path: Path, *before: str) -> tuple[list[str], lis
     return log.read_text().splitlines(), list(home.rglob("*"))
 
 
-def test_what_is_watched_for_is_seen(tmp_path: Path) -> None:
+def test_the_watcher_sees_network_calls(tmp_path: Path) -> None:
     code = (
         "import socket, pathlib\n"
         "host = 'example.org'\n"
@@ -101,7 +101,7 @@ def test_a_prediction_reaches_for_no_network_and_writes_where_it_is_told(
     assert run_watched(COMMANDS.format(commands=commands), tmp_path) == ([], [])
 
 
-def test_neither_does_any_other_command(trained_home: Home, archives: tuple[Path, Path], tmp_path: Path) -> None:
+def test_no_other_command_uses_the_network(trained_home: Home, archives: tuple[Path, Path], tmp_path: Path) -> None:
     Image.fromarray(draw_tissue(80, 1)[0]).save(tmp_path / "a.png")
     lines = [
         f"download --archive {shlex.quote(str(archives[0]))} --allow-unverified --home {tmp_path / 'other'}",
@@ -124,7 +124,7 @@ def test_neither_does_any_other_command(trained_home: Home, archives: tuple[Path
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
-def test_nor_do_the_libraries_beneath(commands: list[list[str]], tmp_path: Path) -> None:
+def test_no_library_makes_network_calls(commands: list[list[str]], tmp_path: Path) -> None:
     log = tmp_path / "calls"
     strace = ("strace", "-f", "-qq", "-e", "trace=network", "-o", str(log))
     run_watched(COMMANDS.format(commands=commands), tmp_path, *strace)

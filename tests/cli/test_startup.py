@@ -45,6 +45,6 @@ def test_the_list_of_commands_loads_none_of_them() -> None:
     assert not loaded & {"monuseg_cli.cli.console", "monuseg_cli.training.recipe", "monuseg_cli.models.registry"}
 
 
-def test_it_runs_as_a_module() -> None:
+def test_the_package_runs_as_a_module() -> None:
     run = subprocess.run([sys.executable, "-m", "monuseg_cli", "--version"], capture_output=True, text=True, check=True)
     assert run.stdout.startswith("monuseg 0.")

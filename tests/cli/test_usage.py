@@ -133,7 +133,7 @@ def test_only_what_is_alike_is_proposed() -> None:
         ("monuseg models ", ["card"]),
     ],
 )
-def test_what_the_shell_proposes(trained_home: Home, typed: str, proposed: list[str]) -> None:
+def test_the_shell_completes_options_names_and_files(trained_home: Home, typed: str, proposed: list[str]) -> None:
     words = typed.format(home=trained_home.root)
     asked = {
         "_MONUSEG_COMPLETE": "complete_bash",

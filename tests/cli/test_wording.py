@@ -75,7 +75,7 @@ def test_options_and_settings_in_messages_are_recognised() -> None:
     assert not any(map(is_setting, ("mp", "labels=False", "mpp=True", "skip_damaged=1", "a file", "")))
 
 
-def test_every_other_name_is_an_options() -> None:
+def test_every_other_name_belongs_to_an_option() -> None:
     assert {f"--{name}" for name in OTHER_NAMES.values()} <= OPTIONS
 
 
@@ -90,7 +90,7 @@ def test_every_other_name_is_an_options() -> None:
         ("no image a`mpp`b.png, nor `A B`, nor ``mpp``", "no image a`mpp`b.png, nor `A B`, nor ``mpp``"),
     ],
 )
-def test_settings_become_options(message: str, worded: str) -> None:
+def test_settings_in_messages_become_options(message: str, worded: str) -> None:
     assert with_options(message) == worded
 
 

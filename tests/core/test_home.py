@@ -63,7 +63,7 @@ def test_weights_are_found_as_file_and_among_the_models(tmp_path: Path) -> None:
     assert home.find_weights(str(theirs)) == theirs
 
 
-def test_what_is_not_there_is_said_with_what_is(tmp_path: Path) -> None:
+def test_errors_about_missing_names_list_the_existing_ones(tmp_path: Path) -> None:
     home = Home(tmp_path)
     make_run(home, "segnet", weights=False)
     with pytest.raises(MissingError, match=r"no run named 'unet' .*existing runs: segnet"):

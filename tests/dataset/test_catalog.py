@@ -7,7 +7,7 @@ from monuseg_cli.core.errors import InputError
 from monuseg_cli.dataset.catalog import CATALOG, FOLDS, train_set, validation_fold
 
 
-def test_the_counts_of_the_challenge() -> None:
+def test_the_catalogue_has_the_numbers_of_cases_of_the_challenge() -> None:
     assert len(CATALOG) == 51
     assert len(train_set(30)) == 30
     assert len(train_set(37)) == 37
@@ -25,7 +25,7 @@ def test_the_counts_of_the_challenge() -> None:
     assert sum(entry.split == "test" for entry in CATALOG.values()) == 14
 
 
-def test_folds_part_the_thirty_and_spread_the_organs() -> None:
+def test_folds_divide_the_30_cases_and_spread_the_organs() -> None:
     folds = [validation_fold(fold) for fold in FOLDS]
     assert sorted(case_id for fold in folds for case_id in fold) == sorted(train_set(30))
     for fold in folds:

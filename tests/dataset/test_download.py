@@ -26,7 +26,7 @@ def files_below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_both_archives(tmp_path: Path, archives: tuple[Path, Path]) -> None:
+def test_both_archives_are_unpacked_and_recorded(tmp_path: Path, archives: tuple[Path, Path]) -> None:
     result = download(local(tmp_path / "data", *archives))
     assert result.unpacked == ("train", "test")
     dataset = Dataset.load(tmp_path / "data")
@@ -77,7 +77,7 @@ def pack(path: Path, entries: Entries) -> Path:
     return path
 
 
-def test_an_archive_with_nothing_in_it_no_archive_and_none(tmp_path: Path) -> None:
+def test_empty_invalid_and_missing_archives_are_one_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="contains no image with an annotation"):
         download(local(tmp_path / "data", pack(tmp_path / "a.zip", {"readme.txt": b""})))
     (tmp_path / "b.zip").write_bytes(b"no archive")
@@ -94,7 +94,7 @@ def published(monkeypatch: pytest.MonkeyPatch, archives: tuple[Path, Path]) -> d
     return publish(archives, monkeypatch)
 
 
-def test_from_the_network(tmp_path: Path, published: dict[str, bytes]) -> None:
+def test_archives_are_downloaded_verified_and_unpacked(tmp_path: Path, published: dict[str, bytes]) -> None:
     with drive(like_drive(published)) as (url, asked):
         result = download(DownloadConfig(tmp_path, drive_url=url))
         assert result.unpacked == ("train", "test")
@@ -138,7 +138,7 @@ def test_a_file_that_is_not_the_published_one_is_not_kept(tmp_path: Path, publis
         assert download(DownloadConfig(tmp_path, drive_url=url)).unpacked == ("train", "test")
 
 
-def test_no_server_at_all(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="the download failed"):
         download(DownloadConfig(tmp_path, drive_url="http://127.0.0.1:9/download"))
 
@@ -157,7 +157,7 @@ def test_a_damaged_manifest_is_one_error(tmp_path: Path) -> None:
             Dataset.load(tmp_path)
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path, archives: tuple[Path, Path]) -> None:
+def test_a_data_set_below_a_file_is_refused(tmp_path: Path, archives: tuple[Path, Path]) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write"):
         download(local(tmp_path / "file" / "data", archives[1]))

@@ -57,7 +57,7 @@ def test_scale_comes_from_the_table_the_annotation_or_the_image(tmp_path: Path) 
     assert [line.split(" (")[0] for line in told.lines] == ["1 of 4 cases state no scale"]
 
 
-def test_images_and_outlines_side_by_side(tmp_path: Path) -> None:
+def test_images_and_outlines_may_be_side_by_side(tmp_path: Path) -> None:
     write_folder(tmp_path / "two", ["a.b", "c"])
     flat = tmp_path / "flat"
     flat.mkdir()
@@ -165,7 +165,7 @@ def test_outlines_on_a_slide_without_a_region_are_refused(tmp_path: Path) -> Non
     assert case.box == (0, 0, 96, 96)
 
 
-def test_odd_masks_are_told_of(tmp_path: Path) -> None:
+def test_implausible_masks_are_warned_of(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     write_folder(folder, ["a", "b"], [".png"])
     (folder / "split.csv").write_text("image,split,mpp\na,train,2\nb,val,2\n")
@@ -241,14 +241,14 @@ def spoil(folder: Path, what: str) -> None:
         ("no images", "no images in .*; it needs images/ and annotations/"),
     ],
 )
-def test_what_does_not_fit_is_one_clear_error(tmp_path: Path, what: str, told: str) -> None:
+def test_invalid_own_data_are_one_clear_error(tmp_path: Path, what: str, told: str) -> None:
     write_folder(tmp_path / "mine", ["a", "b"])
     spoil(tmp_path / "mine", what)
     with pytest.raises(InputError, match=told):
         build_masks(MasksConfig(scan_folder(tmp_path / "mine", tmp_path / "made").root))
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match=r"no folder .*gone"):
         scan_folder(tmp_path / "gone", tmp_path / "made")
 

@@ -88,7 +88,7 @@ def test_of_a_large_image_windows_on_a_grid_are_hashed(tmp_path: Path) -> None:
         (Footprint(A, (0, 0, 9, 9), B), Footprint(C, (5, 5, 9, 9), B), True),
     ],
 )
-def test_what_shares_pixels(one: Footprint, other: Footprint, is_shared: bool) -> None:
+def test_footprints_overlap_if_they_share_pixels(one: Footprint, other: Footprint, is_shared: bool) -> None:
     assert one.overlaps(other) is other.overlaps(one) is is_shared
     assert Footprint.parse(str(one)) == one
     assert Footprint.parse(str(other)) == other
@@ -185,7 +185,7 @@ def test_monusegs_test_images_are_kept_out_of_other_data() -> None:
             require_no_test_images([case_of("y", B), case], "mine")
 
 
-def test_an_old_card_tells_monusegs_images_by_the_catalogue() -> None:
+def test_old_cards_find_images_of_monuseg_by_the_catalogue() -> None:
     seen, test = "TCGA-18-5592-01Z-00-DX1", "TCGA-HT-8564-01Z-00-DX1"
     old = replace(CARD, train_cases=(seen, "b-12345678"))
     cases = [
@@ -200,7 +200,7 @@ def test_an_old_card_tells_monusegs_images_by_the_catalogue() -> None:
     assert find_trained(Dataset(Path("nowhere")), cases, new) == {"x", "part", "b-12345678", "new"}
 
 
-def test_an_old_card_tells_a_file_that_was_renamed_by_its_hash() -> None:
+def test_old_cards_find_renamed_files_by_their_hash() -> None:
     old = replace(CARD, train_cases=("a-12345678", "b-23456789-region1"))
     names = ("renamed-12345678", "c-23456789-region1", "c-23456789-region2", "a-87654321")
     cases = [case_of(name, f"{number:016d}") for number, name in enumerate(names)]

@@ -71,7 +71,7 @@ def test_a_nucleus_between_pixel_centres_keeps_the_pixel_it_lies_in() -> None:
     assert raster.labels[2, 3] == 1
 
 
-def test_polygons_that_share_an_edge_part_its_pixels() -> None:
+def test_polygons_that_share_an_edge_share_no_pixel() -> None:
     shared = np.array([[0.3, 7.1], [19.7, 12.9]])
     left = np.array([[0.3, 0.0], *shared, [19.7, 0.0]])
     right = np.array([[0.3, 20.0], *shared, [19.7, 20.0]])
@@ -80,7 +80,7 @@ def test_polygons_that_share_an_edge_part_its_pixels() -> None:
     assert areas[0] + areas[1] == areas[2]
 
 
-def test_no_polygon_at_all() -> None:
+def test_an_annotation_without_polygons_is_an_empty_mask() -> None:
     assert not rasterise([], (3, 4)).labels.any()
 
 
@@ -116,7 +116,7 @@ def test_areas_are_those_drawn(row: float, col: float, height: float, width: flo
     assert rasterise([polygon], (100, 100)).areas_px[0] == pytest.approx(area(polygon), abs=2 * (height + width))
 
 
-def test_masks_on_disk(data_home: Home) -> None:
+def test_masks_are_written_as_label_images_binary_masks_and_previews(data_home: Home) -> None:
     result = build_masks(MasksConfig(data_home.dataset, preview=True))
     assert (len(result.cases), result.made) == (51, 51)
     for case in result.cases:
@@ -155,7 +155,7 @@ def test_what_is_there_is_not_made_again_until_its_annotation_changes(data_home:
     assert build_masks(config).made == 51
 
 
-def test_a_preview_of_an_older_annotation_is_not_taken_for_a_new_one(data_home: Home) -> None:
+def test_previews_of_older_annotations_are_removed(data_home: Home) -> None:
     dataset = Dataset.load(data_home.dataset)
     build_masks(MasksConfig(dataset.root, preview=True))
     case = dataset.cases[0]

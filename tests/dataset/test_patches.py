@@ -55,7 +55,7 @@ def test_a_split_is_by_case(trained_home: Home) -> None:
         store.of_cases(["TCGA-nobody", wanted[0]])
 
 
-def test_pairs_of_pictures(trained_home: Home) -> None:
+def test_png_patches_equal_those_of_the_store(trained_home: Home) -> None:
     build_masks(MasksConfig(trained_home.dataset))
     result = build_patches(config(trained_home, format="png", split="test"))
     store = PatchStore.load(result.folder)

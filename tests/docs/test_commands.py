@@ -203,7 +203,7 @@ def test_every_command_of_a_page_runs(page: Path, world: Path, used_home: Home, 
             assert program in OTHER_PROGRAMS, f"{page.name}: {step}: neither run nor named with a reason"
 
 
-def test_no_stand_in_is_without_use() -> None:
+def test_every_stand_in_replaces_a_command() -> None:
     lines = all_lines()
     for one in STAND_INS:
         assert any(re.search(one.pattern, line) for line in lines), one

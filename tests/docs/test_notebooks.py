@@ -25,7 +25,7 @@ def run(cell: dict[str, Any], namespace: dict[str, Any]) -> str | None:
     return repr(eval(compile(ast.Expression(last.value), cell["id"], "eval"), namespace))
 
 
-def test_there_are_notebooks() -> None:
+def test_all_notebooks_are_found() -> None:
     assert [path.name for path in NOTEBOOKS] == ["from-array-to-table.ipynb"]
 
 

@@ -18,7 +18,7 @@ from monuseg_cli.doctor import hardware, places, software
 from monuseg_cli.doctor.check import Check
 
 
-def test_a_machine_on_which_all_is_well(monuseg: Monuseg, trained_home: Home) -> None:
+def test_a_working_installation_passes_all_checks(monuseg: Monuseg, trained_home: Home) -> None:
     result = monuseg("doctor", "--json", "--home", trained_home.root)
     assert result.exit_code == 0, result.stdout
     content = json.loads(result.stdout)
@@ -36,7 +36,7 @@ def test_a_machine_on_which_all_is_well(monuseg: Monuseg, trained_home: Home) ->
     assert "256 x 256 pixels in" in found["prediction"]
 
 
-def test_what_is_not_there_yet_is_a_note_and_what_is_broken_has_a_fix(monuseg: Monuseg, tmp_path: Path) -> None:
+def test_missing_parts_are_notes_and_broken_ones_have_a_remedy(monuseg: Monuseg, tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / "models").mkdir(parents=True)
     (home / "models" / "junk.safetensors").write_bytes(b"junk")

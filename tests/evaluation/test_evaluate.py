@@ -59,7 +59,7 @@ def test_validation_cases_on_the_screen_and_on_disk(trained_home: Home) -> None:
     assert set(result.seconds) == {"read", "predict", "score"}
 
 
-def test_test_cases_and_overlays(trained_home: Home, tmp_path: Path) -> None:
+def test_overlays_are_written_for_all_test_cases(trained_home: Home, tmp_path: Path) -> None:
     result = one(trained_home, choice=CaseChoice("test"), overlays=True, output=tmp_path / "out")
     assert len(result.images) == 14
     assert {image.organ for image in result.images} >= {"lung", "brain"}
@@ -83,7 +83,7 @@ def test_train_cases_are_refused_unless_asked_for_and_then_marked(trained_home: 
     assert not any(image.trained_on for image in one(trained_home).images)
 
 
-def test_ways_to_name_cases(trained_home: Home) -> None:
+def test_cases_are_selected_by_split_fold_or_id(trained_home: Home) -> None:
     home = trained_home
 
     def cases(choice: CaseChoice) -> list[str]:

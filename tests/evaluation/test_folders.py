@@ -91,7 +91,7 @@ def test_several_folders_are_compared(tmp_path: Path) -> None:
     ]
 
 
-def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
+def test_predictions_and_references_that_do_not_match_are_named(tmp_path: Path) -> None:
     ours, truth = tmp_path / "ours", tmp_path / "truth"
 
     def score() -> None:
@@ -227,7 +227,7 @@ def test_pictures_of_regions_are_cut_for_the_report(tmp_path: Path) -> None:
     assert "a-region1" in (tmp_path / "r.html").read_text()
 
 
-def test_what_is_left_out_and_cut_is_told_once(tmp_path: Path) -> None:
+def test_left_out_objects_and_thresholds_are_reported_once(tmp_path: Path) -> None:
     ours, truth = folders(tmp_path)
     soft = np.asarray(
         Image.fromarray((LABELS > 0).astype(np.uint8) * 255).resize((150, 120), Image.Resampling.BILINEAR)

@@ -120,7 +120,7 @@ def test_outlines_are_switched_by_button_and_by_key(tab: Tab) -> None:
     assert shot(tab) == both
 
 
-def test_one_side_is_slid_over_the_other(tab: Tab) -> None:
+def test_the_slider_uncovers_the_other_side(tab: Tab) -> None:
     both = shot(tab)
     tab.keyboard.press("s")
     middle = shot(tab)

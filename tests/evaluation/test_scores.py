@@ -44,7 +44,7 @@ def test_mean_and_pooled_are_two_numbers() -> None:
     assert {organ: of.images for organ, of in organs.items()} == {"liver": 2}
 
 
-def test_the_interval_of_a_mean() -> None:
+def test_intervals_cover_the_mean_as_often_as_stated() -> None:
     assert bootstrap([0.7] * 5) == pytest.approx((0.7, 0.7))
     assert bootstrap([0.1, None]) == bootstrap([0.7]) == (None, None)
     random = np.random.default_rng(0)

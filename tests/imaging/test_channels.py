@@ -36,7 +36,7 @@ RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
         ([WHITE, WHITE, WHITE], (0, 1, 2)),  # which is what OME takes for no colour
     ],
 )
-def test_channels_without_names_are_told_by_their_colours(
+def test_channels_without_names_are_identified_by_their_colours(
     colours: Sequence[Rgb | None], order: tuple[int, int, int] | None
 ) -> None:
     assert order_channels([Channel("", colour) for colour in colours], 3, 8).order == order
@@ -49,7 +49,7 @@ def test_names_count_more_than_colours() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Channel 0", "C1", "Channel:0:1", "2"])
-def test_numbers_are_no_names(name: str) -> None:
+def test_numbered_channels_count_as_unnamed(name: str) -> None:
     assert order_channels([Channel(name)] * 3, 3, 8).order == (0, 1, 2)
     assert order_channels([Channel(name)] * 3, 3, 16).order is None
 

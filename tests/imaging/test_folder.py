@@ -122,7 +122,7 @@ def test_a_folder_that_is_one_slide_is_the_image(tmp_path: Path) -> None:
         assert list_images(tmp_path / name).images == (tmp_path / name,)
 
 
-def test_dicom_files_that_are_no_slides_are_told(tmp_path: Path) -> None:
+def test_dicom_files_without_slides_are_reported(tmp_path: Path) -> None:
     folder = write_dicom(tmp_path / "a", SCAN, LABEL)
     content = (folder / "1.2.3.4.0.dcm").read_bytes()
     other = content.replace(b"1.2.840.10008.5.1.4.1.1.77.1.6", b"1.2.840.10008.5.1.4.1.1.77.1.4")

@@ -26,7 +26,7 @@ def test_an_image_keeps_its_brightness() -> None:
 
 
 @pytest.mark.parametrize("wanted", [(10, 6), (20, 13), (5, 3), (37, 6)])
-def test_row_by_row_is_as_all_at_once(wanted: tuple[int, int]) -> None:
+def test_rows_resized_one_by_one_equal_the_whole(wanted: tuple[int, int]) -> None:
     labels = np.arange(60, dtype=np.int32).reshape(10, 6)
     whole = RowsResized(labels.shape, wanted).add(labels)
     assert whole.shape == wanted

@@ -72,7 +72,7 @@ def test_numbers_have_a_point_or_a_comma(text: str | None, number: float | None)
         (None, None),
     ],
 )
-def test_units_of_length(unit: str | None, um: float | None) -> None:
+def test_units_of_length_are_recognised_in_any_spelling(unit: str | None, um: float | None) -> None:
     assert um_per_unit(unit) == (um if um is None else pytest.approx(um))
 
 

@@ -21,7 +21,7 @@ def pyramid(path: Path, **options: Any) -> Path:
     return path
 
 
-def test_levels_and_regions_of_a_pyramid(tmp_path: Path) -> None:
+def test_levels_and_regions_of_a_pyramid_are_read(tmp_path: Path) -> None:
     with Slide(pyramid(tmp_path / "a.tif")) as slide:
         assert [level.shape for level in slide.levels] == [(200, 200), (100, 100), (50, 50)]
         assert [level.downsample for level in slide.levels] == [1, 2, 4]
@@ -73,7 +73,7 @@ def test_the_scale_is_read_where_it_is_credible(tmp_path: Path, options: dict[st
         assert slide.mpp == (None if mpp is None else pytest.approx(mpp))
 
 
-def test_where_the_scale_comes_from_is_told(tmp_path: Path) -> None:
+def test_the_source_of_the_scale_is_stated(tmp_path: Path) -> None:
     said = {}
     stated: dict[str, dict[str, Any]] = {
         "tags": {"resolution": (40000, 40000), "resolutionunit": "CENTIMETER"},
@@ -94,7 +94,7 @@ def test_where_the_scale_comes_from_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("dpi", "mpp"), [(72, None), (96, None), (300, None), (101600, 0.25)])
-def test_the_scale_of_a_plain_picture(tmp_path: Path, dpi: int, mpp: float | None) -> None:
+def test_credible_dots_per_inch_are_the_scale(tmp_path: Path, dpi: int, mpp: float | None) -> None:
     Image.fromarray(PICTURE).save(tmp_path / "a.png", dpi=(dpi, dpi))
     with Slide(tmp_path / "a.png") as slide:
         assert slide.mpp == (None if mpp is None else pytest.approx(mpp, rel=1e-3))

@@ -211,7 +211,7 @@ def test_cards_are_read_with_every_value(legacy: Legacy, name: str) -> None:
     assert "boundary out" in legacy.monuseg("models", "card", name).stdout
 
 
-def test_a_run_predicts_what_it_predicted(legacy: Legacy) -> None:
+def test_a_run_of_an_earlier_version_predicts_the_same(legacy: Legacy) -> None:
     out = legacy.root / "now"
     outputs = ("-o", out / "mask.png", "-o", out / "nuclei.csv", "--probability", out / "probability.tif")
     options = ("--mpp", 0.25, "--threshold", 0.45, *COMPUTE)
@@ -240,7 +240,7 @@ def test_a_model_of_half_precision_with_ranges_predicts_what_it_predicted(legacy
     assert share_equal(before, now) > (0.995 if engine == "torch" else 0.98)
 
 
-def test_a_run_scores_what_it_scored(legacy: Legacy) -> None:
+def test_a_run_of_an_earlier_version_has_the_same_scores(legacy: Legacy) -> None:
     out = legacy.root / "scored"
     choice = ("--data", legacy.own, "--split", "val")
     legacy.monuseg("evaluate", "finished", *choice, "-o", out, "--device", "cpu")

@@ -31,7 +31,9 @@ def kinds(reference: str, prediction: str) -> tuple[tuple[str, ...], tuple[str, 
         ("111111", "777788", (("found",), ("found", "part"))),
     ],
 )
-def test_kinds_by_hand(reference: str, prediction: str, wanted: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
+def test_error_types_equal_those_found_by_hand(
+    reference: str, prediction: str, wanted: tuple[tuple[str, ...], tuple[str, ...]]
+) -> None:
     assert kinds(reference, prediction) == wanted
 
 

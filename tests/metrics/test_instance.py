@@ -22,7 +22,7 @@ def scores(reference: Labels, prediction: Labels) -> tuple[float, float]:
     return aji(overlaps).index, panoptic_quality(overlaps).pq
 
 
-def test_the_disputed_row() -> None:
+def test_aji_and_aji_plus_differ_in_the_matching() -> None:
     """A predicted nucleus may serve two true ones: (2 + 2) / (6 + 6); but one in a one-to-one matching."""
     overlaps = find_overlaps(row(1, 1, 1, 1, 2, 2, 2, 2), row(0, 0, 1, 1, 1, 1, 0, 0))
     assert aji(overlaps).index == 4 / 12
@@ -36,7 +36,7 @@ def test_average_precision_by_hand() -> None:
     assert detections(find_overlaps(row(0), row(0))).average_precision == 1.0
 
 
-def test_perfect_is_exactly_one_whatever_the_labels() -> None:
+def test_perfect_scores_are_exactly_one_for_any_labels() -> None:
     assert scores(row(0, 3, 3, 9, 9, 0), row(0, 70000, 70000, 2, 2, 0)) == (1.0, 1.0)
 
 
@@ -51,7 +51,7 @@ def test_an_iou_of_exactly_one_half_is_no_match() -> None:
     assert (quality.tp, quality.fp, quality.fn, quality.sq) == (0, 1, 1, 0.0)
 
 
-def test_merged_and_split() -> None:
+def test_merged_and_split_nuclei_lower_aji_and_pq() -> None:
     merged = find_overlaps(row(1, 1, 1, 2, 0), row(1, 1, 1, 1, 0))
     assert aji(merged).index == pytest.approx((3 + 1) / (4 + 4))
     assert panoptic_quality(merged).pq == pytest.approx((3 / 4) * (2 / 3))

@@ -17,7 +17,7 @@ from monuseg_cli.models.weights import load_model
 
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 160)])
-def test_onnx_runtime_says_what_torch_says(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_onnx_runtime_and_torch_agree(tmp_path: Path, size: tuple[int, int]) -> None:
     path = export_onnx(SHIPPED, tmp_path / "model.onnx").path
     model, card = load_model(SHIPPED)
     image = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
@@ -28,7 +28,7 @@ def test_onnx_runtime_says_what_torch_says(tmp_path: Path, size: tuple[int, int]
     np.testing.assert_allclose(maps, expected, atol=1e-4)
 
 
-def test_the_card_goes_along(monuseg: Monuseg, trained_home: Home, tmp_path: Path) -> None:
+def test_an_exported_network_contains_its_card(monuseg: Monuseg, trained_home: Home, tmp_path: Path) -> None:
     result = monuseg("export", "unet-se", "-o", tmp_path / "m.onnx", "--home", trained_home.root)
     assert result.exit_code == 0, result.stderr
     assert "nucleus, boundary" in result.stdout
@@ -36,7 +36,7 @@ def test_the_card_goes_along(monuseg: Monuseg, trained_home: Home, tmp_path: Pat
     assert Card.from_json(properties[CARD_KEY]).architecture == "unet-se"
 
 
-def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_without_onnx_or_its_suffix_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"must end in \.onnx"):
         export_onnx(SHIPPED, tmp_path / "m.pt")
     monkeypatch.setitem(sys.modules, "onnx", None)

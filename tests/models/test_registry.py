@@ -13,7 +13,7 @@ from monuseg_cli.models.registry import Architecture, Registry
 NAMES = registry.names()
 
 
-def test_the_architectures() -> None:
+def test_the_registry_has_six_architectures() -> None:
     assert NAMES == ("unet", "unet-se", "unet-efficientnet", "segnet", "deeplabv3", "deeplabv3-mobilenet")
 
 
@@ -26,7 +26,7 @@ class TestContract:
     """What every architecture keeps."""
 
     @pytest.mark.parametrize("size", [(1, 1), (64, 64), (63, 65)])
-    def test_logits_at_input_size(self, name: str, size: tuple[int, int]) -> None:
+    def test_logits_have_the_size_of_the_input(self, name: str, size: tuple[int, int]) -> None:
         model = registry.create(name, out_channels=2).eval()
         with torch.inference_mode():
             logits = model(torch.rand(1, 3, *size))
@@ -63,7 +63,7 @@ class TestContract:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if registry.get(name).min_train_batch > 1])
-def test_a_batch_of_one_cannot_train_what_says_so(name: str) -> None:
+def test_architectures_that_need_larger_batches_refuse_a_batch_of_one(name: str) -> None:
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         registry.create(name).train()(torch.randn(1, 3, 64, 64))
 

@@ -52,7 +52,7 @@ def test_it_is_small_and_its_card_is_complete() -> None:
     assert "boundary" in card.classes
 
 
-def test_it_is_what_predict_takes_and_nobody_else_has_its_name(monuseg: Monuseg, tmp_path: Path) -> None:
+def test_the_default_model_is_used_and_its_name_reserved(monuseg: Monuseg, tmp_path: Path) -> None:
     Image.fromarray(draw_tissue(120, 3)[0]).save(tmp_path / "a.png")
     result = monuseg("predict", tmp_path / "a.png", "-o", tmp_path / "m.png", "--home", tmp_path / "home")
     assert result.exit_code == 0, result.stderr

@@ -89,7 +89,7 @@ def test_what_is_no_weights_file_is_one_error_and_runs_nothing(weights: Path) ->
         read_card(weights.parent)
 
 
-def test_weights_without_a_card(weights: Path) -> None:
+def test_weights_without_a_card_are_refused(weights: Path) -> None:
     save_file(load_file(weights), weights)
     with pytest.raises(InputError, match="has no model card"):
         load_model(weights)
@@ -122,7 +122,7 @@ def test_weights_without_a_card(weights: Path) -> None:
         ({"stain": {"eosin": 0.5}}, "stain of eosin cannot be 0.5"),
     ],
 )
-def test_a_card_that_does_not_fit(weights: Path, changes: dict[str, object], reason: str) -> None:
+def test_a_card_with_invalid_values_is_refused(weights: Path, changes: dict[str, object], reason: str) -> None:
     rewrite(weights, **changes)
     with pytest.raises(InputError, match=reason):
         load_model(weights)
@@ -154,7 +154,7 @@ def test_normalisation_is_the_cards() -> None:
     np.testing.assert_allclose(normalise(images, card).ravel(), [0, 0.5, 2])
 
 
-def test_devices() -> None:
+def test_unknown_and_missing_devices_are_refused() -> None:
     assert pick_device("cpu").type == "cpu"
     with pytest.raises(InputError, match="choose from: auto, cpu, cuda, mps"):
         pick_device("tpu")

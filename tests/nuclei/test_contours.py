@@ -23,7 +23,7 @@ def filled(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     return image
 
 
-def test_one_pixel() -> None:
+def test_one_pixel_has_a_ring_of_four_corners() -> None:
     labels = np.zeros((3, 4), dtype=np.int32)
     labels[1, 2] = 7
     contours = trace(labels)
@@ -37,7 +37,7 @@ def test_straight_edges_have_points_at_their_ends_only() -> None:
     assert contours.ring(0).tolist() == [[0, 0], [0, 60], [40, 60], [40, 0]]
 
 
-def test_a_hole_and_what_lies_in_it() -> None:
+def test_a_hole_and_a_nucleus_inside_it_have_their_own_rings() -> None:
     labels = np.full((7, 7), 2, dtype=np.int32)
     labels[2:5, 2:5] = 0
     labels[3, 3] = 1
@@ -53,7 +53,7 @@ def test_pixels_that_touch_at_a_corner_are_apart() -> None:
     assert not contours.holes.any()
 
 
-def test_nothing() -> None:
+def test_an_empty_label_image_has_no_rings() -> None:
     contours = trace(np.zeros((5, 5), dtype=np.int32))
     assert len(contours.labels) == 0
     assert contours.starts.tolist() == [0]
@@ -61,11 +61,11 @@ def test_nothing() -> None:
 
 @settings(max_examples=200)
 @given(arrays(np.int32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3)))
-def test_filled_again_every_label_image_comes_back(labels: NDArray[np.int32]) -> None:
+def test_filled_rings_restore_the_label_image(labels: NDArray[np.int32]) -> None:
     np.testing.assert_array_equal(filled(labels), labels)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64])
-def test_any_integers(dtype: type) -> None:
+def test_labels_may_be_integers_of_any_type(dtype: type) -> None:
     labels: NDArray[np.integer] = np.array([[1, 1], [2, 2]], dtype=dtype)
     assert trace(labels).labels.tolist() == [1, 2]

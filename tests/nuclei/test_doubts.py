@@ -23,14 +23,14 @@ def squares(side: int, step: int = 40, size: int = 200) -> np.ndarray:
     return labels
 
 
-def test_nuclei_raise_no_doubt() -> None:
+def test_plausible_nuclei_raise_no_doubt() -> None:
     assert doubts_of(squares(16), 0.25) == {}
     assert doubts_of(np.zeros((9, 9), dtype=np.int32), None) == {}
     assert doubts_of(squares(2)[:80, :80], None) == {MEDIAN: "0.25 um2 at 0.25 um/px, which is assumed"}
     assert doubts_of(squares(2)[:40, :80], None) == {}  # too few to judge
 
 
-def test_a_nucleus_over_5_percent() -> None:
+def test_a_nucleus_over_5_percent_of_the_image_raises_a_doubt() -> None:
     labels = squares(16)
     labels[:, :60] = 99
     assert doubts_of(labels, 0.25) == {LARGEST: "30%"}
@@ -55,7 +55,7 @@ def test_a_median_at_an_assumed_scale_says_so() -> None:
     assert doubts_of(squares(4), None) == {MEDIAN: "1 um2 at 0.25 um/px, which is assumed"}
 
 
-def test_oddities_of_many_files_are_told_once() -> None:
+def test_doubts_about_many_files_are_one_warning() -> None:
     told = Told()
     warn_left_out({"a": {"points": 2}, "b": {}, "c": {"points": 1, "class Tissue": 1}}, told)
     warn_doubts([(name, {LARGEST: "30%"}) for name in "abcde"] + [("f", {})], told)

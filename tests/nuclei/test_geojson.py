@@ -38,14 +38,14 @@ def zipped(path: Path) -> None:
         ("a.zip", zipped),
     ],
 )
-def test_however_the_file_is_packed(tmp_path: Path, name: str, write: Callable[[Path], None]) -> None:
+def test_compressed_geojson_is_read(tmp_path: Path, name: str, write: Callable[[Path], None]) -> None:
     write(tmp_path / name)
     (feature,) = read_features(tmp_path / name)
     assert (feature.name, feature.class_name, feature.object_type) == ("7", "Tumor", "detection")
     np.testing.assert_array_equal(feature.polygons[0][0], AS_READ)
 
 
-def test_packed_files_that_are_none(tmp_path: Path) -> None:
+def test_archives_without_one_geojson_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         archive.writestr("a.geojson", TEXT)
         archive.writestr("b.geojson", TEXT)

@@ -52,7 +52,7 @@ def same_nuclei(labels: NDArray[np.int32], mask: NDArray[np.bool_]) -> bool:
         np.dstack([MASK * np.uint8(255), np.full(MASK.shape, 255, np.uint8)]),
     ],
 )
-def test_masks_of_any_type(pixels: NDArray[Any]) -> None:
+def test_masks_of_any_type_are_read(pixels: NDArray[Any]) -> None:
     labels, note = number_nuclei(pixels)
     np.testing.assert_array_equal(labels, LABELS)
     assert note is None
@@ -92,7 +92,7 @@ def test_grey_rims_around_a_mask_are_cut(
     assert "values, threshold" in note
 
 
-def test_labels_are_not_taken_for_a_soft_mask() -> None:
+def test_label_images_are_not_thresholded_as_soft_masks() -> None:
     slivers = LABELS + 230 * (LABELS > 0)  # 231 to 255, of which each is high
     slivers[0, 0:3], slivers[0, 60:62] = 3, 9
     few = np.select([LABELS == 3, LABELS == 9], [4, 5], 0)
@@ -147,7 +147,7 @@ BORDER = MASK & ~ndimage.binary_erosion(MASK, iterations=2)
         ),
     ],
 )
-def test_values_that_are_no_labels(pixels: NDArray[Any], reason: str) -> None:
+def test_values_other_than_labels_are_refused(pixels: NDArray[Any], reason: str) -> None:
     with pytest.raises(ImageError, match=reason):
         number_nuclei(pixels)
 

@@ -65,7 +65,7 @@ def test_the_convex_hull_is_that_of_qhull(labels: NDArray[np.int32]) -> None:
     assert measured(labels).solidity[0] == pytest.approx(labels.sum() / ConvexHull(corners).volume)
 
 
-def test_means_are_over_each_nucleus_own_pixels() -> None:
+def test_means_cover_the_pixels_of_each_nucleus() -> None:
     labels = np.array([[1, 1, 0], [2, 0, 0]], dtype=np.int32)
     probability = np.array([[0.5, 1.0, 0.1], [0.7, 0.1, 0.1]], dtype=np.float32)
     found = measure(labels, trace(labels), probability, 2 * probability)
@@ -73,7 +73,7 @@ def test_means_are_over_each_nucleus_own_pixels() -> None:
     np.testing.assert_allclose(found.haematoxylin, [1.5, 1.4], rtol=1e-6)
 
 
-def test_no_nucleus() -> None:
+def test_an_empty_label_image_has_no_measurements() -> None:
     found = measured(np.zeros((4, 4), dtype=np.int32))
     assert found.area_px.shape == found.solidity.shape == (0,)
     assert found.centroids.shape == (0, 2)

@@ -19,7 +19,7 @@ from monuseg_cli.nuclei.objects import ObjectMeaning, meaning_of
         ("REGION", "annotation", "region"),
     ],
 )
-def test_nuclei_and_regions(class_name: str, object_type: str, kind: str) -> None:
+def test_types_and_classes_of_nuclei_and_regions_are_recognised(class_name: str, object_type: str, kind: str) -> None:
     assert meaning_of(class_name, object_type).kind == kind
 
 
@@ -43,5 +43,5 @@ def test_nuclei_and_regions(class_name: str, object_type: str, kind: str) -> Non
         ("Subcellular spot: Channel 1", "detection", "class Subcellular spot: Channel 1"),
     ],
 )
-def test_what_is_no_nucleus_has_a_reason(class_name: str, object_type: str, reason: str) -> None:
+def test_objects_that_are_not_nuclei_have_a_reason(class_name: str, object_type: str, reason: str) -> None:
     assert meaning_of(class_name, object_type) == ObjectMeaning("other", reason)

@@ -39,7 +39,7 @@ def drawn(polygons: list[Polygon]) -> np.ndarray:
     ],
 )
 @pytest.mark.parametrize("kind", ["annotation", "detection"])
-def test_what_lies_around_nuclei_is_none(tmp_path: Path, around: dict[str, object], reason: str, kind: str) -> None:
+def test_outlines_around_nuclei_are_left_out(tmp_path: Path, around: dict[str, object], reason: str, kind: str) -> None:
     nuclei = [feature(polygon, objectType=kind) for polygon in NUCLEI]
     read = read_labels_of(written(tmp_path / "a.geojson", around, *nuclei), SHAPE)
     assert np.array_equal(read.labels > 0, drawn(NUCLEI))
@@ -55,7 +55,7 @@ def test_one_detection_inside_makes_a_parent_and_one_outline_inside_does_not(tmp
     assert len(read_outlines(written(tmp_path / "c.geojson", feature(large), *slips)).nuclei) == 3
 
 
-def test_an_outline_as_large_as_tissue_is_none_even_alone(tmp_path: Path) -> None:
+def test_a_single_outline_as_large_as_tissue_is_left_out(tmp_path: Path) -> None:
     shape, tissue = (400, 400), ellipse(200, 200, 150, 150)
     path = written(tmp_path / "a.geojson", feature(tissue))
     with pytest.raises(InputError, match=r"contains no nuclei, only outlines the size of tissue \(1\)"):
@@ -121,7 +121,7 @@ def test_a_layer_of_tissue_in_an_xml_holds_no_nuclei(tmp_path: Path, layer: tupl
     assert "tissue" in next(iter(read.left_out)).lower()
 
 
-def test_a_layer_of_regions_in_an_xml_is_what_is_annotated(tmp_path: Path) -> None:
+def test_a_layer_of_regions_in_an_xml_marks_the_annotated_part(tmp_path: Path) -> None:
     box = np.array([(0, 0), (0, 48), (96, 48), (96, 0)])
     layers = LAYER.format("", "", "".join(map(region_xml, NUCLEI))) + LAYER.format("Region", "", region_xml(box, "val"))
     (tmp_path / "a.xml").write_text(XML.format(layers))
@@ -150,7 +150,7 @@ def test_nothing_is_labelled_outside_of_regions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mpp", [0.25, 0.5, None])
-def test_coordinates_in_micrometres_are_asked_about(tmp_path: Path, mpp: float | None) -> None:
+def test_coordinates_in_micrometres_are_refused(tmp_path: Path, mpp: float | None) -> None:
     _, polygons = draw_tissue(256, seed=3)
     scale = mpp or 0.5
     path = written(tmp_path / "um.geojson", *(feature(polygon * scale) for polygon in polygons))
@@ -161,7 +161,7 @@ def test_coordinates_in_micrometres_are_asked_about(tmp_path: Path, mpp: float |
     require_pixels(pixels, read_outlines(pixels), (256, 256), mpp)
 
 
-def test_small_nuclei_in_a_corner_are_not_taken_for_micrometres(tmp_path: Path) -> None:
+def test_small_nuclei_in_a_corner_do_not_count_as_micrometres(tmp_path: Path) -> None:
     corner = [ellipse(row, col, 6, 6) for row in (15, 40) for col in (15, 40)]
     path = written(tmp_path / "a.geojson", *map(feature, corner))
     assert read_labels_of(path, (400, 400), 0.25).labels.max() == 4

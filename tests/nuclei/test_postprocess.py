@@ -86,14 +86,14 @@ def test_a_nucleus_torn_into_small_pieces_is_one() -> None:
     np.testing.assert_array_equal(labels, nucleus)
 
 
-def test_one_pixel() -> None:
+def test_maps_of_one_pixel_are_processed() -> None:
     for value in (0, 1):
         pixel = np.full((1, 1), value, dtype=np.float32)
         assert postprocess(pixel[None], NUCLEUS, 0.25, PostprocessParams(0.5, 0)).tolist() == [[value]]
 
 
 @pytest.mark.parametrize("second", ["boundary", "distance", "hv"])
-def test_a_second_target_parts_what_the_outline_does_not_show(second: AuxTarget) -> None:
+def test_auxiliary_targets_separate_touching_nuclei(second: AuxTarget) -> None:
     labels = np.zeros((96, 96), dtype=np.int32)
     labels[30:60, 20:44], labels[30:60, 44:70], labels[60:80, 30:60] = 1, 2, 3
     maps = make_targets(labels, second)

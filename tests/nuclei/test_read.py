@@ -44,7 +44,7 @@ def floats(path: Path) -> None:
         ("a.npy", lambda path: np.save(path, LABELS.astype(np.float64))),
     ],
 )
-def test_labels_in_whatever_form(tmp_path: Path, name: str, write: Callable[[Path], object]) -> None:
+def test_label_images_of_any_format_are_read(tmp_path: Path, name: str, write: Callable[[Path], object]) -> None:
     write(tmp_path / name)
     read = read_label_image(tmp_path / name)
     np.testing.assert_array_equal(read.labels, LABELS)
@@ -52,7 +52,7 @@ def test_labels_in_whatever_form(tmp_path: Path, name: str, write: Callable[[Pat
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "L", "RGB", "LA"])
-def test_masks_in_whatever_form(tmp_path: Path, mode: str) -> None:
+def test_masks_of_any_mode_are_read(tmp_path: Path, mode: str) -> None:
     Image.fromarray(LABELS > 0).convert(mode).save(tmp_path / "a.png")
     labels = read_label_image(tmp_path / "a.png").labels
     assert labels.max() == 2  # two of the nuclei touch
@@ -60,14 +60,14 @@ def test_masks_in_whatever_form(tmp_path: Path, mode: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.bmp"])
-def test_masks_saved_as_pictures(tmp_path: Path, name: str) -> None:
+def test_masks_saved_as_rgb_are_read(tmp_path: Path, name: str) -> None:
     Image.fromarray((LABELS > 0).astype(np.uint8) * 255).convert("RGB").save(tmp_path / name)
     labels = read_label_image(tmp_path / name).labels
     assert labels.max() == 2
     assert ((labels > 0) != (LABELS > 0)).sum() <= 2
 
 
-def test_what_the_values_are_like_is_said_of_the_file(tmp_path: Path) -> None:
+def test_errors_about_values_name_the_file(tmp_path: Path) -> None:
     Image.fromarray(np.dstack([LABELS, LABELS * 9, LABELS])).save(tmp_path / "overlay.png")
     with pytest.raises(InputError, match=r"overlay.png: its channels differ, as in a colour image; save a"):
         read_label_image(tmp_path / "overlay.png")

@@ -36,7 +36,7 @@ def test_without_labels_the_image_is_shown_as_it_is_read(monuseg: Monuseg, image
         np.testing.assert_array_equal(np.asarray(drawn), np.asarray(picture))
 
 
-def test_what_cannot_be_shown(monuseg: Monuseg, image: Path, tmp_path: Path) -> None:
+def test_show_refuses_unusable_labels_and_outputs(monuseg: Monuseg, image: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "small.npy", np.ones((9, 9), dtype=np.int32))
     cases = (
         ((image, "-o", tmp_path / "o.jpg"), 3, "the name must end in .png"),

@@ -41,7 +41,7 @@ def test_only_a_stain_beyond_what_the_model_was_trained_for_is_matched(factor: f
     assert match_stain(ArraySource(TISSUE), card, "off") is None
 
 
-def test_tissue_with_eosin_alone_is_not_taken_for_a_pale_slide() -> None:
+def test_tissue_with_eosin_alone_does_not_count_as_pale() -> None:
     levels = measure_stain(ArraySource(TISSUE))
     low, high = levels["haematoxylin"]
     card = replace(CARD, stain={**levels, "haematoxylin": (5 * low, 5 * high)})
@@ -58,5 +58,5 @@ def test_black_and_glass_are_taken_as_they_are(value: int) -> None:
     assert match_stain(ArraySource(plain), with_levels(10), "auto") is None
 
 
-def test_a_picture_of_one_pixel_has_no_levels() -> None:
+def test_an_image_of_one_pixel_has_no_stain_levels() -> None:
     assert measure_stain(ArraySource(TISSUE[:1, :1])) == {}

@@ -9,7 +9,7 @@ from conftest import Monuseg
 from monuseg_cli.imaging.slide import Slide
 
 
-def test_a_first_look(monuseg: Monuseg, tmp_path: Path) -> None:
+def test_demo_writes_an_overlay_and_names_the_next_command(monuseg: Monuseg, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     result = monuseg("demo", "-o", folder)
     assert result.exit_code == 0, result.stderr
@@ -34,6 +34,6 @@ def test_a_first_look(monuseg: Monuseg, tmp_path: Path) -> None:
     assert content["overlay"] == str(folder / "overlay.png")
 
 
-def test_a_folder_that_cannot_be(monuseg: Monuseg, tmp_path: Path) -> None:
+def test_a_file_as_folder_of_the_demo_is_refused(monuseg: Monuseg, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     assert monuseg("demo", "-o", tmp_path / "file").exit_code == 5

@@ -61,7 +61,7 @@ def test_another_image_and_focal_plane_can_be_asked_for(weights: Path, tmp_path:
     assert glass.predictions[0].nuclei == 0
 
 
-def test_what_was_done_of_another_image_is_done_anew(weights: Path, tmp_path: Path) -> None:
+def test_results_of_another_image_are_not_reused(weights: Path, tmp_path: Path) -> None:
     path, output = two_scans(tmp_path / "a.ome.tif"), str(tmp_path / "m.csv")
     done = [len(run(weights, path, output=output, **chosen)[0].skipped) for chosen in ({}, {}, {"series": 0})]
     assert done == [0, 1, 0]
@@ -118,7 +118,7 @@ def test_an_image_without_contrast_is_warned_of(weights: Path, tmp_path: Path, v
     assert [line for line in told.lines if line.startswith(f"a.png {said}")]
 
 
-def test_what_of_a_folder_is_not_read_is_told(tmp_path: Path) -> None:
+def test_unread_files_of_a_folder_are_reported(tmp_path: Path) -> None:
     Image.fromarray(SMALL).save(tmp_path / "a.png")
     (tmp_path / "b.txt").touch()
     told = Told()

@@ -23,7 +23,7 @@ def test_nuclei_of_an_unlikely_size_name_the_scale_to_try(area: float, mpp: floa
     assert doubt.endswith(f"try `mpp={likely}`")
 
 
-def test_hardly_any_nuclei_on_much_tissue() -> None:
+def test_few_nuclei_on_much_tissue_raise_a_doubt() -> None:
     assumed = find_doubt(finding(13, 30.0, mm2=0.77, is_assumed=True))
     assert assumed == (
         "13 nuclei on 0.77 mm2 of tissue, 17 per mm2, at 0.25 um/px, which was assumed; state the true scale with `mpp`"

@@ -24,7 +24,7 @@ def parts(labels: NDArray[np.int32]) -> list[NDArray[np.int32]]:
 
 
 @pytest.mark.parametrize("bits", [8, 1])
-def test_a_mask_row_by_row(labels: NDArray[np.int32], tmp_path: Path, bits: int) -> None:
+def test_a_mask_written_row_by_row_equals_the_whole(labels: NDArray[np.int32], tmp_path: Path, bits: int) -> None:
     largest = 1300 * 2100 if bits == 8 else 1300 * 2100 - 1
     with mask_png(tmp_path / "m.png", (1300, 2100), largest) as add:
         for part in parts(labels):
@@ -37,7 +37,7 @@ def test_a_mask_row_by_row(labels: NDArray[np.int32], tmp_path: Path, bits: int)
 
 
 @pytest.mark.parametrize("name", ["l.tif", "l.ome.tif"])
-def test_a_pyramid_row_by_row(labels: NDArray[np.int32], tmp_path: Path, name: str) -> None:
+def test_a_pyramid_written_row_by_row_equals_the_whole(labels: NDArray[np.int32], tmp_path: Path, name: str) -> None:
     with pyramid_tiff(tmp_path / name, (1300, 2100), np.int32, 0.25, ABOUT) as add:
         for part in parts(labels):
             add(part)

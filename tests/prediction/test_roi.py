@@ -38,7 +38,7 @@ def test_polygons_with_holes_as_qupath_exports_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrap", [lambda one: one, lambda one: [one], lambda one: one["geometry"]])
-def test_a_feature_alone_or_in_a_list(tmp_path: Path, wrap: object) -> None:
+def test_a_single_feature_and_a_list_are_read(tmp_path: Path, wrap: object) -> None:
     (roi,) = read_rois(written(tmp_path / "a.geojson", wrap(feature(SQUARE))))  # type: ignore[operator] # a function
     assert roi.name == "region 1"
     assert roi.area_px == 1600
@@ -52,7 +52,7 @@ def test_several_parts_are_one_region(tmp_path: Path) -> None:
     assert roi.contains(np.array([[30.0, 120.0], [35.0, 25.0]])).tolist() == [True, False]
 
 
-def test_drawn_on_a_thumbnail(tmp_path: Path) -> None:
+def test_regions_of_interest_are_drawn_on_a_thumbnail(tmp_path: Path) -> None:
     rois = read_rois(written(tmp_path / "a.geojson", feature(SQUARE, HOLE)))
     drawn = draw_rois(rois, (20, 20), (10, 0), 4.0)
     assert drawn[5, 4]
@@ -120,11 +120,11 @@ def test_what_is_no_geojson_of_polygons(tmp_path: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize("ring", [[[1], [2], [3]], [[1, 2], [3, 4], [float("nan"), 5]], ["a", "b", "c"]])
-def test_rings_that_cannot_be(tmp_path: Path, ring: list[list[int]]) -> None:
+def test_invalid_rings_are_refused(tmp_path: Path, ring: list[list[int]]) -> None:
     with pytest.raises(InputError, match=r"a\.geojson is not GeoJSON of polygons"):
         read_rois(written(tmp_path / "a.geojson", feature(ring)))
 
 
-def test_no_file(tmp_path: Path) -> None:
+def test_a_missing_file_of_regions_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no annotations"):
         read_rois(tmp_path / "gone.geojson")

@@ -122,7 +122,7 @@ def _save(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (255, 257), (3, 300)])
-def test_any_size(weights: Path, tmp_path: Path, size: tuple[int, int]) -> None:
+def test_outputs_have_the_size_of_the_image(weights: Path, tmp_path: Path, size: tuple[int, int]) -> None:
     Image.fromarray(np.resize(PICTURE, (*size, 3))).save(tmp_path / "a.png")
     result = predict(config(tmp_path / "a.png", output=tmp_path / "m.png", weights=weights))
     assert read(tmp_path / "m.png").shape == size
@@ -146,7 +146,7 @@ def test_one_failure_does_not_stop_the_others(weights: Path, picture: Path, tmp_
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b.png", "b.png.monuseg.json"]
 
 
-def test_names_of_outputs(tmp_path: Path) -> None:
+def test_names_of_outputs_follow_pattern_folder_or_image(tmp_path: Path) -> None:
     def names(output: str, *images: str, **overrides: Any) -> list[str]:
         paths = [Path(image) for image in images]
         return [plan.results[0].as_posix() for plan in plan_outputs(paths, OutputSpec((output,), **overrides))]
@@ -174,13 +174,13 @@ def test_names_of_outputs(tmp_path: Path) -> None:
         (["a.png"], "m.png", {"overlay": "m.png"}, "more than once"),
     ],
 )
-def test_outputs_that_cannot_be(images: list[str], output: str, overrides: dict[str, Any], reason: str) -> None:
+def test_ambiguous_outputs_are_refused(images: list[str], output: str, overrides: dict[str, Any], reason: str) -> None:
     paths = [Path(image) for image in images]
     with pytest.raises(InputError, match=reason):
         plan_outputs(paths, OutputSpec((output,), **overrides))
 
 
-def test_numbers_that_cannot_be(weights: Path, picture: Path, tmp_path: Path) -> None:
+def test_settings_out_of_range_are_refused_by_name(weights: Path, picture: Path, tmp_path: Path) -> None:
     for overrides, option in (
         ({"mpp": 40.0}, "`mpp`"),
         ({"threshold": 1.5}, "`threshold`"),
@@ -228,7 +228,7 @@ def test_overlapping_weights_add_up_to_one() -> None:
     assert (ramp(64, 192, True, True) == 1).all()
 
 
-def test_everything_that_is_written_says_the_same(weights: Path, picture: Path, tmp_path: Path) -> None:
+def test_all_outputs_contain_the_same_nuclei(weights: Path, picture: Path, tmp_path: Path) -> None:
     names = ("m.png", "l.tif", "l.ome.tif", "n.geojson", "n.csv")
     asked = {"probability": str(tmp_path / "p.tif"), "overlay": str(tmp_path / "o.png"), "labels": True}
     outputs = tuple(tmp_path / name for name in names)
@@ -275,7 +275,7 @@ def test_a_region_is_what_the_whole_slide_has_there(weights: Path, picture: Path
     assert "`region` 100 0 100 80 is not within" in str(failed.failures[0][1])
 
 
-def test_glass_is_left_out(weights: Path, tmp_path: Path) -> None:
+def test_glass_is_not_searched_for_nuclei(weights: Path, tmp_path: Path) -> None:
     slide = np.full((1500, 1500, 3), 243, dtype=np.uint8)
     slide[100:250, 100:250] = PICTURE
     Image.fromarray(slide).save(tmp_path / "s.png")

@@ -22,7 +22,7 @@ def slide(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.0, 1.3, 0.7, 0.5, 0.23])
-def test_windows_fit_together_to_the_whole(slide: Path, scale: float) -> None:
+def test_windows_of_a_source_equal_the_whole_image(slide: Path, scale: float) -> None:
     with Slide(slide) as opened:
         source = SlideSource(opened, scale, (0, 0, 200, 200))
         height, width = source.shape
@@ -36,7 +36,7 @@ def test_windows_fit_together_to_the_whole(slide: Path, scale: float) -> None:
                 assert np.abs(inside.astype(int) - expected).max() <= 2  # Pillow rounds after each axis
 
 
-def test_at_its_own_scale_it_is_the_image(slide: Path) -> None:
+def test_at_the_scale_of_the_model_pixels_are_unchanged(slide: Path) -> None:
     with Slide(slide) as opened:
         whole = SlideSource(opened, 1.0, (0, 0, 200, 200))
         np.testing.assert_array_equal(whole.read(10, 20, 30, 40), PICTURE[10:40, 20:60])

@@ -48,7 +48,7 @@ def added(maps: NDArray[np.float32], heights: list[int], block: tuple[int, int])
 
 
 @pytest.mark.parametrize("block", [(128, 128), (64, 512), (400, 100), (1024, 2048)])
-def test_blocks_give_what_the_whole_gives(truth: NDArray[np.int32], block: tuple[int, int]) -> None:
+def test_blocks_find_the_nuclei_of_the_whole_image(truth: NDArray[np.int32], block: tuple[int, int]) -> None:
     maps = make_targets(truth, "boundary")
     finished, nuclei = stitched(maps, [100, 7, 193, 100], block)
     labels = np.concatenate([part.labels for part in finished])
@@ -74,7 +74,7 @@ def test_a_nucleus_on_the_corner_of_four_blocks_is_one() -> None:
         np.testing.assert_array_equal(labels, truth)
 
 
-def test_nothing_is_found_in_nothing() -> None:
+def test_empty_maps_have_no_nuclei() -> None:
     finished, nuclei = stitched(np.zeros((2, 50, 60), dtype=np.float32), [50])
     assert [part.labels.shape for part in finished] == [(50, 60)]
     assert not finished[0].labels.any()

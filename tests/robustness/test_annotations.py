@@ -72,7 +72,7 @@ def test_objects_that_are_no_nuclei(
     says("show", picture, "--labels", tmp_path / "a.geojson", "-o", tmp_path / "shown.png")
 
 
-def test_a_layer_of_tissue(says: Says, picture: Path, tmp_path: Path) -> None:
+def test_a_layer_of_tissue_is_left_out(says: Says, picture: Path, tmp_path: Path) -> None:
     write_xml(tmp_path / "a.xml", nuclei=NUCLEI, Tissue=[AROUND])
     says("show", picture, "--labels", tmp_path / "a.xml", "-o", tmp_path / "shown.png")
 
@@ -84,7 +84,7 @@ def test_an_outline_as_large_as_tissue(says: Says, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["two in a zip", "half a gzip", "another JSON"])
-def test_files_that_hold_no_geojson(says: Says, picture: Path, tmp_path: Path, kind: str) -> None:
+def test_files_without_geojson_are_refused(says: Says, picture: Path, tmp_path: Path, kind: str) -> None:
     path = tmp_path / {"two in a zip": "a.zip", "half a gzip": "a.geojson.gz", "another JSON": "a.json"}[kind]
     text = json.dumps({"type": "FeatureCollection", "features": outlined()})
     if kind == "two in a zip":
@@ -131,7 +131,7 @@ def test_a_slide_without_a_region(says: Says, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_values_that_are_no_labels(says: Says, tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
+def test_values_other_than_labels_are_refused(says: Says, tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
     for folder in ("predictions", "references"):
         (tmp_path / folder).mkdir()
     np.save(tmp_path / "predictions" / "a.npy", np.zeros(pixels.shape[:2], dtype=np.int32))
@@ -139,7 +139,7 @@ def test_values_that_are_no_labels(says: Says, tmp_path: Path, pixels: NDArray[n
     says("evaluate", "--predictions", tmp_path / "predictions", "--reference", tmp_path / "references")
 
 
-def test_probabilities(says: Says, picture: Path, tmp_path: Path) -> None:
+def test_a_probability_map_is_refused_as_labels(says: Says, picture: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", ndimage.gaussian_filter(MASK[:80, :80] * 1.0, 6))
     says("show", picture, "--labels", tmp_path / "a.npy", "-o", tmp_path / "shown.png")
 
@@ -165,19 +165,19 @@ def twice(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("splits", ["train,train,val", "train,val,train"])
-def test_one_image_in_two_files(says: Says, tmp_path: Path, splits: str) -> None:
+def test_one_image_in_two_files_is_found_by_its_pixels(says: Says, tmp_path: Path, splits: str) -> None:
     twice(tmp_path / "own")
     lines = [f"{image},{split}\n" for image, split in zip("abc", splits.split(","), strict=True)]
     (tmp_path / "own" / "split.csv").write_text("".join(["image,split\n", *lines]))
     says("masks", "--data", tmp_path / "own")
 
 
-def test_one_image_in_two_folds(says: Says, tmp_path: Path) -> None:
+def test_one_image_in_two_folds_is_refused(says: Says, tmp_path: Path) -> None:
     twice(tmp_path / "own")
     says("train", "--train", tmp_path / "own", *QUICK)
 
 
-def test_one_image_in_two_folders(says: Says, tmp_path: Path) -> None:
+def test_one_image_in_two_folders_is_refused(says: Says, tmp_path: Path) -> None:
     write_folder(tmp_path / "own", ["a", "b"])
     write_folder(tmp_path / "other", ["c"], first_seed=900)
     resave(tmp_path / "own" / "images" / "a.png", "c")
@@ -186,7 +186,7 @@ def test_one_image_in_two_folders(says: Says, tmp_path: Path) -> None:
     says("train", "--train", tmp_path / "own", "--val", tmp_path / "other", *QUICK)
 
 
-def test_a_region_inside_another(says: Says, tmp_path: Path) -> None:
+def test_overlapping_regions_of_two_splits_are_refused(says: Says, tmp_path: Path) -> None:
     (polygons,) = write_folder(tmp_path / "own", ["a"]).values()
     regions = [region("train", 0, 0, 80, 80), region("val", 20, 20, 30, 30)]
     write_geojson(tmp_path / "own" / "annotations" / "a.geojson", [*regions, *outlined(polygons)])

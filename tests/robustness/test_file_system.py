@@ -43,7 +43,7 @@ def fill(disk: Path, *, but: int) -> None:
 
 
 @pytest.mark.parametrize("option", ["labels", "overlay", "probability"])
-def test_a_full_disk(
+def test_outputs_on_a_full_disk_are_refused(
     says: Says, predict: tuple[object, ...], large_picture: Path, tmp_path: Path, small_disk: Path, option: str
 ) -> None:
     fill(small_disk, but=4096)
@@ -89,7 +89,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_stage(
 
 
 @pytest.mark.parametrize("what", ["file system", "folder"])
-def test_what_is_read_only(
+def test_read_only_targets_are_refused(
     says: Says, predict: tuple[object, ...], picture: Path, tmp_path: Path, request: pytest.FixtureRequest, what: str
 ) -> None:
     if what == "file system":
@@ -103,7 +103,7 @@ def test_what_is_read_only(
     says("predict", picture, "-o", closed / "m.png", *predict)
 
 
-def test_a_limit_on_the_size_of_files(row: Row, home: Home, tmp_path: Path) -> None:
+def test_a_limit_on_file_size_is_one_error(row: Row, home: Home, tmp_path: Path) -> None:
     before = snapshot(tmp_path)
     child = start(
         tmp_path,
@@ -144,7 +144,7 @@ def test_outputs_in_the_place_of_something_else(
         pytest.param("export {loop} -o {folder}/m.onnx", id="exported"),
     ],
 )
-def test_links_in_a_circle(says: Says, weights: Path, picture: Path, tmp_path: Path, words: str) -> None:
+def test_circular_links_are_refused(says: Says, weights: Path, picture: Path, tmp_path: Path, words: str) -> None:
     (tmp_path / "images").mkdir()
     for loop in (tmp_path / "loop", tmp_path / "images" / "loop.png"):
         loop.symlink_to(loop)
@@ -162,7 +162,7 @@ def test_links_in_a_circle(says: Says, weights: Path, picture: Path, tmp_path: P
         pytest.param("train --recipe {pipe}", id="recipe"),
     ],
 )
-def test_pipes(says: Says, picture: Path, tmp_path: Path, words: str) -> None:
+def test_named_pipes_are_refused_without_waiting(says: Says, picture: Path, tmp_path: Path, words: str) -> None:
     """Which nobody writes into, so reading one would wait for ever."""
     os.mkfifo(tmp_path / "pipe.xml")
     names = {"folder": tmp_path, "picture": picture, "pipe": tmp_path / "pipe.xml"}
@@ -171,7 +171,7 @@ def test_pipes(says: Says, picture: Path, tmp_path: Path, words: str) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only POSIX has named pipes")
 @pytest.mark.parametrize("name", ["images/a.png", "split.csv"])
-def test_pipes_in_own_data(says: Says, tmp_path: Path, name: str) -> None:
+def test_named_pipes_in_own_data_are_refused(says: Says, tmp_path: Path, name: str) -> None:
     write_folder(tmp_path / "own", ["a", "b"])
     (tmp_path / "own" / name).unlink(missing_ok=True)
     os.mkfifo(tmp_path / "own" / name)
@@ -223,7 +223,7 @@ def folder(path: Path) -> None:
         pytest.param("evaluate run --device cpu", "runs/run/best.safetensors", Path.unlink, id="no weights"),
     ],
 )
-def test_damaged_files_of_ours(says: Says, home: Home, words: str, name: str, damage: Damage) -> None:
+def test_damaged_files_of_a_home_are_one_error(says: Says, home: Home, words: str, name: str, damage: Damage) -> None:
     dataset = Dataset.load(home.dataset)
     case = next(case for case in dataset.cases if case.case_id in _val_cases(home))
     patches = next((home.dataset / "patches").rglob("manifest.json")).parent
@@ -275,7 +275,7 @@ def test_kill_9_in_the_middle(
 
 
 @pytest.mark.parametrize("stage", ["download", "masks", "patches", "train", "predict"])
-def test_two_at_once_in_one_folder(
+def test_two_processes_in_one_folder_do_not_interfere(
     row: Row, monuseg: Monuseg, home: Home, small_archive: Path, picture: Path, tmp_path: Path, stage: str
 ) -> None:
     """Both go through, and what both have written is whole."""

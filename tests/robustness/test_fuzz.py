@@ -63,7 +63,9 @@ vertices = st.tuples(st.text("0123456789.-+einfaNX_ ", max_size=6), st.text("012
 
 @bounded
 @given(edits, st.lists(vertices, max_size=8), st.sampled_from(["Vertex", "Region", "vertex", "Annotations"]))
-def test_the_xml_reader(changes: list[tuple[int, int, bytes]], added: list[tuple[str, str]], name: str) -> None:
+def test_any_xml_is_read_or_one_error(
+    changes: list[tuple[int, int, bytes]], added: list[tuple[str, str]], name: str
+) -> None:
     more = "".join(f'<{name} X="{x}" Y="{y}"/>' for x, y in added).encode()
     with folder() as here:
         path = here / "a.xml"
@@ -78,7 +80,7 @@ def test_the_xml_reader(changes: list[tuple[int, int, bytes]], added: list[tuple
 
 @bounded
 @given(edits, st.booleans())
-def test_the_archive_reader(changes: list[tuple[int, int, bytes]], packed: bool) -> None:
+def test_any_archive_is_unpacked_or_one_error(changes: list[tuple[int, int, bytes]], packed: bool) -> None:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED) as archive:
         for name, entry in GOOD.items():
@@ -122,7 +124,7 @@ SLIDES: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("kind", SLIDES)
 @pytest.mark.filterwarnings("ignore")  # of Pillow's and tifffile's, about what they find; the command line shows none
-def test_the_slide_reader(kind: str) -> None:
+def test_any_slide_is_read_or_one_error(kind: str) -> None:
     whole = SLIDES[kind]()
 
     @settings(bounded, max_examples=max(EXAMPLES // 4, 1))

@@ -157,7 +157,9 @@ def test_images_that_are_refused(says: Says, weights: Path, tmp_path: Path, name
         pytest.param("show p.png --labels a.tif -o s.png", blank_png(20_000, 20_000), id="labels"),
     ],
 )
-def test_decompression_bombs(row: Row, weights: Path, picture: Path, tmp_path: Path, words: str, make: Make) -> None:
+def test_decompression_bombs_stay_within_memory(
+    row: Row, weights: Path, picture: Path, tmp_path: Path, words: str, make: Make
+) -> None:
     """In memory that is measured."""
     make(tmp_path / "a.tif")
     files = {"a.tif": tmp_path / "a.tif", "w.safetensors": weights, "p.png": picture}
@@ -169,7 +171,7 @@ def test_decompression_bombs(row: Row, weights: Path, picture: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"])
-def test_one_pixel(says: Says, weights: Path, tmp_path: Path, suffix: str) -> None:
+def test_images_of_one_pixel_are_predicted(says: Says, weights: Path, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     if suffix.startswith(".tif"):
         tifffile.imwrite(path, PICTURE[:1, :1], photometric="rgb")
@@ -189,7 +191,9 @@ def test_strips_of_30_000_px(says: Says, weights: Path, tmp_path: Path, shape: t
 
 
 @pytest.mark.parametrize(("kind", "name"), [("PNG", "a.tif"), ("JPEG", "a.png"), ("TIFF", "a.jpg")])
-def test_wrong_suffixes(says: Says, weights: Path, tmp_path: Path, kind: str, name: str) -> None:
+def test_images_with_a_wrong_suffix_are_read_by_content(
+    says: Says, weights: Path, tmp_path: Path, kind: str, name: str
+) -> None:
     Image.fromarray(PICTURE[..., 0]).save(tmp_path / name, kind)
     says("predict", tmp_path / name, "-o", tmp_path / "m.png", "--model", weights, "--engine", "torch")
 
@@ -210,13 +214,13 @@ def test_slides_that_are_refused(says: Says, tmp_path: Path, make: Make) -> None
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only POSIX has named pipes")
 @pytest.mark.parametrize("command", ["slide-info", "predict"])
-def test_a_pipe(says: Says, weights: Path, tmp_path: Path, command: str) -> None:
+def test_a_named_pipe_is_refused_as_an_image(says: Says, weights: Path, tmp_path: Path, command: str) -> None:
     os.mkfifo(tmp_path / "a.tif")
     rest = ("-o", tmp_path / "m.png", "--model", weights) if command == "predict" else ()
     says(command, tmp_path / "a.tif", *rest)
 
 
-def test_an_image_that_goes_away(
+def test_an_image_that_disappears_is_one_error(
     says: Says, monkeypatch: pytest.MonkeyPatch, weights: Path, picture: Path, tmp_path: Path
 ) -> None:
     """Between the listing of the images and its turn."""
@@ -254,6 +258,6 @@ def test_label_images_that_are_refused(says: Says, tmp_path: Path, make: Make) -
     says("evaluate", "--predictions", tmp_path / "predictions", "--reference", tmp_path / "references")
 
 
-def test_labels_of_another_image(says: Says, picture: Path, tmp_path: Path) -> None:
+def test_labels_of_another_size_are_refused(says: Says, picture: Path, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((8, 9), dtype=np.uint8)).save(tmp_path / "l.png")
     says("show", picture, "--labels", tmp_path / "l.png", "-o", tmp_path / "s.png")

@@ -60,13 +60,13 @@ def test_annotations_that_are_refused(says: Says, home: Home, content: str | byt
         pytest.param(aperio_xml([ROUND - 1000]), id="negative"),
     ],
 )
-def test_outlines_that_are_odd(says: Says, picture: Path, tmp_path: Path, content: str) -> None:
+def test_implausible_outlines_are_refused_or_reported(says: Says, picture: Path, tmp_path: Path, content: str) -> None:
     (tmp_path / "a.xml").write_text(content)
     says("show", picture, "--labels", tmp_path / "a.xml", "-o", tmp_path / "shown.png")
 
 
 @pytest.mark.parametrize("kind", ["10^6 vertices", "10^6 vertices across", "10^4 regions over all"])
-def test_very_many_vertices(row: Row, picture: Path, tmp_path: Path, kind: str) -> None:
+def test_a_million_vertices_stay_within_memory(row: Row, picture: Path, tmp_path: Path, kind: str) -> None:
     """In memory that is measured."""
     vertex = '<Vertex X="{}" Y="{}"/>'
     up_and_down = "".join(vertex.format(79 * (n * 37 % 100) / 100, (n % 2) * 10 + 20) for n in range(1000))

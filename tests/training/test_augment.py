@@ -65,7 +65,7 @@ def test_image_and_labels_move_together(
     assert len(seen) > 8
 
 
-def test_a_scale_is_a_scale(patch: tuple[NDArray[np.uint8], NDArray[np.int32]]) -> None:
+def test_scaling_changes_areas_by_its_factor(patch: tuple[NDArray[np.uint8], NDArray[np.int32]]) -> None:
     areas = []
     for seed in range(60):
         _, labels = augment(*patch, replace(warp=1.0, scale=0.5, crop_px=48), np.random.default_rng(seed))

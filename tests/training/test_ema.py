@@ -10,7 +10,7 @@ def value(module: nn.Module, name: str) -> Tensor:
     return tensor
 
 
-def test_an_average_by_hand() -> None:
+def test_the_moving_average_equals_values_computed_by_hand() -> None:
     model = nn.BatchNorm1d(1)
     averaged = make_ema(model, 0.2)
     model.weight.data.fill_(3.0)
@@ -29,7 +29,7 @@ def test_an_average_by_hand() -> None:
     assert value(averaged.module, "weight").item() == pytest.approx(before * 0.2 + 0.8)
 
 
-def test_it_comes_back_from_its_state_and_goes_on_the_same() -> None:
+def test_averaging_resumes_from_its_state() -> None:
     torch.manual_seed(0)
     model = nn.Linear(3, 2)
     one, other = make_ema(model, 0.9), make_ema(nn.Linear(3, 2), 0.9)

@@ -76,13 +76,15 @@ def test_a_validation_case_that_was_trained_on_is_refused(trained_home: Home) ->
         ({"options": {"width": 4, "depth": 2}}, r"is of unet-se with \{'width': 8\}, which a unet-se cannot start"),
     ],
 )
-def test_weights_that_do_not_fit(trained_home: Home, overrides: dict[str, Any], reason: str) -> None:
+def test_initial_weights_that_do_not_fit_are_refused(
+    trained_home: Home, overrides: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(InputError, match=reason):
         tune(trained_home, **overrides)
     assert not (trained_home.runs / "tuned").exists()
 
 
-def test_weights_that_are_not_there(trained_home: Home) -> None:
+def test_missing_initial_weights_are_an_error(trained_home: Home) -> None:
     with pytest.raises(MissingError, match="no run named 'gone'"):
         tune(trained_home, init="gone")
 

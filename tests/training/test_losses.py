@@ -12,7 +12,7 @@ from monuseg_cli.training.targets import CLASSES, make_targets
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 
 
-def test_by_hand() -> None:
+def test_losses_equal_values_computed_by_hand() -> None:
     logits = torch.zeros(1, 1, 1, 2)
     targets = torch.tensor([[[[1.0, 0.0]]]])
     entropy = 0.693147
@@ -45,7 +45,7 @@ def test_lovasz_of_hard_errors_is_the_jaccard_loss() -> None:
 
 @pytest.mark.parametrize("second", sorted(CLASSES))
 @pytest.mark.parametrize("loss", LOSSES)
-def test_what_is_right_costs_less_than_what_is_wrong_and_gradients_are_finite(loss: Loss, second: AuxTarget) -> None:
+def test_correct_logits_have_a_lower_loss_and_finite_gradients(loss: Loss, second: AuxTarget) -> None:
     labels = np.zeros((24, 24), dtype=np.int32)
     labels[4:14, 3:11], labels[4:14, 11:20] = 1, 2
     targets = torch.from_numpy(make_targets(labels, second))[None]

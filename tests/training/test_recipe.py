@@ -87,7 +87,7 @@ def test_every_number_of_a_recipe_has_a_range_or_a_list() -> None:
     assert numbers - {"train_set", "fold"} == set(RANGES)
 
 
-def test_files_that_are_no_recipe(tmp_path: Path) -> None:
+def test_files_that_are_not_recipes_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     for content, reason in (
         ("epochs = ", "recipe.toml is not a recipe"),
@@ -124,7 +124,7 @@ def test_one_cycle_is_that_of_torch() -> None:
         theirs.step()
 
 
-def test_a_plateau_takes_a_tenth_and_begins_to_count_anew() -> None:
+def test_a_plateau_divides_the_rate_by_ten_and_restarts_the_count() -> None:
     recipe = Recipe(schedule="plateau", learning_rate=1e-3, plateau_patience=2)
 
     def rate(*losses: float) -> float:

@@ -108,7 +108,7 @@ def test_the_same_pixels_cannot_be_in_two_folds(tmp_path: Path) -> None:
     assert stems(shares.val.cases) == ["b"]
 
 
-def test_what_a_model_has_seen_is_known_by_its_pixels(monuseg: Monuseg, tmp_path: Path) -> None:
+def test_training_images_are_recognised_by_their_pixels(monuseg: Monuseg, tmp_path: Path) -> None:
     mine, theirs = tmp_path / "mine", tmp_path / "theirs"
     write_folder(mine, ["a", "b"])
     write_folder(theirs, ["a", "c"], first_seed=600)

@@ -32,7 +32,7 @@ def test_a_boundary_is_on_both_sides_of_a_change() -> None:
     np.testing.assert_array_equal(make_targets(labels, "boundary")[1], wanted)
 
 
-def test_distances_begin_anew_in_each_nucleus_and_reach_1() -> None:
+def test_distances_rise_to_1_within_each_nucleus() -> None:
     rows = np.repeat(ROW, 9, axis=0)
     distance = make_targets(rows, "distance")[1]
     np.testing.assert_allclose(distance[4], [0, 0.5, 1, 0.5, 1 / 3, 2 / 3, 1, 2 / 3, 1 / 3, 0])
@@ -47,7 +47,7 @@ def test_places_go_from_side_to_side_of_each_nucleus() -> None:
 
 
 @pytest.mark.parametrize("second", sorted(CLASSES))
-def test_nothing_at_all(second: AuxTarget) -> None:
+def test_targets_of_an_empty_label_image_are_finite(second: AuxTarget) -> None:
     targets = make_targets(np.zeros((4, 4), dtype=np.int32), second)
     assert not targets[0].any()
     assert np.isfinite(targets).all()

@@ -68,7 +68,7 @@ class StopAt:
         self.lines.append(message)
 
 
-def test_a_run_holds_all_that_is_promised(trained_home: Home) -> None:
+def test_a_run_contains_all_documented_files(trained_home: Home) -> None:
     run = trained_home.find_run("unet-se")
     assert sorted(path.name for path in run.iterdir()) == [
         "best.safetensors",
@@ -210,7 +210,7 @@ def test_weights_that_are_no_numbers_are_not_kept(trained_home: Home, monkeypatc
     assert read_card(trained_home.runs / "nan" / "last.safetensors").epoch == 1
 
 
-def test_what_is_missing_is_made_and_said(data_home: Home) -> None:
+def test_missing_masks_and_patches_are_built_and_reported(data_home: Home) -> None:
     progress = StopAt(10**6)
     train(config(data_home, recipe=dataclasses.replace(RECIPE, epochs=1)), progress)
     assert progress.lines[0].startswith("made 37 missing masks in ")
@@ -229,7 +229,7 @@ def test_a_run_that_gains_nothing_stops_early_and_resumes_to_the_same(trained_ho
     assert sha256(result.run / "last.safetensors") == weights
 
 
-def test_no_data_at_all(tmp_path: Path) -> None:
+def test_training_without_a_data_set_names_the_download(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="get it with: monuseg download"):
         train(config(Home(tmp_path)))
     assert list(tmp_path.iterdir()) == []
@@ -285,7 +285,7 @@ def test_a_termination_signal_keeps_what_was_learnt(trained_home: Home) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs process groups")
-def test_ctrl_c_reaches_the_workers_too_and_nothing_but_the_line_is_said(trained_home: Home) -> None:
+def test_ctrl_c_ends_workers_with_one_line(trained_home: Home) -> None:
     words = ("train", *PATCHES, "--epochs", 500, "--workers", 1, "--name", "group", "--device", "cpu")
     command = [sys.executable, "-m", "monuseg_cli", *map(str, words), "--home", str(trained_home.root)]
     process = subprocess.Popen(

@@ -92,7 +92,7 @@ def test_a_pyramid_is_searched_in_a_small_level(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bits", [10, 12, 14, 16])
 @pytest.mark.parametrize("channels", ["grey", "rgb", "rgba"])
-def test_a_png_of_16_bits(tmp_path: Path, bits: int, channels: str) -> None:
+def test_16_bit_pngs_of_any_depth_are_scaled_to_8_bits(tmp_path: Path, bits: int, channels: str) -> None:
     pixels, expected = deep(bits), PICTURE
     if channels == "grey":
         pixels, expected = pixels[..., 1], np.repeat(PICTURE[..., 1:2], 3, axis=2)

@@ -48,7 +48,7 @@ def test_formats_that_are_not_read_are_named_with_a_way_out(
     assert "damaged" not in str(caught.value)
 
 
-def test_the_overview_in_a_vsi_is_not_taken_for_the_slide(tmp_path: Path) -> None:
+def test_the_overview_in_a_vsi_is_not_read_as_the_slide(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.vsi", np.zeros((8, 8, 3), np.uint8), photometric="rgb", metadata=None)
     with pytest.raises(
         InputError, match=r"a\.vsi: Olympus VSI is not read; its scan lies in \.ets files in the folder"
@@ -57,7 +57,7 @@ def test_the_overview_in_a_vsi_is_not_taken_for_the_slide(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "WEBP"])
-def test_pictures_are_told_by_their_content(tmp_path: Path, kind: str) -> None:
+def test_images_are_recognised_by_their_content(tmp_path: Path, kind: str) -> None:
     Image.new("RGB", (9, 8)).save(tmp_path / "a", kind)
     found = format_of_file(tmp_path / "a")
     assert found is not None
@@ -74,7 +74,7 @@ def test_other_content_is_of_no_known_format(tmp_path: Path, content: bytes) -> 
         Slide(tmp_path / "a")
 
 
-def test_a_folder_is_no_image(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_not_an_image(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"{tmp_path.name}: Is a directory") as caught:
         Slide(tmp_path)
     assert isinstance(caught.value.__cause__, OSError)

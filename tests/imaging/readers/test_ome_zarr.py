@@ -22,7 +22,9 @@ Format = Literal[2, 3]
 @BOTH
 @pytest.mark.parametrize("axes", ["cyx", "tczyx", "yxc"])
 @pytest.mark.parametrize(("mpp", "unit"), [(0.25, "micrometer"), (250, "nanometer"), (2.5e-4, "millimeter")])
-def test_a_store_is_read(tmp_path: Path, zarr_format: Format, axes: str, mpp: float, unit: str) -> None:
+def test_a_store_is_read_with_its_scale_and_levels(
+    tmp_path: Path, zarr_format: Format, axes: str, mpp: float, unit: str
+) -> None:
     pixels = {"cyx": PLANES, "tczyx": PLANES[None, :, None], "yxc": PICTURE}[axes]
     path = write_ome_zarr(tmp_path / "a.zarr", pixels, axes, zarr_format=zarr_format, mpp=mpp, unit=unit)
     with Slide(path) as slide:
@@ -102,7 +104,7 @@ def test_a_colour_that_is_missing_alone_is_black(tmp_path: Path, zarr_format: Fo
 
 @BOTH
 @pytest.mark.parametrize("bits", [10, 12, 16])
-def test_the_depth_is_told_by_the_largest_sample(tmp_path: Path, zarr_format: Format, bits: int) -> None:
+def test_the_bit_depth_is_derived_from_the_largest_sample(tmp_path: Path, zarr_format: Format, bits: int) -> None:
     light = PICTURE.copy()
     light[:2] = 255
     planes = np.moveaxis(light, -1, 0).astype(np.uint16) << (bits - 8)

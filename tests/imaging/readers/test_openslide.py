@@ -222,7 +222,7 @@ def test_what_openslide_cannot_read_is_named_with_a_way_out(tmp_path: Path) -> N
         Slide(tmp_path / "a.czi")
 
 
-def test_a_folder_of_several_dicom_slides_is_told_apart(tmp_path: Path) -> None:
+def test_a_folder_of_several_dicom_slides_is_refused(tmp_path: Path) -> None:
     write_dicom(tmp_path / "a", SCAN, LABEL, series="1.2.3.4")
     write_dicom(tmp_path / "a", SCAN[::-1].copy(), LABEL, series="1.2.3.5")
     with pytest.raises(

@@ -141,7 +141,7 @@ def lut(*colour: int) -> NDArray[np.uint8]:
     return np.stack([np.linspace(0, value, 256) for value in colour]).astype(np.uint8)
 
 
-def test_the_tables_of_colours_of_a_composite_tell_its_channels(tmp_path: Path) -> None:
+def test_look_up_tables_of_a_composite_identify_its_channels(tmp_path: Path) -> None:
     luts = [lut(0, 0, 255), lut(0, 255, 0), lut(255, 0, 0)]
     metadata = {"axes": "CYX", "mode": "composite", "LUTs": luts}
     tifffile.imwrite(tmp_path / "a.tif", PLANES[::-1], imagej=True, metadata=metadata)

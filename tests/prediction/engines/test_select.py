@@ -27,7 +27,7 @@ def opened(weights: Path, name: EngineName) -> Engine:
 
 
 @pytest.mark.parametrize("size", [64, 96])
-def test_openvino_says_what_torch_says(weights: Path, size: int) -> None:
+def test_openvino_and_torch_agree(weights: Path, size: int) -> None:
     tiles = [draw_tissue(size, seed)[0] for seed in range(7)]
     expected = np.stack(list(opened(weights, "torch").run(tiles)))
     openvino = opened(weights, "openvino")
@@ -39,7 +39,7 @@ def test_openvino_says_what_torch_says(weights: Path, size: int) -> None:
     np.testing.assert_array_equal(next(openvino.run(tiles[3:4])), found[3])
 
 
-def test_the_graph_is_made_once(weights: Path) -> None:
+def test_the_openvino_graph_is_built_once(weights: Path) -> None:
     opened(weights, "openvino")
     (graph,) = weights.parent.glob("cache/openvino/some-hash-*/model.xml")
     made = graph.stat().st_mtime_ns
@@ -55,7 +55,7 @@ def test_auto_takes_openvino_where_it_is_and_nothing_faster(weights: Path, monke
         opened(weights, "openvino")
 
 
-def test_an_engine_that_is_not(weights: Path) -> None:
+def test_unknown_engines_are_refused(weights: Path) -> None:
     card = read_card(weights)
     with pytest.raises(InputError, match="`engine` takes auto, torch, openvino, not 'jax'"):
         opened(weights, "jax")  # type: ignore[arg-type] # what is refused
@@ -85,7 +85,7 @@ def test_predicting_again_loads_what_it_needs_alone(trained_home: Home, tmp_path
     assert packages() & {*spared, "shapely"} == set()
 
 
-def test_what_was_compiled_is_loaded_again_and_says_the_same(weights: Path) -> None:
+def test_a_compiled_network_is_loaded_again_with_equal_results(weights: Path) -> None:
     tiles = [draw_tissue(64, 1)[0]]
     folder = weights.parent / "cache" / "openvino"
     compiled = next(opened(weights, "openvino").run(tiles))
@@ -98,7 +98,7 @@ def test_what_was_compiled_is_loaded_again_and_says_the_same(weights: Path) -> N
     assert blob.stat().st_mtime_ns != made  # what could not be loaded was made anew
 
 
-def test_of_what_was_compiled_the_latest_is_kept(weights: Path) -> None:
+def test_only_the_latest_compiled_networks_are_kept(weights: Path) -> None:
     engine = opened(weights, "openvino")
     sizes = [32 * side for side in range(1, 19)]
     for size in sizes:
