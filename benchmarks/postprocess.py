@@ -22,8 +22,8 @@ from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
 from monuseg_cli.evaluation.scores import Scores, count_image
 from monuseg_cli.imaging.read import read_image
 from monuseg_cli.models.weights import load_model
-from monuseg_cli.nuclei.params import PostprocessParams
 from monuseg_cli.nuclei.postprocess import postprocess
+from monuseg_cli.nuclei.postprocess_params import PostprocessParams
 from monuseg_cli.prediction.array import predict_array
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.torch import TorchEngine

@@ -61,7 +61,7 @@ from monuseg_cli.prediction.blend import TileGrid, blended_rows
 from monuseg_cli.prediction.engines.select import open_engine
 from monuseg_cli.prediction.engines.torch import TorchEngine
 from monuseg_cli.prediction.rasters import mask_png
-from monuseg_cli.prediction.source import ArraySource, SlideSource
+from monuseg_cli.prediction.rescaled import ArraySource, SlideSource
 from monuseg_cli.prediction.stitch import LabelRows, Stitcher
 
 ALL = (".png", ".tif", ".ome.tif", ".geojson", ".csv")

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from conftest import Monuseg
 from monuseg_cli.cli import console
 from monuseg_cli.cli.app import COMMANDS, app, load
+from monuseg_cli.cli.command import Command
 from monuseg_cli.cli.help import GENERAL, list_entries, list_examples
-from monuseg_cli.cli.usage import Command
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.training.recipe import Recipe
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monuseg_cli.nuclei.params import PostprocessParams
 from monuseg_cli.nuclei.postprocess import postprocess
+from monuseg_cli.nuclei.postprocess_params import PostprocessParams
 from monuseg_cli.nuclei.rasterise import rasterise
 from monuseg_cli.training.recipe import AuxTarget
 from monuseg_cli.training.targets import CLASSES, make_targets

@@ -8,7 +8,7 @@ from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.write import write_picture
 from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.adapt import match_stain, measure_stain
-from monuseg_cli.prediction.source import ArraySource, SlideSource
+from monuseg_cli.prediction.rescaled import ArraySource, SlideSource
 from support.made import CARD
 from support.tissue import draw_tissue
 

@@ -27,9 +27,9 @@ from monuseg_cli.prediction.blend import TileGrid, blended_rows, ramp
 from monuseg_cli.prediction.config import PredictConfig, SlideSettings
 from monuseg_cli.prediction.engines.torch import TorchEngine
 from monuseg_cli.prediction.outputs import OutputSpec, find_images, plan_outputs
+from monuseg_cli.prediction.rescaled import ArraySource
 from monuseg_cli.prediction.roi import Roi
 from monuseg_cli.prediction.slide import Prediction
-from monuseg_cli.prediction.source import ArraySource
 from support.tissue import draw_tissue
 
 PICTURE, _ = draw_tissue(150, seed=4)

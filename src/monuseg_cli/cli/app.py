@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from monuseg_cli import __version__
-from monuseg_cli.cli.usage import Command, Group
+from monuseg_cli.cli.command import Command, Group
 
 PANELS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {

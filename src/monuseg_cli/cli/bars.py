@@ -11,7 +11,7 @@ from rich.progress import Task as Bar
 from rich.table import Column
 from rich.text import Text
 
-from monuseg_cli.cli.wording import with_options
+from monuseg_cli.cli.option_names import with_options
 from monuseg_cli.core.progress import SILENT, Task
 
 _SECONDS_BETWEEN_LINES = 30.0

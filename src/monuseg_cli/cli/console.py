@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from monuseg_cli import __version__
+from monuseg_cli.cli.command import end_with_usage_error
 from monuseg_cli.cli.help import GENERAL
-from monuseg_cli.cli.usage import end_with_usage_error
-from monuseg_cli.cli.wording import with_options
+from monuseg_cli.cli.option_names import with_options
 from monuseg_cli.core.errors import MonusegError
 from monuseg_cli.core.home import HOME_VARIABLE, Home
 from monuseg_cli.core.progress import Progress

@@ -5,7 +5,7 @@ from dataclasses import replace
 import typer
 
 from monuseg_cli.cli.console import Session, command, table
-from monuseg_cli.cli.wording import with_options
+from monuseg_cli.cli.option_names import with_options
 
 
 @command({"check this installation": "monuseg doctor"})

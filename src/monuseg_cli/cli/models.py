@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from monuseg_cli.cli import complete
+from monuseg_cli.cli.command import Command, Group
 from monuseg_cli.cli.console import Session, command, table
-from monuseg_cli.cli.usage import Command, Group
 from monuseg_cli.core.home import DEFAULT_MODEL
 
 _WHOLE_IMAGES = {"test": "test", "validation": "val"}

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from monuseg_cli.cli.console import Session, command, table
-from monuseg_cli.cli.wording import with_options
+from monuseg_cli.cli.option_names import with_options
 
 
 @command({"a slide": "monuseg slide-info slide.svs"})

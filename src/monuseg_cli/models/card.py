@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, NoReturn
 
-from monuseg_cli.nuclei.params import PostprocessParams, upgrade_params
+from monuseg_cli.nuclei.postprocess_params import PostprocessParams, upgrade_params
 
 SCHEMA = 1
 _RENAMED: Mapping[str, str] = {"separation": "postprocess"}

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from monuseg_cli.nuclei.params import PostprocessParams
+from monuseg_cli.nuclei.postprocess_params import PostprocessParams
 
 _CELL_PX = 2
 _STEEPEST = 0.2  # fall of the predicted position per pixel at which two nuclei are certainly separate

@@ -8,7 +8,7 @@ import numpy as np
 from monuseg_cli.imaging.stains import StainLevels, StainMatch, find_levels, select_stained
 from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.models.card import Card
-from monuseg_cli.prediction.source import Source
+from monuseg_cli.prediction.rescaled import Source
 
 Adapt = Literal["auto", "off"]
 """``"auto"``: match a stain outside the range the model was trained for; ``"off"``: never."""

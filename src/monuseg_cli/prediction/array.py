@@ -7,7 +7,7 @@ from monuseg_cli.imaging.resample import RowsResized, resize_maps
 from monuseg_cli.prediction.adapt import Adapt, match_stain
 from monuseg_cli.prediction.blend import TileGrid, blended_rows, to_uint8
 from monuseg_cli.prediction.engines.base import Engine
-from monuseg_cli.prediction.source import ArraySource
+from monuseg_cli.prediction.rescaled import ArraySource
 from monuseg_cli.prediction.stitch import LabelRows, Stitcher
 
 

@@ -9,7 +9,7 @@ from monuseg_cli.core.errors import InputError, MonusegError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.weights import read_card
-from monuseg_cli.nuclei.params import PostprocessParams
+from monuseg_cli.nuclei.postprocess_params import PostprocessParams
 from monuseg_cli.prediction.config import PredictConfig, require_number
 from monuseg_cli.prediction.job import Job, Outcome
 from monuseg_cli.prediction.outputs import Outputs, find_images, plan_outputs

@@ -14,7 +14,7 @@ from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.decoding import decoding
 from monuseg_cli.imaging.folder import files_of
 from monuseg_cli.models.card import Card
-from monuseg_cli.nuclei.params import upgrade_params
+from monuseg_cli.nuclei.postprocess_params import upgrade_params
 from monuseg_cli.prediction.config import PredictConfig
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.select import open_engine

@@ -12,7 +12,7 @@ from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.write import write_picture
 from monuseg_cli.nuclei.draw import draw_outlines
 from monuseg_cli.prediction.rasters import RowWriter
-from monuseg_cli.prediction.source import read_thumbnail
+from monuseg_cli.prediction.rescaled import read_thumbnail
 
 LONGEST_PX = 5000
 """Largest side of an overlay; larger images are downsampled."""

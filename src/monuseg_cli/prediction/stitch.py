@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from monuseg_cli.imaging.stains import density_from_8_bits
 from monuseg_cli.nuclei.contours import Contours, trace
 from monuseg_cli.nuclei.measure import Measurements, labelled_pixels, measure
-from monuseg_cli.nuclei.params import PostprocessParams
 from monuseg_cli.nuclei.postprocess import postprocess
+from monuseg_cli.nuclei.postprocess_params import PostprocessParams
 from monuseg_cli.prediction.blend import UINT8_MAX
 
 HALO_UM = 20.0

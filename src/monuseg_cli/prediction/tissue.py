@@ -10,8 +10,8 @@ from monuseg_cli.imaging.stains import OPTICAL_DENSITY
 from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.prediction.blend import TileGrid
 from monuseg_cli.prediction.config import SlideSettings
+from monuseg_cli.prediction.rescaled import read_thumbnail
 from monuseg_cli.prediction.roi import draw_rois
-from monuseg_cli.prediction.source import read_thumbnail
 
 THUMBNAIL_UM = 8.0
 """Approximate micrometres per pixel of the thumbnail for tissue detection."""

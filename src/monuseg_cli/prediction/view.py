@@ -22,8 +22,8 @@ from monuseg_cli.prediction.blend import blended_rows
 from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.plausibility import Finding, find_doubt
+from monuseg_cli.prediction.rescaled import SlideSource
 from monuseg_cli.prediction.roi import Roi, RoiCount, RoiCounter
-from monuseg_cli.prediction.source import SlideSource
 from monuseg_cli.prediction.stitch import LabelRows, Nuclei, Stitcher
 from monuseg_cli.prediction.tables import Frame
 from monuseg_cli.prediction.tissue import TissueMap

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from monuseg_cli.nuclei.params import PostprocessParams
+from monuseg_cli.nuclei.postprocess_params import PostprocessParams
 from monuseg_cli.training.recipe import AuxTarget
 
 CLASSES: Mapping[AuxTarget, tuple[str, ...]] = MappingProxyType(

@@ -12,7 +12,7 @@ from rich.console import Console
 import monuseg_cli
 from monuseg_cli.cli.app import COMMANDS, load
 from monuseg_cli.cli.bars import ConsoleProgress
-from monuseg_cli.cli.wording import OTHER_NAMES, with_options
+from monuseg_cli.cli.option_names import OTHER_NAMES, with_options
 
 PACKAGE = Path(monuseg_cli.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE / "cli")

@@ -1,4 +1,4 @@
-"""Commands with custom help and one-line usage errors."""
+"""The class of all commands: custom help, and usage errors in one line."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -83,6 +83,6 @@ def _in_one_line(ctx: Any, args: Sequence[str]) -> Iterator[None]:
     except _UsageError as error:
         if type(error).__name__ == _HELP_IN_PLACE_OF_NOTHING or ctx.resilient_parsing:
             raise
-        from monuseg_cli.cli.explain import explain
+        from monuseg_cli.cli.usage_errors import explain
 
         end_with_usage_error(explain(error, ctx, typed), ctx.command_path)

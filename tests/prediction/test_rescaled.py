@@ -6,7 +6,7 @@ import tifffile
 from PIL import Image
 
 from monuseg_cli.imaging.slide import Slide
-from monuseg_cli.prediction.source import ArraySource, SlideSource, read_thumbnail
+from monuseg_cli.prediction.rescaled import ArraySource, SlideSource, read_thumbnail
 from support.tissue import draw_tissue
 
 PICTURE, _ = draw_tissue(200, seed=2)
