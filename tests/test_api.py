@@ -164,7 +164,7 @@ def test_threshold_and_smallest_area_are_those_of_one_call(model: api.Model) -> 
     assert covered() == usual
 
 
-def test_an_implausible_result_is_warned_of(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_implausible_result_causes_a_warning(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     model = api.load("unet-se", home=home.root, engine="torch")
     picture = draw_tissue(400, seed=5)[0]
     (warning,) = model.predict(picture, 1.0).warnings

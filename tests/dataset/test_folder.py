@@ -165,7 +165,7 @@ def test_outlines_on_a_slide_without_a_region_are_refused(tmp_path: Path) -> Non
     assert case.box == (0, 0, 96, 96)
 
 
-def test_implausible_masks_are_warned_of(tmp_path: Path) -> None:
+def test_implausible_masks_cause_a_warning(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     write_folder(folder, ["a", "b"], [".png"])
     (folder / "split.csv").write_text("image,split,mpp\na,train,2\nb,val,2\n")

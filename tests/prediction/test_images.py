@@ -1,4 +1,4 @@
-"""Which images are predicted on: of folders, of files with several, and what is said of them."""
+"""The choice of images in folders and files, and the notes about it."""
 
 import json
 from pathlib import Path
@@ -112,7 +112,7 @@ def test_pixels_that_are_not_square_need_a_scale(weights: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("value", "said"), [(12, "comes out nearly black"), (250, "comes out nearly white")])
-def test_an_image_without_contrast_is_warned_of(weights: Path, tmp_path: Path, value: int, said: str) -> None:
+def test_an_image_without_contrast_causes_a_warning(weights: Path, tmp_path: Path, value: int, said: str) -> None:
     Image.fromarray(np.full_like(SMALL, value)).save(tmp_path / "a.png")
     _, told = run(weights, tmp_path / "a.png", output=str(tmp_path / "m.csv"))
     assert [line for line in told.lines if line.startswith(f"a.png {said}")]

@@ -1,4 +1,4 @@
-"""What is not read is named, with a way out."""
+"""Unsupported formats are named, with a remedy."""
 
 import errno
 from pathlib import Path
@@ -39,7 +39,7 @@ ISYNTAX = b'<DataObject ObjectType="DPUfsImport">\n\t<Attribute Name="DICOM_MANU
         ("a.zip", b"PK\x03\x04" + bytes(99), "zip archive is not read; unpack it"),
     ],
 )
-def test_formats_that_are_not_read_are_named_with_a_way_out(
+def test_formats_that_are_not_read_are_named_with_a_remedy(
     tmp_path: Path, name: str, content: bytes, said: str
 ) -> None:
     (tmp_path / name).write_bytes(content)

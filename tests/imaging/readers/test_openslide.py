@@ -214,7 +214,7 @@ def test_a_vms_without_one_of_its_parts_is_refused(tmp_path: Path) -> None:
         Slide(tmp_path / "a.vms")
 
 
-def test_what_openslide_cannot_read_is_named_with_a_way_out(tmp_path: Path) -> None:
+def test_what_openslide_cannot_read_is_named_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "a.czi").write_bytes(b"ZISRAWFILE" + bytes(2000))
     with pytest.raises(
         InputError, match=r"a\.czi: Zeiss CZI that OpenSlide cannot read \(.+\); convert it to OME-TIFF, with QuPath or"
