@@ -83,11 +83,22 @@ def conv_bn_relu(in_channels: int, out_channels: int) -> list[nn.Module]:
     ]
 
 
-def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column of `x`, (N, C, H, W), until both sizes are multiples of `multiple`."""
+def pad_to_multiple(x: Tensor, multiple: int, *, always: bool = False) -> Tensor:
+    """Repeat the last row and column of `x`, (N, C, H, W), until both sizes are multiples of `multiple`.
+
+    With `always`, the operation runs, and is traced, also where nothing is to be added.
+    """
     height, width = x.shape[-2:]
     below, right = -height % multiple, -width % multiple
-    return functional.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
+    return functional.pad(x, (0, right, 0, below), mode="replicate") if always or below or right else x
+
+
+def crop(x: Tensor, height: int, width: int, *, always: bool = False) -> Tensor:
+    """Return the first rows and columns of `x`, (N, C, H, W).
+
+    With `always`, the operation runs, and is traced, also where nothing is to be removed.
+    """
+    return x[..., :height, :width] if always or x.shape[-2:] != (height, width) else x
 
 
 def count_weights(model: nn.Module) -> int:

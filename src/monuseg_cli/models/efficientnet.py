@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from monuseg_cli.core.errors import InputError, MissingError
-from monuseg_cli.models.blocks import DepthwiseConv2d, conv_bn_relu, pad_to_multiple
+from monuseg_cli.models.blocks import DepthwiseConv2d, conv_bn_relu, crop, pad_to_multiple
 
 # EfficientNet-Lite0 (Tan and Le, "EfficientNet", ICML 2019; the Lite variant has ReLU6 and no squeeze-and-excitation):
 # blocks, kernel, stride, expansion and channels of each stage; 32 channels before the first.
@@ -86,7 +86,7 @@ class EfficientNetUNet(nn.Module):
         for level in self.decoder:
             x = level(torch.cat([functional.interpolate(x, scale_factor=2.0), skips.pop()], dim=1))
         logits: Tensor = self.head(x)
-        return logits[..., :height, :width]
+        return crop(logits, height, width)
 
 
 class _Encoder(nn.Module):

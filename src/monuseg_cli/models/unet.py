@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from monuseg_cli.models.blocks import Dropout, SqueezeExcitation, conv_bn_relu, pad_to_multiple
+from monuseg_cli.models.blocks import Dropout, SqueezeExcitation, conv_bn_relu, crop, pad_to_multiple
 
 
 def _level(in_channels: int, out_channels: int, convolutions: int, squeeze_excitation: bool) -> nn.Sequential:
@@ -74,4 +74,4 @@ class UNet(nn.Module):
         for upsample, level in zip(self.upsamplers, self.decoder, strict=True):
             x = level(self.dropout(torch.cat([upsample(x), skips.pop()], dim=1)))
         logits: Tensor = self.head(x)
-        return logits[..., :height, :width]
+        return crop(logits, height, width)
