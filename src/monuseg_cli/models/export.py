@@ -5,61 +5,74 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from monuseg_cli.core.atomic import writing
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.models.card import Card
-from monuseg_cli.models.normalise import normalise
+from monuseg_cli.models.probabilities import Probabilities
 from monuseg_cli.models.weights import load_model
 
 CARD_KEY = "monuseg_card"
-MULTIPLE_PX = 32
+LARGEST_PX = 2048
+"""Largest side of a fixed size; the network runs once at that size while it is exported."""
 _OPSET = 17
 _EXAMPLE_PX = 64
 
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """The exported file, its size in bytes, and the names of its input and output."""
+    """The exported file, its size in bytes, and the names of its input and output.
+
+    `size` is the fixed height and width of the images, or None if they may have any.
+    """
 
     path: Path
     bytes: int
     input: str
     output: str
+    size: tuple[int, int] | None
     card: Card
 
 
-class _Whole(nn.Module):
-    """A network with its normalisation and sigmoid: from intensities to probabilities."""
+def export_onnx(
+    weights: Path, path: Path, progress: Progress = SILENT, *, size: tuple[int, int] | None = None
+) -> ExportResult:
+    """Write a model as ONNX, for ONNX Runtime, OpenCV and other programs.
 
-    def __init__(self, model: nn.Module, card: Card) -> None:
-        super().__init__()
-        self.model, self.card = model, card
+    The input ``image`` is (N, 3, H, W) float32, RGB within 0..1. The output ``maps`` is (N, C, H, W) float32 within
+    0..1, one map per class of the card. The card is stored in the file's metadata.
 
-    def forward(self, image: Tensor) -> Tensor:
-        maps: Tensor = self.model(normalise(image, self.card)).sigmoid()
-        return maps
+    By default, N, H and W may be any numbers from 1. If H or W is not a multiple of what the network halves, its last
+    row or column is repeated inside the graph, as in PyTorch, and the maps are cropped. Programs that must know all
+    sizes when they read the file, as OpenCV 4 does, need `size`.
 
-
-def export_onnx(weights: Path, path: Path, progress: Progress = SILENT) -> ExportResult:
-    """Write a model as ONNX, for ONNX Runtime and other programs.
-
-    The input ``image`` is (N, 3, H, W) float32, RGB within 0..1, H and W multiples of 32. The output ``maps`` is
-    (N, C, H, W) float32 within 0..1, one map per class of the card. The card is stored in the file's metadata.
+    Parameters
+    ----------
+    weights : Path
+        Weights file of the model.
+    path : Path
+        File to write; its name ends in .onnx.
+    progress : Progress
+        Reports what is exported.
+    size : (int, int), optional
+        Fixed height and width of the images, in pixels of the model's scale; N is then 1.
 
     Raises
     ------
     MissingError
         If the weights do not exist, or the package onnx is not installed.
     InputError
-        If the weights are unusable, or the name does not end in .onnx.
+        If the weights are unusable, the name does not end in .onnx, or the size is not within 1 and `LARGEST_PX`.
     OutputError
         If the file cannot be written.
     """
     if path.suffix.lower() != ".onnx":
         message = f"cannot write {path}: the name must end in .onnx"
+        raise InputError(message)
+    if size is not None and not (len(size) == 2 and all(1 <= side <= LARGEST_PX for side in size)):
+        given = " and ".join(map(str, size))
+        message = f"`size` takes a height and a width of 1 to {LARGEST_PX} px, not {given}; without it, all sizes fit"
         raise InputError(message)
     try:
         import onnx
@@ -68,21 +81,22 @@ def export_onnx(weights: Path, path: Path, progress: Progress = SILENT) -> Expor
         raise MissingError(message) from error
     model, card = load_model(weights)
     progress.detail(f"{card.architecture} of {weights}, by onnx {onnx.__version__}, operators of version {_OPSET}")
+    free = {0: "images", 2: "height", 3: "width"}
     with writing(path) as part:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # tracer warnings: sizes are multiples of 32, so nothing is padded
+            warnings.simplefilter("ignore")  # tracer warnings: padding is part of the trace, or the size is fixed
             torch.onnx.export(
-                _Whole(model, card).eval(),
-                (torch.zeros(1, card.in_channels, _EXAMPLE_PX, _EXAMPLE_PX),),
+                Probabilities(model, card, size),
+                (torch.zeros(1, card.in_channels, *(size or (_EXAMPLE_PX, _EXAMPLE_PX))),),
                 part,
                 input_names=["image"],
                 output_names=["maps"],
-                dynamic_axes={name: {0: "images", 2: "height", 3: "width"} for name in ("image", "maps")},
+                dynamic_axes=None if size else {"image": free, "maps": free},
                 opset_version=_OPSET,
                 dynamo=False,
             )
         graph = onnx.load(part)
         onnx.helper.set_model_props(graph, {CARD_KEY: card.to_json()})
         onnx.save(graph, part)
-        size = part.stat().st_size
-    return ExportResult(path, size, "image", "maps", card)
+        written = part.stat().st_size
+    return ExportResult(path, written, "image", "maps", size, card)
