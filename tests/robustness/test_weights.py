@@ -13,8 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from monuseg_cli.core.home import Home
+from monuseg_cli.models import registry
 from monuseg_cli.models.weights import read_card, save_weights
 from robustness.conftest import QUICK, Says
+from support.networks import UNPOOLING, write_random_weights
 
 
 class Hostile:
@@ -99,6 +101,21 @@ def test_weights_that_are_refused(
     change(weights)
     said = {"weights": weights, "picture": picture, "folder": tmp_path}
     says(*(word.format(**said) for word in words.split()))
+
+
+@pytest.mark.parametrize("engine", ["openvino", "auto"])
+def test_a_network_that_openvino_cannot_run(
+    says: Says, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    monkeypatch.setitem(registry.REGISTRY._architectures, UNPOOLING.name, UNPOOLING)
+    weights = write_random_weights(tmp_path, UNPOOLING.name)
+    words = ("predict", picture, "-o", tmp_path / "m.png", "--mpp", "0.25", "--model", weights)
+    says(*words, "--device", "cpu", "--engine", engine, "--home", tmp_path / "unused home")
+
+
+@pytest.mark.parametrize("size", ["0", "512x", "512x4096"])
+def test_sizes_that_export_refuses(says: Says, weights: Path, tmp_path: Path, size: str) -> None:
+    says("export", weights, "-o", tmp_path / "m.onnx", "--size", size)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,8 @@ class Architecture:
         All options with their defaults; the class itself defines no defaults.
     min_train_batch : int
         The smallest batch size for training.
+    half_precision : bool
+        Whether engines may compute in 16 bits. They may not if rounding would decide where a value goes.
     imagenet : tuple of (float, float, float), two of them, optional
         Mean and standard deviation of the normalisation that its ImageNet weights expect, for pixels within 0..1. With
         them, the class has a method ``load_imagenet_backbone``; None without ImageNet weights.
@@ -56,6 +58,7 @@ class Architecture:
     gflop: float
     options: Mapping[str, bool | int | float] = field(default_factory=lambda: MappingProxyType({}))
     min_train_batch: int = 1
+    half_precision: bool = True
     imagenet: Normalisation | None = None
 
 
@@ -197,6 +200,7 @@ REGISTRY.register(
         weights=4_152_577,
         gflop=11.32,
         options=MappingProxyType({"width": 24}),
+        half_precision=False,  # of values that became equal, the first is taken for the maximum of its window
     )
 )
 REGISTRY.register(

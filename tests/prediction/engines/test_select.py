@@ -49,7 +49,7 @@ def test_the_openvino_graph_is_built_once(weights: Path) -> None:
 
 def test_auto_takes_openvino_where_it_is_and_nothing_faster(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(opened(weights, "auto"), OpenVinoEngine)
-    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setitem(sys.modules, "openvino", None)  # as if it were not installed
     assert isinstance(opened(weights, "auto"), TorchEngine)
     with pytest.raises(MissingError, match=r"pip install 'monuseg-cli\[fast\]', or use `engine=torch`"):
         opened(weights, "openvino")

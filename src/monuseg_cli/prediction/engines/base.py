@@ -7,7 +7,24 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from monuseg_cli.core.errors import InputError
 from monuseg_cli.models.card import Card
+
+
+class EngineError(InputError):
+    """An engine that is installed, but cannot run a model on this machine.
+
+    Parameters
+    ----------
+    name : str
+        Name of the engine in `open_engine`.
+    reason : str
+        Why, as one short line.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"`engine={name}` cannot be used: {reason}; use `engine=torch`")
+        self.reason = reason
 
 
 class Engine(Protocol):

@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import os
 import sys
+import textwrap
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -19,12 +20,16 @@ from monuseg_cli.core.atomic import remove, write_bytes, writing_folder
 from monuseg_cli.core.errors import OutputError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.core.telemetry import block_telemetry
+from monuseg_cli.models import registry
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.weights import load_model
+from monuseg_cli.prediction.engines.base import EngineError
 
+_ENGINE = "openvino"
 _EXAMPLE_PX = 64
 _GRAPH = "model.xml"
 _CONVERTER = "openvino.tools.ovc"
+_LONGEST_REASON = 160  # characters of another library's message
 _MOST_COMPILED = 16  # files of a model, each of about a megabyte
 _STREAMS = max((os.cpu_count() or 1) // 4, 1)  # parallel tiles: each takes memory, and four cores suit one tile
 
@@ -46,16 +51,28 @@ class OpenVinoEngine:
         Folder of the cached graph.
     progress : Progress
         Reports the conversion.
+
+    Raises
+    ------
+    EngineError
+        If OpenVINO cannot be loaded, or cannot run the network.
+    InputError
+        If the weights are unusable.
+    OutputError
+        If the converted network cannot be written.
     """
 
     def __init__(self, weights: Path, card: Card, folder: Path, progress: Progress = SILENT) -> None:
         self.card = card
-        self._folder = folder
+        self._weights, self._folder = weights, folder
         openvino = _import_openvino()
         if not (folder / _GRAPH).is_file():
             progress.info("the model is converted for OpenVINO: once, some seconds")
             _convert(weights, folder)
         self._core = openvino.Core()
+        self._settings: dict[str, object] = {"NUM_STREAMS": _STREAMS}
+        if not registry.get(card.architecture).half_precision:
+            self._settings["INFERENCE_PRECISION_HINT"] = "f32"
         processor = [self._core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
         self._key = hashlib.sha256(f"{openvino.__version__} {processor} {_STREAMS}".encode()).hexdigest()[:16]
         self._compiled: dict[tuple[int, ...], Any] = {}
@@ -78,7 +95,11 @@ class OpenVinoEngine:
 
     @cached_property
     def _graph(self) -> Any:
-        return self._core.read_model(self._folder / _GRAPH)
+        try:
+            return self._core.read_model(self._folder / _GRAPH)
+        except RuntimeError:  # a damaged file: the disk, or somebody else, changed it
+            _convert(self._weights, self._folder)
+            return self._core.read_model(self._folder / _GRAPH)
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
         """Compile the graph for tiles of one shape, which is faster than for any; or load what was compiled before."""
@@ -89,13 +110,13 @@ class OpenVinoEngine:
 
     def _load(self, path: Path) -> Any:
         with suppress(FileNotFoundError, RuntimeError):  # OpenVINO raises the latter if it cannot use the content
-            return self._core.import_model(path.read_bytes(), "CPU", {"NUM_STREAMS": _STREAMS})
+            return self._core.import_model(path.read_bytes(), "CPU", self._settings)
         return None
 
     def _build(self, shape: tuple[int, ...], path: Path) -> Any:
         graph = self._graph.clone()
         graph.reshape(list(shape))
-        compiled = self._core.compile_model(graph, "CPU", {"NUM_STREAMS": _STREAMS})
+        compiled = self._core.compile_model(graph, "CPU", self._settings)
         with suppress(OutputError, OSError):  # a cache that cannot be written to costs time only
             write_bytes(path, compiled.export_model().getvalue())
             made = sorted(self._folder.glob("*.blob"), key=lambda blob: blob.stat().st_mtime_ns)
@@ -112,6 +133,8 @@ def _import_openvino() -> Any:
     sys.modules[_CONVERTER] = None  # type: ignore[assignment] # OpenVINO continues without it
     try:
         openvino = importlib.import_module("openvino")
+    except (ImportError, OSError) as error:
+        raise EngineError(_ENGINE, f"OpenVINO is installed, but does not load ({_reason(error)})") from error
     finally:
         del sys.modules[_CONVERTER]
     openvino.convert_model = _convert_model  # type: ignore[attr-defined] # others in this process may look for it there
@@ -132,33 +155,48 @@ def _maps(request: Any) -> NDArray[np.float32]:
 
 
 def _convert(weights: Path, folder: Path) -> None:
-    """Convert a weights file, and save the graph."""
+    """Convert a weights file, check that it can be compiled, and save the graph."""
     import openvino
     import torch
     from torch import Tensor, nn
 
-    from monuseg_cli.models.normalise import normalise
+    from monuseg_cli.models.probabilities import Probabilities
     from monuseg_cli.models.quantise import quantise
 
     model, card = load_model(weights)
     if card.ranges:
         quantise(model, card.ranges)
 
-    class Whole(nn.Module):
-        """The network with normalisation and sigmoid: from pixels to probabilities."""
+    class FromPixels(nn.Module):
+        """The network with everything around it, from pixels to probabilities."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.model = model
+            self.whole = Probabilities(model, card)
 
         def forward(self, tiles: Tensor) -> Tensor:
-            pixels = tiles.permute(0, 3, 1, 2).float() / 255
-            maps: Tensor = self.model(normalise(pixels, card)).sigmoid()
+            maps: Tensor = self.whole(tiles.permute(0, 3, 1, 2).float() / 255)
             return maps
 
-    example = torch.zeros((1, _EXAMPLE_PX, _EXAMPLE_PX, 3), dtype=torch.uint8)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # tracer warnings: all tiles have one size
-        graph = _convert_model(Whole().eval(), example_input=example)
+    shape = (1, _EXAMPLE_PX, _EXAMPLE_PX, 3)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # tracer warnings: padding is part of the trace, whatever the size
+            graph = _convert_model(FromPixels().eval(), example_input=torch.zeros(shape, dtype=torch.uint8))
+        fixed = graph.clone()
+        fixed.reshape(list(shape))
+        openvino.Core().compile_model(fixed, "CPU")
+    except Exception as error:  # OpenVINO, its converter and the tracer raise errors of many types
+        raise EngineError(_ENGINE, f"OpenVINO cannot run {card.architecture} ({_reason(error)})") from error
     with writing_folder(folder) as part:
-        openvino.save_model(graph, part / _GRAPH)
+        half_precision = registry.get(card.architecture).half_precision
+        openvino.save_model(graph, part / _GRAPH, compress_to_fp16=half_precision)
+
+
+def _reason(error: Exception) -> str:
+    """Return the line of a long message that says what is wrong."""
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip(" -")] or [type(error).__name__]
+    told = next((line for line in lines if line.startswith("No conversion rule")), None)
+    if told is None and "Exception:" in lines[:-1]:  # what the tracer said
+        told = lines[lines.index("Exception:") + 1]
+    return textwrap.shorten(told or lines[0], _LONGEST_REASON, placeholder=" ...")

@@ -11,7 +11,7 @@ from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device, pick_device
-from monuseg_cli.prediction.engines.base import Engine
+from monuseg_cli.prediction.engines.base import Engine, EngineError
 
 EngineName = Literal["auto", "torch", "openvino"]
 
@@ -27,8 +27,8 @@ def open_engine(
 ) -> Engine:
     """Load a model into the engine of that name.
 
-    ``"auto"`` takes OpenVINO if it is installed and the CPU is chosen or no GPU is in sight; otherwise PyTorch. PyTorch
-    is imported only when needed.
+    ``"auto"`` takes OpenVINO if it is installed and the CPU is chosen or no GPU is in sight; otherwise PyTorch. If
+    OpenVINO cannot run the model, ``"auto"`` reports why, and takes PyTorch. PyTorch is imported only when needed.
 
     Parameters
     ----------
@@ -45,10 +45,12 @@ def open_engine(
     sha256 : str
         SHA-256 of the weights file.
     progress : Progress
-        Reports slow steps.
+        Reports slow steps, and an engine that was not the first choice.
 
     Raises
     ------
+    EngineError
+        If the chosen engine cannot run the model.
     InputError
         If the engine is unknown or does not support the device, or the weights are unusable.
     MissingError
@@ -57,26 +59,45 @@ def open_engine(
     if name not in get_args(EngineName):
         message = f"`engine` takes {', '.join(get_args(EngineName))}, not {name!r}"
         raise InputError(message)
-    if name == "auto":
-        name = (
-            "openvino" if _has_openvino() and (device == "cpu" or (device == "auto" and not _sees_gpu())) else "torch"
-        )
-    if name == "torch":
-        from monuseg_cli.models.weights import load_model
-        from monuseg_cli.prediction.engines.torch import TorchEngine
-
-        chosen = pick_device(device)
-        model, _ = load_model(weights)
-        return TorchEngine(model, card, chosen)
+    if name == "auto" and _suits_openvino(device, progress):
+        try:
+            return _open_openvino(weights, card, cache, sha256, progress)
+        except EngineError as error:
+            progress.info(f"PyTorch runs the model: {error.reason}")
+    if name in ("auto", "torch"):
+        return _open_torch(weights, card, device)
     if device not in ("auto", "cpu"):
         message = f"`engine=openvino` runs on the CPU here, not on {device}"
         raise InputError(message)
     if not _has_openvino():
         message = "OpenVINO is not installed: pip install 'monuseg-cli[fast]', or use `engine=torch`"
         raise MissingError(message)
+    return _open_openvino(weights, card, cache, sha256, progress)
+
+
+def _open_torch(weights: Path, card: Card, device: Device) -> Engine:
+    from monuseg_cli.models.weights import load_model
+    from monuseg_cli.prediction.engines.torch import TorchEngine
+
+    chosen = pick_device(device)
+    model, _ = load_model(weights)
+    return TorchEngine(model, card, chosen)
+
+
+def _open_openvino(weights: Path, card: Card, cache: Path, sha256: str, progress: Progress) -> Engine:
     from monuseg_cli.prediction.engines.openvino import OpenVinoEngine
 
     return OpenVinoEngine(weights, card, cache / "openvino" / f"{sha256[:32]}-{__version__}", progress)
+
+
+def _suits_openvino(device: Device, progress: Progress) -> bool:
+    """Decide whether OpenVINO is the first choice: on a CPU, where it is installed."""
+    if device != "cpu" and (device != "auto" or _sees_gpu()):
+        return False
+    if not _has_openvino():
+        progress.detail("PyTorch runs the model: OpenVINO is not installed (pip install 'monuseg-cli[fast]')")
+        return False
+    return True
 
 
 def _has_openvino() -> bool:
