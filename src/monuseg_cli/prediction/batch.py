@@ -52,7 +52,7 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
     MissingError
         If an image or the weights do not exist.
     InputError
-        If a setting, the weights or an output name is unusable; nothing is written then.
+        If a setting, the weights, the engine or an output name is unusable; nothing is written then.
     """
     if not 1 <= config.part <= config.num_parts:
         message = f"`part={config.part}` of `num_parts={config.num_parts}`: parts are counted from 1"

@@ -16,7 +16,7 @@ from monuseg_cli.imaging.folder import files_of
 from monuseg_cli.models.card import Card
 from monuseg_cli.nuclei.postprocess_params import upgrade_params
 from monuseg_cli.prediction.config import PredictConfig
-from monuseg_cli.prediction.engines.base import Engine
+from monuseg_cli.prediction.engines.base import Engine, EngineError
 from monuseg_cli.prediction.engines.select import open_engine
 from monuseg_cli.prediction.outputs import Outputs
 from monuseg_cli.prediction.roi import RoiCount
@@ -58,18 +58,27 @@ class Job:
     sha256: str
 
     def run(self, outputs: Outputs, progress: Progress = SILENT, engine: Engine | None = None) -> Outcome:
-        """Predict on an image unless it was done before; without `engine`, one is opened."""
+        """Predict on an image unless it was done before; without `engine`, one is opened.
+
+        Raises
+        ------
+        EngineError
+            If the engine cannot run the model, which is the same for all images. Other errors are in the outcome.
+        """
         try:
             provenance = self.provenance(outputs)
             if not self.config.overwrite and (recorded := _recorded(outputs, provenance)):
                 progress.detail(f"{outputs.image} was done before, according to {_record(outputs)}")
                 return Outcome(outputs, recorded, skipped=True)
+            engine = engine or self._engine(progress)
             for record in _records(outputs):
                 if record.exists():
                     remove(record)
-            prediction = predict_slide(outputs, self.config.settings, engine or self._engine(progress), progress)
+            prediction = predict_slide(outputs, self.config.settings, engine, progress)
             for record, beside in reversed(_records(outputs).items()):
                 write_json(record, {**provenance, "beside": beside, "found": _without_outputs(prediction)})
+        except EngineError:
+            raise
         except MonusegError as error:
             return Outcome(outputs, error=error)
         return Outcome(outputs, prediction)

@@ -1,6 +1,8 @@
 """Every architecture in every engine, and what happens where an engine cannot run one."""
 
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from monuseg_cli.models import registry
 from monuseg_cli.models.weights import read_card
 from monuseg_cli.prediction.batch import predict
 from monuseg_cli.prediction.config import PredictConfig, SlideSettings
+from monuseg_cli.prediction.engines.base import EngineError
 from monuseg_cli.prediction.engines.openvino import OpenVinoEngine
 from monuseg_cli.prediction.engines.select import EngineName, open_engine
 from monuseg_cli.prediction.engines.torch import TorchEngine
@@ -80,16 +83,26 @@ def test_auto_takes_torch_where_openvino_cannot_run_a_model_and_says_why(unpooli
 def test_the_command_line_says_in_one_line_what_an_engine_cannot_run(
     unpooling: Path, image: Path, monuseg: Monuseg, tmp_path: Path
 ) -> None:
-    words = ("predict", image, "-o", tmp_path / "m.png", "--model", unpooling, "--device", "cpu", "--mpp", "0.25")
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("m", "n"):
+        shutil.copy(image, folder / f"{name}.png")
+    words = ("predict", folder, "-o", tmp_path / "masks", "--model", unpooling, "--device", "cpu", "--mpp", "0.25")
     refused = monuseg(*words, "--engine", "openvino")
     assert refused.exit_code == 3
+    assert refused.stderr.count("converted for OpenVINO") == 1
     (error,) = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
     assert error.startswith("error: --engine openvino cannot be used: OpenVINO cannot run unpooling (")
     assert error.endswith("); use --engine torch")
     taken = monuseg(*words)
     assert taken.exit_code == 0, taken.stderr
-    assert "PyTorch runs the model: OpenVINO cannot run unpooling (" in taken.stderr
-    assert (tmp_path / "m.png").exists()
+    assert taken.stderr.count("PyTorch runs the model: OpenVINO cannot run unpooling (") == 1
+    assert {path.name for path in (tmp_path / "masks").glob("*.png")} == {"m.png", "n.png"}
+
+
+def test_the_error_survives_the_way_from_another_process() -> None:
+    error = pickle.loads(pickle.dumps(EngineError("openvino", "why")))
+    assert str(error) == "`engine=openvino` cannot be used: why; use `engine=torch`"
 
 
 def test_an_openvino_that_does_not_load(tmp_path: Path) -> None:

@@ -16,15 +16,19 @@ class EngineError(InputError):
 
     Parameters
     ----------
-    name : str
+    engine : str
         Name of the engine in `open_engine`.
     reason : str
         Why, as one short line.
     """
 
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"`engine={name}` cannot be used: {reason}; use `engine=torch`")
-        self.reason = reason
+    def __init__(self, engine: str, reason: str) -> None:
+        super().__init__(engine, reason)  # what pickle builds it from
+        self.engine, self.reason = engine, reason
+
+    def __str__(self) -> str:
+        """Return the message with its remedy."""
+        return f"`engine={self.engine}` cannot be used: {self.reason}; use `engine=torch`"
 
 
 class Engine(Protocol):
