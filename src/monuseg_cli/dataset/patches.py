@@ -173,7 +173,8 @@ def _settings(config: PatchesConfig, dataset: Dataset, cases: Sequence[Case]) ->
     sources = {}
     for case in cases:
         labels = labels_path(dataset.root, case.case_id).read_bytes()
-        sources[case.case_id] = [case.image_sha256, hashlib.sha256(labels).hexdigest()]
+        resampled = [case.mpp] if config.rescale and case.mpp and case.mpp != MPP else []
+        sources[case.case_id] = [case.image_sha256, hashlib.sha256(labels).hexdigest(), *resampled]
     wanted = asdict(config)
     del wanted["dataset"]
     return {"schema": SCHEMA, **wanted, "sources": sources}
@@ -194,7 +195,7 @@ def _is_current(folder: Path, settings: dict[str, object], progress: Progress) -
     if settled.get("format") == "png":
         settings = {**settings, "format": "png"}
     differences = [
-        "from other images or masks" if name == "sources" else f"with {name} {settled.get(name)}, not {wanted}"
+        "from other images, masks or scales" if name == "sources" else f"with {name} {settled.get(name)}, not {wanted}"
         for name, wanted in settings.items()
         if settled.get(name) != wanted
     ]
