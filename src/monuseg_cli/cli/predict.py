@@ -124,14 +124,13 @@ def predict(
     from monuseg_cli.prediction.outputs import OutputSpec
     from monuseg_cli.prediction.roi import read_rois
 
+    rois = read_rois(roi, session.progress) if roi else ()
     config = PredictConfig(
         images=tuple(image),
         outputs=OutputSpec(tuple(output), labels, overlay, probability, save_tissue_mask),
         weights=session.home.find_weights(model),
         cache=session.home.cache,
-        settings=SlideSettings(
-            mpp, region, tissue_mask, skip_damaged, adapt, read_rois(roi) if roi else (), series, plane, tta
-        ),
+        settings=SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt, rois, series, plane, tta),
         threshold=threshold,
         min_area_um2=min_area_um2,
         part=part,
