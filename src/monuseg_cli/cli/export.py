@@ -36,4 +36,5 @@ def export(
         f"Input {result.input}: (N, 3, H, W) float32, RGB within 0..1, H and W multiples of {MULTIPLE_PX}",
         f"Output {result.output}: (N, C, H, W) float32 within 0..1: {', '.join(result.card.classes)}",
         f"Scale: {result.card.mpp} um/px. Licence: {result.card.licence}",
+        written=[result.path],
     )

@@ -155,7 +155,8 @@ def _show(session: Session, result: "PredictResult") -> None:
             lines.append(_regions_table(result.predictions))
         lines.append(f"Written: {_written(result.predictions)}")
     name = session.home.name_of_weights(result.weights)
-    session.show(result, *lines, f"Model: {name} ({result.card.architecture}, {result.card.licence})")
+    written = [path for one in result.predictions for path in one.outputs.files]
+    session.show(result, *lines, f"Model: {name} ({result.card.architecture}, {result.card.licence})", written=written)
     for _, error in result.failures:
         session.fail(error)
     if result.failures:

@@ -127,6 +127,11 @@ class PatchesResult:
     made: bool
 
 
+def pictures_folder(store: Path) -> Path:
+    """Return the folder of a store that holds each patch and its mask as PNG."""
+    return store / "png"
+
+
 def build_patches(config: PatchesConfig, progress: Progress = SILENT) -> PatchesResult:
     """Cut the images and label images of a split into patches.
 
@@ -232,7 +237,7 @@ def _cut(
                     labels.write(label_image[window].tobytes())
                     patches.append({"case_id": case.case_id, "row": row, "col": col})
                     if config.format == "png":
-                        _write_pair(folder / "png", patches[-1], pixels[window], label_image[window])
+                        _write_pair(pictures_folder(folder), patches[-1], pixels[window], label_image[window])
                 task.advance()
     return patches
 
