@@ -15,10 +15,12 @@ from conftest import SIZE, Told
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.config import MasksConfig, PatchesConfig
+from monuseg_cli.dataset.folder import scan_folder
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
 from monuseg_cli.dataset.patches import PatchStore, _number_parts, build_patches
 from monuseg_cli.imaging.read import read_image
+from support.own import write_folder
 
 
 def config(home: Home, **overrides: Any) -> PatchesConfig:
@@ -80,7 +82,7 @@ def test_a_store_is_made_again_only_when_a_mask_changes(trained_home: Home) -> N
     told = Told()
     assert build_patches(config(trained_home), told).made
     folder = config(trained_home).folder
-    assert told.lines == [f"the patches in {folder} were made from other images or masks: they are cut again"]
+    assert told.lines == [f"the patches in {folder} were made from other images, masks or scales: they are cut again"]
     assert not build_patches(config(trained_home)).made
 
 
@@ -161,3 +163,19 @@ def test_a_store_of_an_earlier_version_is_still_current(trained_home: Home) -> N
 @given(arrays(np.int32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3)))
 def test_parts_are_numbered_as_scikit_image_does(labels: NDArray[np.int32]) -> None:
     np.testing.assert_array_equal(_number_parts(labels), label(labels))  # type: ignore[no-untyped-call] # it has no types
+
+
+def test_patches_are_cut_again_if_the_scale_of_an_image_is_corrected(tmp_path: Path) -> None:
+    folder, root = tmp_path / "own", tmp_path / "data"
+    write_folder(folder, ["a"])
+    told = Told()
+
+    def cut(mpp: float) -> int:
+        (folder / "split.csv").write_text(f"image,split,mpp\na,train,{mpp}\n")
+        scan_folder(folder, root)
+        build_masks(MasksConfig(root))
+        return build_patches(PatchesConfig(root, patch_px=48, stride_px=48, rescale=True), told).patches
+
+    assert [cut(0.25), cut(0.5), cut(0.25), cut(0.25)] == [4, 16, 4, 4]
+    assert len(told.lines) == 2
+    assert "were made from other images, masks or scales: they are cut again" in told.lines[0]

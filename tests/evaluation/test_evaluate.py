@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from conftest import SIZE
-from monuseg_cli.core.errors import ContaminationError, InputError, MissingError
+from monuseg_cli.core.errors import ContaminationError, InputError, MissingError, OutputError
 from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels
@@ -20,6 +20,7 @@ from monuseg_cli.evaluation.results import Evaluation
 from monuseg_cli.imaging.read import read_image
 from monuseg_cli.models.devices import pick_device
 from monuseg_cli.models.weights import load_model
+from support.own import write_folder
 
 
 def config(home: Home, *names: str, choice: CaseChoice | None = None, **overrides: Any) -> EvaluateConfig:
@@ -70,6 +71,54 @@ def test_overlays_are_written_for_all_test_cases(trained_home: Home, tmp_path: P
     assert pixels.shape == (SIZE, SIZE, 3)
     for colour in ((255, 225, 0), (0, 255, 64)):
         assert (pixels == colour).all(axis=-1).any()
+
+
+def test_other_cases_and_settings_have_a_folder_of_their_own(trained_home: Home, tmp_path: Path) -> None:
+    def folder(choice: CaseChoice, **overrides: Any) -> Path:
+        result = one(trained_home, choice=choice, include_train=True, **overrides)
+        assert result.folder is not None
+        content = json.loads((result.folder / "scores.json").read_text())
+        assert [image["case_id"] for image in content["images"]] == [image.case_id for image in result.images]
+        return result.folder
+
+    for place in ("here", "there"):
+        write_folder(tmp_path / place / "slides", ["a", "b"], first_seed=900)
+    first, second = "TCGA-A7-A13E-01Z-00-DX1", "TCGA-E2-A14V-01Z-00-DX1"
+    folders = [
+        folder(CaseChoice()),
+        folder(CaseChoice(), adapt="off"),
+        folder(CaseChoice(cases=(first,))),
+        folder(CaseChoice(cases=(second,))),
+        folder(CaseChoice(cases=(first, second))),
+        folder(CaseChoice(data=tmp_path / "here" / "slides")),
+        folder(CaseChoice(data=tmp_path / "here" / "slides", split="all")),
+        folder(CaseChoice(data=tmp_path / "there" / "slides")),
+        folder(CaseChoice(data=tmp_path / "here" / "slides", cases=("a-",))),
+    ]
+    assert len(set(folders)) == len(folders)
+    assert folder(CaseChoice(cases=("E2-A14V", "A7-A13E"))) == folders[4]  # the same cases
+    assert {path.parent for path in folders} == {trained_home.runs / "unet-se" / "evaluation"}
+    assert all(path.name.startswith("best-slides-") for path in folders[5:])
+
+
+def test_a_folder_with_the_scores_of_other_cases_is_left_as_it_is(trained_home: Home, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    one(trained_home, output=out)
+    before = (out / "scores.json").read_bytes()
+    with pytest.raises(OutputError, match=r"out: it contains the scores of other cases \(6, the first: TCGA-50-5931"):
+        one(trained_home, choice=CaseChoice("test"), output=out)
+    assert (out / "scores.json").read_bytes() == before
+    one(trained_home, output=out)  # the same cases again
+
+
+def test_overlays_of_an_earlier_evaluation_do_not_stay_beside_new_scores(trained_home: Home, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "overlays").mkdir(parents=True)
+    (out / "overlays" / "mine.png").touch()
+    one(trained_home, output=out, overlays=True)
+    assert len(list((out / "overlays").iterdir())) == 7
+    one(trained_home, output=out)
+    assert [path.name for path in (out / "overlays").iterdir()] == ["mine.png"]
 
 
 def test_train_cases_are_refused_unless_asked_for_and_then_marked(trained_home: Home) -> None:

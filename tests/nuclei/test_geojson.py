@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from monuseg_cli.core.errors import InputError
-from monuseg_cli.nuclei.geojson import read_features, read_geojson
+from monuseg_cli.nuclei.geojson import read_geojson
 
 SQUARE = [[10, 20], [50, 20], [50, 60], [10, 60], [10, 20]]  # x, y
 AS_READ = np.array(SQUARE, dtype=float)[:, ::-1]
@@ -40,7 +40,7 @@ def zipped(path: Path) -> None:
 )
 def test_compressed_geojson_is_read(tmp_path: Path, name: str, write: Callable[[Path], None]) -> None:
     write(tmp_path / name)
-    (feature,) = read_features(tmp_path / name)
+    (feature,) = read_geojson(tmp_path / name).features
     assert (feature.name, feature.class_name, feature.object_type) == ("7", "Tumor", "detection")
     np.testing.assert_array_equal(feature.polygons[0][0], AS_READ)
 

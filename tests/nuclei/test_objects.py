@@ -1,6 +1,6 @@
 import pytest
 
-from monuseg_cli.nuclei.objects import ObjectMeaning, meaning_of
+from monuseg_cli.nuclei.objects import ObjectMeaning, meaning_of, why_not_roi
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,45 @@ def test_types_and_classes_of_nuclei_and_regions_are_recognised(class_name: str,
 )
 def test_objects_that_are_not_nuclei_have_a_reason(class_name: str, object_type: str, reason: str) -> None:
     assert meaning_of(class_name, object_type) == ObjectMeaning("other", reason)
+
+
+@pytest.mark.parametrize(
+    ("class_name", "object_type"),
+    [
+        ("", ""),
+        ("", "annotation"),
+        ("Tumor", "annotation"),
+        ("Tumor: Positive", "annotation"),
+        ("Immune cells", "annotation"),
+        ("Necrosis", "annotation"),
+        ("Tissue", "annotation"),
+        ("ROI 3", ""),
+        ("Region*", "annotation"),
+        ("Region", ""),
+        ("", "tma_core"),
+    ],
+)
+def test_regions_of_interest(class_name: str, object_type: str) -> None:
+    assert why_not_roi(class_name, object_type) == ""
+
+
+@pytest.mark.parametrize(
+    ("class_name", "object_type", "reason"),
+    [
+        ("", "detection", "detections"),
+        ("Tumor: Positive", "cell", "cells"),
+        ("Region*", "detection", "detections"),
+        ("Tumor", "tile", "tiles"),
+        ("", "root", "root objects"),
+        ("Ignore*", "annotation", "class Ignore*"),
+        ("Tumor: Ignore*", "annotation", "class Tumor: Ignore*"),
+        ("Other*", "", "class Other*"),
+        ("Artifact", "annotation", "class Artifact"),
+        ("Background", "annotation", "class Background"),
+        ("excluded", "", "class excluded"),
+        ("Nucleus", "annotation", "class Nucleus"),
+        ("nuclei: Positive", "", "class nuclei: Positive"),
+    ],
+)
+def test_what_is_not_a_region_of_interest_has_a_reason(class_name: str, object_type: str, reason: str) -> None:
+    assert why_not_roi(class_name, object_type) == reason

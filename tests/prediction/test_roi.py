@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conftest import Told
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.prediction.roi import draw_rois, read_rois
 
@@ -37,11 +38,62 @@ def test_polygons_with_holes_as_qupath_exports_them(tmp_path: Path) -> None:
     assert second.contains(points).tolist() == [True, True, False, True]
 
 
+def test_detections_and_ignored_classes_of_an_export_are_not_regions(tmp_path: Path) -> None:
+    annotation = {"objectType": "annotation"}
+    point, line = (
+        {"type": "Feature", "geometry": {"type": kind, "coordinates": coordinates}, "properties": annotation}
+        for kind, coordinates in (("Point", [1, 2]), ("LineString", [[0, 0], [30, 0], [30, 30]]))
+    )
+    closed = {"type": "LineString", "coordinates": SQUARE}
+    content = [
+        feature(SQUARE, name="whole tissue", **annotation, classification={"name": "Tissue"}),
+        feature(SQUARE, **annotation, classification={"name": "Tumor"}),
+        feature(SQUARE, **annotation),
+        {"type": "Feature", "geometry": closed, "properties": {**annotation, "name": "drawn as a line"}},
+        feature(SQUARE, **annotation, classification={"name": "Ignore*"}),
+        feature(HOLE, objectType="detection", classification={"name": "Tumor"}),
+        feature(HOLE, objectType="detection"),
+        {**feature(SQUARE, objectType="cell"), "nucleusGeometry": {"type": "Polygon", "coordinates": [HOLE]}},
+        point,
+        line,
+        {"type": "Feature", "geometry": None, "properties": annotation},
+    ]
+    told = Told()
+    path = written(tmp_path / "a.geojson", content)
+    rois = read_rois(path, told)
+    assert [roi.name for roi in rois] == ["whole tissue", "Tumor", "region 3", "drawn as a line"]
+    assert {roi.area_px for roi in rois} == {1600}
+    left_out = (
+        "cells (1), class Ignore* (1), detections (2), objects without a geometry (1), open lines (1), points (1)"
+    )
+    assert told.lines == [f"not regions, left out: {left_out}; in {path}, of which 4 regions are used"]
+
+
+def test_no_warning_if_everything_is_a_region(tmp_path: Path) -> None:
+    told = Told()
+    assert len(read_rois(written(tmp_path / "a.geojson", feature(SQUARE, objectType="annotation")), told)) == 1
+    assert told.lines == []
+
+
+def test_a_file_of_detections_has_no_region(tmp_path: Path) -> None:
+    found = [feature(HOLE, objectType="detection", classification={"name": "Nucleus"}) for _ in range(3)]
+    with pytest.raises(InputError, match=r"a\.geojson has no region, only detections \(3\); draw an area in QuPath"):
+        read_rois(written(tmp_path / "a.geojson", found))
+
+
 @pytest.mark.parametrize("wrap", [lambda one: one, lambda one: [one], lambda one: one["geometry"]])
 def test_a_single_feature_and_a_list_are_read(tmp_path: Path, wrap: object) -> None:
     (roi,) = read_rois(written(tmp_path / "a.geojson", wrap(feature(SQUARE))))  # type: ignore[operator] # a function
     assert roi.name == "region 1"
     assert roi.area_px == 1600
+
+
+def test_a_region_is_outside_if_no_part_of_it_is_in_the_image(tmp_path: Path) -> None:
+    (roi,) = read_rois(written(tmp_path / "a.geojson", feature(SQUARE)))  # rows 20 to 60, columns 10 to 50
+    assert [roi.is_outside(shape) for shape in ((20, 99), (99, 10), (21, 11), (99, 99))] == [True, True, False, False]
+    left = [[x - 50, y] for x, y in SQUARE]
+    (roi,) = read_rois(written(tmp_path / "a.geojson", feature(left)))
+    assert roi.is_outside((99, 99))
 
 
 def test_several_parts_are_one_region(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Archives that are unsafe, damaged or not what they seem."""
 
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -127,4 +128,11 @@ def test_files_that_are_no_whole_archive(says: Says, tmp_path: Path, damage: Cal
 
 def test_an_archive_of_the_split_that_is_left_out(says: Says, small_archive: Path, tmp_path: Path) -> None:
     words = ("--archive", small_archive, "--allow-unverified", "--split", "train", "--home", tmp_path / "new")
+    says("download", *words)
+
+
+def test_two_archives_of_one_split(says: Says, small_archive: Path, tmp_path: Path) -> None:
+    """None of them is unpacked, since it is unclear which is meant."""
+    copy = shutil.copy(small_archive, tmp_path / "copy.zip")
+    words = ("--archive", small_archive, "--archive", copy, "--allow-unverified", "--home", tmp_path / "new")
     says("download", *words)

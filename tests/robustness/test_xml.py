@@ -91,11 +91,39 @@ def test_a_reference_that_is_hostile(says: Says, tmp_path: Path) -> None:
     says("evaluate", "--predictions", tmp_path / "predictions", "--reference", tmp_path / "references")
 
 
+def drawn(kind: str, class_name: str = "", shape: str = "Polygon") -> dict[str, object]:
+    """Make an object of QuPath: a square, or a point."""
+    coordinates = [[[0, 0], [60, 0], [60, 60], [0, 60], [0, 0]]] if shape == "Polygon" else [5, 5]
+    properties = {"objectType": kind, "classification": {"name": class_name}}
+    return {"type": "Feature", "geometry": {"type": shape, "coordinates": coordinates}, "properties": properties}
+
+
+def test_regions_of_interest_of_another_image(says: Says, weights: Path, picture: Path, tmp_path: Path) -> None:
+    square = [[[900, 900], [960, 900], [960, 960], [900, 960], [900, 900]]]
+    (tmp_path / "rois.geojson").write_text(json.dumps({"type": "Polygon", "coordinates": square}))
+    rois = ("--roi", tmp_path / "rois.geojson")
+    says("predict", picture, "-o", tmp_path / "m.png", "--model", weights, "--engine", "torch", *rois)
+
+
+def test_a_whole_export_as_regions_of_interest(says: Says, weights: Path, picture: Path, tmp_path: Path) -> None:
+    content = [
+        drawn("annotation", "Tumor"),
+        drawn("annotation", "Ignore*"),
+        drawn("cell"),
+        drawn("annotation", "", "Point"),
+    ]
+    (tmp_path / "rois.geojson").write_text(json.dumps(content))
+    rois = ("--roi", tmp_path / "rois.geojson")
+    result = says("predict", picture, "-o", tmp_path / "m.png", "--model", weights, "--engine", "torch", *rois)
+    assert "picture.png: Tumor" in result.stdout
+
+
 @pytest.mark.parametrize(
     "content",
     [
         pytest.param(json.dumps({"type": "Polygon", "coordinates": [[[0, 0], [0, float("nan")], [9, 9]]]}), id="nan"),
         pytest.param(json.dumps({"type": "Point", "coordinates": [0, 0]}), id="no polygon"),
+        pytest.param(json.dumps(drawn("detection")), id="detections"),
         pytest.param("[" * 100_000, id="deep"),
         pytest.param(json.dumps({"type": "Polygon", "coordinates": [[["a", "b"]] * 4]}), id="words"),
         pytest.param("<kml/>", id="other"),

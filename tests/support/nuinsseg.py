@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import imagecodecs
@@ -15,10 +16,10 @@ ORGANS = ("brain", "liver", "muscle", "tongue")
 """Three that are trained on, and one that is held out."""
 
 
-def published(size: int = 96) -> dict[str, bytes]:
+def published(size: int = 96, organs: Sequence[str] = ORGANS) -> dict[str, bytes]:
     """Make the files of the published layout by their paths: two fields of every organ, with what lies beside them."""
     files = {"NuInsSeg/readme.txt": b"", "__MACOSX/human brain/tissue images/._human_brain_01.png": b"litter"}
-    for seed, organ in enumerate(ORGANS):
+    for seed, organ in enumerate(organs):
         for number in (1, 2):
             picture, polygons = draw_tissue(size, seed=700 + 10 * seed + number)
             labels = io.BytesIO()
@@ -30,9 +31,9 @@ def published(size: int = 96) -> dict[str, bytes]:
     return files
 
 
-def write_published(folder: Path, size: int = 96) -> Path:
+def write_published(folder: Path, size: int = 96, organs: Sequence[str] = ORGANS) -> Path:
     """Write the published layout below a folder."""
-    for name, content in published(size).items():
+    for name, content in published(size, organs).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return folder

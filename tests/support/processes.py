@@ -2,11 +2,14 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -87,6 +90,83 @@ def kill_at_the_second_file() -> None:
         return replace(path, target)
 
     Path.replace = killing  # type: ignore[method-assign,assignment] # of the child alone
+
+
+_CHANGES = {"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir"}
+
+
+def kill_before_change(folder: Path, number: int) -> None:
+    """Have this process killed right before its `number`-th change of files below `folder`.
+
+    Changes are files opened for writing, moved or removed, and folders made or removed, as Python's audit events name
+    them. Removals by a name relative to an open folder, as shutil does them, count, too.
+    """
+    changes = 0
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal changes
+        if event not in _CHANGES or not isinstance(arguments[0], str | os.PathLike):
+            return
+        if event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            return
+        path = Path(arguments[0])
+        if path.is_relative_to(folder) or (not path.is_absolute() and event in ("os.remove", "os.rmdir")):
+            changes += 1
+            if changes == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+
+
+def kill_at_every_change(words: tuple[object, ...], begun: Path, folder: Path) -> int:
+    """Run a command in copies of a home: once undisturbed, then killed before its first change, before its second ...
+
+    The copies are ``undisturbed``, and ``killed 1``, ``killed 2`` ...; in a copy of each of these, ``again 1``, ``again
+    2`` ..., the command runs a second time, to its end.
+
+    Parameters
+    ----------
+    words : tuple
+        The command line, without ``monuseg`` and ``--home``.
+    begun : Path
+        The home as it is before the command.
+    folder : Path
+        Where the copies are made.
+
+    Returns
+    -------
+    int
+        How many times it was killed.
+    """
+    if _CONTEXT is None:
+        pytest.skip("only POSIX forks")
+    process = _CONTEXT.Process(target=_kill_at_every_change, args=([str(word) for word in words], begun, folder))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    return len(list(folder.glob("again *")))
+
+
+def _kill_at_every_change(words: list[str], begun: Path, folder: Path) -> None:
+    shutil.copytree(begun, folder / "undisturbed")
+    # It runs in this process, so that those forked from it have everything imported, which takes longer than the work.
+    assert CliRunner().invoke(app, [*words, "--home", str(folder / "undisturbed")]).exit_code == 0
+    for number in count(1):
+        killed, again = folder / f"killed {number}", folder / f"again {number}"
+        shutil.copytree(begun, killed)
+        end = _fork([*words, "--home", str(killed)], partial(kill_before_change, killed, number))
+        if end == 0:
+            return
+        assert end == -signal.SIGKILL, end
+        shutil.copytree(killed, again)
+        assert _fork([*words, "--home", str(again)]) == 0
+
+
+def _fork(words: list[str], prepare: Callable[[], None] | None = None) -> int:
+    process = os.fork()
+    if process == 0:
+        _run(words, Path(os.devnull), prepare)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 # A small process in between: what a process forks begins with its peak, and pytest's own may be large.

@@ -84,10 +84,10 @@ def tiff_bytes(picture: NDArray[np.uint8], split: Split) -> bytes:
     return file.getvalue()
 
 
-def write_archive(folder: Path, split: Split, size: int) -> Path:
-    """Write an archive with all cases of a split, in the official layout, with the litter that is in it."""
+def write_archive(folder: Path, split: Split, size: int, most: int | None = None) -> Path:
+    """Write an archive with the cases of a split, all or at most so many, in the official layout, with its litter."""
     path = folder / ARCHIVES[split].name
-    cases = [entry.case_id for entry in CATALOG.values() if entry.split == split]
+    cases = [entry.case_id for entry in CATALOG.values() if entry.split == split][:most]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, case_id in enumerate(cases):
             picture, polygons = draw_tissue(size, seed=1000 * (split == "test") + number)

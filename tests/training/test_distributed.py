@@ -96,7 +96,9 @@ def test_a_process_that_dies_ends_the_run_with_one_line_and_it_can_be_resumed(tr
     finished = len(read_history(run))
     assert finished >= 1
     alone = start(trained_home, "train", "--resume", "long", "--device", "cpu", world_size=1)
-    assert "was started with 2 processes, not 1, so its steps would differ" in alone.communicate(timeout=60)[1]
+    differs = "was started with 2 processes, not 1, so its steps would differ"
+    way = "start 2 processes with torchrun, or start a new run from its weights with --init long"
+    assert f"{differs}; {way}" in alone.communicate(timeout=60)[1]
     again = start(trained_home, "train", "--resume", "long", "--device", "cpu", world_size=2)
     while len(read_history(run)) <= finished:
         assert again.poll() is None, again.communicate()[1]

@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from safetensors.torch import load_file
 from conftest import PATCHES, RECIPE
 from monuseg_cli.core.errors import InputError, MissingError, TrainingError
 from monuseg_cli.core.home import Home
-from monuseg_cli.core.progress import SILENT_TASK, Task
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.models import registry
 from monuseg_cli.models.weights import read_card
@@ -28,6 +25,7 @@ from monuseg_cli.training import train as module
 from monuseg_cli.training.losses import compute_loss
 from monuseg_cli.training.session import TrainConfig, TrainSession
 from monuseg_cli.training.train import train
+from support.interrupt import StopAt
 
 
 def config(home: Home, **overrides: Any) -> TrainConfig:
@@ -36,36 +34,6 @@ def config(home: Home, **overrides: Any) -> TrainConfig:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-class StopAt:
-    """Interrupts, as Ctrl-C does, when a number of patches was trained on; and keeps what it is told."""
-
-    def __init__(self, patches: int) -> None:
-        self.left = patches
-        self.lines: list[str] = []
-
-    @contextmanager
-    def task(self, description: str, total: int | None, unit: str) -> Iterator[Task]:
-        del description, total
-        yield self if unit == "patches" else SILENT_TASK
-
-    def advance(self, steps: int = 1) -> None:
-        self.left -= steps
-        if self.left < 0:
-            raise KeyboardInterrupt
-
-    def status(self, text: str) -> None:
-        del text
-
-    def detail(self, message: str) -> None:
-        del message
-
-    def info(self, message: str) -> None:
-        self.lines.append(message)
-
-    def warn(self, message: str) -> None:
-        self.lines.append(message)
 
 
 def test_a_run_contains_all_documented_files(trained_home: Home) -> None:

@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -54,7 +54,9 @@ class Session:
     out: Console
     errors: Console
 
-    def show(self, result: object, *lines: str | Table, then: str | None = None) -> None:
+    def show(
+        self, result: object, *lines: str | Table, then: str | None = None, written: Sequence[Path] | None = None
+    ) -> None:
         """Print a result.
 
         Parameters
@@ -65,8 +67,12 @@ class Session:
             Printed without --json.
         then : str, optional
             Suggested next command, without ``monuseg``.
+        written : sequence of Path, optional
+            Files and folders that were written. They are listed with --json; `lines` must contain them, too.
         """
         if self.as_json:
+            if written is not None:
+                result = {**_fields(result), "written": written}
             self.out.print(json.dumps(result, indent=2, default=_plain), soft_wrap=True)
             return
         for line in lines:
@@ -86,11 +92,16 @@ class Session:
 
 def _plain(value: object) -> object:
     """Convert values that JSON does not support."""
+    if is_dataclass(value) or isinstance(value, Mapping):
+        return _fields(value)
+    return with_options(str(value)) if isinstance(value, MonusegError) else str(value)
+
+
+def _fields(value: object) -> dict[str, object]:
     if is_dataclass(value):
         return {part.name: getattr(value, part.name) for part in fields(value)}
-    if isinstance(value, MonusegError):
-        return with_options(str(value))
-    return dict(value) if isinstance(value, Mapping) else str(value)
+    assert isinstance(value, Mapping)
+    return dict(value)
 
 
 _general = functools.partial(typer.Option, rich_help_panel=GENERAL)

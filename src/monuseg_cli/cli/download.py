@@ -60,7 +60,7 @@ def download(
         cases = len(result.dataset.of_split(source.split))
         rows.add_row(source.split, str(cases), source.source, "yes" if source.verified else "no")
     then = "masks" if dataset == "monuseg" else f"masks --data {dataset}"
-    session.show(result, rows, f"Data set: {result.dataset.root}", then=then)
+    session.show(result, rows, f"Data set: {result.dataset.root}", then=then, written=[result.dataset.root])
 
 
 def _read_nuinsseg(session: Session, archives: list[Path], split: str) -> "DownloadResult":

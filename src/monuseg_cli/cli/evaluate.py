@@ -20,6 +20,7 @@ from monuseg_cli.models.devices import Device
 
 if TYPE_CHECKING:
     from monuseg_cli.evaluation.evaluate import EvaluateConfig
+    from monuseg_cli.evaluation.folders import FoldersConfig
     from monuseg_cli.evaluation.results import EvaluateResult, Evaluation
 
 _cases = partial(typer.Option, rich_help_panel="Cases")
@@ -115,7 +116,7 @@ def evaluate(
         _require_unused({"--report": report, "--overlays": overlays, "--output": output}, "with --protocol notebook")
     if predictions and reference:
         folders = FoldersConfig(tuple(predictions), reference, images, output, report)
-        _show_scores(session, evaluate_folders(folders, session.progress), output, report)
+        _show_scores(session, evaluate_folders(folders, session.progress), folders)
         return
     choice = CaseChoice(split, fold, kumar, tuple(cases.split(",")) if cases else (), data)
     weights = tuple(session.home.find_weights(model) for model in models or [DEFAULT_MODEL])
@@ -123,7 +124,7 @@ def evaluate(
     if protocol == "notebook":
         _show_notebook(session, config)
     else:
-        _show_scores(session, run(config, session.progress), output, report)
+        _show_scores(session, run(config, session.progress), config)
 
 
 def _require_unused(options: Mapping[str, object], where: str) -> None:
@@ -133,9 +134,10 @@ def _require_unused(options: Mapping[str, object], where: str) -> None:
             raise InputError(message)
 
 
-def _show_scores(session: Session, result: "EvaluateResult", output: Path | None, report: Path | None) -> None:
+def _show_scores(session: Session, result: "EvaluateResult", config: "EvaluateConfig | FoldersConfig") -> None:
+    places, written = _written(result, config)
     if len(result.evaluations) > 1:
-        _show_comparison(session, result, output)
+        session.show(result, *_comparison_lines(result), *places, written=written)
         return
     (evaluation,) = result.evaluations
     lines: list[str | Table] = [*_image_table(evaluation, session.out.width)]
@@ -147,11 +149,25 @@ def _show_scores(session: Session, result: "EvaluateResult", output: Path | None
         lines.append(f"Model: {evaluation.name} ({evaluation.card.architecture}, epoch {evaluation.card.epoch})")
         then = f"predict IMAGE -o mask.png --model {shlex.quote(evaluation.name)}"
     lines.append(f"Seconds: {seconds}")
-    if evaluation.folder:
-        lines.append(f"Scores: {evaluation.folder / 'scores.csv'}, scores.md and scores.json")
-    if report:
-        lines.append(f"Report: {report}")
-    session.show(result, *lines, then=then)
+    session.show(result, *lines, *places, then=then, written=written)
+
+
+def _written(result: "EvaluateResult", config: "EvaluateConfig | FoldersConfig") -> tuple[list[str], list[Path]]:
+    """Return a line for each kind of output with its places, and all places."""
+    from monuseg_cli.evaluation.evaluate import EvaluateConfig
+    from monuseg_cli.evaluation.results import comparison_files, overlays_folder
+
+    kinds: list[tuple[str, Sequence[Path]]] = []
+    for one in result.evaluations:
+        kinds.append(("Scores", one.files))
+        if one.folder and isinstance(config, EvaluateConfig) and config.overlays:
+            kinds.append(("Overlays", [overlays_folder(one.folder)]))
+    if result.differences and config.output:
+        kinds.append(("Comparison", comparison_files(config.output)))
+    if config.report:
+        kinds.append(("Report", [config.report]))
+    lines = [f"{kind}: {', '.join(map(str, paths))}" for kind, paths in kinds if paths]
+    return lines, [path for _, paths in kinds for path in paths]
 
 
 def _fitting(names: Sequence[str], titles: Mapping[str, str], width: int) -> list[str]:
@@ -186,7 +202,7 @@ def _image_table(evaluation: "Evaluation", width: int) -> list[Table | str]:
     return [rows, *([f"A wider terminal also shows {', '.join(left_out)}"] if left_out else [])]
 
 
-def _show_comparison(session: Session, result: "EvaluateResult", output: Path | None) -> None:
+def _comparison_lines(result: "EvaluateResult") -> tuple[Table, str]:
     from monuseg_cli.evaluation.tables import TITLES, format_interval, format_score, is_best, shown_scores
 
     summaries = [evaluation.summary for evaluation in result.evaluations]
@@ -211,10 +227,7 @@ def _show_comparison(session: Session, result: "EvaluateResult", output: Path | 
     count = f"{summaries[0].images} {'image' if summaries[0].images == 1 else 'images'} ({result.evaluations[0].cases})"
     trained = _trained_on([sum(image.trained_on for image in one.images) for one in result.evaluations])
     intervals = "; intervals of 95 % by a bootstrap over cases" if summaries[0].images > 1 else ""
-    notes = f"{count}{intervals}; * best{trained}"
-    folders = [f"Scores: {one.folder}" for one in result.evaluations if one.folder]
-    written = [f"Comparison: {output / 'comparison.md'} and comparison.csv"] if output else []
-    session.show(result, rows, notes, *folders, *written)
+    return rows, f"{count}{intervals}; * best{trained}"
 
 
 def _show_notebook(session: Session, config: "EvaluateConfig") -> None:
@@ -230,7 +243,7 @@ def _show_notebook(session: Session, config: "EvaluateConfig") -> None:
     marked = (
         ["* the model was trained on some of these cases"] if any(one.trained_on for one in result.evaluations) else []
     )
-    session.show(result, rows, *marked)
+    session.show(result, rows, *marked, written=())
 
 
 def _trained_on(counts: Sequence[int]) -> str:

@@ -53,6 +53,7 @@ def export(
         f"{'' if result.size else '; any N, H and W'}",
         f"Output {result.output}: ({n}, C, {height}, {width}) float32 within 0..1: {', '.join(result.card.classes)}",
         f"Scale: {result.card.mpp} um/px. Licence: {result.card.licence}",
+        written=[result.path],
     )
 
 

@@ -25,7 +25,7 @@ def masks(
 ) -> None:
     """Build a label image and a binary mask of each case from its annotation."""
     from monuseg_cli.dataset.config import MasksConfig
-    from monuseg_cli.dataset.masks import build_masks
+    from monuseg_cli.dataset.masks import build_masks, previews_folder
     from monuseg_cli.dataset.prepare import open_dataset
 
     dataset = open_dataset(session.home, data, session.progress)
@@ -40,4 +40,9 @@ def masks(
         regions, nuclei = sum(case.regions for case in cases), sum(case.nuclei for case in cases)
         rows.add_row(split, str(len(cases)), str(regions), str(nuclei), str(left_out), ratio)
     then = f"train --train {shlex.quote(str(data))} --init default --recipe fine-tune" if data else "patches"
-    session.show(result, rows, f"Masks: {result.folder} ({result.made} cases newly built)", then=then)
+    lines = [f"Masks: {result.folder} ({result.made} cases newly built)"]
+    written = [result.folder]
+    if preview:
+        written.append(previews_folder(dataset.root))
+        lines.append(f"Pictures: {written[-1]}")
+    session.show(result, rows, *lines, then=then, written=written)

@@ -40,7 +40,7 @@ def patches(
     ] = _DEFAULT.format,
 ) -> None:
     """Cut images and masks into patches for training."""
-    from monuseg_cli.dataset.patches import build_patches
+    from monuseg_cli.dataset.patches import build_patches, pictures_folder
     from monuseg_cli.dataset.prepare import open_dataset
 
     dataset = open_dataset(session.home, data, session.progress)
@@ -58,9 +58,12 @@ def patches(
     if rescale != _DEFAULT.rescale:
         other += " --rescale" if rescale else " --no-rescale"
     model = f"--train {shlex.quote(str(data))} --init default --recipe fine-tune" if data else "--arch unet-se"
-    session.show(
-        result,
+    lines = [
         f"Patches: {result.folder}, {result.patches} of {patch_px}x{patch_px} px from {result.cases} cases "
-        f"({per_case}, {state})",
-        then=f"train {model}{other}",
-    )
+        f"({per_case}, {state})"
+    ]
+    written = [result.folder]
+    if format == "png":
+        written.append(pictures_folder(result.folder))
+        lines.append(f"Pictures: {written[-1]}")
+    session.show(result, *lines, then=f"train {model}{other}", written=written)

@@ -124,14 +124,13 @@ def predict(
     from monuseg_cli.prediction.outputs import OutputSpec
     from monuseg_cli.prediction.roi import read_rois
 
+    rois = read_rois(roi, session.progress) if roi else ()
     config = PredictConfig(
         images=tuple(image),
         outputs=OutputSpec(tuple(output), labels, overlay, probability, save_tissue_mask),
         weights=session.home.find_weights(model),
         cache=session.home.cache,
-        settings=SlideSettings(
-            mpp, region, tissue_mask, skip_damaged, adapt, read_rois(roi) if roi else (), series, plane, tta
-        ),
+        settings=SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt, rois, series, plane, tta),
         threshold=threshold,
         min_area_um2=min_area_um2,
         part=part,
@@ -156,7 +155,8 @@ def _show(session: Session, result: "PredictResult") -> None:
             lines.append(_regions_table(result.predictions))
         lines.append(f"Written: {_written(result.predictions)}")
     name = session.home.name_of_weights(result.weights)
-    session.show(result, *lines, f"Model: {name} ({result.card.architecture}, {result.card.licence})")
+    written = [path for one in result.predictions for path in one.outputs.files]
+    session.show(result, *lines, f"Model: {name} ({result.card.architecture}, {result.card.licence})", written=written)
     for _, error in result.failures:
         session.fail(error)
     if result.failures:

@@ -47,6 +47,6 @@ def runs(
         rows.add_row(*(cells[column] for column in columns))
     drawn = [f"Curves: {curves}"] if curves else []
     if summaries:
-        session.show({"runs": summaries}, rows, *drawn)
+        session.show({"runs": summaries}, rows, *drawn, written=[curves] if curves else ())
     else:
-        session.show({"runs": []}, f"No runs in {session.home.runs}.", then="train --arch unet-se")
+        session.show({"runs": []}, f"No runs in {session.home.runs}.", then="train --arch unet-se", written=())

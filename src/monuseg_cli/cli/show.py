@@ -31,4 +31,4 @@ def show(
 
     result = show_image(ShowConfig(image, output, labels, width_px), session.progress)
     count = f", {result.nuclei} nuclei" if labels else ""
-    session.show(result, f"Picture: {result.output}{count}")
+    session.show(result, f"Picture: {result.output}{count}", written=[result.output])

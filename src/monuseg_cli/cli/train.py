@@ -189,7 +189,9 @@ def train(
         result,
         f"Run: {result.run}, {result.epochs} of {chosen.epochs} epochs",
         f"Best: epoch {result.best_epoch}, validation {scores}",
+        f"Written: {', '.join(map(str, result.files))}",
         then=f"train --resume {name}" if result.interrupted else f"evaluate {name}{_own_data(chosen)}",
+        written=result.files,
     )
     if result.interrupted:
         raise typer.Exit(130)

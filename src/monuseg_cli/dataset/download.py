@@ -4,7 +4,8 @@ import os
 import re
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from monuseg_cli.core.atomic import writing, writing_folder
@@ -34,6 +35,14 @@ class DownloadResult:
 
 
 @dataclass(frozen=True, slots=True)
+class _Added:
+    """A split that was unpacked from an archive: its source and its cases."""
+
+    source: SourceArchive
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Pair:
     """The two entries of one case in an archive."""
 
@@ -45,7 +54,8 @@ class _Pair:
 def download(config: DownloadConfig, progress: Progress = SILENT) -> DownloadResult:
     """Download, check and unpack the official archives, and write the manifest of the data set.
 
-    Without local archives, a split that exists already is not downloaded again.
+    Without local archives, a split that exists already is not downloaded again. All archives are unpacked before any of
+    their files becomes visible, and the manifest is written last.
 
     Raises
     ------
@@ -54,24 +64,35 @@ def download(config: DownloadConfig, progress: Progress = SILENT) -> DownloadRes
     VerificationError
         If an archive's SHA-256 is not the published one and `allow_unverified` is not set.
     InputError
-        If an archive is damaged, unsafe, or not one of MoNuSeg.
+        If an archive is damaged, unsafe, or not one of MoNuSeg, or two contain the same split.
     MissingError
         If a local archive does not exist.
     OutputError
         If the data set cannot be written.
     """
-    manifest = Dataset.manifest_path(config.dataset)
-    dataset = Dataset.load(config.dataset) if manifest.is_file() else Dataset(config.dataset)
-    unpacked: list[Split] = []
-    for archive in config.archives or _fetch_missing(config, dataset, progress):
-        try:
-            split, dataset = _add_archive(config, dataset, archive, progress)
-        except (InputError, VerificationError):
-            if not config.archives:
-                archive.unlink()  # a downloaded file: the next call must not use it
-            raise
-        unpacked.append(split)
-    return DownloadResult(dataset, tuple(unpacked))
+    dataset = _load(config.dataset)
+    added: dict[Split, _Added] = {}
+    with ExitStack() as folders:
+        for archive in config.archives or _fetch_missing(config, dataset, progress):
+            try:
+                _add_archive(config, dataset, archive, added, folders, progress)
+            except (InputError, VerificationError):
+                if not config.archives:
+                    archive.unlink()  # a downloaded file: the next call must not use it
+                raise
+        if added:
+            _load(config.dataset).withdraw(tuple(added))
+    if added:
+        dataset = _load(config.dataset)  # another process may have added a split meanwhile
+        for of_split in added.values():
+            dataset = dataset.with_split(of_split.source, of_split.cases)
+        dataset.save()
+    return DownloadResult(dataset, tuple(added))
+
+
+def _load(root: Path) -> Dataset:
+    """Read the manifest in `root`; without one, the data set has no cases yet."""
+    return Dataset.load(root) if Dataset.manifest_path(root).is_file() else Dataset(root)
 
 
 def _fetch_missing(config: DownloadConfig, dataset: Dataset, progress: Progress) -> list[Path]:
@@ -149,8 +170,15 @@ def _refuse_page(start: bytes, content_type: str, archive: Archive, remedy: str)
     raise DownloadError(message)
 
 
-def _add_archive(config: DownloadConfig, dataset: Dataset, path: Path, progress: Progress) -> tuple[Split, Dataset]:
-    """Check and unpack one archive, and write its cases to the manifest."""
+def _add_archive(
+    config: DownloadConfig,
+    dataset: Dataset,
+    path: Path,
+    added: dict[Split, _Added],
+    folders: ExitStack,
+    progress: Progress,
+) -> None:
+    """Check and unpack one archive; its folder becomes visible when `folders` is closed."""
     if not os.path.lexists(path):
         message = f"no archive {path}; {_OFFICIAL}"
         raise MissingError(message)
@@ -163,27 +191,19 @@ def _add_archive(config: DownloadConfig, dataset: Dataset, path: Path, progress:
             if split not in config.splits:
                 message = f"{path} contains the {split} split, which `splits` excludes; omit one of the two"
                 raise InputError(message)
+            if split in added:
+                message = f"{path} and {added[split].source.source} both contain the {split} split; omit one of the two"
+                raise InputError(message)
             verified = _verify(config, path, split, sha256, progress)
             if (there := dataset.archive_of(split)) and there.sha256 == sha256 and _is_there(dataset, split):
                 progress.info(f"the {split} split is in {config.dataset} already")
-                return split, dataset
-            with writing_folder(config.dataset / split) as folder:
-                cases = _unpack(path, archive, pairs, folder, progress)
+                return
+            folder = folders.enter_context(writing_folder(config.dataset / split))
+            cases = _unpack(path, archive, pairs, folder, progress)
     except DAMAGED as error:
         message = f"{path} is damaged, or not a zip archive ({error}); {_OFFICIAL}"
         raise InputError(message) from error
-    source = SourceArchive(split, path.name, sha256, verified)
-    if Dataset.manifest_path(config.dataset).is_file():
-        dataset = Dataset.load(config.dataset)  # another process may have added a split meanwhile
-    dataset = replace(
-        dataset,
-        archives=(*(other for other in dataset.archives if other.split != split), source),
-        cases=tuple(
-            sorted((*(case for case in dataset.cases if case.split != split), *cases), key=lambda case: case.case_id)
-        ),
-    )
-    dataset.save()
-    return split, dataset
+    added[split] = _Added(SourceArchive(split, path.name, sha256, verified), tuple(cases))
 
 
 def _verify(config: DownloadConfig, path: Path, split: Split, sha256: str, progress: Progress) -> bool:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -133,6 +133,28 @@ class Dataset:
             "cases": [asdict(case) for case in self.cases],
         }
         write_json(self.manifest_path(self.root), content)
+
+    def with_split(self, source: SourceArchive, cases: Sequence[Case]) -> "Dataset":
+        """Return the data set with the cases of a split, in place of those it has."""
+        rest = self.without_splits((source.split,))
+        of_all = sorted((*rest.cases, *cases), key=lambda case: case.case_id)
+        return replace(rest, archives=(*rest.archives, source), cases=tuple(of_all))
+
+    def without_splits(self, splits: Sequence[CaseSplit]) -> "Dataset":
+        """Return the data set without the cases of some splits."""
+        return replace(
+            self,
+            archives=tuple(archive for archive in self.archives if archive.split not in splits),
+            cases=tuple(case for case in self.cases if case.split not in splits),
+        )
+
+    def withdraw(self, splits: Sequence[CaseSplit]) -> None:
+        """Write the manifest without `splits`, whose files are about to be replaced.
+
+        If the process is killed before it writes the new manifest, the old one does not describe the new files.
+        """
+        if set(splits) & set(self.splits):
+            self.without_splits(splits).save()
 
     def archive_of(self, split: CaseSplit) -> SourceArchive | None:
         """Return the archive of a split; None if the data set does not have it."""

@@ -79,6 +79,11 @@ def masks_folder(dataset: Path) -> Path:
     return dataset / "masks"
 
 
+def previews_folder(dataset: Path) -> Path:
+    """Return the folder of the images with their outlines."""
+    return masks_folder(dataset) / "preview"
+
+
 def labels_path(dataset: Path, case_id: str) -> Path:
     """Return the path of the label image of a case."""
     return masks_folder(dataset) / "labels" / f"{case_id}.tif"
@@ -155,7 +160,7 @@ def load_case_masks(dataset: Path) -> dict[str, CaseMasks]:
 def _outputs(dataset: Path, case: Case) -> tuple[Path, Path, Path]:
     folder = masks_folder(dataset)
     name = f"{case.case_id}.png"
-    return labels_path(dataset, case.case_id), folder / "binary" / name, folder / "preview" / name
+    return labels_path(dataset, case.case_id), folder / "binary" / name, previews_folder(dataset) / name
 
 
 def _is_current(dataset: Dataset, case: Case, made: CaseMasks | None, preview: bool) -> bool:

@@ -8,12 +8,12 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from monuseg_cli.core.atomic import writing_folder
+from monuseg_cli.core.atomic import remove, writing_folder
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.archive import open_archive
@@ -104,14 +104,15 @@ def read_nuinsseg(source: Path, root: Path, progress: Progress = SILENT) -> Data
     with _opened(source) as files:
         fields = _find_fields(source, files)
         cases: list[Case] = []
-        with progress.task(f"unpack {source.name}", len(fields), "fields") as task:
+        with progress.task(f"unpack {source.name}", len(fields), "fields") as task, ExitStack() as folders:
             for split in ("train", "test"):
                 of_split = [field for field in fields if field.split == split]
                 if of_split:
-                    with writing_folder(root / split) as folder:
-                        for field in of_split:
-                            cases.append(_copy(field, files, folder))
-                            task.advance()
+                    folder = folders.enter_context(writing_folder(root / split))
+                    for field in of_split:
+                        cases.append(_copy(field, files, folder))
+                        task.advance()
+            remove(Dataset.manifest_path(root))  # the old manifest must never describe the new files
     sources = tuple(
         SourceArchive(split, source.name, _hash_of(cases, split, source), verified=False)
         for split in ("train", "test")

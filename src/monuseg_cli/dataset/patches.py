@@ -127,6 +127,11 @@ class PatchesResult:
     made: bool
 
 
+def pictures_folder(store: Path) -> Path:
+    """Return the folder of a store that holds each patch and its mask as PNG."""
+    return store / "png"
+
+
 def build_patches(config: PatchesConfig, progress: Progress = SILENT) -> PatchesResult:
     """Cut the images and label images of a split into patches.
 
@@ -173,7 +178,8 @@ def _settings(config: PatchesConfig, dataset: Dataset, cases: Sequence[Case]) ->
     sources = {}
     for case in cases:
         labels = labels_path(dataset.root, case.case_id).read_bytes()
-        sources[case.case_id] = [case.image_sha256, hashlib.sha256(labels).hexdigest()]
+        resampled = [case.mpp] if config.rescale and case.mpp and case.mpp != MPP else []
+        sources[case.case_id] = [case.image_sha256, hashlib.sha256(labels).hexdigest(), *resampled]
     wanted = asdict(config)
     del wanted["dataset"]
     return {"schema": SCHEMA, **wanted, "sources": sources}
@@ -194,7 +200,7 @@ def _is_current(folder: Path, settings: dict[str, object], progress: Progress) -
     if settled.get("format") == "png":
         settings = {**settings, "format": "png"}
     differences = [
-        "from other images or masks" if name == "sources" else f"with {name} {settled.get(name)}, not {wanted}"
+        "from other images, masks or scales" if name == "sources" else f"with {name} {settled.get(name)}, not {wanted}"
         for name, wanted in settings.items()
         if settled.get(name) != wanted
     ]
@@ -231,7 +237,7 @@ def _cut(
                     labels.write(label_image[window].tobytes())
                     patches.append({"case_id": case.case_id, "row": row, "col": col})
                     if config.format == "png":
-                        _write_pair(folder / "png", patches[-1], pixels[window], label_image[window])
+                        _write_pair(pictures_folder(folder), patches[-1], pixels[window], label_image[window])
                 task.advance()
     return patches
 

@@ -1,12 +1,14 @@
 """Selection of the cases to evaluate on."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from monuseg_cli.core.errors import ContaminationError, InputError, MissingError
-from monuseg_cli.dataset.catalog import KumarSplit, kumar_split, validation_fold
+from monuseg_cli.core.home import resolve_links
+from monuseg_cli.dataset.catalog import OTHER_DATASETS, KumarSplit, kumar_split, validation_fold
 from monuseg_cli.dataset.leakage import find_trained, ids_suffice, with_pixel_hashes
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.models.card import Card
@@ -61,15 +63,37 @@ class CaseChoice:
 
     @property
     def name(self) -> str:
-        """A name for files and tables."""
+        """A name for tables."""
         if self.data:
             part = "cases" if self.cases else self.split
-            return f"{self.data.name}-{part}" if part else self.data.name
+            name = _whole(self.data).name
+            return f"{name}-{part}" if part else name
         if self.fold is not None:
             return f"fold-{self.fold}"
         if self.kumar:
             return f"kumar-{self.kumar}"
         return "cases" if self.cases else self.split or "val"
+
+    def folder_name(self, case_ids: Sequence[str]) -> str:
+        """Return a name for the folder of results that is unique to the selected cases.
+
+        Parameters
+        ----------
+        case_ids : sequence of str
+            The selected cases. The name ends with a hash of these and of the path of own data, unless the selection
+            always consists of the same cases.
+        """
+        is_own = self.data is not None and str(self.data) not in OTHER_DATASETS
+        is_fixed = not self.cases and (self.data is None or self.split in ("test", "all"))
+        if is_fixed and not is_own:
+            return self.name
+        place = str(_whole(self.data)) if self.data and is_own else ""
+        digest = hashlib.sha256("\n".join([place, *sorted(case_ids)]).encode()).hexdigest()
+        return f"{self.name}-{digest[:8]}"
+
+
+def _whole(folder: Path) -> Path:
+    return resolve_links(folder.expanduser())
 
 
 def choose_cases(

@@ -34,8 +34,11 @@ from monuseg_cli.evaluation.results import (
     Stopwatch,
     build_evaluation,
     compare_evaluations,
+    overlays_folder,
+    remove_overlays,
     require_apart,
     require_one_for_report,
+    require_same_cases,
     write_page,
 )
 from monuseg_cli.evaluation.scores import ImageScores, count_image
@@ -69,7 +72,8 @@ class EvaluateConfig:
         Also write each image with the outlines of the reference (yellow) and of the prediction (green).
     output : Path, optional
         Folder for the results; with several models, it gets a subfolder per model, ``comparison.csv`` and
-        ``comparison.md``. None: ``evaluation/WEIGHTS-CASES`` next to the weights, or in the home for the default model.
+        ``comparison.md``. None: ``evaluation/WEIGHTS-CASES`` next to the weights, or in the home for the default model;
+        other cases or another `adapt` have another folder.
     report : Path, optional
         Write an HTML report here; only for a single model.
     adapt : {"auto", "off"}
@@ -132,8 +136,10 @@ def evaluate(config: EvaluateConfig, progress: Progress = SILENT) -> EvaluateRes
     device = pick_device(config.device)
     require_one_for_report(config.report, len(config.weights))
     if config.output is not None and len(config.weights) > 1:
-        require_apart([_folder(config, weights).name for weights in config.weights])
+        require_apart([_subfolder(weights) for weights in config.weights])
     dataset, cases = _prepare(config, progress)
+    for weights in config.weights:
+        require_same_cases(_folder(config, weights, cases), [case.case_id for case in cases])
     evaluations = [_evaluate_model(config, weights, dataset, cases, device, progress) for weights in config.weights]
     return compare_evaluations(evaluations, config.output)
 
@@ -203,8 +209,9 @@ def _evaluate_model(
     engine = with_tta(TorchEngine(model, card, device), config.tta)
     name = config.home.name_of_weights(weights)
     progress.detail(f"{name}: {card.architecture} of {weights}, by PyTorch on {device}")
-    folder = _folder(config, weights)
-    overlays = folder / "overlays" if config.overlays else None
+    folder = _folder(config, weights, cases)
+    remove_overlays(folder)
+    overlays = overlays_folder(folder) if config.overlays else None
     page = Page() if config.report else None
     watch = Stopwatch()
     trained = find_trained(dataset, cases, card)
@@ -223,12 +230,18 @@ def _evaluate_model(
     return evaluation
 
 
-def _folder(config: EvaluateConfig, weights: Path) -> Path:
-    if config.output is None:
-        if weights == SHIPPED:
-            return config.home.root / "evaluation" / f"{DEFAULT_MODEL}-{config.choice.name}"
-        return weights.parent / "evaluation" / f"{weights.stem}-{config.choice.name}"
-    return config.output if len(config.weights) == 1 else config.output / f"{weights.parent.name}-{weights.stem}"
+def _folder(config: EvaluateConfig, weights: Path, cases: Sequence[Case]) -> Path:
+    if config.output is not None:
+        return config.output if len(config.weights) == 1 else config.output / _subfolder(weights)
+    of_cases = config.choice.folder_name([case.case_id for case in cases])
+    name = of_cases if config.adapt == "auto" else f"{of_cases}-adapt-{config.adapt}"
+    if weights == SHIPPED:
+        return config.home.root / "evaluation" / f"{DEFAULT_MODEL}-{name}"
+    return weights.parent / "evaluation" / f"{weights.stem}-{name}"
+
+
+def _subfolder(weights: Path) -> str:
+    return f"{weights.parent.name}-{weights.stem}"
 
 
 def _evaluate_case(

@@ -1,5 +1,6 @@
 """Results of an evaluation: collected, compared and written."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,13 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from monuseg_cli import __version__
-from monuseg_cli.core.atomic import require_writable, write_json, write_text
-from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.atomic import remove, require_writable, write_json, write_text
+from monuseg_cli.core.errors import InputError, OutputError
 from monuseg_cli.evaluation.compare import Difference, compare
 from monuseg_cli.evaluation.report import Page
 from monuseg_cli.evaluation.scores import ImageScores, Summary, summarise, summarise_organs
 from monuseg_cli.evaluation.tables import comparison_csv, comparison_markdown, scores_csv, scores_markdown
 from monuseg_cli.models.card import Card
+
+_SCORES = ("scores.csv", "scores.md", "scores.json")
+_COMPARISON = ("comparison.csv", "comparison.md")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,11 @@ class Evaluation:
     organs: dict[str, Summary]
     summary: Summary
     seconds: dict[str, float]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of scores; none if nothing was written."""
+        return tuple(self.folder / name for name in _SCORES) if self.folder else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +103,10 @@ def build_evaluation(
     Raises
     ------
     OutputError
-        If they cannot be written.
+        If they cannot be written, or `folder` has those of other cases.
     """
+    if folder is not None:
+        require_same_cases(folder, [image.case_id for image in images])
     evaluation = Evaluation(
         name=name,
         cases=cases,
@@ -108,10 +119,11 @@ def build_evaluation(
         seconds=watch.seconds,
     )
     if folder is not None:
-        write_json(folder / "scores.json", asdict(evaluation))
+        table, page, content = evaluation.files
+        write_json(content, asdict(evaluation))
         tables = (evaluation.images, evaluation.organs, evaluation.summary)
-        write_text(folder / "scores.csv", scores_csv(*tables))
-        write_text(folder / "scores.md", scores_markdown(*tables))
+        write_text(table, scores_csv(*tables))
+        write_text(page, scores_markdown(*tables))
     return evaluation
 
 
@@ -127,9 +139,53 @@ def compare_evaluations(evaluations: Sequence[Evaluation], output: Path | None) 
     differences = tuple(compare(other.name, other.images, first.images) for other in others)
     if others and output is not None:
         systems = [(_marked(evaluation), evaluation.summary) for evaluation in evaluations]
-        write_text(output / "comparison.csv", comparison_csv(systems, differences))
-        write_text(output / "comparison.md", comparison_markdown(systems, differences))
+        table, page = comparison_files(output)
+        write_text(table, comparison_csv(systems, differences))
+        write_text(page, comparison_markdown(systems, differences))
     return EvaluateResult(tuple(evaluations), differences)
+
+
+def comparison_files(output: Path) -> tuple[Path, Path]:
+    """Return the paths of the comparison of several systems: a table and a page."""
+    table, page = _COMPARISON
+    return output / table, output / page
+
+
+def overlays_folder(folder: Path) -> Path:
+    """Return the folder of the images with outlines."""
+    return folder / "overlays"
+
+
+def remove_overlays(folder: Path) -> None:
+    """Remove the images with outlines of an earlier evaluation, since they show other predictions."""
+    for case_id in _cases_in(folder):
+        remove(overlays_folder(folder) / f"{case_id}.png")
+
+
+def require_same_cases(folder: Path, case_ids: Sequence[str]) -> None:
+    """Check that a folder does not contain the scores of other cases.
+
+    Raises
+    ------
+    OutputError
+        If it does.
+    """
+    there = _cases_in(folder)
+    if there and set(there) != set(case_ids):
+        others = f"{len(there)}, the first: {there[0]}"
+        message = (
+            f"cannot write {folder}: it contains the scores of other cases ({others}); write elsewhere, or remove it"
+        )
+        raise OutputError(message)
+
+
+def _cases_in(folder: Path) -> list[str]:
+    """List the cases of the scores in a folder; return an empty list if there are none, or they cannot be read."""
+    try:
+        content = json.loads((folder / _SCORES[-1]).read_text(encoding="utf-8"))
+        return [str(image["case_id"]) for image in content["images"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
 
 
 def _marked(evaluation: Evaluation) -> str:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.progress import Progress
-from monuseg_cli.nuclei.outlines import AROUND, MPP_AT_40X, USUAL_UM2, describe_left_out
+from monuseg_cli.nuclei.objects import describe_left_out
+from monuseg_cli.nuclei.outlines import AROUND, MPP_AT_40X, USUAL_UM2
 
 _LARGEST_SHARE, _LARGEST_OF_SMALL = 0.05, 0.25
 _LARGE_UM2 = 120.0

@@ -57,17 +57,6 @@ class GeoJson:
     left_out: Mapping[str, int]
 
 
-def read_features(path: Path) -> tuple[Feature, ...]:
-    """Read the objects of a GeoJSON file that have an area.
-
-    Raises
-    ------
-    MonusegError
-        As `read_geojson` does.
-    """
-    return read_geojson(path).features
-
-
 def read_geojson(path: Path) -> GeoJson:
     """Read a GeoJSON file: a feature, a list of features, or a collection; plain, gzipped, or in a zip file of QuPath.
 

@@ -14,7 +14,7 @@ from monuseg_cli.core.errors import InputError
 from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.nuclei.aperio import read_annotation
 from monuseg_cli.nuclei.geojson import read_geojson
-from monuseg_cli.nuclei.objects import Meaning, meaning_of
+from monuseg_cli.nuclei.objects import Meaning, describe_left_out, meaning_of
 from monuseg_cli.nuclei.rings import Polygon, Ring, area_of, join_rings
 
 GEOJSON_SUFFIXES = (".geojson", ".geojson.gz", ".geojson.zip", ".json", ".json.gz", ".zip")
@@ -300,11 +300,6 @@ def require_annotated_part(
             'are outlined; draw a rectangle of class "Region*" around each completely annotated part'
         )
         raise InputError(message)
-
-
-def describe_left_out(left_out: Mapping[str, int]) -> str:
-    """Return the kinds of objects that were left out, with their numbers, in one line."""
-    return ", ".join(f"{reason} ({count})" for reason, count in sorted(left_out.items()) if count)
 
 
 def _region(path: Path, name: str, polygons: Sequence[Polygon]) -> Region:

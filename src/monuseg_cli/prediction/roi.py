@@ -4,6 +4,7 @@ shapely is imported only if there are regions.
 """
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from monuseg_cli.core.errors import InputError
-from monuseg_cli.nuclei.geojson import read_features
+from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.nuclei.geojson import read_geojson
+from monuseg_cli.nuclei.objects import describe_left_out, why_not_roi
 from monuseg_cli.nuclei.rings import Polygon
 from monuseg_cli.prediction.tables import Frame
 
@@ -53,6 +56,11 @@ class Roi:
         shapely.prepare(self._geometry)
         inside: NDArray[np.bool_] = shapely.contains_xy(self._geometry, points + _TO_THE_RIGHT_BELOW)
         return inside
+
+    def is_outside(self, shape: tuple[int, int]) -> bool:
+        """Return whether no part of the region can be in an image of this height and width."""
+        points = np.concatenate([outer for outer, *_ in self.polygons])
+        return bool((points.max(axis=0) <= 0).any() or (points.min(axis=0) >= shape).any())
 
     @property
     def area_px(self) -> float:
@@ -95,25 +103,36 @@ def _without_crossings(roi: Roi) -> Roi:
     return Roi(roi.name, polygons, repaired=not math.isclose(whole.area, drawn.area))
 
 
-def read_rois(path: Path) -> tuple[Roi, ...]:
-    """Read the polygons of a GeoJSON file as regions of interest.
+def read_rois(path: Path, progress: Progress = SILENT) -> tuple[Roi, ...]:
+    """Read the regions of interest in a GeoJSON file.
 
-    For an outline that crosses itself, everything inside it belongs to the region, as in QuPath.
+    Objects that are not regions (`monuseg_cli.nuclei.objects.why_not_roi`), points and open lines are left out; a
+    warning counts them by kind. For an outline that crosses itself, everything inside it belongs to the region, as in
+    QuPath.
 
     Raises
     ------
     MissingError
         If the file does not exist.
     InputError
-        If the file is not GeoJSON, has no polygon, or has one without an area.
+        If the file is not GeoJSON, has no region, or has one without an area.
     """
-    rois = tuple(
-        Roi(feature.name or feature.class_name or f"region {number}", feature.polygons)
-        for number, feature in enumerate(read_features(path), start=1)
-    )
+    content = read_geojson(path)
+    left_out = Counter(content.left_out)
+    rois: list[Roi] = []
+    for feature in content.features:
+        if reason := why_not_roi(feature.class_name, feature.object_type):
+            left_out[reason] += 1
+        else:
+            rois.append(Roi(feature.name or feature.class_name or f"region {len(rois) + 1}", feature.polygons))
+    others = describe_left_out(left_out)
     if not rois:
-        message = f"{path} has no polygon; draw an area in QuPath and export it as GeoJSON"
+        only = f", only {others}" if others else ""
+        message = f"{path} has no region{only}; draw an area in QuPath, and export it as GeoJSON"
         raise InputError(message)
+    if others:
+        count = f"{len(rois)} region{'s are' if len(rois) > 1 else ' is'} used"
+        progress.warn(f"not regions, left out: {others}; in {path}, of which {count}")
     try:
         return tuple(map(_without_crossings, rois))
     except ValueError as error:

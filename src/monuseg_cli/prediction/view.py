@@ -120,6 +120,7 @@ def find_nuclei(view: View, rois: tuple[Roi, ...], engine: Engine, sink: Sink, p
     progress : Progress
         Shows a bar.
     """
+    _warn_outside(view.slide, rois, progress)
     counter = RoiCounter(rois, view.frame)
     areas_px = [np.empty(0, dtype=np.intp)]
     with progress.task(view.slide.path.name, len(view.tissue.tiles()), "tiles") as task:
@@ -128,6 +129,14 @@ def find_nuclei(view: View, rois: tuple[Roi, ...], engine: Engine, sink: Sink, p
             counter.count(nuclei.centres)
     areas_um2 = np.concatenate(areas_px) * np.float64(view.map_mpp**2)
     return FoundNuclei(areas_um2, counter.counts(view.mpp or engine.card.mpp))
+
+
+def _warn_outside(slide: Slide, rois: tuple[Roi, ...], progress: Progress) -> None:
+    if outside := [roi.name for roi in rois if roi.is_outside(slide.shape)]:
+        progress.warn(
+            f"{slide.path.name}: {len(outside)} of {len(rois)} regions of interest are outside of the image (the "
+            f"first: {outside[0]}); export them from this image, in pixels of full resolution"
+        )
 
 
 def report_doubts(view: View, found: FoundNuclei, engine: Engine, progress: Progress) -> tuple[str, ...]:

@@ -39,6 +39,8 @@ class Checkpoint:
         Number of processes of the training; a different number would change the steps.
     data_sha256 : str
         SHA-256 of the training data's archive.
+    cases_sha256 : str
+        SHA-256 of all cases, by `monuseg_cli.training.provenance.hash_of_cases`; empty in states of earlier versions.
     """
 
     epoch: int
@@ -48,6 +50,7 @@ class Checkpoint:
     averaged: dict[str, Any]
     world_size: int
     data_sha256: str
+    cases_sha256: str = ""
 
     def save(self, run: Path) -> None:
         """Write the state to the run's folder atomically."""

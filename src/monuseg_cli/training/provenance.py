@@ -110,6 +110,12 @@ def combined_sha256(subsets: Sequence[Subset]) -> str:
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
+def hash_of_cases(shares: TrainValSplit) -> str:
+    """Return the hash of the content and scale of all training and validation cases, without their paths."""
+    parts = [subset.content for subset in (*shares.trained, shares.val)]
+    return hashlib.sha256("\n\n".join(parts).encode()).hexdigest()
+
+
 def describe_data(subsets: Sequence[Subset]) -> dict[str, dict[str, Any]]:
     """Describe the training data sets by name, in plain types."""
     return {

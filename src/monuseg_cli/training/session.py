@@ -12,22 +12,22 @@ from torch.utils.data import DataLoader
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import BEST_WEIGHTS, LAST_WEIGHTS, RECIPE_FILE, Home, require_run_name
 from monuseg_cli.core.progress import Progress
-from monuseg_cli.dataset.catalog import OTHER_DATASETS
 from monuseg_cli.models import registry
 from monuseg_cli.models.blocks import count_weights
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device, to_device
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.weights import read_card, save_weights
-from monuseg_cli.training.checkpoint import STATE_FILE, Checkpoint, fitting
+from monuseg_cli.training.checkpoint import Checkpoint, fitting
 from monuseg_cli.training.data import Batch, Pool, TrainBatches, validation_batches
 from monuseg_cli.training.distributed import World
 from monuseg_cli.training.ema import make_ema
 from monuseg_cli.training.finetune import require_unseen, transfer_weights
-from monuseg_cli.training.history import EpochRecord, best_epoch, draw_curves, read_history, write_history
-from monuseg_cli.training.provenance import begin_card, combined_sha256, continue_card
+from monuseg_cli.training.history import EpochRecord, best_epoch, draw_curves, write_history
+from monuseg_cli.training.provenance import begin_card, continue_card, hash_of_cases
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.recipes import describe
+from monuseg_cli.training.resume import finished_epochs, recipe_to_resume, state_to_resume, with_whole_paths
 from monuseg_cli.training.splits import TrainValSplit, find_splits
 from monuseg_cli.training.targets import CLASSES
 
@@ -43,7 +43,8 @@ class TrainConfig:
     home : Home
         Home folder with the data set and the runs.
     recipe : Recipe
-        Recipe of the training. With `resume`, it must be the run's own recipe.
+        Recipe of the training. With `resume`, it must be the run's own recipe; only the number of workers, and the
+        places of folders, may differ.
     name : str, optional
         Name of the new run; None: the architecture's name. A resumed run keeps its name.
     resume : Path, optional
@@ -78,6 +79,7 @@ class TrainSession:
     training: TrainBatches
     validation: DataLoader[Batch]
     train_cases: int
+    cases_sha256: str
     card: Card
     records: list[EpochRecord]
 
@@ -112,15 +114,15 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
     require_run_name(config.name or recipe.arch)
     _require_precision(recipe, world)
     if config.resume:
-        _require_same_recipe(config.resume, recipe)
+        recipe = recipe_to_resume(config.resume, recipe, config.home)
     else:
-        recipe = _with_whole_paths(recipe, config.home)
+        recipe = with_whole_paths(recipe, config.home)
     shares = world.on_rank_zero(lambda: find_splits(config.home, recipe, progress))
     pools = [Pool(subset.store, subset.indices, subset.weight) for subset in shares.trained]
     training = TrainBatches(pools, recipe, world.rank, world.world_size)
     validation = validation_batches(shares.val.store, shares.val.indices, recipe, world.rank, world.world_size)
     torch.manual_seed(recipe.seed)
-    state = _state(config.resume, combined_sha256(shares.trained), world.world_size) if config.resume else None
+    state = state_to_resume(config.resume, shares, world.world_size, config.home) if config.resume else None
     if recipe.init and not state:
         require_unseen(shares.val, read_card(Path(recipe.init)), Path(recipe.init))
     model, card = _build(recipe, shares, begins=state is None)
@@ -134,6 +136,8 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
             train_pixels=tuple(sorted({*card.train_pixels, *begun.train_pixels})),
             licence=begun.licence,
             attribution=begun.attribution,
+            data_sets=begun.data_sets or card.data_sets,
+            recipe=begun.recipe,
         )
     to_device(model, world.device)
     progress.detail(f"recipe {describe(recipe)}; patches {shares.train.store.folder}; {count_weights(model):,} weights")
@@ -145,7 +149,7 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
     scaler = torch.amp.GradScaler(world.device.type, enabled=recipe.amp == "fp16")
     records: list[EpochRecord] = []
     if config.resume and state:
-        records = _finished_epochs(config.resume, state)
+        records = finished_epochs(config.resume, state)
         with fitting(config.resume):
             model.load_state_dict(state.model)
             optimizer.load_state_dict(state.optimizer)
@@ -153,7 +157,7 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
             if averaged:
                 averaged.load_state_dict(state.averaged)
     return TrainSession(
-        run=config.resume or world.on_rank_zero(lambda: _new_run(config, recipe)),
+        run=world.on_rank_zero(lambda: _begin_run(config, recipe)),
         recipe=recipe,
         world=world,
         model=model,
@@ -164,6 +168,7 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
         training=training,
         validation=validation,
         train_cases=sum(len(subset.cases) for subset in shares.trained),
+        cases_sha256=hash_of_cases(shares),
         card=card,
         records=records,
     )
@@ -176,28 +181,11 @@ def _require_precision(recipe: Recipe, world: World) -> None:
         raise InputError(message)
 
 
-def _with_whole_paths(recipe: Recipe, home: Home) -> Recipe:
-    """Return the recipe with absolute paths, so that the run can be resumed from any working folder."""
-
-    def whole(folder: str) -> str:
-        return folder if not folder or folder in OTHER_DATASETS else str(Path(folder).expanduser().absolute())
-
-    init = str(home.find_weights(recipe.init).absolute()) if recipe.init else ""
-    extra = tuple(str(replace(more, name=whole(more.name))) for more in recipe.more_data())
-    return replace(recipe, train=whole(recipe.train), val=whole(recipe.val), extra_data=extra, init=init)
-
-
-def _require_same_recipe(run: Path, recipe: Recipe) -> None:
-    begun, given = Recipe.load(run / RECIPE_FILE).to_dict(), recipe.to_dict()
-    differences = [f"{name} {begun[name]!r}, not {given[name]!r}" for name in begun if begun[name] != given[name]]
-    if differences:
-        message = f"{run} was started with {'; '.join(differences)}: resume it with its own recipe, or train a new run"
-        raise InputError(message)
-
-
-def _new_run(config: TrainConfig, recipe: Recipe) -> Path:
-    run = config.home.make_run(config.name or recipe.arch)
-    recipe.save(run / RECIPE_FILE)
+def _begin_run(config: TrainConfig, recipe: Recipe) -> Path:
+    """Create the folder of a new run, and save the recipe; that of a resumed run is saved again if it has changed."""
+    run = config.resume or config.home.make_run(config.name or recipe.arch)
+    if not config.resume or Recipe.load(run / RECIPE_FILE) != recipe:
+        recipe.save(run / RECIPE_FILE)
     return run
 
 
@@ -210,32 +198,6 @@ def _build(recipe: Recipe, shares: TrainValSplit, begins: bool) -> tuple[nn.Modu
     if recipe.init and begins:
         card = continue_card(card, transfer_weights(model, recipe, Path(recipe.init)), own_data=bool(recipe.train))
     return model, card
-
-
-def _state(run: Path, data_sha256: str, world_size: int) -> Checkpoint | None:
-    """Read the state of a run; None if it was killed in its first epoch, so that it restarts from its recipe."""
-    if not (run / STATE_FILE).exists():
-        if len(read_history(run)) > 1:
-            message = f"{run} has finished epochs but no {STATE_FILE}; train again with `init={run.name}`"
-            raise InputError(message)
-        return None
-    state = Checkpoint.load(run)
-    if state.data_sha256 != data_sha256:
-        message = f"{run} was started on other data (archive {state.data_sha256[:12]}, here {data_sha256[:12]})"
-        raise InputError(message)
-    if state.world_size != world_size:
-        message = f"{run} was started with {state.world_size} processes, not {world_size}, so its steps would differ"
-        raise InputError(message)
-    return state
-
-
-def _finished_epochs(run: Path, state: Checkpoint) -> list[EpochRecord]:
-    """Read the history up to the epoch of the state, which is written last; an epoch beyond it is run again."""
-    records = read_history(run)[: state.epoch]
-    if len(records) < state.epoch:
-        message = f"{run} has a history of {len(records)} epochs and a state after {state.epoch}; train again"
-        raise InputError(message)
-    return records
 
 
 def keep_epoch(running: TrainSession, newest: EpochRecord) -> None:
@@ -262,4 +224,5 @@ def _write_epoch(running: TrainSession, newest: EpochRecord) -> None:
         averaged=running.averaged.state_dict() if running.averaged else {},
         world_size=running.world.world_size,
         data_sha256=card.data_sha256,
+        cases_sha256=running.cases_sha256,
     ).save(run)

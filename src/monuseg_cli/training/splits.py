@@ -46,6 +46,8 @@ class Subset:
         Factor on the number of crops per case and epoch in the recipe.
     pixels : tuple of str
         Footprints of the cases, by `monuseg_cli.dataset.leakage.Footprint`.
+    content : str
+        A line per case: its id, the hashes of its files and its scale.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Subset:
     store: PatchStore
     weight: float = 1.0
     pixels: tuple[str, ...] = ()
+    content: str = ""
 
     @property
     def indices(self) -> NDArray[np.intp]:
@@ -113,7 +116,7 @@ def find_splits(home: Home, recipe: Recipe, progress: Progress) -> TrainValSplit
     require_disjoint([*train.cases, *(case for chosen, _ in more for case in chosen.cases)], val.cases)
     train_share = _share(train, recipe, progress)
     if (val.dataset.root, val.split) == (train.dataset.root, train.split):
-        val_share = replace(train_share, cases=_ids(val), pixels=_pixels(val))
+        val_share = replace(train_share, cases=_ids(val), pixels=_pixels(val), content=_content(val))
     else:
         val_share = _share(val, recipe, progress)
     beside = tuple(_share(chosen, recipe, progress, weight) for chosen, weight in more)
@@ -128,6 +131,10 @@ def _pixels(chosen: _Chosen) -> tuple[str, ...]:
     return tuple(str(footprint_of(case)) for case in chosen.cases)
 
 
+def _content(chosen: _Chosen) -> str:
+    return "\n".join(f"{case.case_id} {case.image_sha256} {case.annotation_sha256} {case.mpp}" for case in chosen.cases)
+
+
 def _share(chosen: _Chosen, recipe: Recipe, progress: Progress, weight: float = 1.0) -> Subset:
     source = chosen.dataset.archive_of(chosen.split)
     assert source is not None
@@ -136,7 +143,8 @@ def _share(chosen: _Chosen, recipe: Recipe, progress: Progress, weight: float = 
     config = PatchesConfig(
         chosen.dataset.root, recipe.patch_px, recipe.stride_px, recipe.edge, rescale, split=chosen.split
     )
-    return Subset(chosen.name, source, _ids(chosen), prepare_patches(config, progress), weight, _pixels(chosen))
+    store = prepare_patches(config, progress)
+    return Subset(chosen.name, source, _ids(chosen), store, weight, _pixels(chosen), _content(chosen))
 
 
 def _choose_monuseg(home: Home, recipe: Recipe) -> tuple[_Chosen, ...]:

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from monuseg_cli.core.errors import TrainingError
+from monuseg_cli.core.home import BEST_WEIGHTS, LAST_WEIGHTS
 from monuseg_cli.core.malloc import keep_freed_memory
 from monuseg_cli.core.progress import SILENT, Progress, Task
 from monuseg_cli.training.distributed import World, joined
-from monuseg_cli.training.history import EpochRecord, best_epoch
+from monuseg_cli.training.history import CURVES_FILE, HISTORY_FILE, EpochRecord, best_epoch
 from monuseg_cli.training.losses import compute_loss
 from monuseg_cli.training.meter import Meter
 from monuseg_cli.training.rng import derive
@@ -51,6 +52,11 @@ class TrainResult:
     best_epoch: int
     scores: dict[str, float]
     interrupted: bool
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Best and last weights, and the table and the picture of the learning curves."""
+        return tuple(self.run / name for name in (BEST_WEIGHTS, LAST_WEIGHTS, HISTORY_FILE, CURVES_FILE))
 
 
 def train(config: TrainConfig, progress: Progress = SILENT) -> TrainResult:
