@@ -87,6 +87,7 @@ def test_other_cases_and_settings_have_a_folder_of_their_own(trained_home: Home,
     folders = [
         folder(CaseChoice()),
         folder(CaseChoice(), adapt="off"),
+        folder(CaseChoice(), tta=True),
         folder(CaseChoice(cases=(first,))),
         folder(CaseChoice(cases=(second,))),
         folder(CaseChoice(cases=(first, second))),
@@ -96,7 +97,7 @@ def test_other_cases_and_settings_have_a_folder_of_their_own(trained_home: Home,
         folder(CaseChoice(data=tmp_path / "here" / "slides", cases=("a-",))),
     ]
     assert len(set(folders)) == len(folders)
-    assert folder(CaseChoice(cases=("E2-A14V", "A7-A13E"))) == folders[4]  # the same cases
+    assert folder(CaseChoice(cases=("E2-A14V", "A7-A13E"))) == folders[5]  # the same cases
     assert {path.parent for path in folders} == {trained_home.runs / "unet-se" / "evaluation"}
     assert all(path.name.startswith("best-slides-") for path in folders[5:])
 

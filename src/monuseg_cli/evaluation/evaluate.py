@@ -73,7 +73,7 @@ class EvaluateConfig:
     output : Path, optional
         Folder for the results; with several models, it gets a subfolder per model, ``comparison.csv`` and
         ``comparison.md``. None: ``evaluation/WEIGHTS-CASES`` next to the weights, or in the home for the default model;
-        other cases or another `adapt` have another folder.
+        other cases, another `adapt` or `tta` have another folder.
     report : Path, optional
         Write an HTML report here; only for a single model.
     adapt : {"auto", "off"}
@@ -233,8 +233,11 @@ def _evaluate_model(
 def _folder(config: EvaluateConfig, weights: Path, cases: Sequence[Case]) -> Path:
     if config.output is not None:
         return config.output if len(config.weights) == 1 else config.output / _subfolder(weights)
-    of_cases = config.choice.folder_name([case.case_id for case in cases])
-    name = of_cases if config.adapt == "auto" else f"{of_cases}-adapt-{config.adapt}"
+    name = config.choice.folder_name([case.case_id for case in cases])
+    if config.adapt != "auto":
+        name = f"{name}-adapt-{config.adapt}"
+    if config.tta:
+        name = f"{name}-tta"
     if weights == SHIPPED:
         return config.home.root / "evaluation" / f"{DEFAULT_MODEL}-{name}"
     return weights.parent / "evaluation" / f"{weights.stem}-{name}"
