@@ -112,6 +112,46 @@ def test_pyramids_of_several_scans_are_kept_apart(tmp_path: Path) -> None:
             np.testing.assert_array_equal(slide.read_region(1, 0, 0, 128, 128), halved(scan))
 
 
+def test_pyramids_whose_levels_are_stored_in_turn_are_kept_apart(tmp_path: Path) -> None:
+    """First all scans, then all halves of them, and so on."""
+    scans = SCAN, SCAN[::-1], SCAN[:, ::-1]
+    pages = [(np.ascontiguousarray(scan[::step, ::step]), {"tile": (64, 64)}) for step in (1, 2, 4) for scan in scans]
+    path = write(tmp_path / "a.tif", pages)
+    for series, scan in enumerate(scans):
+        with Slide(path, series=series) as slide:
+            assert len(slide.levels) == 3
+            for level in (1, 2):
+                step = 2**level
+                part = slide.read_region(level, 0, 0, *slide.levels[level].shape)
+                np.testing.assert_array_equal(part, scan[::step, ::step])
+
+
+def test_levels_of_which_it_is_not_certain_whose_they_are_are_not_taken(tmp_path: Path) -> None:
+    pages: Pages = [(scan, {"tile": (64, 64)}) for scan in (SCAN, SCAN[::-1], halved(SCAN[::-1]))]
+    path = write(tmp_path / "a.tif", pages)
+    with Slide(path) as slide:
+        assert [level.shape for level in slide.levels] == [(256, 256)]
+        assert [image.shape for image in slide.images] == [(256, 256), (256, 256), (128, 128)]
+
+
+def test_a_scan_of_half_the_size_of_another_is_no_level_of_it(tmp_path: Path) -> None:
+    second = halved(SCAN[::-1])
+    scans = SCAN, np.ascontiguousarray(SCAN[::4, ::4]), second, halved(second)
+    path = write(tmp_path / "a.tif", [(scan, {"tile": (64, 64)}) for scan in scans])
+    for series, (scan, level) in enumerate((scans[:2], scans[2:])):
+        with Slide(path, series=series) as slide:
+            np.testing.assert_array_equal(slide.read_region(0, 0, 0, *slide.shape), scan)
+            np.testing.assert_array_equal(slide.read_region(1, 0, 0, *slide.levels[1].shape), level)
+
+
+def test_a_reduced_picture_in_strips_is_a_level_of_a_tiled_scan_where_it_halves_it(tmp_path: Path) -> None:
+    """Labels and thumbnails have any size."""
+    third = np.ascontiguousarray(SCAN[::3, ::3])
+    pages: Pages = [(SCAN, {"tile": (64, 64)}), (third, {"subfiletype": 1}), (halved(SCAN), {"subfiletype": 1})]
+    slide = require_scan(write(tmp_path / "a.tif", pages), levels=2)
+    assert [image.role for image in slide.images] == ["scan", "thumbnail"]
+
+
 def test_pyramids_in_subifds(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as tiff:
         tiff.write(MACRO, photometric="rgb", **ome("macro image"))

@@ -1,5 +1,6 @@
 """The images of a TIFF, each of one or more pages: pyramid levels, focal planes and channels."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -174,29 +175,83 @@ def group_pages(pages: Sequence[tifffile.TiffPage]) -> list[TiffImage]:
     """Group pages into images: larger pages with smaller ones that may be levels of them, in any order.
 
     A level is stored like its base (tiles or strips), or is declared as a reduced image. It belongs to the last larger
-    page before it, else to the first one after it. A reduced image that is a level of no other page is a thumbnail.
+    page before it, else to the first one after it. Scans that follow each other without levels between them have their
+    levels in the same order. A reduced image that is a level of no other page is a thumbnail.
     """
     by_kind: dict[tuple[object, ...], list[_Group]] = {}  # of equal size and kind: one represents all
+    of_kind: dict[tuple[object, ...], list[int]] = {}
+    for index, page in enumerate(pages):
+        of_kind.setdefault(_key_of(page), []).append(index)
     for index, page in sorted(enumerate(pages), key=lambda item: -item[1].imagewidth * item[1].imagelength):
-        candidates: list[_Group] = []
+        key = _key_of(page)
+        group = None
         if role_of(page) == "scan":
             alike = [groups for groups in by_kind.values() if _may_take(groups[0].base, page)]
-            candidates = [group for groups in alike for group in groups if group.lacks(page)]
-        before = [group for group in candidates if group.index < index]
-        if before:
-            max(before, key=lambda group: group.index).levels.append(page)
-        elif candidates:
-            min(candidates, key=lambda group: group.index).levels.append(page)
+            group = _base_of(index, pages, of_kind[key], alike)
+        if group:
+            group.levels.append(page)
         else:
-            key = (*kind_of(page), page.imagewidth, page.imagelength, page.is_tiled, role_of(page))
             by_kind.setdefault(key, []).append(_Group(page, index))
     groups = sorted((group for groups in by_kind.values() for group in groups), key=lambda group: group.index)
     return [_image_of(group, is_alone=len(groups) == 1) for group in groups]
 
 
+def _key_of(page: tifffile.TiffPage) -> tuple[object, ...]:
+    return (*kind_of(page), page.imagewidth, page.imagelength, page.is_tiled, role_of(page))
+
+
+def _base_of(
+    index: int, pages: Sequence[tifffile.TiffPage], same: Sequence[int], families: Sequence[Sequence[_Group]]
+) -> _Group | None:
+    """Find the image that a page is a level of; None where there is none, or it is not certain which.
+
+    Parameters
+    ----------
+    index : int
+        The page's.
+    pages : sequence of tifffile.TiffPage
+        All of them.
+    same : sequence of int
+        Indices of the pages of its size and kind, itself included.
+    families : sequence of sequence of _Group
+        The images that it may be a level of, by size and kind, each in order.
+    """
+    page = pages[index]
+    before, after = [], []  # of each family the nearest one that lacks this level
+    for family in families:
+        lacking = [group for group in family if group.lacks(page)]
+        before += [(group, family) for group in lacking if group.index < index][-1:]
+        after += [group for group in lacking if group.index > index][:1]
+    before = [item for item in before if not _turns_back(item[0], index, pages)]
+    if not before:
+        after = [group for group in after if not _turns_back(group, index, pages)]
+        return min(after, key=lambda group: group.index, default=None)
+    last, family = max(before, key=lambda item: item[0].index)
+    following = next((group.index for group in family if group.index > index), len(pages))
+    peers = [number for number in same if last.index < number < following]
+    begin = max((number for number in same if number < last.index), default=-1)
+    in_turn = [group for group in family if begin < group.index <= last.index]
+    if len(in_turn) == 1:
+        return last
+    return in_turn[peers.index(index)] if len(peers) == len(in_turn) else None
+
+
+def _turns_back(group: _Group, index: int, pages: Sequence[tifffile.TiffPage]) -> bool:
+    """Tell whether a smaller level lies between an image and a page, which then begins another pyramid."""
+    between = pages[min(group.index, index) + 1 : max(group.index, index)]
+    width = pages[index].imagewidth
+    return any(page.imagewidth < width and _may_take(group.base, page) for page in between)
+
+
 def _may_take(base: tifffile.TiffPage, page: tifffile.TiffPage) -> bool:
-    is_alike = page.is_tiled == base.is_tiled or bool(page.subfiletype & _REDUCED)
-    return is_alike and role_of(base) == "scan" and is_smaller(page, base)
+    is_alike = page.is_tiled == base.is_tiled or bool(page.subfiletype & _REDUCED and _is_halved(base, page))
+    return is_alike and role_of(base) == role_of(page) == "scan" and is_smaller(page, base)
+
+
+def _is_halved(base: tifffile.TiffPage, page: tifffile.TiffPage) -> bool:
+    """Tell whether a page is a half, a quarter and so on of another, as levels are, and labels and thumbnails hardly."""
+    factor = 2 ** round(math.log2(base.imagewidth / max(page.imagewidth, 1)))
+    return abs(base.imagewidth / factor - page.imagewidth) <= 1
 
 
 def _image_of(group: _Group, *, is_alone: bool) -> TiffImage:
