@@ -168,7 +168,8 @@ def _to_uint8(pixels: NDArray[np.generic], bits: int) -> NDArray[np.uint8]:
         if largest > white * _OVERSHOOT:
             message = f"a sample of {largest} does not fit into {bits} bits like the others; save it as 8-bit RGB"
             raise ImageError(message)
-        return np.asarray(np.minimum(pixels, white) >> (bits - 8), dtype=np.uint8)
+        kept = np.minimum(pixels, white)
+        return np.asarray(kept >> (bits - 8) if bits >= 8 else kept * np.uint16(255) // white, dtype=np.uint8)
     values = pixels.astype(np.float64)
     if not (values.min(initial=0) >= 0 and values.max(initial=0) <= 1):  # also False for NaN
         message = "its floating-point samples are not within 0..1, so their range is unclear; save it as 8-bit RGB"

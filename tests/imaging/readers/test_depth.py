@@ -44,6 +44,15 @@ def test_the_tag_says_how_many_bits_are_in_use(tmp_path: Path, bits: int) -> Non
     np.testing.assert_array_equal(pixels, PICTURE)
 
 
+@pytest.mark.parametrize("bits", [5, 7])
+def test_fewer_than_8_bits_are_spread_over_all_shades(tmp_path: Path, bits: int) -> None:
+    pixels = PICTURE.astype(np.uint16) >> (8 - bits)
+    metadata = {"axes": "YXS", "SignificantBits": bits}
+    read, note = read_image(write(tmp_path / "a.ome.tif", pixels, ome=True, metadata=metadata))
+    assert note == f"uint16 of range 0..{2**bits - 1} (by SignificantBits) scaled to 8 bits"
+    np.testing.assert_array_equal(read, pixels * 255 // (2**bits - 1))
+
+
 @pytest.mark.parametrize("bits", [8, 10, 12, 14])
 @pytest.mark.parametrize("options", [{}, {"tile": (32, 32), "compression": "zlib"}, {"byteorder": ">"}], ids=str)
 def test_else_the_largest_sample_says_so(tmp_path: Path, bits: int, options: dict[str, Any]) -> None:
