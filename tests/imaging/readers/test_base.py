@@ -24,6 +24,7 @@ from monuseg_cli.imaging.readers.base import role_of_name
         ("region 1", "scan"),
         ("case_map_12.svs #1", "scan"),
         ("unlabelled", "scan"),
+        ("label-free H&E", "scan"),
         ("macrophages", "scan"),
     ],
 )

@@ -159,10 +159,10 @@ class Reader(Protocol):
 def role_of_name(name: str) -> Role:
     """Return the role of an image by its name: label, macro, overview, thumbnail or map, else scan.
 
-    The first word, the last word, and words before "image" count; numbers, sizes and file suffixes are not words. "Map"
-    counts only as the first word.
+    The first word, the last word, and words before "image" count; numbers, sizes, file suffixes and "label-free" are
+    not words. "Map" counts only as the first word.
     """
-    words = re.findall(r"[a-z]+", re.sub(r"\.[a-z]\w{1,5}\b|\d+ ?x ?\d+", " ", name.lower()))
+    words = re.findall(r"[a-z]+", re.sub(r"\.[a-z]\w{1,5}\b|\d+ ?x ?\d+|label[ _-]?free", " ", name.lower()))
     named = [words[0], words[-1]] if words else []
     named += [word for word, next_word in pairwise(words) if next_word in ("image", "picture")]
     named = [word for word in named if word != "map" or words[0] == "map"]
