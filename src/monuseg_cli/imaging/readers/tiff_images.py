@@ -12,7 +12,9 @@ from monuseg_cli.imaging.readers.tiff_planes import Plane
 from monuseg_cli.imaging.scale import Scale, make_scale
 
 _REDUCED, _MASK, _APERIO_MACRO = 1, 4, 8  # bits of TIFF's NewSubfileType; Aperio's macro is 9
-_UM_PER_RESOLUTION_UNIT = {2: 25400.0, 3: 10000.0}
+_UM_PER_RESOLUTION_UNIT = {2: 25400.0, 3: 10000.0, 4: 1000.0, 5: 1.0}
+"""Of inch and centimetre, and of millimetre and micrometre, which tifffile adds to TIFF's units."""
+
 _LONGEST_NAME = 60
 _PAGE_NAME_TAG = 285
 
@@ -249,9 +251,9 @@ def _may_take(base: tifffile.TiffPage, page: tifffile.TiffPage) -> bool:
 
 
 def _is_halved(base: tifffile.TiffPage, page: tifffile.TiffPage) -> bool:
-    """Tell whether a page is a half, a quarter and so on of another, as levels are, and labels and thumbnails hardly."""
+    """Tell whether a page is a half, a quarter and so on of another, as levels are, unlike most labels."""
     factor = 2 ** round(math.log2(base.imagewidth / max(page.imagewidth, 1)))
-    return abs(base.imagewidth / factor - page.imagewidth) <= 1
+    return bool(abs(base.imagewidth / factor - page.imagewidth) <= 1)
 
 
 def _image_of(group: _Group, *, is_alone: bool) -> TiffImage:
