@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,6 +55,49 @@ def test_the_scale_of_all_levels_counts_too(tmp_path: Path) -> None:
     group.attrs["multiscales"] = [multiscale]
     with Slide(path) as slide:
         assert (slide.mpp, slide.mpp_source) == (0.25, "OME-Zarr's scale")
+
+
+def test_the_scale_is_that_of_the_finest_level_whatever_is_listed_first(tmp_path: Path) -> None:
+    path = write_ome_zarr(tmp_path / "a", PLANES, "cyx")
+    with_metadata(path, lambda ome: ome["multiscales"][0]["datasets"].reverse())
+    with Slide(path) as slide:
+        assert [level.shape for level in slide.levels] == [(150, 150), (75, 75)]
+        assert slide.mpp == 0.25
+
+
+def with_metadata(path: Path, change: Callable[[Any], object]) -> None:
+    """Change the metadata of OME-Zarr 0.5."""
+    group = zarr.open_group(path)
+    stored: Any = dict(group.attrs)["ome"]
+    change(stored)
+    group.attrs["ome"] = stored
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda ome: ome.update(multiscales={"a": 1}),
+        lambda ome: ome["multiscales"][0].update(datasets="x"),
+        lambda ome: ome["multiscales"][0].update(datasets=[]),
+        lambda ome: ome["multiscales"][0]["datasets"][0].update(path="no such"),
+        lambda ome: ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0].update(scale=["a", 1, 1]),
+        lambda ome: ome.update(omero={"channels": [1, 2, 3]}),
+        lambda ome: ome["multiscales"][0].update(axes=5),
+    ],
+    ids=["dict", "word", "no levels", "no array", "scale", "channels", "axes"],
+)
+def test_metadata_of_another_kind_are_refused(tmp_path: Path, change: Callable[[Any], object]) -> None:
+    path = write_ome_zarr(tmp_path / "a.zarr", PLANES, "cyx")
+    with_metadata(path, change)
+    with pytest.raises(InputError, match=r"a\.zarr: its metadata are not those of OME-Zarr .*; write the store again"):
+        Slide(path)
+
+
+def test_the_first_of_several_times_is_taken_and_it_is_said(tmp_path: Path) -> None:
+    path = write_ome_zarr(tmp_path / "a.zarr", np.stack([PLANES, 255 - PLANES]), "tcyx")
+    with Slide(path) as slide:
+        assert slide.note == f"{NAMED}, the first of 2 times taken"
+        np.testing.assert_array_equal(slide.read_region(0, 0, 0, 150, 150), PICTURE)
 
 
 @BOTH

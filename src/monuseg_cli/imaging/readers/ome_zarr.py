@@ -23,6 +23,7 @@ from monuseg_cli.imaging.to_rgb import Conversion, ImageError, bits_in_use
 
 _OLD_AXES = ("t", "c", "z", "y", "x")
 _SEARCHED_PX = 4_000_000
+_REWRITE = "write the store again, with bioformats2raw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,15 @@ class OmeZarrReader:
         except DECODING_ERRORS as error:
             message = f"a Zarr store without OME-Zarr images ({first_line(error)}); name the folder that contains them"
             raise ImageError(message) from error
-        self._images = list(_list_images(group, path))
+        try:
+            self._images = list(_list_images(group, path))
+        except ImageError:
+            raise
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            message = (
+                f"its metadata are not those of OME-Zarr ({type(error).__name__}: {first_line(error)}); {_REWRITE}"
+            )
+            raise ImageError(message) from error
         if not self._images:
             what = "a plate of wells" if "plate" in _attributes(group) else "a Zarr store without OME-Zarr images"
             message = f"it is {what}; name the folder of an image in it"
@@ -125,7 +134,8 @@ class _ZarrImage:
         if dtype == np.uint16:
             self._conversion = self._find_depth()
             self._arrays = [_with_fill(array, self._conversion.white) for array in image.arrays]
-        notes = (image.reason, note_plane(plane, image.size("z"), reason), self._conversion.note())
+        times = f"the first of {image.size('t')} times taken" if image.size("t") > 1 else None
+        notes = (image.reason, times, note_plane(plane, image.size("z"), reason), self._conversion.note())
         self.notes = tuple(note for note in notes if note)
         self.origin = (0, 0)
         self.sparse = True
@@ -254,12 +264,13 @@ def _images_of(group: Any, attributes: Mapping[str, Any], name: str) -> Iterator
             problem = f"its axes are {', '.join(axes)}, not those of an image; save it as OME-TIFF"
             yield _Multiscale(own_name, "scan", ("y", "x"), (arrays[0],), None, (0,), "", problem)
             continue
+        levels = _finest_first(arrays, axes)
         yield _Multiscale(
             name=own_name,
             role=role_of_name(own_name),
             axes=axes,
-            arrays=_finest_first(arrays, axes),
-            scale=_read_scale(multiscale, datasets[0], axes, units),
+            arrays=levels,
+            scale=_read_scale(multiscale, datasets[arrays.index(levels[0])], axes, units),
             order=order,
             reason=reason,
             problem=problem,
