@@ -63,6 +63,7 @@ def test_numbers_have_a_point_or_a_comma(text: str | None, number: float | None)
         ("micron", 1),
         ("micrometer", 1),
         ("\\u00B5m", 1),
+        ("Âµm", 1),
         ("nm", 1e-3),
         ("Å", 1e-4),
         ("inch", 25400),
@@ -185,6 +186,28 @@ def test_what_is_no_length_is_not_stated(value: float | None) -> None:
     one = make_scale(value, 0.5, "tags")
     assert one is not None
     assert one.mpp == 0.5
+
+
+@pytest.mark.parametrize(("unit", "per_unit"), [("MILLIMETER", 4000), ("MICROMETER", 4)])
+def test_units_that_tifffile_adds_to_those_of_tiff(tmp_path: Path, unit: str, per_unit: int) -> None:
+    options: dict[str, Any] = {"resolution": (per_unit, per_unit), "resolutionunit": unit, "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", PICTURE, photometric="rgb", **options)
+    with Slide(tmp_path / "a.tif") as slide:
+        assert slide.mpp == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("unit", "per_unit", "of_tags"),
+    [("micron", 4, "INCH"), ("cm", 40_000, "INCH"), ("cm", 40_000, "NONE"), ("micron", 40_000, "CENTIMETER")],
+)
+def test_imagejs_unit_counts_more_than_that_of_the_tags_where_it_is_credible(
+    tmp_path: Path, unit: str, per_unit: int, of_tags: str
+) -> None:
+    """40,000 pixels per micrometre are not, and 40,000 per centimetre are."""
+    options: dict[str, Any] = {"resolution": (per_unit, per_unit), "resolutionunit": of_tags}
+    tifffile.imwrite(tmp_path / "a.tif", PICTURE, imagej=True, metadata={"unit": unit, "axes": "YXS"}, **options)
+    with Slide(tmp_path / "a.tif") as slide:
+        assert slide.mpp == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("unit", ["micron", "um", "\\u00B5m", "mm", "nm"])

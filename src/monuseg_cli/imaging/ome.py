@@ -69,7 +69,7 @@ class OmeImage:
     bits: int | None
     runs: tuple[OmePlanes, ...]
 
-    def planes(self, samples: int, pages: int) -> dict[tuple[int, int, int], tuple[int, OmePlanes]]:
+    def planes(self, samples: int, pages: int, start: int = 0) -> dict[tuple[int, int, int], tuple[int, OmePlanes]]:
         """Find the page of every plane.
 
         Parameters
@@ -78,6 +78,8 @@ class OmeImage:
             Samples per pixel of a page, each of which OME counts as a channel.
         pages : int
             Number of pages in the file.
+        start : int
+            The first page of an image that does not say where its planes lie.
 
         Returns
         -------
@@ -94,10 +96,10 @@ class OmeImage:
                 break
         number_of = {place: number for number, place in enumerate(places)}
         found: dict[tuple[int, int, int], tuple[int, OmePlanes]] = {}
-        for run in self.runs or (OmePlanes(0, (0, 0, 0), None, None, None),):
-            start = number_of.get(run.first, 0)
+        for run in self.runs or (OmePlanes(start, (0, 0, 0), None, None, None),):
+            first = number_of.get(run.first, 0)
             count = pages if run.count is None else run.count
-            for step, place in enumerate(places[start : start + count]):
+            for step, place in enumerate(places[first : first + count]):
                 found.setdefault(place, (run.ifd + step, run))
         return found
 

@@ -104,6 +104,6 @@ def parse_number(text: str | None) -> float | None:
 
 def um_per_unit(unit: str | None) -> float | None:
     """Return the length of a unit in micrometres, in any common spelling; None if it is unknown."""
-    name = (unit or "").strip().replace("\\u00b5", "µ").replace("\\u00B5", "µ")
+    name = (unit or "").strip().replace("\\u00b5", "µ").replace("\\u00B5", "µ").replace("Âµ", "µ")
     name = name.replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u").lower()
     return _UM_PER_UNIT.get(_OTHER_NAMES.get(name, name))

@@ -372,6 +372,36 @@ def test_a_part_of_an_image_in_several_files_is_refused(tmp_path: Path, name: st
         Slide(path)
 
 
+def ome_without_places(**sizes: int) -> str:
+    images = "".join(
+        f'<Image ID="Image:{number}" Name="{name}"><Pixels ID="Pixels:{number}" DimensionOrder="XYCZT" Type="uint8" '
+        f'SizeX="{size}" SizeY="{size}" SizeC="3" SizeZ="1" SizeT="1"><Channel SamplesPerPixel="3"/></Pixels></Image>'
+        for number, (name, size) in enumerate(sizes.items())
+    )
+    return f'<OME xmlns="{OME_SPACE}">{images}</OME>'
+
+
+def test_images_of_ome_that_do_not_say_where_they_lie_follow_each_other(tmp_path: Path) -> None:
+    text = ome_without_places(label=100, scan=256)
+    pages: Pages = [(LABEL[:100, :100], {"description": text}), (SCAN, {"tile": (64, 64)})]
+    slide = require_scan(write(tmp_path / "a.ome.tif", pages))
+    assert [(image.name, image.shape) for image in slide.images] == [("label", (100, 100)), ("scan", (256, 256))]
+
+
+def test_a_page_of_another_size_is_not_the_scan_that_ome_names(tmp_path: Path) -> None:
+    text = ome_without_places(scan=256, label=100)
+    pages: Pages = [(LABEL[:100, :100], {"description": text}), (SCAN, {"tile": (64, 64)})]
+    with pytest.raises(InputError, match="its OME-XML is of 256 x 256 pixels, but its page is not; save it again"):
+        Slide(write(tmp_path / "a.ome.tif", pages))
+
+
+def test_planes_beyond_the_file_are_refused(tmp_path: Path) -> None:
+    text = ome_of_files("a.ome.tif").replace('IFD="0"', 'IFD="7"').replace('FileName="a.ome.tif"', "")
+    tifffile.imwrite(tmp_path / "a.ome.tif", SCAN[..., 0], metadata=None, description=text)
+    with pytest.raises(InputError, match="its OME-XML places all planes beyond the file's 1 pages; save it again"):
+        Slide(tmp_path / "a.ome.tif")
+
+
 @pytest.mark.parametrize("uuid", ["", 'UUID="urn:uuid:old name.ome.tif"', 'UUID="urn:uuid:new"'])
 def test_an_ome_tiff_may_be_renamed(tmp_path: Path, uuid: str) -> None:
     path = tmp_path / "new name.ome.tif"

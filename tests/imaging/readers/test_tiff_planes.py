@@ -124,6 +124,13 @@ def test_composites_of_fiji_are_rgb(tmp_path: Path, metadata: dict[str, Any], re
     require_picture(path, f"planes joined to RGB ({reason})")
 
 
+def test_an_rgb_stack_of_imagej_is_rgb(tmp_path: Path) -> None:
+    """It has slices, not channels, whose labels name the colours."""
+    metadata = {"axes": "ZYX", "Labels": ["Red", "Green", "Blue"]}
+    tifffile.imwrite(tmp_path / "a.tif", PLANES, imagej=True, metadata=metadata)
+    require_picture(tmp_path / "a.tif", "planes joined to RGB (channels named Red, Green, Blue)")
+
+
 def keep_first_page(path: Path) -> None:
     """Cut off the chain of pages, as ImageJ writes large stacks: the other planes lie behind the first."""
     with tifffile.TiffFile(path) as tiff:

@@ -22,6 +22,7 @@ from monuseg_cli.imaging.readers.tiff_images import (
 )
 from monuseg_cli.imaging.readers.tiff_planes import Plane
 from monuseg_cli.imaging.scale import Scale, make_scale, um_per_unit
+from monuseg_cli.imaging.to_rgb import RESAVE_HINT
 
 Pages = Sequence[tifffile.TiffPage]
 Place = tuple[int, int, int]
@@ -40,10 +41,13 @@ def list_ome(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
     for image in document.images:
         images += _list_times(image, document, pages, Path(tiff.filehandle.path).name, used)
     if not images and (document.images or document.described_in):
-        others = {run.file_name or "" for image in document.images for run in image.runs} or {
-            document.described_in or ""
-        }
-        problem = f"it is part of an image in several files ({', '.join(sorted(others))}); save the image as one file"
+        others = {run.file_name for image in document.images for run in image.runs} | {document.described_in}
+        named = ", ".join(sorted(name for name in others if name))
+        problem = (
+            f"it is part of an image in several files ({named}); save the image as one file"
+            if named
+            else f"its OME-XML places all planes beyond the file's {len(pages)} pages; {RESAVE_HINT}"
+        )
         return [replace(image, problem=problem) for image in group_pages(pages)]
     for page in [page for page in pages if page.index not in used] if images else ():
         (beside,) = group_pages([page])  # not in the XML
@@ -55,11 +59,11 @@ def _list_times(
     image: OmeImage, document: OmeDocument, pages: Pages, file_name: str, used: set[int]
 ) -> list[TiffImage]:
     """Return the images of an Image element, one for each time point; add their pages to `used`."""
-    first = image.runs[0].ifd if image.runs else 0
+    first = image.runs[0].ifd if image.runs else max(used, default=-1) + 1
     samples = pages[first].samplesperpixel if 0 <= first < len(pages) else 1
     planes: dict[Place, tifffile.TiffPage] = {}
     elsewhere: set[str] = set()
-    for place, (ifd, run) in image.planes(samples, len(pages)).items():
+    for place, (ifd, run) in image.planes(samples, len(pages), first).items():
         if not _is_here(run, document, file_name):
             elsewhere.add(run.file_name or "")
         elif 0 <= ifd < len(pages):
@@ -77,6 +81,9 @@ def _list_times(
         one = _stack(image.name, here, counts, image.channels, samples)
         if (base.imagelength, base.imagewidth) != image.shape:
             size = f"{image.shape[1]} x {image.shape[0]}"
+            if len(document.images) > 1:
+                problem = f"its OME-XML is of {size} pixels, but its page is not; {RESAVE_HINT}"
+                one = replace(one, problem=one.problem or problem)
             one = replace(
                 one, scale=tag_scale(base), notes=(*one.notes, f"OME-XML ignored, since it states {size} pixels")
             )
@@ -85,7 +92,8 @@ def _list_times(
                 one, scale=image.scale or fallback_scale(base), bits=image.bits, bits_source="by SignificantBits"
             )
         if one.problem and elsewhere:
-            one = replace(one, problem=f"parts of it are in other files ({', '.join(sorted(elsewhere))})")
+            names = ", ".join(sorted(elsewhere))
+            one = replace(one, problem=f"parts of it are in other files ({names}); save it as one file")
         made.append(replace(one, name=f"{one.name} t={time}".strip()) if image.sizes[2] > 1 else one)
     return made
 
@@ -165,6 +173,8 @@ def list_imagej(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
     channels, slices, frames = (_count(stated, name) for name in ("channels", "slices", "frames"))
     if first.samplesperpixel > 1:
         channels = 1
+    if channels == 1 and slices == _RGB and _labelled_channels(stated, slices):  # an "RGB Stack" of ImageJ
+        channels, slices = slices, channels
     wanted = channels * slices * frames
     planes = [Plane(page) for page in pages if page.shape == first.shape and page.dtype == first.dtype]
     if len(planes) < wanted and first.is_contiguous and first.dataoffsets:
@@ -204,10 +214,10 @@ def _describe_channels(stated: Mapping[str, object], count: int) -> list[Channel
 
     ImageJ displays three channels of a composite without tables as red, green and blue.
     """
-    labels, luts = (stated.get(key) for key in ("Labels", "LUTs"))
-    named = [Channel(str(label)) for label in (labels if isinstance(labels, list | tuple) else ())[:count]]
-    if order_channels(named, count, 16).order:
+    named = _labelled_channels(stated, count)
+    if named:
         return named
+    luts = stated.get("LUTs")
     colours: list[tuple[int, int, int] | None] = [None] * count
     for number, lut in enumerate((luts if isinstance(luts, list | tuple) else ())[:count]):
         red, green, blue = (int(value) for value in np.asarray(lut).reshape(_RGB, -1)[:, -1])
@@ -217,12 +227,19 @@ def _describe_channels(stated: Mapping[str, object], count: int) -> list[Channel
     return [Channel("", colour) for colour in colours]
 
 
+def _labelled_channels(stated: Mapping[str, object], count: int) -> list[Channel]:
+    """Return channels by the labels of the first slices if these are red, green and blue, else none."""
+    labels = stated.get("Labels")
+    named = [Channel(str(label)) for label in (labels if isinstance(labels, list | tuple) else ())[:count]]
+    return named if order_channels(named, count, 16).order else []
+
+
 def _imagej_scale(stated: Mapping[str, object], image: TiffImage) -> Scale | None:
-    """Read the scale from the tags; ImageJ may state the unit in its own metadata."""
+    """Read the scale from the tags: in the unit of ImageJ's metadata where that is credible, else in their own."""
     page = image.base.page
-    by_tags = tag_scale(page)
-    um = um_per_unit(str(stated.get("unit", "")))
-    if by_tags or not um:
+    by_tags, um = tag_scale(page), um_per_unit(str(stated.get("unit", "")))
+    if um is None or "XResolution" not in page.tags:
         return by_tags
     x, y = page.get_resolution()
-    return make_scale(um / x if x > 0 else None, um / y if y > 0 else None, "ImageJ's scale")
+    by_unit = make_scale(um / x if x > 0 else None, um / y if y > 0 else None, "ImageJ's scale")
+    return by_tags if by_tags and by_tags.is_credible and not (by_unit and by_unit.is_credible) else by_unit or by_tags
