@@ -67,6 +67,25 @@ def test_masks_saved_as_rgb_are_read(tmp_path: Path, name: str) -> None:
     assert ((labels > 0) != (LABELS > 0)).sum() <= 2
 
 
+@pytest.mark.parametrize("name", ["a.tif", "a.png"])
+def test_labels_stored_turned_are_read_upright_as_images_are(tmp_path: Path, name: str) -> None:
+    turned = np.ascontiguousarray(np.rot90(LABELS))  # orientation 6: to be turned to the right
+    if name == "a.tif":
+        tifffile.imwrite(tmp_path / name, turned, metadata=None, extratags=[(274, 3, 1, 6, True)])
+    else:
+        exif = Image.Exif()
+        exif[274] = 6
+        Image.fromarray(turned).save(tmp_path / name, exif=exif)
+    np.testing.assert_array_equal(read_label_image(tmp_path / name).labels, LABELS)
+
+
+def test_of_masks_the_stored_values_count_however_they_are_shown(tmp_path: Path) -> None:
+    """Programs in Python and ImageJ store 1 or 255 in nuclei, also where they say that 0 is white."""
+    for number, stored in enumerate((LABELS > 0, (LABELS > 0).astype(np.uint8) * 255)):
+        tifffile.imwrite(tmp_path / f"{number}.tif", stored, photometric="miniswhite")
+        np.testing.assert_array_equal(read_label_image(tmp_path / f"{number}.tif").labels > 0, LABELS > 0)
+
+
 def test_errors_about_values_name_the_file(tmp_path: Path) -> None:
     Image.fromarray(np.dstack([LABELS, LABELS * 9, LABELS])).save(tmp_path / "overlay.png")
     with pytest.raises(InputError, match=r"overlay.png: its channels differ, as in a colour image; save a"):

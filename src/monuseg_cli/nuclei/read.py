@@ -22,6 +22,7 @@ from monuseg_cli.imaging.decoding import (
     open_tiff,
     require_moderate,
 )
+from monuseg_cli.imaging.orientation import ORIENTATION_TAG, Orientation
 from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.imaging.to_rgb import ImageError
 from monuseg_cli.nuclei.doubts import CUT, doubts_of
@@ -39,7 +40,7 @@ from monuseg_cli.nuclei.rasterise import Raster, rasterise
 
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".npy", ".jpg", ".jpeg", ".bmp")
 ANNOTATION_SUFFIXES = (*OUTLINE_SUFFIXES, *LABEL_SUFFIXES)
-READING = "by type and class; parts and holes kept"
+READING = "by type and class; parts and holes kept, also negative regions"
 """How annotations are interpreted. If this changes, masks that would differ are built again."""
 
 COMMON_SUFFIXES = (".json", ".json.gz", ".zip", ".jpg", ".jpeg", ".bmp")
@@ -115,7 +116,8 @@ def list_annotations(
 def read_label_image(path: Path) -> Labels:
     """Read a mask or a label image from a PNG, TIFF, NPY, BMP or JPEG file.
 
-    Of a palette image, the indices are read; of several equal channels, one.
+    Of a palette image, the indices are read; of several equal channels, one. An image that is stored rotated or
+    mirrored is read upright.
 
     Raises
     ------
@@ -154,15 +156,20 @@ def _read_tiff(path: Path) -> NDArray[Any]:
     with open_tiff(path) as tiff:
         series = tiff.series[0]
         require_moderate(series.shape, np.dtype(series.dtype).itemsize)
-        return np.asarray(series.asarray())
+        pixels, page = np.asarray(series.asarray()), tiff.pages.first
+        stored = page.imagelength, page.imagewidth
+        if pixels.shape[:2] == stored:
+            pixels = Orientation(page.tags.valueof("Orientation", 1), stored).upright(pixels)
+        return pixels
 
 
 def _read_plain(path: Path) -> NDArray[Any]:
     with open_plain(path) as image:
         require_moderate(image.size[::-1], 1)
+        orientation = Orientation(image.getexif().get(ORIENTATION_TAG, 1), (image.height, image.width))
         if image.format != "PNG" or image.mode == "P":  # Pillow reduces colour PNGs of 16 bits to 8
-            return np.asarray(image)
-    return np.asarray(imagecodecs.png_decode(path.read_bytes()))
+            return orientation.upright(np.asarray(image))
+    return orientation.upright(np.asarray(imagecodecs.png_decode(path.read_bytes())))
 
 
 def read_annotated(path: Path, shape: tuple[int, int], mpp: float | None) -> Outlines:
