@@ -29,6 +29,9 @@ _MOSTLY, _OF_RIMS = 0.9, 0.7
 _OF_PARTS = 0.7
 """If rims are wider, a lower threshold must lead to a similar number of parts."""
 
+_MOST_WHITES = 2
+"""Of JPEG, the highest value and the next may have an inside."""
+
 _FEWEST_PX_WITH_INSIDE = 20
 _MOST_THIN = 0.04
 _MOST_CLASSES = 20
@@ -178,7 +181,9 @@ def _is_soft(values: NDArray[np.integer], flat: NDArray[np.bool_], high: int, ma
     rim = soft[values]
     parts, count = ndimage.label(inside)
     touched = np.unique(parts[_around(rim, _RIM_PX)])
-    if np.count_nonzero(touched) < _MOSTLY * count:
+    # Parts along the blocks of JPEG have neither rims nor ringing.
+    is_sharp = not counts[is_between].any() and np.count_nonzero(solid & (shades > _HIGH)) <= _MOST_WHITES
+    if not is_sharp and np.count_nonzero(touched) < _MOSTLY * count:
         return False
     is_narrow = all(
         (part & _around(inside, reach)).sum() >= least * part.sum()
