@@ -55,6 +55,16 @@ def test_one_detection_inside_makes_a_parent_and_one_outline_inside_does_not(tmp
     assert len(read_outlines(written(tmp_path / "c.geojson", feature(large), *slips)).nuclei) == 3
 
 
+@pytest.mark.parametrize("object_type", ["annotation", ""])
+def test_a_drawn_outline_around_many_nuclei_is_none_whatever_its_class(tmp_path: Path, object_type: str) -> None:
+    around = feature(AROUND, objectType=object_type, classification={"name": "Nuclei"})
+    many = [feature(ellipse(row, col, 4, 4)) for row in (25, 45, 65) for col in (25, 65)]
+    outlines = read_outlines(written(tmp_path / "a.geojson", around, *many))
+    assert (len(outlines.nuclei), outlines.left_out) == (6, {"outlines around other objects": 1})
+    few = read_outlines(written(tmp_path / "b.geojson", around, *many[:4]))  # nucleoli, say
+    assert (len(few.nuclei), few.left_out) == (5, {})
+
+
 def test_a_single_outline_as_large_as_tissue_is_left_out(tmp_path: Path) -> None:
     shape, tissue = (400, 400), ellipse(200, 200, 150, 150)
     path = written(tmp_path / "a.geojson", feature(tissue))
@@ -119,6 +129,34 @@ def test_a_layer_of_tissue_in_an_xml_holds_no_nuclei(tmp_path: Path, layer: tupl
     assert np.array_equal(read.labels > 0, drawn(NUCLEI))
     assert list(read.left_out.values()) == [1]
     assert "tissue" in next(iter(read.left_out)).lower()
+
+
+def negative_xml(polygon: Polygon) -> str:
+    return region_xml(polygon).replace("<Region ", '<Region NegativeROA="1" ')
+
+
+def test_a_negative_region_inside_an_outline_of_its_layer_is_a_hole(tmp_path: Path) -> None:
+    outer, hole = ellipse(45, 45, 20, 20), ellipse(45, 45, 5, 5)
+    same = LAYER.format("", "", negative_xml(hole) + region_xml(outer))
+    apart = LAYER.format("a", "", region_xml(outer)) + LAYER.format("b", "", negative_xml(hole))
+    alone = LAYER.format("", "", negative_xml(hole))
+    for layers, nuclei, pixels in (
+        (same, 1, drawn([outer]) & ~drawn([hole])),
+        (apart, 2, drawn([outer])),
+        (alone, 1, drawn([hole])),
+    ):
+        (tmp_path / "a.xml").write_text(XML.format(layers))
+        read = read_labels_of(tmp_path / "a.xml", SHAPE)
+        assert len(np.unique(read.labels)) - 1 == nuclei
+        assert np.array_equal(read.labels > 0, pixels)
+
+
+def test_negative_regions_inside_a_parent_stay_nuclei(tmp_path: Path) -> None:
+    layer = LAYER.format("", "", region_xml(AROUND) + "".join(map(region_xml, NUCLEI[:2])) + negative_xml(NUCLEI[2]))
+    (tmp_path / "a.xml").write_text(XML.format(layer))
+    read = read_labels_of(tmp_path / "a.xml", SHAPE)
+    assert np.array_equal(read.labels > 0, drawn(NUCLEI))
+    assert read.left_out == {"outlines around other objects": 1}
 
 
 def test_a_layer_of_regions_in_an_xml_marks_the_annotated_part(tmp_path: Path) -> None:

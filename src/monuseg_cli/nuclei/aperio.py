@@ -2,7 +2,8 @@
 
 import math
 from array import array
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import NoReturn
 from xml.parsers import expat
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import is_special_file
+from monuseg_cli.nuclei.rings import Polygon, area_of
 
 MAX_COORDINATE_PX = 1e7
 """Larger coordinates are refused: no slide is that large."""
@@ -42,6 +45,8 @@ class Annotation:
     layers, texts : tuple of str
         The name, else the description, of the ``<Annotation>`` that each of these regions is in, and its own attribute
         Text; empty if it has none.
+    negative : ndarray of shape (N,), bool
+        Whether each of these regions is marked as negative (NegativeROA): inside another outline, a hole of it.
     degenerate : int
         Number of regions that were left out, since they have fewer than three vertices.
     mpp : float or None
@@ -52,6 +57,7 @@ class Annotation:
     drawn_areas_px: NDArray[np.float64]
     layers: tuple[str, ...]
     texts: tuple[str, ...]
+    negative: NDArray[np.bool_]
     degenerate: int
     mpp: float | None
 
@@ -72,6 +78,7 @@ class _Reader:
         self.layer_names: list[str] = [""]
         self.layers: list[int] = []
         self.texts: list[str] = []
+        self.negative: list[bool] = []
 
     def refuse(self, what: str) -> NoReturn:
         message = f"{self.path}: {what}; {REEXPORT_HINT}"
@@ -102,6 +109,7 @@ class _Reader:
             self.areas.append(_positive(attributes.get("Area")) or math.nan)
             self.layers.append(len(self.layer_names) - 1)
             self.texts.append(attributes.get("Text", "").strip())
+            self.negative.append(attributes.get("NegativeROA", "").strip() == "1")
         elif name == "Annotation":
             self.layer_names.append(attributes.get("Name", "").strip())
         elif name == "Attribute" and attributes.get("Name") in ("Name", "Description"):
@@ -165,7 +173,8 @@ def read_mpp(path: Path) -> float | None:
 def read_annotation(path: Path) -> Annotation:
     """Read every region of every ``<Annotation>`` of an Aperio XML file.
 
-    Regions marked as negative (NegativeROA) are read like any other: MoNuSeg has 20 of them, and all are nuclei.
+    Regions marked as negative (NegativeROA) are read like any other: MoNuSeg has 20 of them outside of other outlines,
+    and all are nuclei.
 
     Parameters
     ----------
@@ -203,6 +212,40 @@ def read_annotation(path: Path) -> Annotation:
         drawn_areas_px=np.array(reader.areas, dtype=np.float64)[kept],
         layers=tuple(reader.layer_names[layer] for layer, keep in zip(reader.layers, kept, strict=True) if keep),
         texts=tuple(text for text, keep in zip(reader.texts, kept, strict=True) if keep),
+        negative=np.array(reader.negative, dtype=bool)[kept],
         degenerate=int((~kept).sum()),
         mpp=reader.mpp,
     )
+
+
+def with_holes(annotation: Annotation) -> Iterator[tuple[int, Polygon]]:
+    """Yield the regions, each with its holes.
+
+    A negative region inside another region of its layer is a hole of the smallest one around it, unless that one is
+    around other regions, too, like a tissue outline.
+
+    Yields
+    ------
+    number : int
+        Index into `Annotation.polygons`.
+    polygon : Polygon
+        The region, and its holes.
+    """
+    rings, layers = annotation.polygons, annotation.layers
+    positive, negative = (np.flatnonzero(annotation.negative == value).tolist() for value in (False, True))
+    holes: dict[int, list[int]] = {}
+    if negative and positive:
+        areas = [shapely.polygons(rings[number]) for number in positive]
+        tree = shapely.STRtree(areas)
+        centres = shapely.STRtree(shapely.points([rings[number].mean(axis=0) for number in positive]))
+        for number in negative:
+            points_inside = Counter(tree.query(shapely.points(rings[number]), predicate="within")[1].tolist())
+            around = [at for at, count in points_inside.items() if count == len(rings[number])]
+            around = [at for at in around if layers[positive[at]] == layers[number]]
+            smallest = min(around, key=lambda at: area_of(rings[positive[at]]), default=None)
+            if smallest is not None and len(centres.query(areas[smallest], predicate="contains")) <= 1:
+                holes.setdefault(positive[smallest], []).append(number)
+    cut = {number for numbers in holes.values() for number in numbers}
+    for number, ring in enumerate(rings):
+        if number not in cut:
+            yield number, (ring, *(rings[hole] for hole in holes.get(number, ())))

@@ -9,6 +9,7 @@ Meaning = Literal["nucleus", "outline", "region", "other"]
 """An "outline" is an object of unclear class: a nucleus, unless it is as large as tissue, or around other objects."""
 
 _NUCLEUS = re.compile(r"nucle", re.IGNORECASE)
+_NO_NUCLEUS = re.compile(r"\b(non?|not|without)[\s_-]*nucle|nucleol", re.IGNORECASE)
 _NEVER = re.compile(
     r"\b(tissues?|regions?|ignored?|background|glass|white ?spaces?|art[ei]facts?|rois?|slides?|exclu\w+|annotated|"
     r"subcellular)\b",
@@ -26,7 +27,8 @@ _NO_REGIONS = {"detection": "detections", "cell": "cells", "tile": "tiles", "roo
 """Types of objects that are never regions of interest; a TMA core is one."""
 
 _NO_NUCLEI = {"tile": "tiles", "tma_core": "TMA cores", "root": "root objects"}
-_FOUND = ("detection", "cell")
+FOUND = ("detection", "cell")
+"""Types of objects that QuPath found itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,13 @@ def meaning_of(class_name: str, object_type: str = "") -> ObjectMeaning:
     if object_type in _NO_NUCLEI:
         return ObjectMeaning("other", _NO_NUCLEI[object_type])
     parts = [part.strip() for part in class_name.split(":")]
-    found = object_type in _FOUND
+    found = object_type in FOUND
     if not found and parts[0].rstrip("* ").lower() == "region":
         return ObjectMeaning("region")
-    is_nucleus = bool(_NUCLEUS.search(class_name))
+    is_other = bool(_NO_NUCLEUS.search(class_name))
+    is_nucleus = bool(_NUCLEUS.search(class_name)) and not is_other
     is_area = bool(_NEVER.search(class_name)) or (not found and bool(_AREA.search(class_name)))
-    if any(part.endswith("*") for part in parts) or (is_area and not is_nucleus):
+    if any(part.endswith("*") for part in parts) or is_other or (is_area and not is_nucleus):
         return ObjectMeaning("other", f"class {class_name[:60]}")
     return ObjectMeaning("nucleus" if found or is_nucleus else "outline")
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.imaging.tiling import Box
-from monuseg_cli.nuclei.aperio import read_annotation
+from monuseg_cli.nuclei.aperio import read_annotation, with_holes
 from monuseg_cli.nuclei.geojson import read_geojson
-from monuseg_cli.nuclei.objects import Meaning, describe_left_out, meaning_of
+from monuseg_cli.nuclei.objects import FOUND, Meaning, describe_left_out, meaning_of
 from monuseg_cli.nuclei.rings import Polygon, Ring, area_of, join_rings
 
 GEOJSON_SUFFIXES = (".geojson", ".geojson.gz", ".geojson.zip", ".json", ".json.gz", ".zip")
@@ -49,6 +49,9 @@ _TISSUE_SHARE, _LARGE_SHARE = 0.05, 0.25
 
 _AROUND_TIMES = 4
 """An outline counts as around others only if it has at least this many times their area."""
+
+_MANY_INSIDE = 5
+"""Around so many others, a drawn outline is no nucleus, even if its class says so; a nucleus may have some nucleoli."""
 
 _SPECK_PX = 5.0
 """Smaller outlines are accidental."""
@@ -140,7 +143,8 @@ class Outlines:
 class _Object:
     kind: Meaning
     ring: Ring
-    drawn_area_px: float = math.nan
+    drawn_area_px: float
+    was_found: bool  # by a program, as a detection or a cell
 
 
 def clip_box(box: Box, shape: tuple[int, int]) -> Box | None:
@@ -179,15 +183,14 @@ def read_outlines(path: Path) -> Outlines:
         elif meaning.kind == "region":
             regions.append(_region(path, name, polygons))
         else:
-            objects.append(_Object(meaning.kind, join_rings(polygons), area_px))
+            objects.append(_Object(meaning.kind, join_rings(polygons), area_px, object_type in FOUND))
 
     if path.suffix.lower() == ".xml":
         annotation = read_annotation(path)
         left_out[DEGENERATE] += annotation.degenerate
-        for ring, layer, text, area in zip(
-            annotation.polygons, annotation.layers, annotation.texts, annotation.drawn_areas_px.tolist(), strict=True
-        ):
-            add(text or layer, layer or text, "", ((ring,),), area)
+        for number, polygon in with_holes(annotation):
+            layer, text = annotation.layers[number], annotation.texts[number]
+            add(text or layer, layer or text, "", (polygon,), float(annotation.drawn_areas_px[number]))
     else:
         content = read_geojson(path)
         left_out.update(content.left_out)
@@ -314,14 +317,18 @@ def _region(path: Path, name: str, polygons: Sequence[Polygon]) -> Region:
 
 
 def _leave_out_parents(objects: Sequence[_Object], regions: tuple[Region, ...], left_out: Counter[str]) -> Outlines:
-    """Leave out outlines around other objects: around one certain nucleus, or several outlines."""
+    """Leave out drawn outlines around other objects: around one certain nucleus, or several outlines.
+
+    One whose class says that it is a nucleus must be around `_MANY_INSIDE`.
+    """
     rings = [thing.ring for thing in objects]
     areas = np.array([area_of(ring) for ring in rings])
     certain = np.array([thing.kind == "nucleus" for thing in objects], dtype=bool)
+    was_found = np.array([thing.was_found for thing in objects], dtype=bool)
     outlines = Outlines(tuple(rings), certain, np.array([thing.drawn_area_px for thing in objects]), regions, left_out)
     is_around = np.zeros(len(rings), dtype=bool)
     # Only an outline several times as large as the smallest object can be around others.
-    candidates = np.flatnonzero(~certain & (areas > 0) & (areas >= _AROUND_TIMES * areas.min(initial=math.inf)))
+    candidates = np.flatnonzero(~was_found & (areas > 0) & (areas >= _AROUND_TIMES * areas.min(initial=math.inf)))
     if len(candidates):
         points = shapely.points([ring.mean(axis=0) for ring in rings])
         tree = shapely.STRtree(points)
@@ -329,5 +336,6 @@ def _leave_out_parents(objects: Sequence[_Object], regions: tuple[Region, ...], 
             inside = tree.query(shapely.polygons(rings[index]), predicate="contains")
             is_smaller = (areas[inside] * _AROUND_TIMES <= areas[index]) & (areas[inside] >= _SPECK_PX)
             inside = inside[is_smaller & (inside != index)]
-            is_around[index] = certain[inside].any() or len(inside) >= 2
+            is_parent = len(inside) >= 2 or certain[inside].any()
+            is_around[index] = len(inside) >= _MANY_INSIDE if certain[index] else is_parent
     return outlines._keep(~is_around, AROUND) if is_around.any() else outlines

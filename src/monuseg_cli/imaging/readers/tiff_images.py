@@ -205,7 +205,7 @@ def _key_of(page: tifffile.TiffPage) -> tuple[object, ...]:
 def _base_of(
     index: int, pages: Sequence[tifffile.TiffPage], same: Sequence[int], families: Sequence[Sequence[_Group]]
 ) -> _Group | None:
-    """Find the image that a page is a level of; None where there is none, or it is not certain which.
+    """Return the image that a page is a level of; None if there is none, or it is not certain which.
 
     Parameters
     ----------
@@ -216,10 +216,10 @@ def _base_of(
     same : sequence of int
         Indices of the pages of its size and kind, itself included.
     families : sequence of sequence of _Group
-        The images that it may be a level of, by size and kind, each in order.
+        The images that it may be a level of, grouped by size and kind, in order.
     """
     page = pages[index]
-    before, after = [], []  # of each family the nearest one that lacks this level
+    before, after = [], []  # the nearest image of each family that lacks this level
     for family in families:
         lacking = [group for group in family if group.lacks(page)]
         before += [(group, family) for group in lacking if group.index < index][-1:]
@@ -239,7 +239,7 @@ def _base_of(
 
 
 def _turns_back(group: _Group, index: int, pages: Sequence[tifffile.TiffPage]) -> bool:
-    """Tell whether a smaller level lies between an image and a page, which then begins another pyramid."""
+    """Return whether a smaller level is between an image and a page, which then starts another pyramid."""
     between = pages[min(group.index, index) + 1 : max(group.index, index)]
     width = pages[index].imagewidth
     return any(page.imagewidth < width and _may_take(group.base, page) for page in between)
@@ -251,7 +251,7 @@ def _may_take(base: tifffile.TiffPage, page: tifffile.TiffPage) -> bool:
 
 
 def _is_halved(base: tifffile.TiffPage, page: tifffile.TiffPage) -> bool:
-    """Tell whether a page is a half, a quarter and so on of another, as levels are, unlike most labels."""
+    """Return whether a page is a half, a quarter and so on of another, as levels are, unlike most labels."""
     factor = 2 ** round(math.log2(base.imagewidth / max(page.imagewidth, 1)))
     return bool(abs(base.imagewidth / factor - page.imagewidth) <= 1)
 
