@@ -32,6 +32,19 @@ def test_tiles_that_the_file_leaves_out_are_no_tissue_and_lighten_no_glass() -> 
     assert not find_tissue(np.full((20, 20, 3), 255, dtype=np.uint8), 8, sparse=True).any()
 
 
+def test_black_with_which_converters_fill_what_was_not_scanned_is_no_tissue() -> None:
+    slide = np.full((96, 96, 3), 240, dtype=np.uint8)
+    slide[40:88, 40:88] = TISSUE[:48, :48]
+    whole = find_tissue(slide, 8)
+    for black in (0, 2):
+        slide[:20], slide[:, :20] = black, black
+        found = find_tissue(slide, 8)
+        assert not found[:20].any()
+        assert not found[:, :20].any()
+        np.testing.assert_array_equal(found[30:, 30:], whole[30:, 30:])
+    assert not find_tissue(np.zeros((20, 20, 3), dtype=np.uint8), 8).any()
+
+
 def test_a_yellowish_scanner_is_no_tissue() -> None:
     assert not find_tissue(np.full((50, 50, 3), (235, 226, 210), dtype=np.uint8), 8).any()
 
@@ -44,4 +57,4 @@ def test_tissue_is_widened_by_micrometres() -> None:
 
 
 def test_a_single_dark_pixel_is_tissue() -> None:
-    assert find_tissue(np.zeros((1, 1, 3), dtype=np.uint8), 8).tolist() == [[True]]
+    assert find_tissue(np.full((1, 1, 3), 90, dtype=np.uint8), 8).tolist() == [[True]]

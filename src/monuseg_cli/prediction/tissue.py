@@ -20,13 +20,16 @@ _MARGIN_UM = 50.0
 _DENSEST_GLASS = 0.12
 _STEP = 0.06
 _SMOOTHING_UM = 12.0
+_BLACK = 2
+"""JPEG leaves black within so much of 0."""
 
 
 def find_tissue(thumbnail: NDArray[np.uint8], um_per_px: float, sparse: bool = False) -> NDArray[np.bool_]:
     """Detect tissue by its optical density in the green channel, which both stains absorb.
 
     A pixel is tissue if its smoothed density exceeds that of the slide's glass by a fixed step. The density of glass is
-    the 1st percentile of the thumbnail, with an upper bound, so that an image without glass is all tissue.
+    the 1st percentile of the thumbnail, with an upper bound, so that an image without glass is all tissue. Pure black
+    is no tissue: converters fill with it what was not scanned.
 
     Parameters
     ----------
@@ -42,10 +45,11 @@ def find_tissue(thumbnail: NDArray[np.uint8], um_per_px: float, sparse: bool = F
     ndarray of shape (H, W), bool
     """
     density, sigma = OPTICAL_DENSITY[thumbnail[..., 1]], _SMOOTHING_UM / um_per_px
-    smooth = ndimage.gaussian_filter(density, sigma)
-    scanned = np.ones(smooth.shape, dtype=bool)
+    scanned = np.asarray((thumbnail > _BLACK).any(axis=2))
     if sparse:
-        scanned = (thumbnail != 255).any(axis=2)
+        scanned = scanned & (thumbnail != 255).any(axis=2)
+    smooth = ndimage.gaussian_filter(np.where(scanned, density, 0), sigma)
+    if not scanned.all():
         weight = ndimage.gaussian_filter(scanned.astype(density.dtype), sigma)
         smooth = np.where(scanned, smooth / np.maximum(weight, np.finfo(weight.dtype).tiny), 0)
     if not scanned.any():
