@@ -147,7 +147,10 @@ class Conversion:
             ink, black = (255 - part.astype(np.uint16) for part in (colour[..., :_COLOURS], colour[..., _COLOURS:]))
             colour = ((ink * black + 127) // 255).astype(np.uint8)
         if self.alpha is not None:
-            opacity = _to_uint8(pixels[..., self.alpha, None], self.bits).astype(np.uint16)
+            stored = pixels[..., self.alpha, None]
+            if stored.dtype == np.uint16:  # it may use all bits where the colours use fewer
+                stored = np.minimum(stored, 2**self.bits - 1)
+            opacity = _to_uint8(stored, self.bits).astype(np.uint16)
             through = 255 * (255 - opacity)
             over = 255 * np.minimum(colour, opacity) if self.premultiplied else colour * opacity
             colour = ((over + through + 127) // 255).astype(np.uint8)

@@ -44,6 +44,17 @@ def test_the_tag_says_how_many_bits_are_in_use(tmp_path: Path, bits: int) -> Non
     np.testing.assert_array_equal(pixels, PICTURE)
 
 
+@pytest.mark.parametrize("opaque", [4095, 65535])
+@pytest.mark.parametrize("name", ["a.tif", "a.png"])
+def test_opacity_may_use_more_bits_than_the_colours(tmp_path: Path, name: str, opaque: int) -> None:
+    pixels = np.dstack([deep(12), np.full(PICTURE.shape[:2], opaque, np.uint16)])
+    if name == "a.png":
+        (tmp_path / name).write_bytes(imagecodecs.png_encode(pixels))
+    else:
+        write(tmp_path / name, pixels, extrasamples=["unassalpha"])
+    np.testing.assert_array_equal(read_image(tmp_path / name)[0], PICTURE)
+
+
 @pytest.mark.parametrize("bits", [5, 7])
 def test_fewer_than_8_bits_are_spread_over_all_shades(tmp_path: Path, bits: int) -> None:
     pixels = PICTURE.astype(np.uint16) >> (8 - bits)
