@@ -131,6 +131,26 @@ def test_an_rgb_stack_of_imagej_is_rgb(tmp_path: Path) -> None:
     require_picture(tmp_path / "a.tif", "planes joined to RGB (channels named Red, Green, Blue)")
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_pages_named_as_colours_are_rgb_with_their_pyramids(tmp_path: Path, order: tuple[int, ...]) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        for step in (1, 2):
+            for index in order:
+                plane = np.ascontiguousarray(PLANES[index, ::step, ::step])
+                name = [(285, 2, 0, ("Red", "Green", "Blue")[index], True)]
+                tiff.write(plane, tile=(64, 64), photometric="minisblack", extratags=name, metadata=None)
+    names = ", ".join(("Red", "Green", "Blue")[index] for index in order)
+    require_picture(tmp_path / "a.tif", f"planes joined to RGB (channels named {names})", levels=2)
+
+
+def test_pages_with_other_names_are_images_of_their_own(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        for plane, name in zip(PLANES, ("Red", "Green", "DAPI"), strict=True):
+            tiff.write(plane, photometric="minisblack", extratags=[(285, 2, 0, name, True)], metadata=None)
+    with Slide(tmp_path / "a.tif") as slide:
+        assert [image.name for image in slide.images] == ["Red", "Green", "DAPI"]
+
+
 def keep_first_page(path: Path) -> None:
     """Cut off the chain of pages, as ImageJ writes large stacks: the other planes lie behind the first."""
     with tifffile.TiffFile(path) as tiff:

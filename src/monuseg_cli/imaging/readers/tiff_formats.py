@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element
 
 import tifffile
 
+from monuseg_cli.imaging.channels import Channel, order_channels
 from monuseg_cli.imaging.readers.base import Role
 from monuseg_cli.imaging.readers.tiff_images import (
     TiffImage,
@@ -29,6 +30,7 @@ _NDPI_LENS, _NDPI_Z = 65421, 65424
 _NDPI_ROLES: Mapping[float, Role] = {-1.0: "macro", -2.0: "map"}
 _QPI_ROLES: Mapping[str, Role] = {"Thumbnail": "thumbnail", "Overview": "overview", "Label": "label"}
 _NM_PER_UM = 1000.0
+_MOST_BITS = 16  # so that channels without names are not taken for colours
 
 
 def list_images(tiff: tifffile.TiffFile) -> tuple[str, list[TiffImage]]:
@@ -54,7 +56,23 @@ def list_images(tiff: tifffile.TiffFile) -> tuple[str, list[TiffImage]]:
             images = lists(tiff, pages)
             if images:
                 return kind, images
-    return "BigTIFF" if tiff.is_bigtiff else "TIFF", group_pages(pages)
+    return "BigTIFF" if tiff.is_bigtiff else "TIFF", _join_colours(group_pages(pages))
+
+
+def _join_colours(images: list[TiffImage]) -> list[TiffImage]:
+    """Join three scans of one sample that are named red, green and blue into one image."""
+    scans = [image for image in images if image.role == "scan"]
+    alike = {(*kind_of(image.base.page), image.base.shape) for image in scans}
+    found = order_channels([Channel(image.name) for image in scans], len(scans), _MOST_BITS)
+    if found.order is None or len(alike) > 1 or scans[0].base.page.samplesperpixel > 1:
+        return images
+    levels = []
+    for planes in zip(*(scans[index].stacks[0] for index in found.order), strict=False):
+        if len({plane.shape for (plane,) in planes}) == 1:
+            levels.append(tuple(plane for (plane,) in planes))
+    note = f"planes joined to RGB ({found.reason})"
+    joined = replace(scans[0], name="", stacks=(tuple(levels),), rgb=True, notes=(note,))
+    return [joined, *(image for image in images if image.role != "scan")]
 
 
 def _list_svs(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
