@@ -152,6 +152,19 @@ def test_a_reduced_picture_in_strips_is_a_level_of_a_tiled_scan_where_it_halves_
     assert [image.role for image in slide.images] == ["scan", "thumbnail"]
 
 
+@pytest.mark.parametrize("is_in_subifds", [False, True])
+def test_levels_are_turned_as_their_base_is(tmp_path: Path, is_in_subifds: bool) -> None:
+    """The tag may stand in the first page alone."""
+    turned = np.ascontiguousarray(np.rot90(SCAN))  # orientation 6: to be turned to the right
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        tag = [(274, 3, 1, 6, True)]
+        tiff.write(turned, subifds=int(is_in_subifds), extratags=tag, metadata=None, **TILED)
+        tiff.write(halved(turned), subfiletype=1, metadata=None, **TILED)
+    with Slide(tmp_path / "a.tif") as slide:
+        np.testing.assert_array_equal(slide.read_region(0, 0, 0, *slide.shape), SCAN)
+        np.testing.assert_array_equal(slide.read_region(1, 0, 0, 128, 128), np.rot90(halved(turned), -1))
+
+
 def test_pyramids_in_subifds(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as tiff:
         tiff.write(MACRO, photometric="rgb", **ome("macro image"))

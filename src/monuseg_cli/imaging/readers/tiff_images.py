@@ -134,7 +134,8 @@ def is_smaller(page: tifffile.TiffPage, base: tifffile.TiffPage) -> bool:
 def pyramid(base: tifffile.TiffPage, others: Iterable[tifffile.TiffPage]) -> Levels:
     """Return the levels of an image: `base` and the pages that may be levels of it, finest first, each size once."""
     sizes = {page.imagewidth: page for page in others if is_smaller(page, base)}
-    return tuple((Plane(page),) for page in (base, *(sizes[width] for width in sorted(sizes, reverse=True))))
+    coarser = (sizes[width] for width in sorted(sizes, reverse=True))
+    return ((Plane(base),), *((Plane(page, base=base),) for page in coarser))
 
 
 def name_of(page: tifffile.TiffPage) -> str:

@@ -162,7 +162,7 @@ def _levels(planes: Sequence[Plane], further: Mapping[int, Pages]) -> Levels:
     levels = [tuple(planes)]
     for pages in zip(*coarser, strict=False):
         if len({(page.imagelength, page.imagewidth) for page in pages}) == 1:
-            levels.append(tuple(Plane(page) for page in pages))
+            levels.append(tuple(Plane(page, base=plane.page) for page, plane in zip(pages, planes, strict=True)))
     return tuple(sorted(levels, key=lambda level: -level[0].page.imagewidth))
 
 

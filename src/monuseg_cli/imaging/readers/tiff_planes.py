@@ -29,11 +29,14 @@ class Plane:
         First byte of the samples, if they are stored after those of the page, without a page of their own (ImageJ).
     cut : tuple of int, optional
         Height and width of the image, if the page is padded to whole tiles.
+    base : tifffile.TiffPage, optional
+        The finest level, which tells how this one is stored if its own tags do not.
     """
 
     page: tifffile.TiffPage
     offset: int | None = None
     cut: tuple[int, int] | None = None
+    base: tifffile.TiffPage | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -44,7 +47,8 @@ class Plane:
     def orientation(self) -> Orientation:
         """How the page is stored."""
         stored = self.page.imagelength, self.page.imagewidth
-        return Orientation(self.page.tags.valueof("Orientation", 1), stored)
+        of_base = self.base.tags.valueof("Orientation", 1) if self.base else 1
+        return Orientation(self.page.tags.valueof("Orientation", of_base), stored)
 
 
 class PlaneReader(Protocol):
