@@ -132,6 +132,13 @@ def test_what_has_no_area_is_counted(tmp_path: Path, geometry: object, kind: str
     assert (content.features, dict(content.left_out)) == ((), {kind: 1})
 
 
+@pytest.mark.parametrize("far", [1.1e7, -1.1e7, 1e308])
+def test_points_far_outside_of_any_slide_are_refused(tmp_path: Path, far: float) -> None:
+    geometry = {"type": "Polygon", "coordinates": [[[0, 0], [9, 0], [9, far]]]}
+    with pytest.raises(InputError, match="feature 1 has points farther than 10000000 px"):
+        read_one(tmp_path, geometry=geometry)
+
+
 def test_an_empty_object_holds_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
     assert read_geojson(tmp_path / "a.json").features == ()

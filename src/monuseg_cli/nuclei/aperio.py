@@ -16,10 +16,7 @@ from numpy.typing import NDArray
 
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import is_special_file
-from monuseg_cli.nuclei.rings import Polygon, area_of
-
-MAX_COORDINATE_PX = 1e7
-"""Larger coordinates are refused: no slide is that large."""
+from monuseg_cli.nuclei.rings import MAX_COORDINATE_PX, Polygon, area_of
 
 MAX_VERTICES = 10_000_000
 """More vertices are refused; the largest official annotation has 10^5."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import is_special_file
-from monuseg_cli.nuclei.rings import Polygon, Ring
+from monuseg_cli.nuclei.rings import MAX_COORDINATE_PX, Polygon, Ring
 
 LARGEST_UNPACKED_BYTES = 2**29
 """A compressed file that decompresses to more is refused."""
@@ -218,6 +218,9 @@ def _read_ring(points: list[list[float]], number: int) -> Ring:
     ring = np.array(points, dtype=np.float64)[:, 1::-1]  # x, y -> row, column
     if ring.shape != (len(points), 2) or not np.isfinite(ring).all():
         message = f"feature {number} has points that are not two finite numbers"
+        raise ValueError(message)
+    if (np.abs(ring) > MAX_COORDINATE_PX).any():
+        message = f"feature {number} has points farther than {MAX_COORDINATE_PX:.0f} px"
         raise ValueError(message)
     return ring
 

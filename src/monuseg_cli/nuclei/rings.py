@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 Ring = NDArray[np.float64]
 """Points (V, 2), row and column in pixels; the last point connects to the first, which it may repeat."""
 
+MAX_COORDINATE_PX = 1e7
+"""Larger coordinates are refused: no slide is that large."""
+
 Polygon = tuple[Ring, ...]
 """The outer ring, then the holes."""
 
