@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import openslide
+import pydicom
 import pytest
 from numpy.typing import NDArray
 
@@ -220,6 +221,39 @@ def test_what_openslide_cannot_read_is_named_with_a_remedy(tmp_path: Path) -> No
         InputError, match=r"a\.czi: Zeiss CZI that OpenSlide cannot read \(.+\); convert it to OME-TIFF, with QuPath or"
     ):
         Slide(tmp_path / "a.czi")
+
+
+@pytest.mark.parametrize("has_places", [False, True])
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_sparse_dicom_must_say_where_its_tiles_are(tmp_path: Path, has_places: bool, is_folder: bool) -> None:
+    """OpenSlide crashes on a file that does not."""
+    folder = write_dicom(tmp_path / "a", SCAN, LABEL)
+    for number in range(2):
+        file = folder / f"1.2.3.4.{number}.dcm"
+        data = pydicom.dcmread(file)
+        data.DimensionOrganizationType = "TILED_SPARSE"
+        if has_places:
+            data.PerFrameFunctionalGroupsSequence = [
+                frame_at(index, data.TotalPixelMatrixColumns) for index in range(data.NumberOfFrames)
+            ]
+        data.save_as(file, enforce_file_format=True)
+    path = folder if is_folder else file
+    if has_places:
+        with Slide(path) as slide:
+            assert distance(slide.read_region(0, 0, 0, *slide.shape), SCAN) < 6
+    else:
+        with pytest.raises(InputError, match=r"1\.2\.3\.4\.0\.dcm does not say where its tiles are; convert it"):
+            Slide(path)
+
+
+def frame_at(index: int, width: int) -> pydicom.Dataset:
+    """Make the functional groups of a frame, of those that run row by row."""
+    across = -(-width // TILE)
+    place, groups = pydicom.Dataset(), pydicom.Dataset()
+    place.ColumnPositionInTotalImagePixelMatrix = index % across * TILE + 1
+    place.RowPositionInTotalImagePixelMatrix = index // across * TILE + 1
+    groups.PlanePositionSlideSequence = [place]
+    return groups
 
 
 def test_a_folder_of_several_dicom_slides_is_refused(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """Slides in several files: which files belong together, and which of them is opened."""
 
 import configparser
+import mmap
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from monuseg_cli.imaging.decoding import DECODING_ERRORS
 from monuseg_cli.imaging.readers.formats import DICOM, VMS_HEADS, format_of_file
-from monuseg_cli.imaging.readers.openslide import EXTRA_HINT
+from monuseg_cli.imaging.readers.openslide import CONVERT_HINT, EXTRA_HINT
 from monuseg_cli.imaging.to_rgb import ImageError
 
 _SLIDEDAT = "Slidedat.ini"
@@ -16,6 +17,9 @@ _WHOLE_SLIDE_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _DICOM_SUFFIXES = (".dcm", ".dicom")
 _SERIES_TAGS = ["SOPClassUID", "SeriesInstanceUID"]
 _LARGEST_INDEX_BYTES = 1 << 20
+
+# In little endian: the tags of pixels and of what differs from frame to frame, and a value of the organization type.
+_PIXEL_DATA, _FRAME_GROUPS, _SPARSE = b"\xe0\x7f\x10\x00", b"\x00\x52\x30\x92", b"TILED_SPARSE"
 
 
 def is_zarr(folder: Path) -> bool:
@@ -107,6 +111,23 @@ def dicom_series(files: Sequence[Path]) -> dict[str, list[Path]]:
         if header.get("SOPClassUID") == _WHOLE_SLIDE_CLASS:
             series.setdefault(str(header.get("SeriesInstanceUID", "")), []).append(path)
     return series
+
+
+def require_placed_frames(path: Path) -> None:
+    """Check that the DICOM files beside a file say where their frames are; OpenSlide crashes on those that do not.
+
+    Raises
+    ------
+    ImageError
+        If one of them says that its tiles are sparse, and nothing else.
+    """
+    for file in dicom_files(path.parent):
+        with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            end = content.find(_PIXEL_DATA)
+            is_sparse = content.find(_SPARSE, 0, end if end >= 0 else len(content)) >= 0
+            if is_sparse and content.find(_FRAME_GROUPS) < 0:
+                message = f"{file.name} does not say where its tiles are; {CONVERT_HINT}"
+                raise ImageError(message)
 
 
 def slide_of_dicom_folder(folder: Path) -> Path:

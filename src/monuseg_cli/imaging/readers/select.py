@@ -12,6 +12,7 @@ from monuseg_cli.imaging.readers.multifile import (
     is_mrxs_folder,
     is_zarr,
     require_mrxs_folder,
+    require_placed_frames,
     require_vms_parts,
     slide_of_dicom_folder,
 )
@@ -53,6 +54,8 @@ def _open_slide(path: Path, found: Format) -> Reader:
         require_mrxs_folder(path)
     elif found is VMS:
         require_vms_parts(path)
+    elif found is DICOM:
+        require_placed_frames(path)
     return OpenSlideReader(path, found.name)
 
 
@@ -65,7 +68,7 @@ def _open_folder(path: Path) -> Reader:
         message = f"it is the folder of an MRXS; name {path.name}.mrxs beside it"
         raise ImageError(message)
     if dicom_files(path):
-        return OpenSlideReader(slide_of_dicom_folder(path), DICOM.name)
+        return _open_slide(slide_of_dicom_folder(path), DICOM)
     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
