@@ -83,9 +83,9 @@ def test_an_outline_as_large_as_tissue(says: Says, tmp_path: Path) -> None:
     says("show", tmp_path / "large.png", "--labels", tmp_path / "a.geojson", "-o", tmp_path / "shown.png")
 
 
-@pytest.mark.parametrize("kind", ["two in a zip", "half a gzip", "another JSON"])
+@pytest.mark.parametrize("kind", ["two in a zip", "half a gzip", "another JSON", "far corners"])
 def test_files_without_geojson_are_refused(says: Says, picture: Path, tmp_path: Path, kind: str) -> None:
-    path = tmp_path / {"two in a zip": "a.zip", "half a gzip": "a.geojson.gz", "another JSON": "a.json"}[kind]
+    path = tmp_path / {"two in a zip": "a.zip", "half a gzip": "a.geojson.gz"}.get(kind, "a.json")
     text = json.dumps({"type": "FeatureCollection", "features": outlined()})
     if kind == "two in a zip":
         with zipfile.ZipFile(path, "w") as archive:
@@ -93,6 +93,8 @@ def test_files_without_geojson_are_refused(says: Says, picture: Path, tmp_path: 
             archive.writestr("b.geojson", text)
     elif kind == "half a gzip":
         path.write_bytes(gzip.compress(text.encode())[:80])
+    elif kind == "far corners":
+        write_geojson(path, outlined([*NUCLEI, AROUND * 1e300]))
     else:
         path.write_text('{"images": [], "annotations": []}')
     says("show", picture, "--labels", path, "-o", tmp_path / "shown.png")

@@ -7,13 +7,14 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
+import pydicom
 import pytest
 import tifffile
 import zarr
 
 from robustness.conftest import Says
 from support.ome_zarr import write_ome_zarr
-from support.scanners import jpeg_bytes, write_bif, write_mrxs, write_vms
+from support.scanners import jpeg_bytes, write_bif, write_dicom, write_mrxs, write_vms
 from support.tissue import draw_tissue
 
 PICTURE, _ = draw_tissue(80, seed=6)
@@ -63,6 +64,26 @@ def damaged_chunk(path: Path) -> None:
     (path / "0" / "c" / "0" / "0" / "0").write_bytes(b"damaged")
 
 
+def other_metadata(path: Path) -> None:
+    write_ome_zarr(path, PLANES, "cyx")
+    group = zarr.open_group(path)
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"datasets": "a"}]}
+
+
+def sparse_without_places(path: Path) -> None:
+    """What OpenSlide itself crashes on."""
+    write_dicom(path, SCAN, PICTURE)
+    file = path / "1.2.3.4.0.dcm"
+    data = pydicom.dcmread(file)
+    data.DimensionOrganizationType = "TILED_SPARSE"
+    data.save_as(file, enforce_file_format=True)
+
+
+def rgb_stack(path: Path) -> None:
+    metadata = {"axes": "ZYX", "unit": "micron", "Labels": ["Red", "Green", "Blue"]}
+    tifffile.imwrite(path, PLANES, imagej=True, resolution=(4, 4), metadata=metadata)
+
+
 def folder_of_notes(path: Path) -> None:
     path.mkdir()
     for number in range(7):
@@ -81,10 +102,17 @@ def folder_of_notes(path: Path) -> None:
         pytest.param("a.czi", content(b"ZISRAWFILE"), id="CZI"),
         pytest.param("a.zarr", empty_store, id="empty Zarr"),
         pytest.param("a.zarr", damaged_chunk, id="damaged chunk"),
+        pytest.param("a.zarr", other_metadata, id="other metadata"),
+        pytest.param("dicom", sparse_without_places, id="tiles without places"),
         pytest.param("slides", folder_of_notes, id="folder of notes"),
         pytest.param("a.ome.tif", planes("DAPI", "FITC", "Cy5"), id="stains"),
         pytest.param("a.tif", tiff(PICTURE, PICTURE, description=["Label", "Macro"]), id="label and macro"),
         pytest.param("a.tif", tiff(PICTURE, resolution=(40000, 20000), resolutionunit="CENTIMETER"), id="not square"),
+        pytest.param(
+            "a.ome.tif",
+            tiff(PICTURE, description=OME.format("").replace("<TiffData/>", '<TiffData IFD="7"/>')),
+            id="planes beyond the file",
+        ),
         pytest.param(
             "a.ome.tif", tiff(PICTURE, description=OME.format('<!DOCTYPE OME [<!ENTITY a "b">]>')), id="entities in OME"
         ),
@@ -125,6 +153,7 @@ def test_slides_without_the_extra(
         ),
         pytest.param("a.tif", tiff(PICTURE // 8, **TAGS), id="dark"),
         pytest.param("a.ome.tif", planes("Blue", "Green", "Red"), id="planes"),
+        pytest.param("a.tif", rgb_stack, id="RGB stack"),
         pytest.param("a.tif", tiff(np.dstack([PICTURE, PICTURE[..., 0]]), extrasamples=["unspecified"]), id="a fourth"),
         pytest.param("a.tif", tiff(PICTURE[:40], PICTURE, tile=(16, 16), **TAGS), id="two scans"),
     ],
