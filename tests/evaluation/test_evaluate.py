@@ -99,7 +99,7 @@ def test_other_cases_and_settings_have_a_folder_of_their_own(trained_home: Home,
     assert len(set(folders)) == len(folders)
     assert folder(CaseChoice(cases=("E2-A14V", "A7-A13E"))) == folders[5]  # the same cases
     assert {path.parent for path in folders} == {trained_home.runs / "unet-se" / "evaluation"}
-    assert all(path.name.startswith("best-slides-") for path in folders[5:])
+    assert all(path.name.startswith("best-slides-") for path in folders[6:])
 
 
 def test_a_folder_with_the_scores_of_other_cases_is_left_as_it_is(trained_home: Home, tmp_path: Path) -> None:
