@@ -112,7 +112,7 @@ def plain_epoch(folder: Path, recipe: Recipe) -> float:
 
 def _model(arch: str, recipe: Recipe) -> torch.nn.Module:
     architecture = registry.get(arch)
-    dropout: dict[str, Any] = {"dropout": recipe.dropout} if "dropout" in architecture.options else {}
+    dropout: dict[str, Any] = {"dropout": recipe.dropout} if "dropout" in architecture.defaults else {}
     model = registry.create(arch, out_channels=len(CLASSES[recipe.aux_target]), **dropout)
     to_device(model, torch.device("cpu"))
     return model.train()

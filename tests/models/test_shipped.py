@@ -44,7 +44,7 @@ def test_it_is_small_and_its_card_is_complete() -> None:
     assert {*of_monuseg, *card.val_cases} <= set(train_set(37))
     assert not {*card.train_cases} & {*card.val_cases}
     assert not [case_id for case_id in card.train_cases if any(organ in case_id for organ in NUINSSEG.held_out_organs)]
-    assert {name: part["cases"] for name, part in card.data_sets.items()} == {"monuseg": 31, "nuinsseg": 269}
+    assert {name: part.cases for name, part in card.data_sets.items()} == {"monuseg": 31, "nuinsseg": 269}
     assert card.stain.keys() == {"haematoxylin", "eosin"}
     assert card.results.keys() == {VALIDATION, ELSEWHERE, "test"}
     assert card.results[ELSEWHERE]["f1"] > 0.75

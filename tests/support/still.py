@@ -3,7 +3,6 @@
 Its steps do not depend on how a batch is shared between processes, so that two processes can be compared with one.
 """
 
-from types import MappingProxyType
 from typing import Any, Self
 
 from torch import nn
@@ -30,7 +29,6 @@ REGISTRY.register(
         name="unet-still",
         target=f"{__name__}:StillUNet",
         summary="for tests",
-        options=MappingProxyType({}),
         weights=0,
         gflop=0.0,
     )

@@ -181,8 +181,8 @@ def test_the_card_tells_of_all_data_sets(monuseg: Monuseg, trained_home: Home, t
     assert (card.recipe["extra_data"], card.recipe["stain_min"]) == (["nuinsseg:0.5"], 0.3)
     assert "Kumar" in card.attribution
     assert "Mahbod" in card.attribution
-    assert {name: part["cases"] for name, part in card.data_sets.items()} == {"monuseg": 24, "nuinsseg": 6}
-    assert card.data_sets["nuinsseg"]["licence"].startswith("CC BY 4.0")
+    assert {name: part.cases for name, part in card.data_sets.items()} == {"monuseg": 24, "nuinsseg": 6}
+    assert card.data_sets["nuinsseg"].licence.startswith("CC BY 4.0")
     assert "human_brain_01" in card.train_cases
     seen = monuseg("evaluate", "mixed", "--data", "nuinsseg", "--split", "train", "--home", home)
     assert "was trained on 6 of these 6 cases" in seen.stderr

@@ -1,26 +1,45 @@
 """Model cards: the metadata stored with weights."""
 
 import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal
 
+from monuseg_cli.core.schema import (
+    FRACTION,
+    FROM_0,
+    FROM_1,
+    INSIDE_0_1,
+    POSITIVE,
+    Range,
+    SchemaError,
+    parse_json,
+    read_as,
+    require_mapping,
+    show_value,
+)
+from monuseg_cli.imaging.scale import MAX_MPP, MIN_MPP
 from monuseg_cli.nuclei.postprocess_params import PostprocessParams, upgrade_params
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 _RENAMED: Mapping[str, str] = {"separation": "postprocess"}
 """Fields in cards of earlier versions, with their current names."""
 
-_JSON_KINDS: Mapping[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (int, float),
-    "bool": (bool,),
-    "tuple": (list,),
-    "Mapping": (dict,),
-    "PostprocessParams": (dict,),
-}
+Count = Annotated[int, FROM_0]
+Mean = Annotated[float, FRACTION]
+Std = Annotated[float, Range(1e-3, 1e3)]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """A training data set in a card: number of cases, weight, hash, licence and attribution."""
+
+    cases: Count
+    weight: Annotated[float, POSITIVE]
+    sha256: str
+    verified: bool
+    licence: str
+    attribution: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +85,8 @@ class Card:
         The resolved recipe.
     version : str
         Version of monuseg that wrote the file.
-    data_sets : mapping of str to mapping
-        The training data sets by name, with cases, weight, hash, licence and attribution of each; empty in files of
-        earlier versions, which supported a single data set.
+    data_sets : mapping of str to TrainingData
+        The training data sets by name; empty in files of earlier versions, which supported a single data set.
     averaged : mapping of str to float
         If the weights are an average: the names of the averaged weights, with their shares. Empty otherwise.
     stain : mapping of str to tuple of float
@@ -83,32 +101,32 @@ class Card:
 
     architecture: str
     options: Mapping[str, Any]
-    mpp: float
+    mpp: Annotated[float, Range(MIN_MPP, MAX_MPP)]
     licence: str
     attribution: str
-    train_set: int
+    train_set: Count
     train_cases: tuple[str, ...]
     val_cases: tuple[str, ...]
     data_sha256: str
     data_verified: bool
-    epoch: int
+    epoch: Count
     scores: Mapping[str, float]
     recipe: Mapping[str, Any]
     version: str
-    in_channels: int = 3
-    out_channels: int = 1
+    in_channels: Literal[3] = 3
+    out_channels: Annotated[int, FROM_1] = 1
     classes: tuple[str, ...] = ("nucleus",)
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    mean: tuple[Mean, Mean, Mean] = (0.0, 0.0, 0.0)
+    std: tuple[Std, Std, Std] = (1.0, 1.0, 1.0)
     train_pixels: tuple[str, ...] = ()
     postprocess: PostprocessParams = field(default_factory=PostprocessParams)
     results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    data_sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    averaged: Mapping[str, float] = field(default_factory=dict)
+    data_sets: Mapping[str, TrainingData] = field(default_factory=dict)
+    averaged: Mapping[str, Annotated[float, INSIDE_0_1]] = field(default_factory=dict)
     stain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     use: str = "Research on H&E tissue. Not a medical device: not for diagnosis or treatment."
-    schema: int = SCHEMA
+    schema: Literal[1] = SCHEMA
 
     @classmethod
     def from_json(cls, text: str) -> "Card":
@@ -119,19 +137,17 @@ class Card:
         ValueError
             If the text is not JSON, or a field is missing, unknown or has an unusable value.
         """
-        content = _read_object(text)
-        known = {part.name: part for part in fields(cls)}
-        required = {name for name, part in known.items() if part.default is MISSING and part.default_factory is MISSING}
-        if strange := sorted((required - content.keys()) | (content.keys() - known.keys())):
-            message = f"the card lacks, or should not have, the field {strange[0]!r}"
-            raise ValueError(message)
-        for name, value in content.items():
-            kinds = _JSON_KINDS[getattr(known[name].type, "__name__", "")]
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                _refuse(name, value)
-        card = cls(**{name: _FROM_JSON.get(name, _to_tuple)(value) for name, value in content.items()})
-        _check_numbers(card)
-        _check_classes(card)
+        try:
+            content = _upgrade(require_mapping(parse_json(text)))
+            if content.get("schema") != SCHEMA:
+                message = f"has schema {show_value(content.get('schema'))}, this version reads {SCHEMA}"
+                raise SchemaError(message)
+            card = read_as(cls, content)
+            _check_values(card)
+        except SchemaError as error:
+            owner = f"the card's {error.field}" if error.field else "the card"
+            message = f"{owner} {error.problem}"
+            raise ValueError(message) from error
         return card
 
     def to_json(self) -> str:
@@ -139,98 +155,29 @@ class Card:
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
-def _read_object(text: str) -> dict[str, Any]:
-    """Read the fields of a card of this schema, under their current names."""
-    content = json.loads(text)
-    if not isinstance(content, dict):
-        message = "the card is not a JSON object"
-        raise ValueError(message)
+def _upgrade(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a card under their current names."""
     content = {_RENAMED.get(name, name): value for name, value in content.items()}
-    if content.get("schema") != SCHEMA:
-        message = f"the card has schema {content.get('schema')}, this version reads {SCHEMA}"
-        raise ValueError(message)
+    if "postprocess" in content:
+        content["postprocess"] = upgrade_params(content["postprocess"])
     return content
 
 
-def _refuse(name: str, value: object) -> NoReturn:
-    message = f"the card's {name} cannot be {value!r}"
-    raise ValueError(message)
-
-
-def _to_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _read_postprocess(content: Mapping[str, Any]) -> PostprocessParams:
-    try:
-        return PostprocessParams(**upgrade_params(content))
-    except (TypeError, ValueError) as error:
-        message = f"the card's postprocess cannot be used ({error})"
-        raise ValueError(message) from error
-
-
-def _read_scores(scores: Any) -> Mapping[str, float]:
-    numbers = scores.values() if isinstance(scores, dict) else [None]
-    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
-        _refuse("scores", scores)
-    return dict(scores)
-
-
-def _read_results(results: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
-    return {cases: _read_scores(scores) for cases, scores in results.items()}
-
-
-def _read_ranges(ranges: Mapping[str, Any]) -> Mapping[str, tuple[float, float]]:
-    return {name: _read_range(name, bounds) for name, bounds in ranges.items()}
-
-
-def _read_range(name: str, bounds: Any) -> tuple[float, float]:
-    match bounds:
-        case [int() | float() as low, int() | float() as high] if -math.inf < low <= 0 < high < math.inf:
-            return float(low), float(high)
-    _refuse(f"range of {name}", bounds)
-
-
-def _read_averaged(shares: Mapping[str, Any]) -> Mapping[str, float]:
-    if not all(isinstance(share, int | float) and 0 < share < 1 for share in shares.values()):
-        _refuse("averaged", shares)
-    return dict(shares)
-
-
-def _read_stain(stain: Mapping[str, Any]) -> Mapping[str, tuple[float, float]]:
-    return {name: _read_percentiles(name, pair) for name, pair in stain.items()}
-
-
-def _read_percentiles(name: str, pair: Any) -> tuple[float, float]:
-    match pair:
-        case [int() | float() as middle, int() | float() as high] if -math.inf < middle <= high < math.inf:
-            return float(middle), float(high)
-    _refuse(f"stain of {name}", pair)
-
-
-_FROM_JSON: Mapping[str, Callable[[Any], Any]] = {
-    "postprocess": _read_postprocess,
-    "scores": _read_scores,
-    "results": _read_results,
-    "averaged": _read_averaged,
-    "stain": _read_stain,
-    "ranges": _read_ranges,
-}
-"""Converters of fields that JSON cannot represent directly; in any other field, a list becomes a tuple."""
-
-
-def _check_numbers(card: Card) -> None:
-    positive = (card.mpp, *card.std, card.in_channels, card.out_channels)
-    lengths = {len(card.mean), len(card.std), card.in_channels}
-    if not all(0 < number < math.inf for number in positive) or len(lengths) > 1:
-        message = "the card's mpp, mean, std or channels cannot be used"
-        raise ValueError(message)
-
-
-def _check_classes(card: Card) -> None:
-    if len(set(card.classes)) != card.out_channels or card.classes[0] != "nucleus":
-        message = f"the card's classes {card.classes} cannot be those of {card.out_channels} channels"
-        raise ValueError(message)
+def _check_values(card: Card) -> None:
+    if len(card.classes) != card.out_channels or card.classes[0] != "nucleus":
+        message = f"cannot be those of {card.out_channels} channels: {', '.join(card.classes)}"
+        raise SchemaError(message, "classes")
+    if len(set(card.classes)) < len(card.classes):
+        message = f"has a name twice: {', '.join(card.classes)}"
+        raise SchemaError(message, "classes")
+    for name, (low, high) in card.ranges.items():
+        if not low <= 0 < high:
+            message = f"must contain 0, not {low} to {high}"
+            raise SchemaError(message, f"ranges.{name}")
+    for name, (middle, high) in card.stain.items():
+        if middle > high:
+            message = f"must be ascending, not {middle} and {high}"
+            raise SchemaError(message, f"stain.{name}")
 
 
 def describe(card: Card, name: str) -> str:
@@ -245,7 +192,7 @@ def describe(card: Card, name: str) -> str:
         data = f"Own data, {card.train_set} cases, hash {card.data_sha256[:12]}"
     averaged = ", ".join(f"{share:.0%} of {weights}" for weights, share in card.averaged.items())
     stain = ", ".join(f"{name} {middle:.2f} and {high:.2f}" for name, (middle, high) in card.stain.items())
-    shares = ", ".join(f"{part['cases']} of {data_set}" for data_set, part in card.data_sets.items())
+    shares = ", ".join(f"{part.cases} of {data_set}" for data_set, part in card.data_sets.items())
     lines = [
         f"# {name}",
         card.use,

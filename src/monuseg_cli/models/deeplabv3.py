@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchvision.models import MobileNet_V3_Large_Weights, ResNet50_Weights, WeightsEnum, mobilenet_v3_large, resnet50
 from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large, deeplabv3_resnet50
 
-from monuseg_cli.core.errors import DownloadError, InputError
+from monuseg_cli.core.errors import DownloadError
 from monuseg_cli.models.blocks import DepthwiseConv2d
 
 
@@ -96,9 +96,6 @@ class DeepLabV3MobileNet(_DeepLabV3):
 
     def __init__(self, *, in_channels: int, out_channels: int, output_stride: int) -> None:
         super().__init__(in_channels=in_channels, out_channels=out_channels)
-        if output_stride not in (8, 16):
-            message = f"deeplabv3-mobilenet has an output stride of 8 or 16, not {output_stride}"
-            raise InputError(message)
         backbone = self.network.backbone
         assert isinstance(backbone, nn.Module)
         for number, stage in backbone.named_children():

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.errors import MissingError
 from monuseg_cli.models.blocks import DepthwiseConv2d, conv_bn_relu, crop, pad_to_multiple
 
 # EfficientNet-Lite0 (Tan and Le, "EfficientNet", ICML 2019; the Lite variant has ReLU6 and no squeeze-and-excitation):
@@ -25,8 +25,6 @@ _BATCH_NORM_EPS = 1e-3  # as used for the ImageNet weights
 
 _DECODER = (6, 4, 3, 2, 1)
 """Channels of the decoder's levels in multiples of its width, from 1/16 of the resolution to the full one."""
-
-ALL_STAGES = len(_STAGES)
 
 
 class EfficientNetUNet(nn.Module):
@@ -47,9 +45,6 @@ class EfficientNetUNet(nn.Module):
 
     def __init__(self, *, in_channels: int, out_channels: int, width: int, stages: int) -> None:
         super().__init__()
-        if not 2 <= stages <= ALL_STAGES:
-            message = f"unet-efficientnet has 2 to {ALL_STAGES} stages, not {stages}"
-            raise InputError(message)
         self.encoder = _Encoder(in_channels, stages)
         self.fine = nn.Sequential(*conv_bn_relu(in_channels, width))
         halvings = len(self.encoder.skip_channels) + 1

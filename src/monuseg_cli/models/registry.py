@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.schema import FRACTION_BELOW_1, Range, SchemaError, read_as, show_value
 from monuseg_cli.core.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -17,9 +18,49 @@ if TYPE_CHECKING:
 
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
 
-_LARGEST_OPTION = 1024
+MAX_WEIGHTS = 300_000_000
+"""Larger networks are not built: their options are each in range, but not together."""
+
 _TORCHVISION: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _EFFICIENTNET_LITE: Normalisation = ((127 / 255,) * 3, (128 / 255,) * 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """Description of an option of an architecture.
+
+    Parameters
+    ----------
+    name : str
+        Name in recipes and cards; also the keyword of the class.
+    default : bool, int or float
+        Default, whose type is that of all values.
+    summary : str
+        One line for listings.
+    allowed : Range or tuple of int, optional
+        The numbers that are accepted; None for true or false.
+    """
+
+    name: str
+    default: bool | int | float
+    summary: str
+    allowed: Range | tuple[int, ...] | None = None
+
+    def accepted(self) -> str:
+        """Return what the option accepts, for listings and messages."""
+        if self.allowed is None:
+            return "true or false"
+        if isinstance(self.allowed, tuple):
+            return " or ".join(map(str, self.allowed))
+        return f"{'a whole number, ' if isinstance(self.default, int) else ''}{self.allowed}"
+
+    def accepts(self, value: Any) -> bool:
+        """Return whether a value has the type of the option, and is in its range."""
+        try:
+            read_as(type(self.default), value)
+        except SchemaError:
+            return False
+        return self.allowed is None or value in self.allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +81,8 @@ class Architecture:
     gflop : float
         1e9 floating-point operations of a forward pass on 256 x 256 pixels, as `torch.utils.flop_counter` counts:
         multiplications and additions, in convolutions and matrix products only.
-    options : mapping of str to bool, int or float
-        All options with their defaults; the class itself defines no defaults.
+    options : tuple of Option
+        All options; the class itself defines no defaults.
     min_train_batch : int
         The smallest batch size for training.
     half_precision : bool
@@ -56,10 +97,34 @@ class Architecture:
     summary: str
     weights: int
     gflop: float
-    options: Mapping[str, bool | int | float] = field(default_factory=lambda: MappingProxyType({}))
+    options: tuple[Option, ...] = ()
     min_train_batch: int = 1
     half_precision: bool = True
     imagenet: Normalisation | None = None
+
+    @property
+    def defaults(self) -> dict[str, bool | int | float]:
+        """All options with their defaults."""
+        return {option.name: option.default for option in self.options}
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Check options from a recipe or a card.
+
+        Raises
+        ------
+        InputError
+            If an option is unknown, has another type, or is out of range; the message says what is accepted.
+        """
+        by_name = {option.name: option for option in self.options}
+        for name, value in options.items():
+            if name not in by_name:
+                choices = f"its options: {', '.join(by_name) or 'none'}{did_you_mean(str(name), by_name)}"
+                message = f"{self.name} has no option {show_value(name)}; {choices}"
+                raise InputError(message)
+            if not by_name[name].accepts(value):
+                accepted = by_name[name].accepted()
+                message = f"the option {name} of {self.name} must be {accepted}, not {show_value(value)}"
+                raise InputError(message)
 
 
 class Registry:
@@ -124,38 +189,63 @@ class Registry:
         Raises
         ------
         InputError
-            If the name or an option is unknown (the message lists the choices), an option is absurdly large, or the
-            architecture has no ImageNet weights.
+            If the name or an option is unknown, an option is out of range, the network would have more than
+            `MAX_WEIGHTS` weights, or the architecture has no ImageNet weights.
         DownloadError
             If the ImageNet weights cannot be downloaded.
         MissingError
             If the package with the ImageNet weights is not installed.
         """
         architecture = self.get(name)
-        if unknown := sorted(options.keys() - architecture.options.keys()):
-            choices = ", ".join(architecture.options) or "none"
-            meant = did_you_mean(unknown[0], architecture.options)
-            message = f"{name} has no option {unknown[0]!r}; its options: {choices}{meant}"
-            raise InputError(message)
+        architecture.check_options(options)
         if pretrained and architecture.imagenet is None:
             message = f"there are no ImageNet weights for {name}; use `pretrained=False`"
             raise InputError(message)
-        if too_large := [name for name, value in options.items() if isinstance(value, int) and value > _LARGEST_OPTION]:
-            message = f"{name} is built with a {too_large[0]} of {_LARGEST_OPTION} at most, not {options[too_large[0]]}"
-            raise InputError(message)
         module, _, attribute = architecture.target.partition(":")
-        build = getattr(importlib.import_module(module), attribute)
-        chosen = {**architecture.options, **options}
-        model: Any = build(in_channels=in_channels, out_channels=out_channels, **chosen)
+        build = partial(
+            getattr(importlib.import_module(module), attribute),
+            in_channels=in_channels,
+            out_channels=out_channels,
+            **{**architecture.defaults, **options},
+        )
+        if options:
+            _require_moderate(name, options, build)
+        model: Any = build()
         if pretrained:
             model.load_imagenet_backbone()
         return cast("nn.Module", model)
+
+
+def _require_moderate(name: str, given: Mapping[str, Any], build: Callable[[], nn.Module]) -> None:
+    """Refuse options that are each in range, but together make a network that no machine can train."""
+    import torch
+
+    with torch.device("meta"):  # takes no memory, and draws no random numbers
+        count = sum(weight.numel() for weight in build().parameters())
+    if count > MAX_WEIGHTS:
+        settings = ", ".join(f"{option} {value}" for option, value in given.items())
+        message = f"a {name} with {settings} has {count:.3g} weights; the most are {MAX_WEIGHTS:.3g}, so lower one"
+        raise InputError(message)
 
 
 REGISTRY = Registry()
 names = REGISTRY.names
 get = REGISTRY.get
 create = REGISTRY.create
+
+_WIDTH = Range(1, 1024)
+
+
+def _unet_options(convolutions: int, squeeze_excitation: bool) -> tuple[Option, ...]:
+    return (
+        Option("width", 16, "channels at full resolution; they double with every level", _WIDTH),
+        Option("depth", 4, "how often the resolution is halved", Range(1, 8)),
+        Option("convolutions", convolutions, "3x3 convolutions per level", Range(1, 8)),
+        Option("squeeze_excitation", squeeze_excitation, "end every level with squeeze-and-excitation"),
+        Option("dropout", 0.05, "share of values dropped in training", FRACTION_BELOW_1),
+    )
+
+
 
 REGISTRY.register(
     Architecture(
@@ -164,9 +254,7 @@ REGISTRY.register(
         summary="U-Net: two convolutions per level, no squeeze-and-excitation",
         weights=2_164_593,
         gflop=6.40,
-        options=MappingProxyType(
-            {"width": 16, "depth": 4, "convolutions": 2, "squeeze_excitation": False, "dropout": 0.05}
-        ),
+        options=_unet_options(convolutions=2, squeeze_excitation=False),
     )
 )
 REGISTRY.register(
@@ -176,9 +264,7 @@ REGISTRY.register(
         summary="SE-U-Net: one convolution per level, then squeeze-and-excitation",
         weights=1_288_465,
         gflop=3.68,
-        options=MappingProxyType(
-            {"width": 16, "depth": 4, "convolutions": 1, "squeeze_excitation": True, "dropout": 0.05}
-        ),
+        options=_unet_options(convolutions=1, squeeze_excitation=True),
     )
 )
 REGISTRY.register(
@@ -188,7 +274,10 @@ REGISTRY.register(
         summary="U-Net with the first stages of EfficientNet-Lite0 as its encoder",
         weights=918_865,
         gflop=3.49,
-        options=MappingProxyType({"width": 16, "stages": 5}),
+        options=(
+            Option("width", 16, "channels of the decoder at full resolution", _WIDTH),
+            Option("stages", 5, "stages of the encoder; five end at 1/16 of the resolution", Range(2, 7)),
+        ),
         imagenet=_EFFICIENTNET_LITE,
     )
 )
@@ -199,7 +288,7 @@ REGISTRY.register(
         summary="SegNet: max-unpooling with the encoder's indices",
         weights=4_152_577,
         gflop=11.32,
-        options=MappingProxyType({"width": 24}),
+        options=(Option("width", 24, "channels of the first level; up to 8 times as many below", _WIDTH),),
         half_precision=False,  # of values that became equal, the first is taken for the maximum of its window
     )
 )
@@ -222,7 +311,9 @@ REGISTRY.register(
         weights=11_048_321,
         gflop=19.02,
         min_train_batch=2,
-        options=MappingProxyType({"output_stride": 8}),
+        options=(
+            Option("output_stride", 8, "image pixels per logit before upsampling", (8, 16)),
+        ),
         imagenet=_TORCHVISION,
     )
 )

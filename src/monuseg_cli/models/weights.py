@@ -60,10 +60,12 @@ def read_card(path: Path) -> Card:
         message = f"{path} has no model card; use weights written by monuseg train"
         raise InputError(message)
     try:
-        return Card.from_json(metadata[_CARD_KEY])
-    except (ValueError, TypeError, RecursionError) as error:
+        card = Card.from_json(metadata[_CARD_KEY])
+        registry.get(card.architecture).check_options(card.options)
+    except ValueError as error:
         message = f"{path}: {error}; {_ANOTHER}"
         raise InputError(message) from error
+    return card
 
 
 def load_model(path: Path) -> tuple[nn.Module, Card]:
@@ -85,7 +87,7 @@ def load_model(path: Path) -> tuple[nn.Module, Card]:
             model = registry.create(
                 card.architecture, in_channels=card.in_channels, out_channels=card.out_channels, **card.options
             )
-    except (InputError, TypeError, ValueError, RuntimeError) as error:  # options of a wrong type or size
+    except InputError as error:
         message = f"{path}: {error}; {_ANOTHER}"
         raise InputError(message) from error
     state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()}

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+MAX_SMOOTHING_UM = 20.0
+"""More than the diameter of a nucleus; a filter of any width would need any amount of memory."""
+
 _RENAMED: Mapping[str, str] = {"depth": "saddle_depth"}
 
 
@@ -42,10 +45,12 @@ class PostprocessParams:
             if not 0 < getattr(self, name) < 1:
                 message = f"{name} must be above 0 and below 1, not {getattr(self, name)}"
                 raise ValueError(message)
-        for name in ("min_area_um2", "smoothing_um"):
-            if not 0 <= getattr(self, name) < math.inf:
-                message = f"{name} must be a finite number of at least 0, not {getattr(self, name)}"
-                raise ValueError(message)
+        if not 0 <= self.min_area_um2 < math.inf:
+            message = f"min_area_um2 must be a finite number of at least 0, not {self.min_area_um2}"
+            raise ValueError(message)
+        if not 0 <= self.smoothing_um <= MAX_SMOOTHING_UM:
+            message = f"smoothing_um must be at least 0 and at most {MAX_SMOOTHING_UM}, not {self.smoothing_um}"
+            raise ValueError(message)
 
 
 def upgrade_params(content: Any) -> Any:

@@ -17,8 +17,17 @@ from monuseg_cli.training.targets import CLASSES
 
 
 def adopt_architecture(recipe: Recipe, card: Card) -> Recipe:
-    """Return the recipe with the architecture, options and auxiliary target of the initial weights."""
-    second = next(target for target, classes in CLASSES.items() if classes == card.classes)
+    """Return the recipe with the architecture, options and auxiliary target of the initial weights.
+
+    Raises
+    ------
+    InputError
+        If no auxiliary target has their classes.
+    """
+    second = next((target for target, classes in CLASSES.items() if classes == card.classes), None)
+    if second is None:
+        message = f"the classes {', '.join(card.classes)} are of no `aux_target`; choose other weights with `init`"
+        raise InputError(message)
     options = {name: value for name, value in card.options.items() if name != "dropout"}
     return replace(recipe, arch=card.architecture, options=options, aux_target=second)
 
@@ -68,7 +77,7 @@ def transfer_weights(model: nn.Module, recipe: Recipe, weights: Path) -> Card:
         If the weights are unusable, or have another architecture or other options.
     """
     source, card = load_model(weights)
-    defaults = registry.get(card.architecture).options  # for options newer than the weights
+    defaults = registry.get(card.architecture).defaults  # for options newer than the weights
     required, given = ({**defaults, **options, "dropout": 0} for options in (recipe.model_options(), card.options))
     if (recipe.arch, required) != (card.architecture, given):
         differences = {name: value for name, value in given.items() if required.get(name) != value}

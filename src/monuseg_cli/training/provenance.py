@@ -10,7 +10,7 @@ from monuseg_cli import __version__
 from monuseg_cli.core.home import weights_stem
 from monuseg_cli.dataset.catalog import ATTRIBUTION, LICENCE, MPP, OTHER_DATASETS
 from monuseg_cli.models import registry
-from monuseg_cli.models.card import Card
+from monuseg_cli.models.card import Card, TrainingData
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.splits import MONUSEG, Subset, TrainValSplit
 from monuseg_cli.training.targets import CLASSES, POSTPROCESS
@@ -116,16 +116,16 @@ def hash_of_cases(shares: TrainValSplit) -> str:
     return hashlib.sha256("\n\n".join(parts).encode()).hexdigest()
 
 
-def describe_data(subsets: Sequence[Subset]) -> dict[str, dict[str, Any]]:
-    """Describe the training data sets by name, in plain types."""
+def describe_data(subsets: Sequence[Subset]) -> dict[str, TrainingData]:
+    """Describe the training data sets by name."""
     return {
-        subset.name: {
-            "cases": len(subset.cases),
-            "weight": subset.weight,
-            "sha256": subset.source.sha256,
-            "verified": subset.source.verified,
-            "licence": licence_of(subset),
-            "attribution": attribution_of(subset),
-        }
+        subset.name: TrainingData(
+            cases=len(subset.cases),
+            weight=subset.weight,
+            sha256=subset.source.sha256,
+            verified=subset.source.verified,
+            licence=licence_of(subset),
+            attribution=attribution_of(subset),
+        )
         for subset in subsets
     }

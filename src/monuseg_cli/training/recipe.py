@@ -133,7 +133,7 @@ class Recipe:
     """
 
     arch: str = "unet-se"
-    options: Mapping[str, bool | int | float] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     dropout: float = 0.0
     pretrained: bool = False
     init: str = ""
@@ -218,7 +218,7 @@ class Recipe:
 
     def model_options(self) -> dict[str, bool | int | float]:
         """Return all options to build the architecture with."""
-        defaults = registry.get(self.arch).options
+        defaults = registry.get(self.arch).defaults
         dropout = {"dropout": self.dropout} if "dropout" in defaults else {}
         return {**defaults, **dropout, **self.options}
 
@@ -268,7 +268,7 @@ class Recipe:
         except InputError as error:
             message = f"{path}: {str(error).replace('`', '')}"  # settings in a file have their Python names
             raise InputError(message) from error
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, absurd numbers
             reason = (error.strerror if isinstance(error, OSError) else None) or error
             message = f"{path} is not a recipe ({reason}); use a recipe.toml saved by a training"
             raise InputError(message) from error
