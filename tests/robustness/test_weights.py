@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import math
 import pickle
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,12 @@ PREDICT = "predict {picture} -o {folder}/m.png --model {weights} --engine torch"
         pytest.param(PREDICT, card(options={"width": 10**6, "depth": 2}), id="wide network"),
         pytest.param(PREDICT, card(options={"width": 8, "depth": 40}), id="deep network"),
         pytest.param("export {weights} -o {folder}/m.onnx", card(options={"height": 2}), id="unknown option"),
+        pytest.param(PREDICT, card(options={"width": [8], "depth": 2}), id="option a list"),
+        pytest.param("models card {weights}", card(options={"width": 8, "depth": 0}), id="option zero"),
+        pytest.param("export {weights} -o {folder}/m.onnx", card(options={"width": 1024, "depth": 8}), id="large network"),
+        pytest.param(PREDICT, card(mpp=1e-300), id="scale"),
+        pytest.param(PREDICT, card(in_channels=1), id="grey"),
+        pytest.param("models card {weights}", card(train_cases=(None,)), id="case"),
     ],
 )
 def test_weights_that_are_refused(
@@ -125,6 +133,8 @@ def test_sizes_that_export_refuses(says: Says, weights: Path, tmp_path: Path, si
         pytest.param("evaluate", cut, id="evaluate cut"),
         pytest.param("train --name new --init", pickled, id="begin"),
         pytest.param("train --name new --init", card(architecture="segnet", options={}), id="begin with others"),
+        pytest.param("train --name new --init", card(classes=("nucleus", "glass"), out_channels=2), id="begin with glass"),
+        pytest.param("train --name new --init", card(options={"width": "wide"}), id="begin with a word"),
     ],
 )
 def test_weights_that_a_stage_refuses(says: Says, home: Home, command: str, change: Callable[[Path], None]) -> None:
@@ -147,6 +157,36 @@ def state_changing(**parts: Any) -> Callable[[Path], None]:
     return change
 
 
+def group_changing(**settings: Any) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        state["optimizer"]["param_groups"][0].update(settings)
+        torch.save(state, path)
+
+    return change
+
+
+def moment_changing(name: str, new: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        values = state["optimizer"]["state"][0]
+        values[name] = new(values[name])
+        torch.save(state, path)
+
+    return change
+
+
+def flipped(path: Path) -> None:
+    """Flip a bit of the largest tensor."""
+    with zipfile.ZipFile(path) as archive:
+        tensors = [entry for entry in archive.infolist() if "/data/" in entry.filename]
+    entry = max(tensors, key=lambda entry: entry.file_size)
+    content = bytearray(path.read_bytes())
+    name, extra = struct.unpack_from("<HH", content, entry.header_offset + 26)
+    content[entry.header_offset + 30 + name + extra + entry.file_size // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -155,6 +195,14 @@ def state_changing(**parts: Any) -> Callable[[Path], None]:
         pytest.param(state_changing(model={}), id="no model"),
         pytest.param(state_changing(optimizer={}), id="no optimizer"),
         pytest.param(state_changing(epoch="first"), id="epoch"),
+        pytest.param(state_changing(more=1), id="a part more"),
+        pytest.param(flipped, id="one bit"),
+        pytest.param(group_changing(betas=("high", "low")), id="betas"),
+        pytest.param(group_changing(lr=math.nan), id="learning rate"),
+        pytest.param(group_changing(weight_decay=-1.0), id="weight decay"),
+        pytest.param(moment_changing("exp_avg", lambda value: value * torch.nan), id="nan moments"),
+        pytest.param(moment_changing("exp_avg", lambda value: value[:1].clone()), id="shape of moments"),
+        pytest.param(moment_changing("step", lambda value: -value), id="steps"),
     ],
 )
 def test_states_that_are_refused(says: Says, home: Home, change: Callable[[Path], None]) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from types import NoneType, UnionType
@@ -83,7 +84,7 @@ def parse_json(text: str | bytes) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
     except RecursionError as error:
-        message = "lists or objects are nested too deeply"
+        message = "has lists or objects nested too deeply"
         raise SchemaError(message) from error
 
 
@@ -122,6 +123,21 @@ def read_as(kind: type[T], value: Any, field: str = "") -> T:
     """
     result: T = _read(kind, value, field)
     return result
+
+
+def read_text_as(kind: type[T], text: str | None, field: str = "") -> T:
+    """Read a cell of a table as text, a whole number or a finite number.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such cell, or it is something else.
+    """
+    value: Any = text
+    if kind is not str and text is not None:
+        with suppress(ValueError):
+            value = int(text) if kind is int else float(text)
+    return read_as(kind, value, field)
 
 
 def _read(kind: Any, value: Any, field: str) -> Any:
@@ -185,6 +201,8 @@ def show_value(value: Any) -> str:
         return "a list"
     if isinstance(value, int) and abs(value) >= _INT_LIMIT:
         return "a number of more than 64 bits"
+    if not isinstance(value, str | int | float | None):
+        return f"a {type(value).__name__}"
     shown = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
     return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
 

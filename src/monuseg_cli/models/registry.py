@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from monuseg_cli.core.errors import InputError
@@ -126,6 +125,13 @@ class Architecture:
                 message = f"the option {name} of {self.name} must be {accepted}, not {show_value(value)}"
                 raise InputError(message)
 
+    def build(self, in_channels: int, out_channels: int, options: Mapping[str, Any]) -> nn.Module:
+        """Build a model, with defaults for the options that are not given; `check_options` has checked these."""
+        module, _, attribute = self.target.partition(":")
+        build = getattr(importlib.import_module(module), attribute)
+        chosen = {**self.defaults, **options}
+        return cast("nn.Module", build(in_channels=in_channels, out_channels=out_channels, **chosen))
+
 
 class Registry:
     """Architectures by name, in order of registration."""
@@ -165,6 +171,29 @@ class Registry:
             message = f"unknown architecture {name!r}; {choices}{did_you_mean(name, self.names())}"
             raise InputError(message) from None
 
+    def check(self, name: str, options: Mapping[str, Any]) -> None:
+        """Check an architecture's name and options, before anything is built.
+
+        Raises
+        ------
+        InputError
+            If the name or an option is unknown, an option has another type or is out of range, or the network would
+            have more than `MAX_WEIGHTS` weights.
+        """
+        architecture = self.get(name)
+        architecture.check_options(options)
+        changed = {option: value for option, value in options.items() if value != architecture.defaults[option]}
+        if not changed:
+            return
+        import torch
+
+        with torch.device("meta"):  # takes no memory, and draws no random numbers
+            count = sum(weight.numel() for weight in architecture.build(3, 1, options).parameters())
+        if count > MAX_WEIGHTS:
+            settings = ", ".join(f"{option} {value}" for option, value in changed.items())
+            message = f"a {name} with {settings} has {count:.3g} weights, more than {MAX_WEIGHTS:.3g}; lower an option"
+            raise InputError(message)
+
     def create(
         self, name: str, *, in_channels: int = 3, out_channels: int = 1, pretrained: bool = False, **options: Any
     ) -> nn.Module:
@@ -197,40 +226,20 @@ class Registry:
             If the package with the ImageNet weights is not installed.
         """
         architecture = self.get(name)
-        architecture.check_options(options)
+        self.check(name, options)
         if pretrained and architecture.imagenet is None:
             message = f"there are no ImageNet weights for {name}; use `pretrained=False`"
             raise InputError(message)
-        module, _, attribute = architecture.target.partition(":")
-        build = partial(
-            getattr(importlib.import_module(module), attribute),
-            in_channels=in_channels,
-            out_channels=out_channels,
-            **{**architecture.defaults, **options},
-        )
-        if options:
-            _require_moderate(name, options, build)
-        model: Any = build()
+        model: Any = architecture.build(in_channels, out_channels, options)
         if pretrained:
             model.load_imagenet_backbone()
         return cast("nn.Module", model)
 
 
-def _require_moderate(name: str, given: Mapping[str, Any], build: Callable[[], nn.Module]) -> None:
-    """Refuse options that are each in range, but together make a network that no machine can train."""
-    import torch
-
-    with torch.device("meta"):  # takes no memory, and draws no random numbers
-        count = sum(weight.numel() for weight in build().parameters())
-    if count > MAX_WEIGHTS:
-        settings = ", ".join(f"{option} {value}" for option, value in given.items())
-        message = f"a {name} with {settings} has {count:.3g} weights; the most are {MAX_WEIGHTS:.3g}, so lower one"
-        raise InputError(message)
-
-
 REGISTRY = Registry()
 names = REGISTRY.names
 get = REGISTRY.get
+check = REGISTRY.check
 create = REGISTRY.create
 
 _WIDTH = Range(1, 1024)

@@ -26,7 +26,7 @@ def adopt_architecture(recipe: Recipe, card: Card) -> Recipe:
     """
     second = next((target for target, classes in CLASSES.items() if classes == card.classes), None)
     if second is None:
-        message = f"the classes {', '.join(card.classes)} are of no `aux_target`; choose other weights with `init`"
+        message = f"no `aux_target` has the classes {', '.join(card.classes)}; choose other weights with `init`"
         raise InputError(message)
     options = {name: value for name, value in card.options.items() if name != "dropout"}
     return replace(recipe, arch=card.architecture, options=options, aux_target=second)

@@ -5,9 +5,11 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from monuseg_cli.core.atomic import write_bytes, write_text
 from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.schema import FROM_0, SchemaError, read_text_as, require_in, show_value
 
 HISTORY_FILE = "history.csv"
 CURVES_FILE = "curves.png"
@@ -61,20 +63,34 @@ def read_history(run: Path) -> list[EpochRecord]:
     Raises
     ------
     InputError
-        If the file is damaged.
+        If the file is damaged: a column or number is missing, a number is not finite or in range, or an epoch is.
     """
     path = run / HISTORY_FILE
     if not path.is_file():
         return []
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return [
-            EpochRecord(int(row.pop("epoch")), **{name: float(value) for name, value in row.items()}) for row in rows
-        ]
-    except (ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
+            return [_read_row(row, number) for number, row in enumerate(csv.DictReader(file, strict=True), start=1)]
+    except (OSError, ValueError, csv.Error) as error:
         message = f"{path} is damaged ({error}); bring it back from a copy, or train again"
         raise InputError(message) from error
+
+
+def _read_row(row: Mapping[str, Any], number: int) -> EpochRecord:
+    """Read the row of an epoch, whose number is that of the row."""
+    columns: dict[str, Any] = {column.name: column.type for column in fields(EpochRecord)}
+    if row.keys() != columns.keys():
+        strange = sorted({*map(str, row)} ^ columns.keys())
+        message = f"must have the columns {', '.join(columns)}; see {show_value(strange[0])}"
+        raise SchemaError(message, f"line {number + 1}")
+    values = {name: read_text_as(kind, row[name], f"line {number + 1}, {name}") for name, kind in columns.items()}
+    for name, value in values.items():
+        if "loss" not in name:  # a Dice loss may be below 0 by rounding
+            require_in(FROM_0, value, f"line {number + 1}, {name}")
+    if values["epoch"] != number:
+        message = f"must be {number}, not {values['epoch']}"
+        raise SchemaError(message, f"line {number + 1}, epoch")
+    return EpochRecord(**values)
 
 
 def best_epoch(records: Sequence[EpochRecord]) -> EpochRecord:

@@ -266,7 +266,8 @@ class Recipe:
             message = f"no recipe {path}"
             raise MissingError(message) from error
         except InputError as error:
-            message = f"{path}: {str(error).replace('`', '')}"  # settings in a file have their Python names
+            reason = str(error).replace("`", "")  # settings in a file have their Python names
+            message = f"{path}: {reason}{'' if '; ' in reason else '; correct it in the file'}"
             raise InputError(message) from error
         except (OSError, ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, absurd numbers
             reason = (error.strerror if isinstance(error, OSError) else None) or error

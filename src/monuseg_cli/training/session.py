@@ -18,7 +18,7 @@ from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device, to_device
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.weights import read_card, save_weights
-from monuseg_cli.training.checkpoint import Checkpoint, fitting
+from monuseg_cli.training.checkpoint import Checkpoint, restore
 from monuseg_cli.training.data import Batch, Pool, TrainBatches, validation_batches
 from monuseg_cli.training.distributed import World
 from monuseg_cli.training.ema import make_ema
@@ -113,6 +113,7 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
     recipe = config.recipe
     require_run_name(config.name or recipe.arch)
     _require_precision(recipe, world)
+    registry.check(recipe.arch, recipe.model_options())
     if config.resume:
         recipe = recipe_to_resume(config.resume, recipe, config.home)
     else:
@@ -150,12 +151,8 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
     records: list[EpochRecord] = []
     if config.resume and state:
         records = finished_epochs(config.resume, state)
-        with fitting(config.resume):
-            model.load_state_dict(state.model)
-            optimizer.load_state_dict(state.optimizer)
-            scaler.load_state_dict(state.scaler)
-            if averaged:
-                averaged.load_state_dict(state.averaged)
+        steps = state.epoch * len(training)
+        restore(state, config.resume, model, optimizer, scaler, averaged, steps, records[-1].learning_rate)
     return TrainSession(
         run=world.on_rank_zero(lambda: _begin_run(config, recipe)),
         recipe=recipe,
