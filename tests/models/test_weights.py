@@ -107,10 +107,16 @@ def test_weights_without_a_card_are_refused(weights: Path) -> None:
         ({"architecture": "resnet"}, "unknown architecture 'resnet'; choose from"),
         ({"options": {"height": 2}}, "has no option 'height'"),
         ({"schema": 2}, "has schema 2, this version reads 1"),
-        ({"options": {"width": "wide", "depth": 2}}, "the option width of unet-se must be a whole number, .*not 'wide'"),
+        (
+            {"options": {"width": "wide", "depth": 2}},
+            "the option width of unet-se must be a whole number, .*not 'wide'",
+        ),
         ({"options": {"width": -1, "depth": 2}}, "width of unet-se must be .*at least 1 and at most 1024, not -1"),
         ({"options": {"width": [8], "depth": 2}}, "width of unet-se must be .*, not a list"),
-        ({"options": {"width": 1024, "depth": 8}}, r"unet-se with width 1024, depth 8 has .* weights, more than 3e\+08"),
+        (
+            {"options": {"width": 1024, "depth": 8}},
+            r"unet-se with width 1024, depth 8 has .* weights, more than 3e\+08",
+        ),
         ({"in_channels": "3"}, "the card's in_channels takes 3, not '3'"),
         ({"architecture": ["unet"]}, "the card's architecture must be text, not a list"),
         ({"mean": [0.5]}, "the card's mean must be a list of 3, not of 1"),

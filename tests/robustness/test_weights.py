@@ -97,7 +97,9 @@ PREDICT = "predict {picture} -o {folder}/m.png --model {weights} --engine torch"
         pytest.param("export {weights} -o {folder}/m.onnx", card(options={"height": 2}), id="unknown option"),
         pytest.param(PREDICT, card(options={"width": [8], "depth": 2}), id="option a list"),
         pytest.param("models card {weights}", card(options={"width": 8, "depth": 0}), id="option zero"),
-        pytest.param("export {weights} -o {folder}/m.onnx", card(options={"width": 1024, "depth": 8}), id="large network"),
+        pytest.param(
+            "export {weights} -o {folder}/m.onnx", card(options={"width": 1024, "depth": 8}), id="large network"
+        ),
         pytest.param(PREDICT, card(mpp=1e-300), id="scale"),
         pytest.param(PREDICT, card(in_channels=1), id="grey"),
         pytest.param("models card {weights}", card(train_cases=(None,)), id="case"),
@@ -133,7 +135,9 @@ def test_sizes_that_export_refuses(says: Says, weights: Path, tmp_path: Path, si
         pytest.param("evaluate", cut, id="evaluate cut"),
         pytest.param("train --name new --init", pickled, id="begin"),
         pytest.param("train --name new --init", card(architecture="segnet", options={}), id="begin with others"),
-        pytest.param("train --name new --init", card(classes=("nucleus", "glass"), out_channels=2), id="begin with glass"),
+        pytest.param(
+            "train --name new --init", card(classes=("nucleus", "glass"), out_channels=2), id="begin with glass"
+        ),
         pytest.param("train --name new --init", card(options={"width": "wide"}), id="begin with a word"),
     ],
 )

@@ -255,7 +255,6 @@ def _unet_options(convolutions: int, squeeze_excitation: bool) -> tuple[Option, 
     )
 
 
-
 REGISTRY.register(
     Architecture(
         name="unet",
@@ -320,9 +319,7 @@ REGISTRY.register(
         weights=11_048_321,
         gflop=19.02,
         min_train_batch=2,
-        options=(
-            Option("output_stride", 8, "image pixels per logit before upsampling", (8, 16)),
-        ),
+        options=(Option("output_stride", 8, "image pixels per logit before upsampling", (8, 16)),),
         imagenet=_TORCHVISION,
     )
 )

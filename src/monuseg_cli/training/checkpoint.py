@@ -4,7 +4,9 @@ import io
 import math
 import pickle
 import struct
+import warnings
 import zipfile
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +44,8 @@ _UNREADABLE = (
     AssertionError,
     MemoryError,
     struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
     pickle.PickleError,
 )
 
@@ -102,12 +106,16 @@ class Checkpoint:
                 if changed := archive.testzip():  # torch does not compare the checksums
                     message = f"has a part, {changed}, with another checksum"
                     raise SchemaError(message)
-            content = require_mapping(torch.load(path, map_location="cpu", weights_only=True))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what torch notes about kinds of tensors that are refused anyway
+                content = require_mapping(torch.load(path, map_location="cpu", weights_only=True))
             return read_as(cls, {_RENAMED.get(name, name): value for name, value in content.items()})
         except SchemaError as error:
             raise _damaged(run, str(error)) from error
         except _UNREADABLE as error:
-            raise _damaged(run, "not a whole file that torch wrote, or one with more than tensors and values") from error
+            raise _damaged(
+                run, "not a whole file that torch wrote, or one with more than tensors and values"
+            ) from error
 
 
 def restore(
