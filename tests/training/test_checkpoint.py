@@ -42,7 +42,7 @@ def make_parts(fp16: bool = False) -> Parts:
 def train(parts: Parts, steps: int) -> None:
     for _ in range(steps):
         parts.optimizer.zero_grad()
-        parts.scaler.scale(parts.model(torch.rand(2, 3, 4, 4)).square().sum()).backward()  # type: ignore[no-untyped-call]
+        parts.scaler.scale(parts.model(torch.rand(2, 3, 4, 4)).square().sum()).backward()
         parts.scaler.step(parts.optimizer)
         parts.scaler.update()
         parts.averaged.update_parameters(parts.model)

@@ -1,9 +1,11 @@
 """Values of JSON, TOML and CSV files -> typed Python values, each checked before it is used."""
 
+import csv
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -103,6 +105,31 @@ def _refuse_constant(name: str) -> None:
     raise SchemaError(message)
 
 
+def read_rows(file: Iterable[str]) -> list[dict[str, str]]:
+    """Read the rows of a CSV table by the names in its first line; missing cells are empty.
+
+    Raises
+    ------
+    ValueError
+        If it is not CSV, a name occurs twice in the first line, or a row has more cells than that.
+    """
+    try:
+        lines = csv.DictReader(file, restval="", strict=True)
+        names = lines.fieldnames or []
+        rows: list[dict[str, Any]] = list(lines)
+    except csv.Error as error:
+        message = f"is not CSV: {error}"
+        raise SchemaError(message) from error
+    if len(set(names)) < len(names):
+        message = f"has the column {show_value(next(name for name in names if names.count(name) > 1))} twice"
+        raise SchemaError(message)
+    for number, row in enumerate(rows, start=2):
+        if None in row:
+            message = f"has more cells than the {len(names)} columns"
+            raise SchemaError(message, f"line {number}")
+    return rows
+
+
 def read_as(kind: type[T], value: Any, field: str = "") -> T:
     """Read a value from a file as a type; nothing is converted, except a whole number to a float and a list to a tuple.
 
@@ -176,6 +203,11 @@ def require_in(allowed: Range, value: Any, field: str = "") -> None:
         raise SchemaError(message, field)
 
 
+def is_file_name(text: str) -> bool:
+    """Return whether a text can be the name of a file in a folder, and leads nowhere else."""
+    return text not in ("", ".", "..") and not {"/", os.sep, "\0"} & set(text)
+
+
 def require_shallow(value: Any, field: str = "", depth: int = MAX_DEPTH) -> None:
     """Check that lists and mappings are not nested too deeply.
 
@@ -216,10 +248,18 @@ def _read_scalar(kind: Any, value: Any, field: str) -> Any:
     if not fits:
         message = f"must be {_NAMES[kind]}, not {show_value(value)}"
         raise SchemaError(message, field)
-    if isinstance(value, str) and "\0" in value:  # no file name may have one
-        message = "has a null character"
+    if isinstance(value, str) and not _is_unicode(value):
+        message = "has characters that are not Unicode, or null"
         raise SchemaError(message, field)
     return float(value) if kind is float else value
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a text can be written in UTF-8, and has no null character, which no file name may have."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _read_literal(choices: tuple[Any, ...], value: Any, field: str) -> Any:

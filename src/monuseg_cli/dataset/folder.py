@@ -1,6 +1,5 @@
 """A folder of your own images and annotations -> a data set for all stages."""
 
-import csv
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -10,6 +9,7 @@ from pathlib import Path
 from monuseg_cli.core.errors import InputError, MissingError, MonusegError
 from monuseg_cli.core.home import is_special_file
 from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.core.schema import read_rows
 from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
 from monuseg_cli.dataset.leakage import check_splits, with_pixel_hashes
 from monuseg_cli.dataset.manifest import CASE_SPLITS, Case, CaseSplit, Dataset, SourceArchive, sha256_of
@@ -216,11 +216,12 @@ def _read_table(path: Path, images: Sequence[Path]) -> dict[str, _Line]:
         raise InputError(message)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            rows = read_rows(file)
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        message = f"{path} cannot be read ({error})"
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        message = f"{path} cannot be read ({reason}); save it as CSV in UTF-8"
         raise InputError(message) from error
     named = {**{image.stem: image.name for image in images}, **{image.name: image.name for image in images}}
     table: dict[str, _Line] = {}

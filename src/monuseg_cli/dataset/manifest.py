@@ -1,22 +1,26 @@
 """A data set on disk: its cases, their sources and hashes."""
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from pathlib import Path, PurePath
+from typing import Annotated, Literal
 
 from monuseg_cli.core.atomic import write_json
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import is_special_file
-from monuseg_cli.imaging.tiling import Box
+from monuseg_cli.core.schema import FROM_0, FROM_1, POSITIVE, is_file_name, parse_json, read_as, show_value
 
 SCHEMA = 1
 
 CaseSplit = Literal["train", "val", "test"]
 CASE_SPLITS: tuple[CaseSplit, ...] = ("train", "val", "test")
 """MoNuSeg has no ``"val"``: validation cases are a fold of the train split."""
+
+
+Start = Annotated[int, FROM_0]
+Length = Annotated[int, FROM_1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +65,41 @@ class Case:
     case_id: str
     organ: str
     split: CaseSplit
-    mpp: float | None
+    mpp: Annotated[float, POSITIVE] | None
     image: str
     annotation: str
     image_sha256: str
     annotation_sha256: str
-    box: Box | None = None
+    box: tuple[Start, Start, Length, Length] | None = None
     image_pixels: str = ""
     pixels: str = ""
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Case":
-        """Read a case from its entry in a manifest."""
-        box = content.get("box")
-        return cls(**{**content, "box": tuple(box) if box else None})
+
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """The content of ``manifest.json``."""
+
+    schema: Literal[1]
+    archives: tuple[SourceArchive, ...]
+    cases: tuple[Case, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what is there twice, and names and paths that lead out of the data set's folder."""
+        for what, names in (
+            ("split", [archive.split for archive in self.archives]),
+            ("case", [case.case_id for case in self.cases]),
+        ):
+            if twice := [name for name, count in Counter(names).items() if count > 1]:
+                message = f"the {what} {show_value(twice[0])} is there twice"
+                raise ValueError(message)
+        for case in self.cases:
+            if not is_file_name(case.case_id):
+                message = f"{show_value(case.case_id)} cannot be the name of a case"
+                raise ValueError(message)
+            for path in map(PurePath, (case.image, case.annotation)):
+                if not path.is_absolute() and ".." in path.parts:
+                    message = f"{show_value(str(path))} leads out of the folder"
+                    raise ValueError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +138,15 @@ class Dataset:
         """
         path = cls.manifest_path(root)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["schema"] != SCHEMA:
-                raise ValueError(content["schema"])
-            archives = tuple(SourceArchive(**archive) for archive in content["archives"])
-            return cls(root, archives, tuple(Case.from_json(case) for case in content["cases"]))
+            content = read_as(_Manifest, parse_json(path.read_bytes()))
         except FileNotFoundError as error:
             message = f"no data set in {root}; get it with: monuseg download"
             raise MissingError(message) from error
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            message = f"{path} is damaged, or not of schema {SCHEMA}; remove it and run: monuseg download"
+        except (OSError, ValueError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or error
+            message = f"{path} is damaged, or not of schema {SCHEMA} ({reason}); remove it and run: monuseg download"
             raise InputError(message) from error
+        return cls(root, content.archives, content.cases)
 
     def save(self) -> None:
         """Write the manifest, completely or not at all."""

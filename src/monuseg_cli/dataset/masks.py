@@ -1,9 +1,9 @@
 """Annotations -> the masks of a data set."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import imagecodecs
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from monuseg_cli.core.atomic import write_bytes, write_json, writing
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.core.schema import FROM_0, parse_json, read_as
 from monuseg_cli.dataset.config import MasksConfig
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.dataset.pixels import read_case, shape_of_case, shape_of_image
@@ -22,6 +23,8 @@ from monuseg_cli.nuclei.draw import draw_outlines
 from monuseg_cli.nuclei.outlines import DEGENERATE, OUTLINE_SUFFIXES
 from monuseg_cli.nuclei.rasterise import RULE, Raster
 from monuseg_cli.nuclei.read import READING, draw_annotated, read_annotated, read_label_image, suffix_of
+
+Count = Annotated[int, FROM_0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +56,24 @@ class CaseMasks:
     case_id: str
     image_sha256: str
     annotation_sha256: str
-    regions: int
-    nuclei: int
-    degenerate: int
-    outside: int
-    hidden: int
-    drawn_area_px: float
-    raster_area_px: int
-    left_out: dict[str, int] = field(default_factory=dict)
+    regions: Count
+    nuclei: Count
+    degenerate: Count
+    outside: Count
+    hidden: Count
+    drawn_area_px: Annotated[float, FROM_0]
+    raster_area_px: Count
+    left_out: dict[str, Count] = field(default_factory=dict)
     doubts: dict[str, str] = field(default_factory=dict)
     reading: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """The content of ``masks/manifest.json``."""
+
+    rule: str
+    cases: tuple[CaseMasks, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +160,10 @@ def load_case_masks(dataset: Path) -> dict[str, CaseMasks]:
     This is not an error, since masks can be built again at any time.
     """
     try:
-        content = json.loads((masks_folder(dataset) / "manifest.json").read_text(encoding="utf-8"))
-        if content["rule"] != RULE:
-            return {}
-        return {case["case_id"]: CaseMasks(**case) for case in content["cases"]}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        content = read_as(_Manifest, parse_json((masks_folder(dataset) / "manifest.json").read_bytes()))
+    except (OSError, ValueError):
         return {}
+    return {case.case_id: case for case in content.cases} if content.rule == RULE else {}
 
 
 def _outputs(dataset: Path, case: Case) -> tuple[Path, Path, Path]:

@@ -4,7 +4,6 @@ Mahbod et al., "NuInsSeg: A fully annotated dataset for nuclei instance segmenta
 images", Scientific Data 11, 2024 (doi 10.1038/s41597-024-03117-2; doi 10.5281/zenodo.10518968 for the data).
 """
 
-import csv
 import hashlib
 import io
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from typing import Protocol
 from monuseg_cli.core.atomic import remove, writing_folder
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.core.schema import read_rows
 from monuseg_cli.dataset.archive import open_archive
 from monuseg_cli.dataset.catalog import NUINSSEG
 from monuseg_cli.dataset.manifest import Case, CaseSplit, Dataset, SourceArchive, sha256_of
@@ -165,8 +165,13 @@ def _packed(files: Source, index: str, names: list[str]) -> list[_Field]:
     folder = PurePosixPath(index).parent
     by_stem = {(path.parent, path.stem): path.as_posix() for path in map(PurePosixPath, names)}
     fields = []
-    for row in csv.DictReader(io.StringIO(files.read(index).decode("utf-8-sig", errors="replace"))):
-        stem, organ = (row.get("file") or "").strip(), (row.get("organ") or "").strip()
+    try:
+        rows = read_rows(io.StringIO(files.read(index).decode("utf-8-sig")))
+    except ValueError as error:
+        message = f"{index} cannot be read ({error}); save it as CSV in UTF-8"
+        raise InputError(message) from error
+    for row in rows:
+        stem, organ = row.get("file", "").strip(), row.get("organ", "").strip()
         image = by_stem.get((folder / "images", stem))
         if not organ or image is None:
             message = f"{index}: {stem or 'a line'} names no organ, or no image in {folder / 'images'}"

@@ -1,30 +1,56 @@
 """Images and label images -> the patch store, which records the case of each patch."""
 
 import hashlib
-import json
+import tokenize
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, Literal
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.core.atomic import write_json, writing_folder
-from monuseg_cli.core.errors import InputError, MissingError, MonusegError
+from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.core.schema import FROM_0, FROM_1, parse_json, read_as, require_mapping
 from monuseg_cli.dataset.catalog import MPP
-from monuseg_cli.dataset.config import PatchesConfig
-from monuseg_cli.dataset.manifest import Case, Dataset
+from monuseg_cli.dataset.config import PatchesConfig, PatchFormat
+from monuseg_cli.dataset.manifest import Case, CaseSplit, Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels, require_masks
 from monuseg_cli.dataset.pixels import read_case
+from monuseg_cli.imaging.decoding import first_line
 from monuseg_cli.imaging.resample import resize_image, resize_labels, scaled
 from monuseg_cli.imaging.tiling import Edge, grid
 
 SCHEMA = 1
 _RENAMED: Mapping[str, str] = {"size_px": "patch_px"}
 """Names of settings in manifests of an earlier version, and their present names."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Patch:
+    """A patch in the manifest: its case, and the position of its first pixel there."""
+
+    case_id: str
+    row: Annotated[int, FROM_0]
+    col: Annotated[int, FROM_0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """The content of a store's ``manifest.json``: the settings of `PatchesConfig`, hashes and patches."""
+
+    schema: Literal[1]
+    patch_px: Annotated[int, FROM_1]
+    stride_px: Annotated[int, FROM_1]
+    edge: Edge
+    rescale: bool
+    split: CaseSplit
+    sources: dict[str, tuple[str, str]]
+    patches: tuple[_Patch, ...]
+    format: PatchFormat = "npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +88,26 @@ class PatchStore:
             If it is damaged or incomplete.
         """
         try:
-            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-            images = np.load(folder / "images.npy", mmap_mode="r")
-            labels = np.load(folder / "labels.npy", mmap_mode="r")
-            case_ids = tuple(patch["case_id"] for patch in manifest["patches"])
-            origins = np.array([(patch["row"], patch["col"]) for patch in manifest["patches"]], dtype=np.intp)
+            manifest = _read_manifest(folder)
+            images = np.lib.format.open_memmap(folder / "images.npy", mode="r")
+            labels = np.lib.format.open_memmap(folder / "labels.npy", mode="r")
+            patches, size = manifest.patches, manifest.patch_px
+            for name, array, dtype, shape in (
+                ("images.npy", images, np.uint8, (len(patches), size, size, 3)),
+                ("labels.npy", labels, np.int32, (len(patches), size, size)),
+            ):
+                if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
+                    message = f"{name} must be {shape} of {np.dtype(dtype)}, not {array.shape} of {array.dtype}"
+                    raise ValueError(message)
         except FileNotFoundError as error:
             message = f"no patches in {folder}; cut them with: monuseg patches"
             raise MissingError(message) from error
-        except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError) as error:
-            message = f"the patches in {folder} are damaged; remove the folder and run: monuseg patches"
+        except (OSError, EOFError, ValueError, TypeError, SyntaxError, ArithmeticError, tokenize.TokenError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+            message = f"the patches in {folder} are damaged ({reason}); remove the folder and run: monuseg patches"
             raise InputError(message) from error
-        if not len(images) == len(labels) == len(case_ids):
-            message = f"the patches in {folder} are incomplete; remove the folder and run: monuseg patches"
-            raise InputError(message)
-        return cls(folder, images, labels, case_ids, origins.reshape(-1, 2))
+        origins = np.array([(patch.row, patch.col) for patch in patches], dtype=np.intp)
+        return cls(folder, images, labels, tuple(patch.case_id for patch in patches), origins.reshape(-1, 2))
 
     def __reduce__(self) -> tuple[Callable[[Path], "PatchStore"], tuple[Path]]:
         """Pickle only the folder, not the arrays, for worker processes."""
@@ -188,13 +219,9 @@ def _settings(config: PatchesConfig, dataset: Dataset, cases: Sequence[Case]) ->
 def _is_current(folder: Path, settings: dict[str, object], progress: Progress) -> bool:
     """Return whether the store was built with these settings; report the differences if not."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        settled = {_RENAMED.get(name, name): value for name, value in manifest.items() if name != "patches"}
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return False
-    try:
         PatchStore.load(folder)
-    except MonusegError:
+        settled = _settings_of(_read_manifest(folder))
+    except (OSError, ValueError):  # a MonusegError is one of these
         return False
     # Additional PNG files do not matter if they were not requested.
     if settled.get("format") == "png":
@@ -207,6 +234,17 @@ def _is_current(folder: Path, settings: dict[str, object], progress: Progress) -
     if differences:
         progress.info(f"the patches in {folder} were made {', '.join(differences)}: they are cut again")
     return not differences
+
+
+def _read_manifest(folder: Path) -> _Manifest:
+    content = require_mapping(parse_json((folder / "manifest.json").read_bytes()))
+    return read_as(_Manifest, {_RENAMED.get(name, name): value for name, value in content.items()})
+
+
+def _settings_of(manifest: _Manifest) -> dict[str, object]:
+    """Return what the patches of a store depend on, in the form of `_settings`."""
+    content = {part.name: getattr(manifest, part.name) for part in fields(manifest) if part.name != "patches"}
+    return {**content, "sources": {case_id: list(hashes) for case_id, hashes in manifest.sources.items()}}
 
 
 def _cut(

@@ -1,11 +1,11 @@
 """The images in a folder, of all supported formats, each slide once."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from monuseg_cli.core.home import RECORD_SUFFIX
+from monuseg_cli.core.schema import parse_json
 from monuseg_cli.imaging.decoding import DECODING_ERRORS
 from monuseg_cli.imaging.readers.formats import DICOM, MRXS, SUFFIXES, VMS, Format, format_of_file
 from monuseg_cli.imaging.readers.multifile import dicom_files, dicom_series, is_mrxs_folder, is_zarr, vms_parts
@@ -96,8 +96,8 @@ def _earlier_outputs(folder: Path) -> set[str]:
     names: set[str] = set()
     for record in folder.glob(f"*{RECORD_SUFFIX}"):
         try:
-            content = json.loads(record.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            content = parse_json(record.read_bytes())
+        except (OSError, ValueError):
             continue
         outputs = content.get("beside", content.get("outputs")) if isinstance(content, dict) else None
         names |= {name for name in outputs if isinstance(name, str)} if isinstance(outputs, list) else set()

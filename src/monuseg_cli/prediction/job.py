@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from monuseg_cli import __version__
 from monuseg_cli.core.atomic import remove, write_json
 from monuseg_cli.core.errors import MonusegError
 from monuseg_cli.core.home import RECORD_SUFFIX
 from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.core.schema import FROM_0, POSITIVE, parse_json, read_as, require_mapping, require_shallow
 from monuseg_cli.imaging.decoding import decoding
 from monuseg_cli.imaging.folder import files_of
 from monuseg_cli.models.card import Card
@@ -21,6 +22,8 @@ from monuseg_cli.prediction.engines.select import open_engine
 from monuseg_cli.prediction.outputs import Outputs
 from monuseg_cli.prediction.roi import RoiCount
 from monuseg_cli.prediction.slide import Prediction, predict_slide
+
+Count = Annotated[int, FROM_0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,22 @@ class Outcome:
         if self.prediction:
             return f"{self.outputs.image.name}, {self.prediction.nuclei} nuclei, {self.prediction.seconds:.1f} s"
         return f"{self.outputs.image.name}, failed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The part of a record that becomes a `Prediction` again."""
+
+    height: Count
+    width: Count
+    mpp: Annotated[float, POSITIVE] | None
+    tissue_mm2: Annotated[float, FROM_0]
+    nuclei: Count
+    seconds: Annotated[float, FROM_0]
+    rois: tuple[RoiCount, ...]
+    damaged: tuple[str, ...]
+    stain: Mapping[str, tuple[float, float]]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,19 +165,17 @@ def _record(outputs: Outputs) -> Path:
 def _recorded(outputs: Outputs, provenance: dict[str, Any]) -> Prediction | None:
     """Read an earlier prediction if it was made with the same settings and all its files still exist."""
     try:
-        record = json.loads(_record(outputs).read_text(encoding="utf-8"))
-        if not isinstance(record, dict) or not all(path.is_file() for path in outputs.files):
+        record = require_mapping(parse_json(_record(outputs).read_bytes()))
+        require_shallow(record)
+        if not all(path.is_file() for path in outputs.files):
             return None
         record = _upgrade_record(record)
         if any(record.get(name) != value for name, value in json.loads(json.dumps(provenance)).items()):
             return None
-        found = record["found"]
-        lists = {name: tuple(found[name]) for name in ("damaged", "warnings")}
-        rois = tuple(RoiCount(**roi) for roi in found["rois"])
-        stain = {name: tuple(levels) for name, levels in found["stain"].items()}
-        return Prediction(outputs, **{**found, **lists, "rois": rois, "stain": stain})
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        found = read_as(_Found, record["found"])
+    except (OSError, ValueError, LookupError):
         return None
+    return Prediction(outputs, **{part.name: getattr(found, part.name) for part in fields(found)})
 
 
 def _upgrade_record(record: dict[str, Any]) -> dict[str, Any]:
@@ -168,8 +185,8 @@ def _upgrade_record(record: dict[str, Any]) -> dict[str, Any]:
     return {
         **record,
         "postprocess": upgrade_params(record["separation"]),
-        "settings": {**record["settings"], "adapt": "off"},
-        "found": {"stain": {}, "warnings": [], **record["found"]},
+        "settings": {**require_mapping(record["settings"]), "adapt": "off"},
+        "found": {"stain": {}, "warnings": [], **require_mapping(record["found"])},
     }
 
 

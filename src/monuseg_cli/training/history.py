@@ -9,7 +9,7 @@ from typing import Any
 
 from monuseg_cli.core.atomic import write_bytes, write_text
 from monuseg_cli.core.errors import InputError
-from monuseg_cli.core.schema import FROM_0, SchemaError, read_text_as, require_in, show_value
+from monuseg_cli.core.schema import FROM_0, SchemaError, read_rows, read_text_as, require_in, show_value
 
 HISTORY_FILE = "history.csv"
 CURVES_FILE = "curves.png"
@@ -70,8 +70,8 @@ def read_history(run: Path) -> list[EpochRecord]:
         return []
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return [_read_row(row, number) for number, row in enumerate(csv.DictReader(file, strict=True), start=1)]
-    except (OSError, ValueError, csv.Error) as error:
+            return [_read_row(row, number) for number, row in enumerate(read_rows(file), start=1)]
+    except (OSError, ValueError) as error:
         message = f"{path} is damaged ({error}); bring it back from a copy, or train again"
         raise InputError(message) from error
 

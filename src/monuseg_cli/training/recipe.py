@@ -266,8 +266,8 @@ class Recipe:
             message = f"no recipe {path}"
             raise MissingError(message) from error
         except InputError as error:
-            reason = str(error).replace("`", "")  # settings in a file have their Python names
-            message = f"{path}: {reason}{'' if '; ' in reason else '; correct it in the file'}"
+            problem = str(error).replace("`", "")  # settings in a file have their Python names
+            message = f"{path}: {problem}{'' if '; ' in problem else '; correct it in the file'}"
             raise InputError(message) from error
         except (OSError, ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, absurd numbers
             reason = (error.strerror if isinstance(error, OSError) else None) or error
