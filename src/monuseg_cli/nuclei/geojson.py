@@ -15,6 +15,7 @@ import numpy as np
 
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import is_special_file
+from monuseg_cli.core.schema import SchemaError, read_as, require_mapping, show_value
 from monuseg_cli.nuclei.rings import MAX_COORDINATE_PX, Polygon, Ring
 
 LARGEST_UNPACKED_BYTES = 2**29
@@ -95,8 +96,8 @@ def read_geojson(path: Path) -> GeoJson:
             feature, lacks = _read_feature(content_of_feature, number)
             found += [feature] if feature else []
             left_out += Counter([lacks] if lacks else [])
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
-        message = f"{path} is not GeoJSON of polygons ({type(error).__name__}: {error}); {_REEXPORT}"
+    except (ValueError, RecursionError) as error:
+        message = f"{path} is not GeoJSON of polygons ({error}); {_REEXPORT}"
         raise InputError(message) from error
     return GeoJson(tuple(found), left_out)
 
@@ -131,42 +132,52 @@ def _read_moderate(content: bytes) -> bytes:
 def _list_features(content: Any) -> list[Any]:
     if isinstance(content, dict):
         if "features" not in content and "type" not in content and content:
-            message = "it has neither features nor a type"
-            raise ValueError(message)
+            message = "has neither features nor a type"
+            raise SchemaError(message)
         content = content.get("features", [content] if content else []) or []
-    if not isinstance(content, list):
-        message = f"its features are {type(content).__name__}, not a list"
-        raise TypeError(message)
-    return content
+    return _require_list(content, "features")
 
 
 def _read_feature(feature: Any, number: int) -> tuple[Feature | None, str]:
     """Read a feature; if it has no area, return None and its kind."""
     if feature is None:
         return None, "objects without a geometry"
+    where = f"feature {number}"
+    feature = require_mapping(feature, where)
     # In QuPath, a cell has a nucleus in addition to its own outline.
     geometry = feature.get("nucleusGeometry") or feature.get("geometry", feature)
-    if not geometry or "type" not in geometry:
+    if not geometry or "type" not in require_mapping(geometry, f"{where}, geometry"):
         return None, "objects without a geometry"
-    polygons = tuple(_polygons_of(geometry, number))
+    polygons = tuple(_polygons_of(geometry, where))
     if not polygons:
         return None, _kind_without_area(geometry)
-    properties = feature.get("properties") or {}
-    kind = properties.get("objectType") or properties.get("object_type") or feature.get("id") or ""
+    properties = require_mapping(feature.get("properties") or {}, f"{where}, properties")
+    kind = properties.get("objectType") or properties.get("object_type") or feature.get("id")
     if feature.get("nucleusGeometry"):
         kind = "cell"
-    name, class_name = properties.get("name"), _class_name(properties.get("classification"))
-    return Feature(str(name or ""), class_name, _object_type(str(kind)), polygons), ""
+    return Feature(
+        name=_text(properties.get("name"), f"{where}, name"),
+        class_name=_class_name(properties.get("classification"), f"{where}, classification"),
+        object_type=_object_type(_text(kind, f"{where}, objectType")),
+        polygons=polygons,
+    ), ""
 
 
-def _class_name(classification: Any) -> str:
+def _text(value: Any, where: str) -> str:
+    """Return a text or a number as text; empty for nothing."""
+    if isinstance(value, int | float) and value:
+        return show_value(value)
+    return read_as(str, value or "", where)
+
+
+def _class_name(classification: Any, where: str) -> str:
     """Read a class as the versions of QuPath write it: a name, an object with a name, or a list of parts."""
     if isinstance(classification, dict):
         names = classification.get("names")
         classification = classification.get("name") or (names if isinstance(names, list) else "")
     if isinstance(classification, list):
-        return ": ".join(str(part) for part in classification)
-    return str(classification or "")
+        return ": ".join(_text(part, where) for part in classification)
+    return _text(classification, where)
 
 
 def _object_type(kind: str) -> str:
@@ -187,46 +198,55 @@ _OBJECT_IDS = {
 }
 
 
-def _polygons_of(geometry: Mapping[str, Any], number: int) -> Iterator[Polygon]:
+def _polygons_of(geometry: Any, where: str) -> Iterator[Polygon]:
     """Read all parts of a geometry that have an area."""
-    kind = geometry["type"]
+    kind = require_mapping(geometry, f"{where}, geometry").get("type")
     if kind == "GeometryCollection":
-        for part in geometry.get("geometries") or ():
-            yield from _polygons_of(part, number)
+        for part in _require_list(geometry.get("geometries") or [], f"{where}, geometries"):
+            yield from _polygons_of(part, where)
         return
-    coordinates = geometry.get("coordinates") or []
+    coordinates = _require_list(geometry.get("coordinates") or [], f"{where}, coordinates")
     if kind in ("LineString", "MultiLineString"):
         lines = coordinates if kind == "MultiLineString" else [coordinates]
-        coordinates = [[line] for line in lines if _closes(_read_ring(line, number))]
+        coordinates = [[line] for line in lines if _closes(_read_ring(line, where))]
     elif kind == "Polygon":
         coordinates = [coordinates]
     elif kind != "MultiPolygon":
         return
     for rings in coordinates:
-        polygon = tuple(_read_ring(points, number) for points in rings)
+        polygon = tuple(_read_ring(points, where) for points in _require_list(rings, f"{where}, coordinates"))
         if polygon and len(polygon[0]) >= _FEWEST_POINTS:
             yield tuple(ring for ring in polygon if len(ring) >= _FEWEST_POINTS)
+
+
+def _require_list(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        message = f"must be a list, not {show_value(value)}"
+        raise SchemaError(message, where)
+    return value
 
 
 def _closes(line: Ring) -> bool:
     return len(line) > _FEWEST_POINTS and float(np.hypot(*(line[0] - line[-1]))) <= _LARGEST_GAP_PX
 
 
-def _read_ring(points: list[list[float]], number: int) -> Ring:
-    if not points:
+def _read_ring(points: Any, where: str) -> Ring:
+    if not _require_list(points, f"{where}, coordinates"):
         return np.empty((0, 2))
-    ring = np.array(points, dtype=np.float64)[:, 1::-1]  # x, y -> row, column
-    if ring.shape != (len(points), 2) or not np.isfinite(ring).all():
-        message = f"feature {number} has points that are not two finite numbers"
-        raise ValueError(message)
-    if (np.abs(ring) > MAX_COORDINATE_PX).any():
-        message = f"feature {number} has points farther than {MAX_COORDINATE_PX:.0f} px"
-        raise ValueError(message)
-    return ring
+    try:
+        read = np.array(points)
+    except ValueError:  # points of different lengths
+        read = np.empty(0)
+    if read.ndim == 2 and read.shape[1] >= 2 and read.dtype.kind in "iuf":
+        ring = read[:, 1::-1].astype(np.float64)  # x, y -> row, column
+        if (np.abs(ring) <= MAX_COORDINATE_PX).all():  # NaN is not
+            return ring
+    message = f"has points that are not two finite numbers within {MAX_COORDINATE_PX:.0f} px"
+    raise SchemaError(message, where)
 
 
 def _kind_without_area(geometry: Mapping[str, Any]) -> str:
-    kind = str(geometry["type"])
+    kind = _text(geometry.get("type"), "type")
     if kind in ("Point", "MultiPoint"):
         return "points"
     if kind in ("LineString", "MultiLineString"):
@@ -236,4 +256,4 @@ def _kind_without_area(geometry: Mapping[str, Any]) -> str:
     if kind == "GeometryCollection":
         kinds = {_kind_without_area(part) for part in geometry.get("geometries") or ()}
         return kinds.pop() if len(kinds) == 1 else "objects without a geometry"
-    return f"objects of type {kind[:40]}"
+    return f"objects of type {kind[:40] if kind.isprintable() else ascii(kind[:40])}"
