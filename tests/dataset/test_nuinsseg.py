@@ -69,7 +69,7 @@ def test_what_is_not_the_data_set_is_refused_in_one_line(tmp_path: Path) -> None
         read_nuinsseg(outside, tmp_path / "to")
     packed = write_packed(tmp_path / "packed")
     (packed / "index.csv").write_text("file,organ\nhuman_brain_09,brain\n")
-    with pytest.raises(InputError, match=r"human_brain_09 names no organ, or no image"):
+    with pytest.raises(InputError, match=r"'human_brain_09' names no organ, or no image"):
         read_nuinsseg(packed, tmp_path / "to")
     assert not (tmp_path / "to").exists()
 

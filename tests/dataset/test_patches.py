@@ -146,7 +146,7 @@ def test_a_store_without_its_arrays_is_made_again(trained_home: Home) -> None:
 def test_a_damaged_store_is_no_store(trained_home: Home) -> None:
     folder = build_patches(config(trained_home)).folder
     (folder / "images.npy").write_bytes(b"half")
-    with pytest.raises(InputError, match="damaged .*; remove the folder"):
+    with pytest.raises(InputError, match=r"damaged .*; remove the folder"):
         PatchStore.load(folder)
     with pytest.raises(MissingError, match="cut them with: monuseg patches"):
         PatchStore.load(Path("nowhere"))

@@ -56,7 +56,7 @@ def test_a_channel_of_zeros_stays_zero() -> None:
 
 def test_ranges_of_another_model_are_refused(weights: Path) -> None:
     model, _ = load_model(weights)
-    with pytest.raises(InputError, match="the ranges of the card are not those of its architecture's convolutions"):
+    with pytest.raises(InputError, match="the ranges in the card are not those of its architecture's convolutions"):
         quantise(model, {"encoder.0": (0.0, 1.0)})
 
 

@@ -1,19 +1,14 @@
 """Bytes and tags at random, for a bounded time: whatever is given, an answer or one clear error."""
 
 import io
-import os
-import shutil
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -23,40 +18,11 @@ from monuseg_cli.dataset.download import download
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.nuclei.aperio import read_annotation
 from robustness.test_archives import GOOD
+from support.fuzz import EXAMPLES, bounded, edited, edits, folder, one_line_about
 from support.tissue import aperio_xml, draw_tissue, ellipse
-
-EXAMPLES = int(os.environ.get("MONUSEG_FUZZ_EXAMPLES", "150"))
-"""Of each kind; so many take some seconds."""
 
 PICTURE, _ = draw_tissue(64, seed=2)
 XML = aperio_xml([ellipse(20, 20, 8, 10, vertices=6), ellipse(5, 9, 3, 2, vertices=4)]).encode()
-
-bounded = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), database=None)
-edits = st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 12), st.binary(max_size=12)), max_size=6)
-"""Places, how many bytes go there, and what comes in their stead."""
-
-
-def edited(content: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
-    for place, removed, new in changes:
-        at = place % (len(content) + 1)
-        content = content[:at] + new + content[at + removed :]
-    return content
-
-
-@contextmanager
-def folder() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp())
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path)
-
-
-def one_line_about(error: MonusegError, path: Path) -> None:
-    assert str(path) in str(error)
-    assert "\n" not in str(error)
-    assert "; " in str(error)  # the remedy
-
 
 vertices = st.tuples(st.text("0123456789.-+einfaNX_ ", max_size=6), st.text("0123456789.-", max_size=4))
 

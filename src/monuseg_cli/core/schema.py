@@ -282,7 +282,7 @@ def _read_union(kinds: tuple[Any, ...], value: Any, field: str) -> Any:
                 errors.append(error)
     if len(errors) == 1:
         raise errors[0]
-    message = f"must be {' or '.join(_NAMES[kind] for kind in kinds)}, not {show_value(value)}"
+    message = f"must be {' or '.join(_NAMES.get(kind, 'a list or mapping') for kind in kinds)}, not {show_value(value)}"
     raise SchemaError(message, field)
 
 

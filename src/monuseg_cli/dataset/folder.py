@@ -9,7 +9,7 @@ from pathlib import Path
 from monuseg_cli.core.errors import InputError, MissingError, MonusegError
 from monuseg_cli.core.home import is_special_file
 from monuseg_cli.core.progress import SILENT, Progress
-from monuseg_cli.core.schema import read_rows
+from monuseg_cli.core.schema import read_rows, show_value
 from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
 from monuseg_cli.dataset.leakage import check_splits, with_pixel_hashes
 from monuseg_cli.dataset.manifest import CASE_SPLITS, Case, CaseSplit, Dataset, SourceArchive, sha256_of
@@ -233,7 +233,7 @@ def _read_table(path: Path, images: Sequence[Path]) -> dict[str, _Line]:
             raise InputError(message)
         table[image] = _read_line(path, number, row)
     if missing := [image.name for image in images if image.name not in table]:
-        message = f"{path} has no line for {len(missing)} images, the first: {missing[0]}"
+        message = f"{path} has no line for {len(missing)} images, the first: {missing[0]}; add them"
         raise InputError(message)
     return table
 
@@ -241,7 +241,8 @@ def _read_table(path: Path, images: Sequence[Path]) -> dict[str, _Line]:
 def _read_line(path: Path, number: int, row: Mapping[str, str | None]) -> _Line:
     split = next((split for split in CASE_SPLITS if split == (row.get("split") or "").strip().lower()), None)
     if split is None:
-        message = f"{path}, line {number}: the split is {row.get('split')!r}, not one of {', '.join(CASE_SPLITS)}"
+        choices = f"not one of {', '.join(CASE_SPLITS)}; correct the table"
+        message = f"{path}, line {number}: the split is {show_value(row.get('split'))}, {choices}"
         raise InputError(message)
     stated = (row.get("mpp") or "").strip()
     try:
@@ -249,7 +250,8 @@ def _read_line(path: Path, number: int, row: Mapping[str, str | None]) -> _Line:
     except ValueError:
         mpp = 0.0
     if mpp is not None and not MIN_MPP <= mpp <= MAX_MPP:
-        message = f"{path}, line {number}: mpp is {stated!r}, and must lie within {MIN_MPP} and {MAX_MPP} um/px"
+        allowed = f"{MIN_MPP} and {MAX_MPP} um/px; correct the table"
+        message = f"{path}, line {number}: mpp is {show_value(stated)}, and must lie within {allowed}"
         raise InputError(message)
     return _Line(split, mpp, (row.get("organ") or "").strip() or UNKNOWN_ORGAN)
 

@@ -6,6 +6,7 @@ images", Scientific Data 11, 2024 (doi 10.1038/s41597-024-03117-2; doi 10.5281/z
 
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Protocol
 from monuseg_cli.core.atomic import remove, writing_folder
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.progress import SILENT, Progress
-from monuseg_cli.core.schema import read_rows
+from monuseg_cli.core.schema import read_rows, show_value
 from monuseg_cli.dataset.archive import open_archive
 from monuseg_cli.dataset.catalog import NUINSSEG
 from monuseg_cli.dataset.manifest import Case, CaseSplit, Dataset, SourceArchive, sha256_of
@@ -135,15 +136,18 @@ def _opened(source: Path) -> Iterator[Source]:
 def _find_fields(source: Path, files: Source) -> list[_Field]:
     names = [name for name in files.names() if not _is_litter(PurePosixPath(name))]
     indices = [name for name in names if PurePosixPath(name).name == "index.csv"]
-    fields = _packed(files, indices[0], names) if indices else _published(names)
+    fields = _packed(source, files, indices[0], names) if indices else _published(names)
     if not fields:
         message = (
             f'{source} does not contain NuInsSeg: neither "{TISSUE}" and "{LABELS}" below a folder for each organ, nor '
-            "images, labels and index.csv"
+            "images, labels and index.csv; name the folder or zip of the whole data set"
         )
         raise InputError(message)
     if lacking := [field.image for field in fields if field.labels not in set(names)]:
         message = f"{source}: {len(lacking)} images have no label image, the first: {lacking[0]}"
+        raise InputError(message)
+    if twice := [name for name, count in Counter(field.name for field in fields).items() if count > 1]:
+        message = f"{source} has the image {twice[0]} twice; leave one of them out"
         raise InputError(message)
     return sorted(fields, key=lambda field: field.name)
 
@@ -160,7 +164,7 @@ def _published(names: list[str]) -> list[_Field]:
     return fields
 
 
-def _packed(files: Source, index: str, names: list[str]) -> list[_Field]:
+def _packed(source: Path, files: Source, index: str, names: list[str]) -> list[_Field]:
     """List the fields of the packed layout, by its table."""
     folder = PurePosixPath(index).parent
     by_stem = {(path.parent, path.stem): path.as_posix() for path in map(PurePosixPath, names)}
@@ -168,13 +172,14 @@ def _packed(files: Source, index: str, names: list[str]) -> list[_Field]:
     try:
         rows = read_rows(io.StringIO(files.read(index).decode("utf-8-sig")))
     except ValueError as error:
-        message = f"{index} cannot be read ({error}); save it as CSV in UTF-8"
+        message = f"{source}: {index} cannot be read ({error}); save it as CSV in UTF-8"
         raise InputError(message) from error
     for row in rows:
         stem, organ = row.get("file", "").strip(), row.get("organ", "").strip()
         image = by_stem.get((folder / "images", stem))
         if not organ or image is None:
-            message = f"{index}: {stem or 'a line'} names no organ, or no image in {folder / 'images'}"
+            what = show_value(stem) if stem else "a line"
+            message = f"{source}: {index}: {what} names no organ, or no image in {folder / 'images'}; correct the table"
             raise InputError(message)
         fields.append(_Field(stem, _organ(organ), image, by_stem.get((folder / "labels", stem), "")))
     return fields

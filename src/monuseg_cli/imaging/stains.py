@@ -32,7 +32,7 @@ _OF_HAEMATOXYLIN: NDArray[np.float32] = (OPTICAL_DENSITY[:, None] / np.log(10) *
 StainLevels = Mapping[str, tuple[float, float]]
 """The 50th and the 95th percentile of the optical density (natural) of ``"haematoxylin"`` and of ``"eosin"``."""
 
-_NAMES = ("haematoxylin", "eosin")
+STAIN_NAMES = ("haematoxylin", "eosin")
 _PERCENTILES = (50, 95)
 _FAINTEST, _DENSEST = 0.15, 3.5  # mean density of the channels: glass is below (Macenko et al. 2009), black above
 _FEWEST_PIXELS = 400
@@ -94,7 +94,7 @@ def find_levels(stained: NDArray[np.float64]) -> StainLevels:
     if len(stained) < _FEWEST_PIXELS:
         return {}
     percentiles = np.percentile(stained, _PERCENTILES, axis=0).T.round(4).tolist()
-    return {name: (middle, high) for name, (middle, high) in zip(_NAMES, percentiles, strict=True)}
+    return {name: (middle, high) for name, (middle, high) in zip(STAIN_NAMES, percentiles, strict=True)}
 
 
 class StainMatch:
@@ -117,7 +117,7 @@ class StainMatch:
     def __init__(self, found: StainLevels, wanted: StainLevels) -> None:
         self.found = found
         gains, shifts = np.ones(3), np.zeros(3)
-        for stain, name in enumerate(_NAMES):
+        for stain, name in enumerate(STAIN_NAMES):
             (low, high), (wanted_low, wanted_high) = found[name], wanted[name]
             gain = (wanted_high - wanted_low) / max(high - low, np.finfo(float).tiny)
             gains[stain] = np.clip(gain, 1 / _LARGEST_GAIN, _LARGEST_GAIN)

@@ -25,8 +25,13 @@ SCHEMA: Literal[1] = 1
 _RENAMED: Mapping[str, str] = {"separation": "postprocess"}
 """Fields in cards of earlier versions, with their current names."""
 
+_SMALLEST_RANGE = 1e-4
+"""Of the inputs of a convolution: 8 bits of less are not distinct."""
+
 Count = Annotated[int, FROM_0]
 Mean = Annotated[float, FRACTION]
+Density = Annotated[float, Range(-10, 10)]
+Input = Annotated[float, Range(-1e6, 1e6)]
 Std = Annotated[float, Range(1e-3, 1e3)]
 
 
@@ -123,8 +128,8 @@ class Card:
     results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     data_sets: Mapping[str, TrainingData] = field(default_factory=dict)
     averaged: Mapping[str, Annotated[float, INSIDE_0_1]] = field(default_factory=dict)
-    stain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    stain: Mapping[str, tuple[Density, Density]] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[Input, Input]] = field(default_factory=dict)
     use: str = "Research on H&E tissue. Not a medical device: not for diagnosis or treatment."
     schema: Literal[1] = SCHEMA
 
@@ -171,12 +176,22 @@ def _check_values(card: Card) -> None:
         message = f"has a name twice: {', '.join(card.classes)}"
         raise SchemaError(message, "classes")
     for name, (low, high) in card.ranges.items():
-        if not low <= 0 < high:
-            message = f"must contain 0, not {low} to {high}"
+        if not low <= 0 < _SMALLEST_RANGE <= high:
+            message = f"must contain 0 to {_SMALLEST_RANGE}, not {low} to {high}"
             raise SchemaError(message, f"ranges.{name}")
-    for name, (middle, high) in card.stain.items():
-        if middle > high:
-            message = f"must be ascending, not {middle} and {high}"
+    if card.stain:
+        _check_stain(card.stain)
+
+
+def _check_stain(stain: Mapping[str, tuple[float, float]]) -> None:
+    from monuseg_cli.imaging.stains import STAIN_NAMES  # imports numpy
+
+    if stain.keys() != set(STAIN_NAMES):
+        message = f"must have {' and '.join(STAIN_NAMES)}, not {', '.join(stain)}"
+        raise SchemaError(message, "stain")
+    for name, (middle, high) in stain.items():
+        if not middle <= high or high <= 0:
+            message = f"must be two ascending numbers, the second above 0, not {middle} and {high}"
             raise SchemaError(message, f"stain.{name}")
 
 

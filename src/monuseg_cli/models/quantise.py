@@ -82,7 +82,10 @@ def quantise(model: nn.Module, ranges: Ranges) -> None:
     """
     names = [name for name, _ in _convolutions(model)]
     if set(names) != ranges.keys():
-        message = "the ranges of the card are not those of its architecture's convolutions"
+        message = (
+            "the ranges in the card are not those of its architecture's convolutions; predict with `engine=torch`, or "
+            "take another file"
+        )
         raise InputError(message)
     for layer in list(model.modules()):
         if isinstance(layer, nn.Sequential):

@@ -183,16 +183,18 @@ class Registry:
         architecture = self.get(name)
         architecture.check_options(options)
         changed = {option: value for option, value in options.items() if value != architecture.defaults[option]}
-        if not changed:
-            return
-        import torch
-
-        with torch.device("meta"):  # takes no memory, and draws no random numbers
-            count = sum(weight.numel() for weight in architecture.build(3, 1, options).parameters())
-        if count > MAX_WEIGHTS:
+        if changed and (count := self.count_weights(name, options)) > MAX_WEIGHTS:
             settings = ", ".join(f"{option} {value}" for option, value in changed.items())
             message = f"a {name} with {settings} has {count:.3g} weights, more than {MAX_WEIGHTS:.3g}; lower an option"
             raise InputError(message)
+
+    def count_weights(self, name: str, options: Mapping[str, Any]) -> int:
+        """Count the trained values of an architecture with these options, without memory for them."""
+        import torch
+
+        with torch.device("meta"):  # draws no random numbers either
+            model = self.get(name).build(3, 1, options)
+        return sum(weight.numel() for weight in model.parameters())
 
     def create(
         self, name: str, *, in_channels: int = 3, out_channels: int = 1, pretrained: bool = False, **options: Any
@@ -240,6 +242,7 @@ REGISTRY = Registry()
 names = REGISTRY.names
 get = REGISTRY.get
 check = REGISTRY.check
+count_weights = REGISTRY.count_weights
 create = REGISTRY.create
 
 _WIDTH = Range(1, 1024)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monuseg_cli.core.schema import read_as, show_value
 from monuseg_cli.imaging.channels import Channel, order_channels
 from monuseg_cli.imaging.decoding import DECODING_ERRORS, first_line, require_moderate
 from monuseg_cli.imaging.ome import read_ome
@@ -251,12 +252,17 @@ def _attributes(group: Any) -> Mapping[str, Any]:
 
 
 def _images_of(group: Any, attributes: Mapping[str, Any], name: str) -> Iterator[_Multiscale]:
-    for multiscale in attributes.get("multiscales") or ():
-        datasets = multiscale["datasets"]
-        arrays = [group[str(dataset["path"])] for dataset in datasets]
-        stated = multiscale.get("axes") or [{"name": axis} for axis in _OLD_AXES[-len(arrays[0].shape) :]]
-        axes = tuple(str(axis["name"] if isinstance(axis, dict) else axis).lower() for axis in stated)
-        units = [axis.get("unit") if isinstance(axis, dict) else None for axis in stated]
+    for multiscale in _mappings(attributes, "multiscales"):
+        datasets = _mappings(multiscale, "datasets")
+        arrays = [_find_array(group, read_as(str, dataset.get("path"), "path")) for dataset in datasets]
+        if not arrays:
+            message = "an image of OME-Zarr without levels"
+            raise ImageError(message)
+        old_axes = list(_OLD_AXES[-len(arrays[0].shape) :])
+        stated = read_as(list[str | dict[str, Any]], multiscale.get("axes") or old_axes, "axes")
+        described = [axis if isinstance(axis, dict) else {"name": axis} for axis in stated]
+        axes = tuple(read_as(str, axis.get("name"), "axes").lower() for axis in described)
+        units = [read_as(str, axis.get("unit") or "", "unit") for axis in described]
         order, reason, problem = _find_channels(attributes, axes, arrays[0])
         own_name = name or str(multiscale.get("name") or "").strip("/")
         fits = set(axes) <= set(_OLD_AXES) and {"y", "x"} <= set(axes) and len(axes) == len(arrays[0].shape)
@@ -275,6 +281,21 @@ def _images_of(group: Any, attributes: Mapping[str, Any], name: str) -> Iterator
             reason=reason,
             problem=problem,
         )
+
+
+def _mappings(content: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return a list of mappings in attributes, empty where there is none."""
+    return read_as(list[dict[str, Any]], content.get(name) or [], name)
+
+
+def _find_array(group: Any, path: str) -> Any:
+    import zarr
+
+    array = group[path]
+    if not isinstance(array, zarr.Array):
+        message = f"its level {show_value(path)} is not an array"
+        raise ImageError(message)
+    return array
 
 
 def _finest_first(arrays: Sequence[Any], axes: Sequence[str]) -> tuple[Any, ...]:
@@ -299,8 +320,8 @@ def _find_channels(
     if count == 1:
         return (0,), "", problem
     omero = attributes.get("omero")
-    described = omero.get("channels") if isinstance(omero, dict) else None
-    channels = [Channel(str(channel.get("label") or ""), _colour(channel.get("color"))) for channel in described or ()]
+    described = _mappings(omero, "channels") if isinstance(omero, dict) else []
+    channels = [Channel(str(channel.get("label") or ""), _colour(channel.get("color"))) for channel in described]
     found = order_channels(channels, count, 8 * dtype.itemsize)
     if found.order is None:
         return (0,), "", problem or f"it has {found.reason}, not red, green and blue; save it as 8-bit RGB"
@@ -323,12 +344,13 @@ def _read_scale(
     factors = dict.fromkeys(axes, 1.0)
     is_stated = False
     for source in (multiscale, dataset):
-        for transformation in source.get("coordinateTransformations") or ():
-            values = transformation.get("scale")
-            if transformation.get("type") == "scale" and isinstance(values, list) and len(values) == len(axes):
-                is_stated = True
-                for axis, value in zip(axes, values, strict=True):
-                    factors[axis] *= float(value)
+        for transformation in _mappings(source, "coordinateTransformations"):
+            if transformation.get("type") == "scale":
+                values = read_as(list[float], transformation.get("scale"), "scale")
+                if len(values) == len(axes):
+                    is_stated = True
+                    for axis, value in zip(axes, values, strict=True):
+                        factors[axis] *= value
     um = {axis: um_per_unit(unit) for axis, unit in zip(axes, units, strict=True)}
     if not is_stated or not um["x"] or not um["y"]:
         return None
