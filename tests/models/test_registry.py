@@ -1,4 +1,7 @@
+import math
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from monuseg_cli.core.errors import DownloadError, InputError, MissingError
 from monuseg_cli.models import registry
 from monuseg_cli.models.blocks import count_weights
-from monuseg_cli.models.registry import Architecture, Registry
+from monuseg_cli.models.registry import Architecture, Option, Registry
 
 NAMES = registry.names()
 
@@ -19,6 +22,22 @@ def test_the_registry_has_six_architectures() -> None:
 
 def test_unet_se_has_the_baselines_number_of_weights() -> None:
     assert registry.get("unet-se").weights == 1_288_465
+
+
+def limits(option: Option) -> tuple[Any, ...]:
+    """Return the lowest and the highest value that an option accepts."""
+    if option.allowed is None:
+        return False, True
+    if isinstance(option.allowed, tuple):
+        return option.allowed
+    return option.allowed.least, 0.99 if option.allowed.open_above else option.allowed.most
+
+
+def beyond(option: Option) -> tuple[Any, ...]:
+    if option.allowed is None:
+        return 0, 1, None, "true"
+    least, most = min(limits(option)), max(limits(option))
+    return least - 1, most + 1, math.nan, math.inf, str(least), [least], {}, None, True, 10**400
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,6 +76,18 @@ class TestContract:
         with torch.inference_mode():
             assert model(torch.rand(1, 4, 32, 32)).shape == (1, 3, 32, 32)
 
+    def test_options_are_accepted_up_to_their_limits(self, name: str) -> None:
+        for option in registry.get(name).options:
+            for value in limits(option):
+                registry.get(name).check_options({option.name: value})
+            for value in beyond(option):
+                with pytest.raises(InputError, match=f"the option {option.name} of {name} must be .*, not "):
+                    registry.check(name, {option.name: value})
+        least = {option.name: limits(option)[0] for option in registry.get(name).options}
+        model = registry.create(name, **least).eval()
+        with torch.inference_mode():
+            assert model(torch.rand(1, 3, 32, 32)).shape == (1, 1, 32, 32)
+
     def test_unknown_options_are_listed(self, name: str) -> None:
         with pytest.raises(InputError, match=f"{name} has no option 'wdith'; its options: "):
             registry.create(name, wdith=8)
@@ -88,6 +119,29 @@ def test_options_reach_the_model() -> None:
     plain = registry.create("unet")
     assert sum(isinstance(layer, nn.Linear) for layer in plain.modules()) == 0
     assert sum(isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3) for layer in plain.modules()) == 18
+
+
+def test_options_that_are_too_large_together_are_refused_before_anything_is_built() -> None:
+    with pytest.raises(InputError, match=r"a unet with width 1024, depth 8 has 2.* weights, more than 3e\+08; lower"):
+        registry.create("unet", width=1024, depth=8)
+
+
+def test_counting_the_weights_draws_no_random_numbers() -> None:
+    torch.manual_seed(0)
+    plain = registry.get("unet-se").build(3, 1, {"width": 8, "depth": 2}).state_dict()
+    torch.manual_seed(0)
+    checked = registry.create("unet-se", width=8, depth=2).state_dict()
+    torch.testing.assert_close(plain, checked, rtol=0, atol=0)
+
+
+def test_the_options_are_documented() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "training.md").read_text().splitlines()
+    listed = [line for line in lines if line.startswith(tuple(f"| `{name}` | `" for name in NAMES))]
+    assert listed == [
+        f"| `{name}` | `{option.name}` | {str(option.default).lower()} | {option.accepted()} | {option.summary} |"
+        for name in NAMES
+        for option in registry.get(name).options
+    ]
 
 
 def test_imagenet_weights_where_there_are_none() -> None:
