@@ -127,6 +127,8 @@ def read_rows(file: Iterable[str]) -> list[dict[str, str]]:
         if None in row:
             message = f"has more cells than the {len(names)} columns"
             raise SchemaError(message, f"line {number}")
+        for name, cell in row.items():
+            read_as(str, cell, f"line {number}, {name}")
     return rows
 
 

@@ -12,6 +12,7 @@ import tomli_w
 from monuseg_cli.core.atomic import write_text
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import is_special_file
+from monuseg_cli.core.schema import show_value
 from monuseg_cli.core.suggest import did_you_mean
 from monuseg_cli.dataset.catalog import train_set, validation_fold
 from monuseg_cli.imaging.tiling import Edge
@@ -239,7 +240,8 @@ class Recipe:
         known = [setting.name for setting in dataclasses.fields(cls)]
         for name in current:
             if name not in known:
-                message = f"no such setting {name}{did_you_mean(name, known)}"
+                shown = name if name.isidentifier() else show_value(name)
+                message = f"no such setting {shown}{did_you_mean(name, known)}"
                 raise InputError(message)
         if isinstance(current.get("extra_data"), list):
             current["extra_data"] = tuple(current["extra_data"])

@@ -20,7 +20,7 @@ from monuseg_cli.imaging.readers.base import ImageInfo, Level, OnDamage, Role, r
 from monuseg_cli.imaging.readers.choice import note_plane, require_plane
 from monuseg_cli.imaging.readers.openslide import EXTRA_HINT, SKIP_HINT
 from monuseg_cli.imaging.scale import Scale, make_scale, um_per_unit
-from monuseg_cli.imaging.to_rgb import Conversion, ImageError, bits_in_use
+from monuseg_cli.imaging.to_rgb import RESAVE_HINT, Conversion, ImageError, bits_in_use
 
 _OLD_AXES = ("t", "c", "z", "y", "x")
 _SEARCHED_PX = 4_000_000
@@ -256,7 +256,7 @@ def _images_of(group: Any, attributes: Mapping[str, Any], name: str) -> Iterator
         datasets = _mappings(multiscale, "datasets")
         arrays = [_find_array(group, read_as(str, dataset.get("path"), "path")) for dataset in datasets]
         if not arrays:
-            message = "an image of OME-Zarr without levels"
+            message = f"it has an image without levels; {RESAVE_HINT}"
             raise ImageError(message)
         old_axes = list(_OLD_AXES[-len(arrays[0].shape) :])
         stated = read_as(list[str | dict[str, Any]], multiscale.get("axes") or old_axes, "axes")
@@ -293,7 +293,7 @@ def _find_array(group: Any, path: str) -> Any:
 
     array = group[path]
     if not isinstance(array, zarr.Array):
-        message = f"its level {show_value(path)} is not an array"
+        message = f"its level {show_value(path)} is not an array; {RESAVE_HINT}"
         raise ImageError(message)
     return array
 
