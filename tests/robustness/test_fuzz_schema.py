@@ -45,7 +45,6 @@ from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.recipes import describe as describe_recipe
 from support.fuzz import (
     Encode,
-    bounded,
     changed,
     changes,
     edited,
@@ -83,9 +82,9 @@ WEIGHTS = {
 }
 
 
-@bounded
+@fewer(3)
 @given(changes, json_forms, encodings)
-def test_cards(edits_of_card: Changes, form: Form, encode: Encode) -> None:
+def test_any_card_is_read_or_one_error(edits_of_card: Changes, form: Form, encode: Encode) -> None:
     text = to_json(changed(json.loads(FULL_CARD.to_json()), edits_of_card), form, encode)
     with folder() as here:
         path = here / "w.safetensors"
@@ -114,9 +113,9 @@ def _to_toml(content: Any) -> str:
         return f"a = {content!r}"
 
 
-@bounded
+@fewer(2)
 @given(changes, json_forms, encodings)
-def test_recipes(edits_of_recipe: Changes, form: Form, encode: Encode) -> None:
+def test_any_recipe_is_read_or_one_error(edits_of_recipe: Changes, form: Form, encode: Encode) -> None:
     text = form(_to_toml(changed(FULL_RECIPE.to_dict(), edits_of_recipe)))
     with folder() as here:
         path = here / "recipe.toml"
@@ -143,9 +142,11 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@bounded
+@fewer(2)
 @given(edits_of_manifest=changes, form=json_forms, encode=encodings)
-def test_manifests_of_data_sets(own: Path, edits_of_manifest: Changes, form: Form, encode: Encode) -> None:
+def test_any_manifest_of_a_data_set_is_read_or_one_error(
+    own: Path, edits_of_manifest: Changes, form: Form, encode: Encode
+) -> None:
     content = json.loads(Dataset.manifest_path(own / "data").read_text())
     with folder() as here:
         path = Dataset.manifest_path(here)
@@ -162,9 +163,11 @@ def test_manifests_of_data_sets(own: Path, edits_of_manifest: Changes, form: For
         assert Dataset.load(here) == dataset
 
 
-@bounded
+@fewer(2)
 @given(edits_of_manifest=changes, form=json_forms, encode=encodings)
-def test_manifests_of_masks(own: Path, edits_of_manifest: Changes, form: Form, encode: Encode) -> None:
+def test_any_manifest_of_masks_is_read_or_taken_for_none(
+    own: Path, edits_of_manifest: Changes, form: Form, encode: Encode
+) -> None:
     content = json.loads((masks_folder(own / "data") / "manifest.json").read_text())
     with folder() as here:
         masks_folder(here).mkdir()
@@ -175,9 +178,9 @@ def test_manifests_of_masks(own: Path, edits_of_manifest: Changes, form: Form, e
         assert all(math.isfinite(made.drawn_area_px) for made in masks.values())
 
 
-@bounded
+@fewer(2)
 @given(edits_of_manifest=changes, form=json_forms, encode=encodings, of_images=edits)
-def test_patch_stores(
+def test_any_patch_store_is_read_or_one_error(
     own: Path, edits_of_manifest: Changes, form: Form, encode: Encode, of_images: list[tuple[int, int, bytes]]
 ) -> None:
     (store,) = (own / "data" / "patches").iterdir()
@@ -222,7 +225,9 @@ def _to_csv(lines: list[list[str]], replaced: list[tuple[int, int, str]]) -> str
 
 @fewer(3)
 @given(replaced=rows, encode=encodings, form=json_forms)
-def test_tables_of_own_data(own: Path, replaced: list[tuple[int, int, str]], encode: Encode, form: Form) -> None:
+def test_any_table_of_own_data_is_read_or_one_error(
+    own: Path, replaced: list[tuple[int, int, str]], encode: Encode, form: Form
+) -> None:
     lines = [["image", "split", "mpp", "organ"], ["a.png", "train", "0.25", "liver"], ["b.png", "val", "", ""]]
     with folder() as here:
         shutil.copytree(own / "slides", here / "slides")
@@ -240,9 +245,9 @@ def test_tables_of_own_data(own: Path, replaced: list[tuple[int, int, str]], enc
 RECORDS = [EpochRecord(epoch, 0.01, 2.0, 50.0, 0.1, *[0.5] * 8) for epoch in (1, 2)]
 
 
-@bounded
+@fewer(2)
 @given(rows, encodings, json_forms)
-def test_histories(replaced: list[tuple[int, int, str]], encode: Encode, form: Form) -> None:
+def test_any_history_is_read_or_one_error(replaced: list[tuple[int, int, str]], encode: Encode, form: Form) -> None:
     with folder() as here:
         write_history(here, RECORDS)
         lines = list(csv.reader((here / HISTORY_FILE).read_text().splitlines()))
@@ -276,9 +281,9 @@ GEOJSON = {
 }
 
 
-@bounded
+@fewer(2)
 @given(changes, json_forms, encodings)
-def test_geojson(edits_of_content: Changes, form: Form, encode: Encode) -> None:
+def test_any_geojson_is_read_or_one_error(edits_of_content: Changes, form: Form, encode: Encode) -> None:
     with folder() as here:
         path = here / "a.geojson"
         path.write_bytes(to_json(changed(GEOJSON, edits_of_content), form, encode))
@@ -320,7 +325,9 @@ def _predict(root: Path) -> PredictResult:
 
 @fewer(6)
 @given(edits_of_record=changes, form=json_forms, encode=encodings)
-def test_records_beside_outputs(predicted: Path, edits_of_record: Changes, form: Form, encode: Encode) -> None:
+def test_any_record_is_used_or_the_image_is_predicted_again(
+    predicted: Path, edits_of_record: Changes, form: Form, encode: Encode
+) -> None:
     with folder() as here:
         shutil.copytree(predicted, here, dirs_exist_ok=True)
         shutil.copystat(predicted / "a.png", here / "a.png")
@@ -345,7 +352,9 @@ documents = st.sampled_from([".zattrs", ".zattrs", ".zgroup", "0/.zarray"])
 @fewer(4)
 @pytest.mark.filterwarnings("ignore")  # of zarr's, about what it finds; the command line shows none
 @given(which=documents, edits_of_it=changes, form=json_forms, encode=encodings)
-def test_ome_zarr(store: Path, which: str, edits_of_it: Changes, form: Form, encode: Encode) -> None:
+def test_any_ome_zarr_is_read_or_one_error(
+    store: Path, which: str, edits_of_it: Changes, form: Form, encode: Encode
+) -> None:
     with folder() as here:
         path = here / "a.zarr"
         shutil.copytree(store, path)
@@ -369,7 +378,9 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @fewer(6)
 @given(replaced=rows, encode=encodings, form=json_forms)
-def test_tables_of_nuinsseg(packed: Path, replaced: list[tuple[int, int, str]], encode: Encode, form: Form) -> None:
+def test_any_table_of_nuinsseg_is_read_or_one_error(
+    packed: Path, replaced: list[tuple[int, int, str]], encode: Encode, form: Form
+) -> None:
     with folder() as here:
         shutil.copytree(packed, here / "packed")
         path = next((here / "packed").rglob("index.csv"))
@@ -424,7 +435,7 @@ tensors = st.sampled_from(
 
 @fewer(2)
 @given(edits_of_state=changes, of_bytes=edits, tensor=st.none() | tensors)
-def test_states(
+def test_any_state_is_restored_or_one_error(
     state: Path, edits_of_state: Changes, of_bytes: list[tuple[int, int, bytes]], tensor: torch.Tensor | None
 ) -> None:
     content = torch.load(state, weights_only=True)
