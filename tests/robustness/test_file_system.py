@@ -5,6 +5,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -150,6 +151,24 @@ def test_circular_links_are_refused(says: Says, weights: Path, picture: Path, tm
         loop.symlink_to(loop)
     names = {"folder": tmp_path, "picture": picture, "weights": weights, "loop": tmp_path / "loop"}
     says(*(word.format(**names) for word in words.split()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names themselves")
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param("predict {images} -o {folder}/out/ --model {weights} --engine torch", id="image"),
+        pytest.param("masks --data {folder}/own --home {folder}/home", id="own data"),
+    ],
+)
+def test_names_that_are_not_text_are_refused(
+    says: Says, weights: Path, picture: Path, tmp_path: Path, words: str
+) -> None:
+    write_folder(tmp_path / "own", ["a"], size=48)
+    images = tmp_path / "own" / "images"
+    for path in (images / "a.png", tmp_path / "own" / "annotations" / "a.geojson"):
+        path.rename(path.with_name(os.fsdecode(b"\xff") + path.suffix))
+    says(*(word.format(images=images, folder=tmp_path, weights=weights) for word in words.split()))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only POSIX has named pipes")

@@ -9,7 +9,16 @@ from monuseg_cli.core.errors import MonusegError
 from support.table import read_table
 
 ROOT = Path(__file__).parents[2]
-GROUPS = {"Archives", "XML and GeoJSON", "Images and masks", "Slides", "Weights", "Recipes", "Runs and scores", "File system"}
+GROUPS = {
+    "Archives",
+    "XML and GeoJSON",
+    "Images and masks",
+    "Slides",
+    "Weights",
+    "Recipes",
+    "Runs and scores",
+    "File system",
+}
 COMMANDS = {"download", "masks", "patches", "train", "runs", "evaluate", "predict", "slide-info", "show", "export"}
 
 

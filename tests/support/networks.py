@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -70,7 +69,6 @@ UNPOOLING = Architecture(
     name="unpooling",
     target=f"{__name__}:Unpooling",
     summary="for tests",
-    options=MappingProxyType({}),
     weights=0,
     gflop=0.0,
 )

@@ -1,5 +1,6 @@
 import dataclasses
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -31,6 +32,10 @@ def test_a_recipe_with_more_data_comes_back_and_one_of_before_has_none(tmp_path:
 def test_settings_are_read_by_their_earlier_names() -> None:
     earlier = {"also": ["nuinsseg"], "pale": 0.5, "dark": 1.5}
     assert Recipe.from_dict(earlier) == Recipe(extra_data=("nuinsseg",), stain_min=0.5, stain_max=1.5)
+
+
+def test_options_may_be_any_mapping() -> None:
+    assert Recipe(options=MappingProxyType({"width": 8})) == Recipe(options={"width": 8})
 
 
 def test_train_and_validation_share_no_case() -> None:

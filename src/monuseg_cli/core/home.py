@@ -189,6 +189,21 @@ def resolve_links(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def require_text_name(path: Path) -> None:
+    """Check that a path can be written in UTF-8, as in manifests and records.
+
+    Raises
+    ------
+    InputError
+        If it has bytes that are not text.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        message = f"the name of {str(path)!a} is not text in UTF-8; rename it"
+        raise InputError(message) from error
+
+
 def is_special_file(path: Path) -> bool:
     """Whether a path is a pipe, a device or a socket, so that reading it might never end."""
     return path.exists() and not (path.is_file() or path.is_dir())

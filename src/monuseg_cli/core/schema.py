@@ -218,18 +218,18 @@ def require_shallow(value: Any, field: str = "", depth: int = MAX_DEPTH) -> None
     SchemaError
         If they are.
     """
-    if not isinstance(value, list | tuple | dict):
+    if not isinstance(value, list | tuple | Mapping):
         return
     if not depth:
         message = f"has more than {MAX_DEPTH} lists or mappings inside each other"
         raise SchemaError(message, field)
-    for inner in value.values() if isinstance(value, dict) else value:
+    for inner in value.values() if isinstance(value, Mapping) else value:
         require_shallow(inner, field, depth - 1)
 
 
 def show_value(value: Any) -> str:
     """Return a value for a message, in one line of moderate length."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
@@ -310,12 +310,12 @@ def require_mapping(value: Any, field: str = "") -> dict[str, Any]:
     SchemaError
         If it is something else.
     """
-    if not isinstance(value, dict):
+    if not isinstance(value, Mapping):
         message = f"must be a mapping of names to values, not {show_value(value)}"
         raise SchemaError(message, field)
     for name in value:
         _read_scalar(str, name, f"a name in {field}" if field else "a name in it")
-    return value
+    return value if isinstance(value, dict) else dict(value)
 
 
 def _read_mapping(kind: Any, value: Any, field: str) -> dict[str, Any]:

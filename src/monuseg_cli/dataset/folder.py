@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monuseg_cli.core.errors import InputError, MissingError, MonusegError
-from monuseg_cli.core.home import is_special_file
+from monuseg_cli.core.home import is_special_file, require_text_name
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.core.schema import read_rows, show_value
 from monuseg_cli.dataset.catalog import UNKNOWN_ORGAN
@@ -74,6 +74,8 @@ def scan_folder(folder: Path, root: Path, progress: Progress = SILENT) -> Datase
     """
     folder = folder.expanduser().absolute()
     pairs = _pairs(folder, progress)
+    for path in (path for pair in pairs for path in pair):
+        require_text_name(path)
     table = _read_table(folder / TABLE, [image for image, _ in pairs])
     known = _last_scan(root)
     cases: list[Case] = []

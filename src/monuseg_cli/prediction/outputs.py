@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monuseg_cli.core.errors import InputError, MissingError
-from monuseg_cli.core.home import resolve_links
+from monuseg_cli.core.home import require_text_name, resolve_links
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.decoding import decoding
 from monuseg_cli.imaging.folder import list_images, stem_of
@@ -118,10 +118,12 @@ def plan_outputs(images: Sequence[Path], spec: OutputSpec) -> list[Outputs]:
     Raises
     ------
     InputError
-        If two outputs would be the same file, one would replace an image, or a suffix is unknown.
+        If two outputs would be the same file, one would replace an image, a suffix is unknown, or a name is not text.
     """
     plans = [_outputs_of(image, spec) for image in images]
     planned = [path for plan in plans for path in plan.files]
+    for path in (*images, *planned):
+        require_text_name(path)
     twice = [path for path, count in Counter(planned).items() if count > 1]
     if twice:
         message = f"{twice[0]} would be written more than once; give a folder, or a pattern such as out/{{stem}}.png"
