@@ -179,6 +179,8 @@ def train(
         begun = Recipe.load(run_to_resume / RECIPE_FILE) if run_to_resume else find_recipe(recipe)
         if init and not run_to_resume:
             begun = adopt_architecture(begun, read_card(session.home.find_weights(init)))
+        if run_to_resume and typed.get("arch", begun.arch) != begun.arch:
+            typed["options"] = {}  # those of the run are not of this architecture; the error is about the architecture
         chosen = replace(begun, **typed)
     result = run(TrainConfig(session.home, chosen, name, run_to_resume, device), session.progress)
     if not is_first():

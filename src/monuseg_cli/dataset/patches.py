@@ -48,7 +48,7 @@ class _Manifest:
     edge: Edge
     rescale: bool
     split: CaseSplit
-    sources: dict[str, tuple[str, str]]
+    sources: dict[str, tuple[str, str] | tuple[str, str, float]]
     patches: tuple[_Patch, ...]
     format: PatchFormat = "npy"
 
