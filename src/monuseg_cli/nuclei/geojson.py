@@ -239,9 +239,12 @@ def _read_ring(points: Any, where: str) -> Ring:
         read = np.empty(0)
     if read.ndim == 2 and read.shape[1] >= 2 and read.dtype.kind in "iuf":
         ring = read[:, 1::-1].astype(np.float64)  # x, y -> row, column
-        if (np.abs(ring) <= MAX_COORDINATE_PX).all():  # NaN is not
+        if (np.abs(ring) > MAX_COORDINATE_PX).any():
+            message = f"has points farther than {MAX_COORDINATE_PX:.0f} px"
+            raise SchemaError(message, where)
+        if not np.isnan(ring).any():
             return ring
-    message = f"has points that are not two finite numbers within {MAX_COORDINATE_PX:.0f} px"
+    message = "has points that are not two finite numbers"
     raise SchemaError(message, where)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monuseg_cli.core.schema import read_as, show_value
+from monuseg_cli.core.schema import SchemaError, read_as, show_value
 from monuseg_cli.imaging.channels import Channel, order_channels
 from monuseg_cli.imaging.decoding import DECODING_ERRORS, first_line, require_moderate
 from monuseg_cli.imaging.ome import read_ome
@@ -20,7 +20,7 @@ from monuseg_cli.imaging.readers.base import ImageInfo, Level, OnDamage, Role, r
 from monuseg_cli.imaging.readers.choice import note_plane, require_plane
 from monuseg_cli.imaging.readers.openslide import EXTRA_HINT, SKIP_HINT
 from monuseg_cli.imaging.scale import Scale, make_scale, um_per_unit
-from monuseg_cli.imaging.to_rgb import RESAVE_HINT, Conversion, ImageError, bits_in_use
+from monuseg_cli.imaging.to_rgb import Conversion, ImageError, bits_in_use
 
 _OLD_AXES = ("t", "c", "z", "y", "x")
 _SEARCHED_PX = 4_000_000
@@ -256,8 +256,8 @@ def _images_of(group: Any, attributes: Mapping[str, Any], name: str) -> Iterator
         datasets = _mappings(multiscale, "datasets")
         arrays = [_find_array(group, read_as(str, dataset.get("path"), "path")) for dataset in datasets]
         if not arrays:
-            message = f"it has an image without levels; {RESAVE_HINT}"
-            raise ImageError(message)
+            message = "has no levels"
+            raise SchemaError(message, "datasets")
         old_axes = list(_OLD_AXES[-len(arrays[0].shape) :])
         stated = read_as(list[str | dict[str, Any]], multiscale.get("axes") or old_axes, "axes")
         described = [axis if isinstance(axis, dict) else {"name": axis} for axis in stated]
@@ -293,8 +293,8 @@ def _find_array(group: Any, path: str) -> Any:
 
     array = group[path]
     if not isinstance(array, zarr.Array):
-        message = f"its level {show_value(path)} is not an array; {RESAVE_HINT}"
-        raise ImageError(message)
+        message = "is not an array"
+        raise SchemaError(message, f"level {show_value(path)}")
     return array
 
 
