@@ -101,7 +101,7 @@ def test_the_same_pixels_cannot_be_in_two_folds(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "mine" / "images" / "a.png", tmp_path / "mine" / "images" / "c.png")
     resave(tmp_path / "mine" / "images" / "c.png", "c")
     with pytest.raises(
-        ContaminationError, match=r"1 validation cases share pixels .*a.png with c.tif.*; leave one out"
+        ContaminationError, match=r"1 validation cases share pixels .*a.png with c.tif.*; leave one of them out"
     ):
         find_splits(Home(tmp_path), recipe(tmp_path / "mine", fold=1), SILENT)
     shares = find_splits(Home(tmp_path), recipe(tmp_path / "mine", fold=2), SILENT)
