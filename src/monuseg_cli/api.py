@@ -30,7 +30,7 @@ from monuseg_cli.prediction.config import PredictConfig, SlideSettings
 from monuseg_cli.prediction.engines.base import Engine, with_card
 from monuseg_cli.prediction.engines.select import EngineName, open_engine
 from monuseg_cli.prediction.job import Job
-from monuseg_cli.prediction.outputs import OutputSpec, plan_outputs
+from monuseg_cli.prediction.outputs import Format, OutputSpec, plan_outputs
 from monuseg_cli.prediction.segmentation import NucleusTable, Segmentation, segment
 from monuseg_cli.prediction.slide import Prediction
 
@@ -192,6 +192,8 @@ class Model:
         tta: bool = False,
         series: int | None = None,
         plane: int | None = None,
+        simplify: float | None = None,
+        format: Format | None = None,
         overwrite: bool = False,
     ) -> Prediction:
         """Find the nuclei of a slide of any size, and write files, as ``monuseg predict`` does.
@@ -204,13 +206,18 @@ class Model:
         image : str or Path
             An image file.
         outputs : sequence of str or Path
-            Files to write; the suffix selects the content: .png (mask), .tif (mask, or labels), .geojson, .csv.
+            Files to write; the suffix selects the content: .png (mask), .tif (mask, or labels), .geojson, .geojson.gz,
+            .csv.
         mpp, threshold, min_area_um2, region, tissue_mask, skip_damaged, adapt, tta, series, plane
             See `predict`.
         labels : bool
             Write one integer per nucleus to a .tif, instead of a mask.
         overlay, probability : str or Path, optional
             Also write the image with outlines (.png), and the probability of nuclei (.tif) at the scale of the model.
+        simplify : float, optional
+            Simplify the outlines in GeoJSON by at most this distance, in pixels of full resolution.
+        format : str, optional
+            Format of the file if a folder is given: ``"png"``, ``"tif"``, ``"geojson"``, ``"geojson.gz"``, ``"csv"``.
         overwrite : bool
             Compute and write again even if all files exist.
 
@@ -230,7 +237,7 @@ class Model:
         """
         path = Path(image).expanduser()
         results: Any = _name(outputs) if isinstance(outputs, str | Path) else tuple(map(_name, outputs))
-        spec = OutputSpec(results, labels, _name(overlay), _name(probability))
+        spec = OutputSpec(results, labels, _name(overlay), _name(probability), format=format, simplify=simplify)
         settings = SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt, series=series, plane=plane, tta=tta)
         engine = self._with(threshold, min_area_um2)
         (plan,) = plan_outputs([path], spec)

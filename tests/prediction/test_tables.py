@@ -1,19 +1,22 @@
+import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from monuseg_cli.prediction.detections import Frame, detect
 from monuseg_cli.prediction.stitch import Nuclei
-from monuseg_cli.prediction.tables import Frame, nuclei_geojson
+from monuseg_cli.prediction.tables import nuclei_geojson
 
 
-def written(path: Path, labels: NDArray[np.int32], frame: Frame) -> list[Any]:
+def written(path: Path, labels: NDArray[np.int32], frame: Frame, simplify_px: float | None = None) -> list[Any]:
     """Write the nuclei of a label image as GeoJSON, and read their shapes with shapely."""
     nuclei = Nuclei(
         first=1,
@@ -23,9 +26,10 @@ def written(path: Path, labels: NDArray[np.int32], frame: Frame) -> list[Any]:
         haematoxylin=np.zeros(labels.shape, dtype=np.uint8),
         corner=np.zeros(2, dtype=np.intp),
     )
-    with nuclei_geojson(path, frame, "slide") as add:
-        add(nuclei)
-    features = json.loads(path.read_text(encoding="utf-8"))["features"]
+    with nuclei_geojson(path, "slide", simplify_px) as add:
+        add(detect(nuclei, frame))
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    features = json.loads(content)["features"]
     return [shapely.from_geojson(json.dumps(feature["geometry"])) for feature in features]
 
 
@@ -61,3 +65,41 @@ def test_every_shape_is_valid_and_covers_its_pixels(tmp_path_factory: Any, label
     for label, shape in enumerate(shapes, start=1):
         assert shape.is_valid, shapely.is_valid_reason(shape)
         np.testing.assert_array_equal(shapely.contains_xy(shape, cols, rows), labels == label)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    arrays(np.int32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 2)),
+    st.sampled_from([0.5, 1.0, 3.0]),
+)
+def test_simplified_shapes_are_valid_and_stay_within_the_tolerance(
+    tmp_path_factory: Any, labels: NDArray[np.int32], tolerance: float
+) -> None:
+    labels = np.pad(labels, 1, constant_values=1)
+    labels[0, 0] = 2
+    folder, frame = tmp_path_factory.mktemp("n"), Frame((0, 0), (1, 1), 0.25)
+    exact, simple = (written(folder / "n.geojson", labels, frame, px) for px in (None, tolerance))
+    for before, after in zip(exact, simple, strict=True):
+        assert after.is_valid, shapely.is_valid_reason(after)
+        assert shapely.get_num_geometries(after) == shapely.get_num_geometries(before)
+        assert shapely.hausdorff_distance(before.boundary, after.boundary, densify=0.1) <= tolerance + 1e-9
+        assert shapely.get_num_coordinates(after) <= shapely.get_num_coordinates(before)
+
+
+def test_half_a_pixel_takes_the_steps_out_of_a_slanting_line(tmp_path: Path) -> None:
+    labels = np.tril(np.ones((40, 40), dtype=np.int32))
+    frame = Frame((0, 0), (1, 1), 0.25)
+    (exact,), (simple,) = (written(tmp_path / "n.geojson", labels, frame, px) for px in (None, 0.75))
+    assert shapely.get_num_coordinates(simple) < shapely.get_num_coordinates(exact) / 8
+    assert simple.area == pytest.approx(exact.area, rel=0.03)
+
+
+def test_a_packed_file_has_the_same_content_and_neither_time_nor_name(tmp_path: Path) -> None:
+    labels = np.ones((5, 6), dtype=np.int32)
+    frame = Frame((0, 0), (1, 1), 0.25)
+    for name in ("a.geojson", "a.geojson.gz", "b.geojson.gz"):
+        written(tmp_path / name, labels, frame)
+    packed = (tmp_path / "a.geojson.gz").read_bytes()
+    assert gzip.decompress(packed) == (tmp_path / "a.geojson").read_bytes()
+    assert packed == (tmp_path / "b.geojson.gz").read_bytes()
+    assert packed[4:8] == bytes(4)  # the time, RFC 1952

@@ -1,6 +1,7 @@
 """``monuseg predict``."""
 
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,6 +10,7 @@ import typer
 from rich.table import Table
 
 from monuseg_cli.cli import complete
+from monuseg_cli.cli.command import end_with_usage_error
 from monuseg_cli.cli.console import Session, command, table
 from monuseg_cli.core.home import DEFAULT_MODEL
 from monuseg_cli.models.devices import Device
@@ -33,6 +35,7 @@ _many = partial(typer.Option, rich_help_panel="Many images")
         "a part of a slide that does not state its scale": (
             "monuseg predict a.tif -o part.png --region 0 0 2000 2000 --mpp 0.25"
         ),
+        "a table for another program": "monuseg predict slide.svs -o - --format csv | head",
         "on a Dask cluster": "monuseg predict slides/ -o masks/ --scheduler tcp://head:8786",
     }
 )
@@ -46,12 +49,25 @@ def predict(
             "--output",
             metavar="FILE",
             help="File to write; may be repeated. The suffix sets the format: .png mask, .tif mask or label image, "
-            ".geojson for QuPath, .csv table. For several images, a folder or a pattern with {stem}.",
+            ".geojson or .geojson.gz for QuPath, .csv table. For several images, a folder or a pattern with {stem}; - "
+            "is the standard output.",
         ),
     ],
+    format: Annotated[
+        Literal["png", "tif", "geojson", "geojson.gz", "csv"] | None,
+        _output(help="Format where -o does not state it: of a folder, or of -.", show_default="png"),
+    ] = None,
     labels: Annotated[
         bool, _output("--labels", help="Write a label image into the .tif: one integer per nucleus.")
     ] = False,
+    simplify: Annotated[
+        float | None,
+        _output(
+            metavar="PX",
+            help="Simplify the outlines in GeoJSON by at most this distance, in pixels, such as 0.5.",
+            show_default="follow the pixels exactly",
+        ),
+    ] = None,
     overlay: Annotated[
         str | None, _output(metavar="FILE", help="Also write the image with outlines (.png); file, folder or pattern.")
     ] = None,
@@ -121,13 +137,17 @@ def predict(
     """Find the nuclei in images and slides: masks, label images, GeoJSON, tables."""
     from monuseg_cli.prediction.batch import predict as run
     from monuseg_cli.prediction.config import PredictConfig, SlideSettings
-    from monuseg_cli.prediction.outputs import OutputSpec
+    from monuseg_cli.prediction.outputs import STANDARD_OUTPUT, OutputSpec
     from monuseg_cli.prediction.roi import read_rois
 
+    if STANDARD_OUTPUT in output:
+        if session.as_json:
+            end_with_usage_error("--json and -o - both write to the standard output; leave one out")
+        session = replace(session, out=session.errors)
     rois = read_rois(roi, session.progress) if roi else ()
     config = PredictConfig(
         images=tuple(image),
-        outputs=OutputSpec(tuple(output), labels, overlay, probability, save_tissue_mask),
+        outputs=OutputSpec(tuple(output), labels, overlay, probability, save_tissue_mask, format, simplify),
         weights=session.home.find_weights(model),
         cache=session.home.cache,
         settings=SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt, rois, series, plane, tta),
@@ -184,6 +204,8 @@ def _regions_table(predictions: "tuple[Prediction, ...]") -> Table:
 def _written(predictions: "tuple[Prediction, ...]") -> str:
     """List the files of one image; for several images, return their number and folders."""
     files = [path for one in predictions for path in one.outputs.files]
+    if not files:
+        return "the standard output"
     if len(predictions) == 1:
         return ", ".join(map(str, files))
     return f"{len(files)} files in {', '.join(sorted({f'{path.parent}{os.sep}' for path in files}))}"

@@ -12,7 +12,7 @@ from monuseg_cli.models.weights import read_card
 from monuseg_cli.nuclei.postprocess_params import PostprocessParams
 from monuseg_cli.prediction.config import PredictConfig, require_number
 from monuseg_cli.prediction.job import Job, Outcome
-from monuseg_cli.prediction.outputs import Outputs, find_images, plan_outputs
+from monuseg_cli.prediction.outputs import STANDARD_OUTPUT, Outputs, find_images, plan_outputs
 from monuseg_cli.prediction.slide import Prediction
 
 
@@ -56,6 +56,9 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
     """
     if not 1 <= config.part <= config.num_parts:
         message = f"`part={config.part}` of `num_parts={config.num_parts}`: parts are counted from 1"
+        raise InputError(message)
+    if config.scheduler and STANDARD_OUTPUT in config.outputs.results:
+        message = "workers of a `scheduler` cannot write to the standard output; give a file in `outputs`"
         raise InputError(message)
     plans = plan_outputs(find_images(config.images, progress), config.outputs)[config.part - 1 :: config.num_parts]
     card = read_card(config.weights)

@@ -137,6 +137,7 @@ class Job:
             "settings": {**settings, "rois": rois},
             "outputs": [path.name for path in outputs.files],
             "labels": outputs.labels,
+            "simplify": outputs.simplify,
         }
 
 
@@ -158,14 +159,17 @@ def _records(outputs: Outputs) -> dict[Path, list[str]]:
     return {folder / (names[0] + RECORD_SUFFIX): names for folder, names in folders.items()}
 
 
-def _record(outputs: Outputs) -> Path:
-    return next(iter(_records(outputs)))
+def _record(outputs: Outputs) -> Path | None:
+    return next(iter(_records(outputs)), None)
 
 
 def _recorded(outputs: Outputs, provenance: dict[str, Any]) -> Prediction | None:
     """Read an earlier prediction if it was made with the same settings and all its files still exist."""
     try:
-        record = require_mapping(parse_json(_record(outputs).read_bytes()))
+        path = _record(outputs)
+        if path is None:  # the standard output is not kept
+            return None
+        record = require_mapping(parse_json(path.read_bytes()))
         require_shallow(record)
         if not all(path.is_file() for path in outputs.files):
             return None

@@ -1,10 +1,12 @@
 """Output files of a prediction, resolved and checked before anything is computed."""
 
+import math
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.home import require_text_name, resolve_links
@@ -14,8 +16,13 @@ from monuseg_cli.imaging.folder import list_images, stem_of
 
 _LONGEST_NAME = 255  # bytes, on the file systems in use
 TIFF_SUFFIXES = (".tif", ".tiff")
-RESULT_SUFFIXES = (".png", *TIFF_SUFFIXES, ".geojson", ".csv")
-"""Suffixes of the results: a mask (or labels, for TIFF), and two tables of nuclei."""
+GEOJSON_SUFFIXES = (".geojson", ".geojson.gz")
+RESULT_SUFFIXES = (".png", *TIFF_SUFFIXES, *GEOJSON_SUFFIXES, ".csv")
+"""Suffixes of the results: a mask (or labels, for TIFF), and tables of nuclei."""
+
+STANDARD_OUTPUT = "-"
+Format = Literal["png", "tif", "geojson", "geojson.gz", "csv"]
+_FORMATS_OF_TEXT = ("geojson", "csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +34,21 @@ class OutputSpec:
     Parameters
     ----------
     results : tuple of str
-        Files, folders or patterns; the suffix selects the format.
+        Files, folders or patterns; the suffix selects the format. ``-`` alone is the standard output.
     labels : bool
         Whether a TIFF contains a label image, one integer per nucleus, instead of a mask.
     overlay, probability, tissue : str, optional
         The image with outlines (PNG), the probability of nuclei (TIFF), and the mask of detected tissue (PNG).
+    format : str, optional
+        Format of results whose name does not state it: folders, and the standard output.
+    simplify : float, optional
+        Simplify the outlines of GeoJSON results by at most this distance, in pixels of level 0.
 
     Raises
     ------
     InputError
-        If `results` is a string instead of a tuple, no output is requested, or a name is not a string.
+        If `results` is a string instead of a tuple, no output is requested, a name is not a string, or `format` or
+        `simplify` cannot be used.
     """
 
     results: tuple[str, ...]
@@ -44,9 +56,11 @@ class OutputSpec:
     overlay: str | None = None
     probability: str | None = None
     tissue: str | None = None
+    format: Format | None = None
+    simplify: float | None = None
 
     def __post_init__(self) -> None:
-        """Check that at least one output is requested, and that all names are strings."""
+        """Check that at least one output is requested, all names are strings, and the settings have valid values."""
         if isinstance(self.results, str):
             message = f"`outputs` must be a list of files, not the string {self.results!r}: [{self.results!r}]"
             raise InputError(message)
@@ -59,11 +73,25 @@ class OutputSpec:
             if not isinstance(name, str):
                 message = f"{name!r} is not a valid output name; give a string or a path"
                 raise InputError(message)
+        if self.format is not None and self.format not in get_args(Format):
+            message = f"`format` takes {' or '.join(get_args(Format))}, not {self.format!r}"
+            raise InputError(message)
+        if self.simplify is not None and not (math.isfinite(self.simplify) and self.simplify > 0):
+            message = f"`simplify` must be a distance in pixels above 0, not {self.simplify}"
+            raise InputError(message)
+        if STANDARD_OUTPUT in self.results:
+            if len(names) > 1:
+                message = f"{STANDARD_OUTPUT}, the standard output, must be the only output"
+                raise InputError(message)
+            if self.format not in _FORMATS_OF_TEXT:
+                choice = " or ".join(f"`format={name}`" for name in _FORMATS_OF_TEXT)
+                message = f"the standard output needs {choice}"
+                raise InputError(message)
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The output files of one image, and whether a TIFF among the results contains labels."""
+    """The output files of one image, or the format of the standard output, and how they are written."""
 
     image: Path
     results: tuple[Path, ...]
@@ -71,6 +99,8 @@ class Outputs:
     overlay: Path | None
     probability: Path | None
     tissue: Path | None
+    stream: Format | None = None
+    simplify: float | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -120,10 +150,14 @@ def plan_outputs(images: Sequence[Path], spec: OutputSpec) -> list[Outputs]:
     InputError
         If two outputs would be the same file, one would replace an image, a suffix is unknown, or a name is not text.
     """
+    if STANDARD_OUTPUT in spec.results and len(images) > 1:
+        message = f"the standard output takes one image, not {len(images)}; give a folder in `outputs`"
+        raise InputError(message)
     plans = [_outputs_of(image, spec) for image in images]
     planned = [path for plan in plans for path in plan.files]
     for path in (*images, *planned):
         require_text_name(path)
+    _require_use(spec, plans)
     twice = [path for path, count in Counter(planned).items() if count > 1]
     if twice:
         message = f"{twice[0]} would be written more than once; give a folder, or a pattern such as out/{{stem}}.png"
@@ -133,26 +167,56 @@ def plan_outputs(images: Sequence[Path], spec: OutputSpec) -> list[Outputs]:
         if resolve_links(path) in sources:
             message = f"{path} is an image to predict on, and would be replaced by its result; give other `outputs`"
             raise InputError(message)
-    if spec.labels and not any(path.suffix.lower() in TIFF_SUFFIXES for plan in plans for path in plan.results):
-        message = f"cannot write labels to {planned[0]}: one integer per nucleus needs a name that ends in .tif"
-        raise InputError(message)
     return plans
 
 
+def _require_use(spec: OutputSpec, plans: Sequence[Outputs]) -> None:
+    """Refuse settings that none of the outputs depends on."""
+    results = [path for plan in plans for path in plan.results]
+    suffixes = {suffix_of(path) for path in results} | {f".{plan.stream}" for plan in plans if plan.stream}
+    if not plans:
+        return
+    if spec.labels and not suffixes & set(TIFF_SUFFIXES):
+        first = results[0] if results else STANDARD_OUTPUT
+        message = f"cannot write labels to {first}: one integer per nucleus needs a name that ends in .tif"
+        raise InputError(message)
+    if spec.simplify is not None and not suffixes & set(GEOJSON_SUFFIXES):
+        message = "`simplify` changes the outlines in GeoJSON, and no output is a .geojson"
+        raise InputError(message)
+    if spec.format and not any(_names_no_format(pattern) for pattern in spec.results):
+        message = f"`format` is for a folder or {STANDARD_OUTPUT}; the format of {results[0]} follows from its name"
+        raise InputError(message)
+
+
 def _outputs_of(image: Path, spec: OutputSpec) -> Outputs:
-    suffixes = (".tif", *RESULT_SUFFIXES) if spec.labels else RESULT_SUFFIXES
+    first = f".{spec.format}" if spec.format else ".tif" if spec.labels else RESULT_SUFFIXES[0]
+    suffixes = (first, *RESULT_SUFFIXES)
+    is_stream = STANDARD_OUTPUT in spec.results
 
     def other(pattern: str | None, suffixes: tuple[str, ...]) -> Path | None:
         return resolve_output(pattern, image, suffixes) if pattern is not None else None
 
     return Outputs(
         image=image,
-        results=tuple(resolve_output(pattern, image, suffixes) for pattern in spec.results),
+        results=() if is_stream else tuple(resolve_output(pattern, image, suffixes) for pattern in spec.results),
         labels=spec.labels,
         overlay=other(spec.overlay, (".png",)),
         probability=other(spec.probability, TIFF_SUFFIXES),
         tissue=other(spec.tissue, (".png",)),
+        stream=spec.format if is_stream else None,
+        simplify=spec.simplify,
     )
+
+
+def suffix_of(path: Path) -> str:
+    """Return the suffix that selects the format, in small letters: ".geojson.gz" for a packed GeoJSON."""
+    packed = GEOJSON_SUFFIXES[1]
+    return packed if path.name.lower().endswith(packed) else path.suffix.lower()
+
+
+def _names_no_format(pattern: str) -> bool:
+    path = Path(pattern)
+    return path.is_dir() or pattern.endswith(("/", "\\")) or not path.suffix
 
 
 def resolve_output(pattern: str, image: Path, suffixes: tuple[str, ...]) -> Path:
@@ -164,9 +228,9 @@ def resolve_output(pattern: str, image: Path, suffixes: tuple[str, ...]) -> Path
     if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
         message = f"cannot write {path}: the name is too long; give a shorter one"
         raise InputError(message)
-    if path.is_dir() or pattern.endswith(("/", "\\")) or not path.suffix:
+    if _names_no_format(pattern):
         return path / f"{stem_of(image)}{suffixes[0]}"
-    if path.suffix.lower() not in suffixes:
+    if suffix_of(path) not in suffixes:
         message = f"cannot write {path}: the name must end in {' or '.join(dict.fromkeys(suffixes))}"
         raise InputError(message)
     return Path(pattern.replace("{stem}", stem_of(image)))

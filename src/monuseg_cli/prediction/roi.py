@@ -5,8 +5,10 @@ shapely is imported only if there are regions.
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,7 @@ from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.nuclei.geojson import read_geojson
 from monuseg_cli.nuclei.objects import describe_left_out, why_not_roi
 from monuseg_cli.nuclei.rings import Polygon
-from monuseg_cli.prediction.tables import Frame
+from monuseg_cli.prediction.detections import Frame
 
 if TYPE_CHECKING:
     from shapely import MultiPolygon
@@ -124,20 +126,27 @@ def read_rois(path: Path, progress: Progress = SILENT) -> tuple[Roi, ...]:
         if reason := why_not_roi(feature.class_name, feature.object_type):
             left_out[reason] += 1
         else:
-            rois.append(Roi(feature.name or feature.class_name or f"region {len(rois) + 1}", feature.polygons))
+            name = feature.name or feature.class_name or f"region {len(rois) + 1}"
+            rois.append(Roi(_unique(name, {roi.name for roi in rois}), feature.polygons))
     others = describe_left_out(left_out)
     if not rois:
         only = f", only {others}" if others else ""
         message = f"{path} has no region{only}; draw an area in QuPath, and export it as GeoJSON"
         raise InputError(message)
     if others:
-        count = f"{len(rois)} region{'s are' if len(rois) > 1 else ' is'} used"
-        progress.warn(f"not regions, left out: {others}; in {path}, of which {count}")
+        used = f"{len(rois)} region{'s are' if len(rois) > 1 else ' is'} used"
+        progress.warn(f"not regions, left out: {others}; in {path}, of which {used}")
     try:
         return tuple(map(_without_crossings, rois))
     except ValueError as error:
         message = f"{path}: {error}; delete it in QuPath and export the file again"
         raise InputError(message) from error
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """Return a name, with a number if it is taken: Tumor, Tumor (2)."""
+    numbered = (f"{name} ({number})" for number in count(2))
+    return next(one for one in chain([name], numbered) if one not in taken)
 
 
 def draw_rois(rois: tuple[Roi, ...], shape: tuple[int, int], origin: tuple[int, int], step: float) -> NDArray[np.bool_]:
@@ -200,11 +209,17 @@ class RoiCounter:
         placed = self._frame.to_slide_coords(centres)
         return np.asarray(np.any([roi.contains(placed) for roi in self._rois], axis=0), dtype=np.bool_)
 
-    def count(self, centres: NDArray[np.float64]) -> None:
-        """Add nuclei, given by their centres (N, 2) in pixels of the maps, to the counts of all regions."""
+    def add(self, centres: NDArray[np.float64]) -> Sequence[str] | None:
+        """Count nuclei, given by their centres (N, 2) in pixels of the maps, and name the regions of each.
+
+        Where regions overlap, a nucleus has several names, joined by "; ". Without regions, return None.
+        """
+        if not self._rois:
+            return None
         placed = self._frame.to_slide_coords(centres)
-        for index, roi in enumerate(self._rois):
-            self._counts[index] += int(roi.contains(placed).sum())
+        is_in = np.stack([roi.contains(placed) for roi in self._rois], axis=1)
+        self._counts = [before + int(new) for before, new in zip(self._counts, is_in.sum(axis=0), strict=True)]
+        return ["; ".join(self._rois[index].name for index in np.flatnonzero(row)) for row in is_in]
 
     def counts(self, mpp: float) -> tuple[RoiCount, ...]:
         """Return the count and the area of each region."""

@@ -13,13 +13,12 @@ from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.core.suggest import did_you_mean
 from monuseg_cli.imaging.resample import resize_maps
 from monuseg_cli.imaging.slide import Slide
-from monuseg_cli.nuclei.contours import Contours
 from monuseg_cli.prediction.blend import UINT8_MAX
 from monuseg_cli.prediction.config import SlideSettings
+from monuseg_cli.prediction.detections import COLUMNS, Detections, Frame, detect, geometries
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.oriented import with_tta
 from monuseg_cli.prediction.stitch import Nuclei
-from monuseg_cli.prediction.tables import COLUMNS, Frame, geometries, rows_of
 from monuseg_cli.prediction.view import View, find_nuclei, report_doubts, report_view
 
 if TYPE_CHECKING:
@@ -33,20 +32,17 @@ class NucleusTable:
 
     Parameters
     ----------
-    rows : sequence of tuple
-        The measurements of each nucleus, in the order of `COLUMNS`.
-    contours : sequence of Contours
-        The contours of all nuclei, in the same order, in pixels of the maps.
-    frame : Frame
-        Transform from the maps to the slide.
+    parts : sequence of Detections
+        The nuclei of all parts of the image, in the order of their ids.
     """
 
-    def __init__(self, rows: Sequence[tuple[int | float, ...]], contours: Sequence[Contours], frame: Frame) -> None:
+    def __init__(self, parts: Sequence[Detections]) -> None:
+        none = {name: np.empty(0, dtype=np.int64 if name == "id" else np.float64) for name in COLUMNS}
         self._columns = {
-            name: np.array([row[index] for row in rows], dtype=np.int64 if name == "id" else np.float64)
+            name: np.concatenate([none[name], *(part.columns[index] for part in parts)])
             for index, name in enumerate(COLUMNS)
         }
-        self._contours, self._frame = tuple(contours), frame
+        self._parts = tuple(parts)
 
     @property
     def columns(self) -> Mapping[str, NDArray[Any]]:
@@ -81,7 +77,7 @@ class NucleusTable:
 
         Coordinates are x, y in pixels of the whole image. ``shapely.geometry.shape`` converts them.
         """
-        return [geometry for contours in self._contours for geometry in geometries(contours, self._frame)]
+        return [geometry for part in self._parts for geometry in geometries(part.shapes)]
 
     def to_pandas(self) -> "pandas.DataFrame":
         """Return the columns as a data frame.
@@ -166,7 +162,7 @@ def segment(slide: Slide, settings: SlideSettings, engine: Engine, progress: Pro
     return Segmentation(
         labels=np.concatenate(kept.labels),
         probability=resize_maps(probability, view.shape)[0],
-        nuclei=NucleusTable(kept.rows, kept.contours, view.frame),
+        nuclei=NucleusTable(kept.nuclei),
         mpp=view.mpp or engine.card.mpp,
         tissue_mm2=view.tissue.mm2,
         warnings=report_doubts(view, found, engine, progress),
@@ -186,8 +182,7 @@ class _Kept:
         self._frame = frame
         self.labels: list[NDArray[np.int32]] = []
         self.probability: list[NDArray[np.uint8]] = []
-        self.rows: list[tuple[int | float, ...]] = []
-        self.contours: list[Contours] = []
+        self.nuclei: list[Detections] = []
 
     def add_probability(self, rows: NDArray[np.uint8]) -> None:
         self.probability.append(rows)
@@ -195,6 +190,5 @@ class _Kept:
     def add_labels(self, rows: NDArray[np.int32]) -> None:
         self.labels.append(rows)
 
-    def add_nuclei(self, nuclei: Nuclei) -> None:
-        self.rows += rows_of(nuclei, self._frame)
-        self.contours.append(nuclei.contours)
+    def add_nuclei(self, nuclei: Nuclei, regions: Sequence[str] | None) -> None:
+        self.nuclei.append(detect(nuclei, self._frame, regions))

@@ -1,6 +1,8 @@
 """Prediction on one slide, from the image file to the output files."""
 
+import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,14 +18,15 @@ from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.stains import StainLevels
 from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.config import SlideSettings
+from monuseg_cli.prediction.detections import detect
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.oriented import with_tta
-from monuseg_cli.prediction.outputs import TIFF_SUFFIXES, Outputs
+from monuseg_cli.prediction.outputs import TIFF_SUFFIXES, Outputs, suffix_of
 from monuseg_cli.prediction.overlay import overlay_png
 from monuseg_cli.prediction.rasters import RowWriter, mask_png, pyramid_tiff
 from monuseg_cli.prediction.roi import RoiCount
 from monuseg_cli.prediction.stitch import Nuclei
-from monuseg_cli.prediction.tables import NucleiWriter, nuclei_csv, nuclei_geojson
+from monuseg_cli.prediction.tables import NucleiWriter, Target, nuclei_csv, nuclei_geojson
 from monuseg_cli.prediction.view import View, find_nuclei, report_doubts, report_view
 
 
@@ -94,7 +97,7 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
     ):
         view = View(slide, settings, engine.card)
         report_view(view, engine, progress, [path for path in outputs.files if path != outputs.overlay])
-        writers = _Writers(stack, outputs, view, engine.card)
+        writers = _Writers(stack, outputs, view, engine.card, has_regions=bool(settings.rois))
         found = find_nuclei(view, settings.rois, engine, writers, progress)
     warnings = report_doubts(view, found, engine, progress)
     return Prediction(
@@ -125,24 +128,27 @@ class _Writers:
         The slide.
     card : Card
         Card of the model.
+    has_regions : bool
+        Whether regions of interest are given.
     """
 
-    def __init__(self, stack: ExitStack, outputs: Outputs, view: View, card: Card) -> None:
+    def __init__(self, stack: ExitStack, outputs: Outputs, view: View, card: Card, has_regions: bool) -> None:
         about = _describe(outputs, card)
+        self._frame, self._outputs, self._has_regions = view.frame, outputs, has_regions
         self._rasters: list[RowWriter] = []
         self._tables: list[NucleiWriter] = []
         for path in outputs.results:
-            suffix = path.suffix.lower()
+            suffix = suffix_of(path)
             if suffix == ".png":
                 self._rasters.append(stack.enter_context(mask_png(path, view.shape)))
             elif suffix in TIFF_SUFFIXES:
                 dtype = np.int32 if outputs.labels else np.uint8
                 add = stack.enter_context(pyramid_tiff(path, view.shape, dtype, view.mpp, about))
                 self._rasters.append(add if outputs.labels else _as_mask(add))
-            elif suffix == ".csv":
-                self._tables.append(stack.enter_context(nuclei_csv(path, view.frame)))
             else:
-                self._tables.append(stack.enter_context(nuclei_geojson(path, view.frame, view.slide.path.name)))
+                self._add_table(stack, path, suffix)
+        if outputs.stream:
+            self._add_table(stack, sys.stdout.buffer, f".{outputs.stream}")
         if outputs.overlay:
             self._rasters.append(stack.enter_context(overlay_png(outputs.overlay, view.slide, view.region)))
         self._probability: RowWriter | None = None
@@ -152,6 +158,13 @@ class _Writers:
             self._probability = stack.enter_context(writer)
         if outputs.tissue:
             stack.enter_context(mask_png(outputs.tissue, view.tissue.found.shape))(view.tissue.found)
+
+    def _add_table(self, stack: ExitStack, target: Target, suffix: str) -> None:
+        if suffix == ".csv":
+            writer = nuclei_csv(target, self._has_regions)
+        else:
+            writer = nuclei_geojson(target, self._outputs.image.name, self._outputs.simplify)
+        self._tables.append(stack.enter_context(writer))
 
     def add_probability(self, rows: NDArray[np.uint8]) -> None:
         """Write the next rows (R, W) of the probability of nuclei."""
@@ -163,10 +176,12 @@ class _Writers:
         for add in self._rasters:
             add(rows)
 
-    def add_nuclei(self, nuclei: Nuclei) -> None:
+    def add_nuclei(self, nuclei: Nuclei, regions: Sequence[str] | None) -> None:
         """Append nuclei to the tables."""
-        for add in self._tables:
-            add(nuclei)
+        if self._tables:
+            found = detect(nuclei, self._frame, regions)
+            for add in self._tables:
+                add(found)
 
 
 def _as_mask(add: RowWriter) -> RowWriter:

@@ -20,12 +20,12 @@ from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.adapt import match_stain
 from monuseg_cli.prediction.blend import blended_rows
 from monuseg_cli.prediction.config import SlideSettings
+from monuseg_cli.prediction.detections import Frame
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.plausibility import Finding, find_doubt
 from monuseg_cli.prediction.rescaled import SlideSource
 from monuseg_cli.prediction.roi import Roi, RoiCount, RoiCounter
 from monuseg_cli.prediction.stitch import LabelRows, Nuclei, Stitcher
-from monuseg_cli.prediction.tables import Frame
 from monuseg_cli.prediction.tissue import TissueMap
 
 _MANY_TILES = 100
@@ -34,7 +34,7 @@ _MANY_TILES = 100
 _TRIAL_TILES = 2
 """Number of tiles on which the estimate is timed."""
 
-_KB_PER_TILE = {".png": 50, ".tif": 80, ".tiff": 80, ".geojson": 400, ".csv": 25}  # measured on dense tissue
+_KB_PER_TILE = {".png": 50, ".tif": 80, ".tiff": 80, ".geojson": 400, ".gz": 70, ".csv": 25}  # measured on dense tissue
 
 
 class Sink(Protocol):
@@ -46,8 +46,8 @@ class Sink(Protocol):
     def add_labels(self, rows: NDArray[np.int32]) -> None:
         """Add the next rows (R, W) of the label image, at the scale of level 0."""
 
-    def add_nuclei(self, nuclei: Nuclei) -> None:
-        """Add further nuclei."""
+    def add_nuclei(self, nuclei: Nuclei, regions: Sequence[str] | None) -> None:
+        """Add further nuclei, with the names of the regions of interest of each."""
 
 
 class View:
@@ -126,7 +126,6 @@ def find_nuclei(view: View, rois: tuple[Roi, ...], engine: Engine, sink: Sink, p
     with progress.task(view.slide.path.name, len(view.tissue.tiles()), "tiles") as task:
         for nuclei in _find_blocks(view, engine, counter, sink, task):
             areas_px.append(np.bincount(nuclei.window.reshape(-1))[1:])
-            counter.count(nuclei.centres)
     areas_um2 = np.concatenate(areas_px) * np.float64(view.map_mpp**2)
     return FoundNuclei(areas_um2, counter.counts(view.mpp or engine.card.mpp))
 
@@ -166,7 +165,7 @@ def _find_blocks(view: View, engine: Engine, rois: RoiCounter, sink: Sink, task:
                 if isinstance(found, LabelRows):
                     sink.add_labels(resized.add(found.labels))
                 else:
-                    sink.add_nuclei(found)
+                    sink.add_nuclei(found, rois.add(found.centres))
                     yield found
 
 

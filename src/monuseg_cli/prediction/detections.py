@@ -1,0 +1,207 @@
+"""Nuclei as columns and polygons in pixels of the slide: what every table is written from.
+
+shapely is imported only when polygons are needed.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monuseg_cli.nuclei.contours import Contours
+from monuseg_cli.prediction.stitch import Nuclei
+
+Shapes = NDArray[np.object_]
+"""Polygons and multipolygons of shapely (N,), with x, y in pixels of level 0."""
+
+COLUMNS = (
+    "id",
+    "row_px",
+    "col_px",
+    "area_um2",
+    "perimeter_um",
+    "eccentricity",
+    "solidity",
+    "haematoxylin_mean",
+    "probability",
+)
+REGION = "region"
+"""Column with the regions of interest of each nucleus, where there are any."""
+
+_DECIMALS_PX = 3
+
+
+class Frame:
+    """The transform from the pixels of the maps to those of the slide.
+
+    Parameters
+    ----------
+    origin : tuple of float
+        Row and column, in pixels of level 0, of the top left corner of the maps' first pixel.
+    step : tuple of float
+        Pixels of level 0 per pixel of the maps, along rows and columns.
+    mpp : float
+        Micrometres per pixel of the maps.
+    """
+
+    def __init__(self, origin: tuple[float, float], step: tuple[float, float], mpp: float) -> None:
+        self.mpp = mpp
+        self._origin, self._step = np.array(origin), np.array(step)
+
+    def to_slide_coords(self, points: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Transform points (N, 2), row and column, from the maps to level 0."""
+        return np.asarray(points * self._step + self._origin, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Nuclei of a part of a slide, in the order of their ids.
+
+    Parameters
+    ----------
+    columns : tuple of ndarray of shape (N,)
+        One for each of `COLUMNS`: int64 for the id, float64 for the others, rounded to a meaningful precision.
+    shapes : ndarray of shape (N,), object
+        Outlines that follow the edges of pixels; see `Shapes`.
+    regions : sequence of str, optional
+        Regions of interest of each nucleus; None if no regions are given.
+    """
+
+    columns: tuple[NDArray[Any], ...]
+    shapes: Shapes
+    regions: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        """Return the number of nuclei."""
+        return len(self.shapes)
+
+    def rows(self) -> Iterator[tuple[int | float, ...]]:
+        """Iterate over the measurements of each nucleus, in the order of `COLUMNS`."""
+        return zip(*(column.tolist() for column in self.columns), strict=True)
+
+
+def detect(nuclei: Nuclei, frame: Frame, regions: Sequence[str] | None = None) -> Detections:
+    """Measure and outline nuclei.
+
+    Parameters
+    ----------
+    nuclei : Nuclei
+        Nuclei in pixels of the maps.
+    frame : Frame
+        Transform from the maps to the slide.
+    regions : sequence of str, optional
+        Regions of interest of each nucleus.
+    """
+    known = nuclei.measurements
+    centroids = frame.to_slide_coords(known.centroids).round(2)
+    columns = (
+        nuclei.first + np.arange(len(nuclei), dtype=np.int64),
+        centroids[:, 0],
+        centroids[:, 1],
+        (known.area_px * frame.mpp**2).round(3),
+        (known.perimeter_px * frame.mpp).round(3),
+        known.eccentricity.round(4),
+        known.solidity.round(4),
+        known.haematoxylin.round(4),
+        known.probability.round(4),
+    )
+    return Detections(columns, outline(nuclei.contours, frame), regions)
+
+
+def outline(contours: Contours, frame: Frame) -> Shapes:
+    """Build the outline of each nucleus.
+
+    It is a polygon, or a multipolygon if the nucleus' pixels are connected only at corners.
+
+    Parameters
+    ----------
+    contours : Contours
+        Contours of labels 1..N without gaps, in pixels of the maps.
+    frame : Frame
+        Transform from the maps to the slide.
+    """
+    import shapely
+
+    points = frame.to_slide_coords(contours.points)[:, ::-1].round(_DECIMALS_PX)
+    rings = shapely.linearrings(points, indices=np.repeat(np.arange(len(contours.labels)), np.diff(contours.starts)))
+    polygon = _polygon_of_rings(contours, rings)
+    order = np.argsort(polygon, kind="stable")  # within a polygon, the outer ring has the first edge, so it comes first
+    polygons = shapely.polygons(rings[order], indices=polygon[order])
+    nucleus = contours.labels[~contours.holes] - 1
+    parts = np.bincount(nucleus)
+    shapes: Shapes = polygons[np.cumsum(parts) - parts]
+    several = np.flatnonzero(parts > 1)
+    if len(several):
+        scattered = np.isin(nucleus, several)
+        groups = np.searchsorted(several, nucleus[scattered])
+        shapes[several] = shapely.multipolygons(polygons[scattered], indices=groups)
+    return shapes
+
+
+def _polygon_of_rings(contours: Contours, rings: Shapes) -> NDArray[np.intp]:
+    """Return the number of each ring's polygon; a hole belongs to the smallest polygon around it."""
+    import shapely
+
+    polygon = np.cumsum(~contours.holes) - 1
+    label = contours.labels - 1
+    first = np.searchsorted(contours.labels, np.arange(1, contours.labels.max(initial=0) + 2))
+    outer = np.bincount(label, weights=~contours.holes) if len(label) else np.empty(0)
+    for hole in np.flatnonzero(contours.holes & (outer[label] > 1)):  # few nuclei are in several parts and have holes
+        own = np.arange(first[label[hole]], first[label[hole] + 1])
+        candidates = own[~contours.holes[own]]
+        around = shapely.polygons(rings[candidates])
+        areas = np.where(shapely.covers(around, shapely.polygons(rings[hole])), shapely.area(around), np.inf)
+        polygon[hole] = polygon[candidates[int(areas.argmin())]]
+    alone = contours.holes & (outer[label] == 1)
+    polygon[alone] = polygon[first[label[alone]]]
+    return polygon
+
+
+def simplify(shapes: Shapes, tolerance_px: float) -> Shapes:
+    """Remove points from outlines that move the line by at most `tolerance_px`, by Douglas and Peucker (1973).
+
+    Holes and parts are kept, and no outline crosses itself; one that would is returned as it was.
+    """
+    import shapely
+
+    simple: Shapes = shapely.simplify(shapes, tolerance_px, preserve_topology=True)
+    return np.where(shapely.is_valid(simple), simple, shapes)
+
+
+def geometries(shapes: Shapes) -> Iterator[dict[str, object]]:
+    """Yield outlines as GeoJSON geometries: closed rings of x, y; whole numbers where all of a nucleus are whole."""
+    import shapely
+
+    if not len(shapes):
+        return
+    kind, coordinates, offsets = shapely.to_ragged_array(shapes, include_z=False)
+    if kind == shapely.GeometryType.POLYGON:
+        offsets = (*offsets, np.arange(len(shapes) + 1))
+    rings, polygons, nuclei = (offset.tolist() for offset in offsets)
+    first = [rings[polygons[begin]] for begin in nuclei[:-1]]
+    are_whole = np.logical_and.reduceat((coordinates % 1 == 0).all(axis=1), first).tolist()
+    floats, whole = coordinates.tolist(), coordinates.astype(np.int64).tolist()
+    for (begin, end), is_whole in zip(pairwise(nuclei), are_whole, strict=True):
+        points = whole if is_whole else floats
+        parts = [
+            [points[rings[ring] : rings[ring + 1]] for ring in range(polygons[part], polygons[part + 1])]
+            for part in range(begin, end)
+        ]
+        if len(parts) == 1:
+            yield {"type": "Polygon", "coordinates": parts[0]}
+        else:
+            yield {"type": "MultiPolygon", "coordinates": parts}
+
+
+def first_points(shapes: Shapes) -> NDArray[np.float64]:
+    """Return the first point of each outline, x and y (N, 2): the upper left corner of the first pixel.
+
+    No two nuclei of a slide share it, since every pixel belongs to one nucleus only.
+    """
+    import shapely
+
+    outer = shapely.get_exterior_ring(shapely.get_geometry(shapes, 0))
+    return np.asarray(shapely.get_coordinates(shapely.get_point(outer, 0)))
