@@ -35,6 +35,8 @@ ALL: tuple[Orientation, ...] = tuple((turns, mirrored) for turns in range(4) for
 class Ensemble:
     """An engine that averages the maps of several engines over orientations; see `Engine`."""
 
+    name = "ensemble"
+
     def __init__(self, engines: Sequence[Engine], orientations: Sequence[Orientation]) -> None:
         self.card = engines[0].card
         self._engines, self._orientations = engines, orientations

@@ -239,6 +239,8 @@ def growth(home: Home, folder: Path) -> None:
 class _Given:
     """An engine with precomputed maps."""
 
+    name = "precomputed"
+
     def __init__(self, card: Card, maps: list[NDArray[np.float32]]) -> None:
         self.card, self._maps = card, maps
 

@@ -158,7 +158,7 @@ def test_the_standard_output_holds_the_table_alone(
 
 
 def test_a_folder_takes_files_of_the_format(picture: Path, tmp_path: Path) -> None:
-    for form in ("png", "tif", "geojson", "geojson.gz", "csv"):
+    for form in ("png", "tif", "geojson", "geojson.gz", "csv", "parquet"):
         (plan,) = plan_outputs([picture], OutputSpec((f"{tmp_path}/out/",), format=form))
         assert plan.results == (tmp_path / "out" / f"picture.{form}",)
 

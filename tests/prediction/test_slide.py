@@ -168,7 +168,12 @@ def test_names_of_outputs_follow_pattern_folder_or_image(tmp_path: Path) -> None
         (["a.png"], "", {}, "is not a valid output name"),
         (["a.png"], "m_{foo}.png", {}, "the only placeholder is {stem}"),
         (["a.png"], "m_{stem.png", {}, "the only placeholder is {stem}"),
-        (["a.png"], "m.bmp", {}, r"must end in \.png or \.tif or \.tiff or \.geojson or \.geojson\.gz or \.csv"),
+        (
+            ["a.png"],
+            "m.bmp",
+            {},
+            r"must end in \.png or .* or \.geojson\.gz or \.csv or \.parquet",
+        ),
         (["a.png"], "m.png", {"labels": True}, r"needs a name that ends in \.tif"),
         (["a.png"], "m.tif", {"overlay": "o.tif"}, "cannot write"),
         (["a.png"], "m.png", {"overlay": "m.png"}, "more than once"),

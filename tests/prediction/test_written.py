@@ -49,7 +49,7 @@ def test_the_geojson_is_what_qupath_reads(monuseg: Monuseg, slide: Path, tmp_pat
 
 def test_nothing_of_the_patient_and_no_label_is_copied(monuseg: Monuseg, slide: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    names = ("m.png", "l.tif", "l.ome.tif", "n.geojson", "n.csv")
+    names = ("m.png", "l.tif", "l.ome.tif", "n.geojson", "n.csv", "n.parquet")
     words = [word for name in names for word in ("-o", out / name)]
     pictures = ("--overlay", out / "o.png", "--probability", out / "p.tif", "--save-tissue-mask", out / "t.png")
     result = monuseg("predict", slide, *words, *pictures, "--labels", "--home", tmp_path / "home", "--engine", "torch")

@@ -49,12 +49,12 @@ def predict(
             "--output",
             metavar="FILE",
             help="File to write; may be repeated. The suffix sets the format: .png mask, .tif mask or label image, "
-            ".geojson or .geojson.gz for QuPath, .csv table. For several images, a folder or a pattern with {stem}; - "
-            "is the standard output.",
+            ".geojson or .geojson.gz for QuPath, .csv table, .parquet (GeoParquet). For several images, a folder or a "
+            "pattern with {stem}; - is the standard output.",
         ),
     ],
     format: Annotated[
-        Literal["png", "tif", "geojson", "geojson.gz", "csv"] | None,
+        Literal["png", "tif", "geojson", "geojson.gz", "csv", "parquet"] | None,
         _output(help="Format where -o does not state it: of a folder, or of -.", show_default="png"),
     ] = None,
     labels: Annotated[

@@ -85,7 +85,8 @@ class Job:
             If the engine cannot run the model, which is the same for all images. Other errors are in the outcome.
         """
         try:
-            provenance = self.provenance(outputs)
+            identity = self.identity(outputs)
+            provenance = {**identity, **_asked(outputs)}
             if not self.config.overwrite and (recorded := _recorded(outputs, provenance)):
                 progress.detail(f"{outputs.image} was done before, according to {_record(outputs)}")
                 return Outcome(outputs, recorded, skipped=True)
@@ -93,7 +94,7 @@ class Job:
             for record in _records(outputs):
                 if record.exists():
                     remove(record)
-            prediction = predict_slide(outputs, self.config.settings, engine, progress)
+            prediction = predict_slide(outputs, self.config.settings, engine, progress, identity)
             for record, beside in reversed(_records(outputs).items()):
                 write_json(record, {**provenance, "beside": beside, "found": _without_outputs(prediction)})
         except EngineError:
@@ -115,8 +116,8 @@ class Job:
             progress.detail(f"{self.card.architecture} of {config.weights}, by {name}, SHA-256 {self.sha256[:12]}")
         return _ENGINES[key]
 
-    def provenance(self, outputs: Outputs) -> dict[str, Any]:
-        """Describe everything that an image's outputs depend on."""
+    def identity(self, outputs: Outputs) -> dict[str, Any]:
+        """Describe everything that the nuclei of an image depend on, whatever is written of them."""
         with decoding(outputs.image):
             files = [file.stat() for file in files_of(outputs.image)]
         settings = {name: value for name, value in asdict(self.config.settings).items() if name != "rois"}
@@ -135,10 +136,16 @@ class Job:
             "model": {"architecture": self.card.architecture, "sha256": self.sha256, "licence": self.card.licence},
             "postprocess": asdict(self.card.postprocess),
             "settings": {**settings, "rois": rois},
-            "outputs": [path.name for path in outputs.files],
-            "labels": outputs.labels,
-            "simplify": outputs.simplify,
         }
+
+
+def _asked(outputs: Outputs) -> dict[str, Any]:
+    """Describe what the content of the files depends on beside the nuclei."""
+    return {
+        "outputs": [path.name for path in outputs.files],
+        "labels": outputs.labels,
+        "simplify": outputs.simplify,
+    }
 
 
 _NEW_SETTINGS: Mapping[str, Any] = {"series": None, "plane": None, "tta": False}

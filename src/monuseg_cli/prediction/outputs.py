@@ -13,15 +13,16 @@ from monuseg_cli.core.home import require_text_name, resolve_links
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.decoding import decoding
 from monuseg_cli.imaging.folder import list_images, stem_of
+from monuseg_cli.prediction import parquet
 
 _LONGEST_NAME = 255  # bytes, on the file systems in use
 TIFF_SUFFIXES = (".tif", ".tiff")
 GEOJSON_SUFFIXES = (".geojson", ".geojson.gz")
-RESULT_SUFFIXES = (".png", *TIFF_SUFFIXES, *GEOJSON_SUFFIXES, ".csv")
+RESULT_SUFFIXES = (".png", *TIFF_SUFFIXES, *GEOJSON_SUFFIXES, ".csv", parquet.SUFFIX)
 """Suffixes of the results: a mask (or labels, for TIFF), and tables of nuclei."""
 
 STANDARD_OUTPUT = "-"
-Format = Literal["png", "tif", "geojson", "geojson.gz", "csv"]
+Format = Literal["png", "tif", "geojson", "geojson.gz", "csv", "parquet"]
 _FORMATS_OF_TEXT = ("geojson", "csv")
 
 
@@ -149,6 +150,8 @@ def plan_outputs(images: Sequence[Path], spec: OutputSpec) -> list[Outputs]:
     ------
     InputError
         If two outputs would be the same file, one would replace an image, a suffix is unknown, or a name is not text.
+    MissingError
+        If pyarrow is needed and not installed.
     """
     if STANDARD_OUTPUT in spec.results and len(images) > 1:
         message = f"the standard output takes one image, not {len(images)}; give a folder in `outputs`"
@@ -158,6 +161,8 @@ def plan_outputs(images: Sequence[Path], spec: OutputSpec) -> list[Outputs]:
     for path in (*images, *planned):
         require_text_name(path)
     _require_use(spec, plans)
+    if any(suffix_of(path) == parquet.SUFFIX for path in planned):
+        parquet.require_pyarrow()
     twice = [path for path, count in Counter(planned).items() if count > 1]
     if twice:
         message = f"{twice[0]} would be written more than once; give a folder, or a pattern such as out/{{stem}}.png"

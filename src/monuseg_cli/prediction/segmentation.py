@@ -156,7 +156,7 @@ def segment(slide: Slide, settings: SlideSettings, engine: Engine, progress: Pro
     engine = with_tta(engine, settings.tta)
     view = View(slide, settings, engine.card)
     report_view(view, engine, progress)
-    kept = _Kept(view.frame)
+    kept = _Kept(view.layout.frame)
     found = find_nuclei(view, settings.rois, engine, kept, progress)
     probability = np.concatenate(kept.probability)[None].astype(np.float32) / np.float32(UINT8_MAX)
     return Segmentation(

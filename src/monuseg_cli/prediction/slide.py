@@ -1,14 +1,11 @@
 """Prediction on one slide, from the image file to the output files."""
 
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from monuseg_cli import __version__
 from monuseg_cli.core.atomic import require_writable
@@ -16,18 +13,14 @@ from monuseg_cli.core.malloc import return_freed_memory
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.stains import StainLevels
-from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.config import SlideSettings
-from monuseg_cli.prediction.detections import detect
+from monuseg_cli.prediction.detections import Layout
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.oriented import with_tta
-from monuseg_cli.prediction.outputs import TIFF_SUFFIXES, Outputs, suffix_of
-from monuseg_cli.prediction.overlay import overlay_png
-from monuseg_cli.prediction.rasters import RowWriter, mask_png, pyramid_tiff
+from monuseg_cli.prediction.outputs import Outputs
 from monuseg_cli.prediction.roi import RoiCount
-from monuseg_cli.prediction.stitch import Nuclei
-from monuseg_cli.prediction.tables import NucleiWriter, Target, nuclei_csv, nuclei_geojson
 from monuseg_cli.prediction.view import View, find_nuclei, report_doubts, report_view
+from monuseg_cli.prediction.writers import Writers
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +63,37 @@ class Prediction:
     stain: StainLevels
     warnings: tuple[str, ...]
 
+    def facts(self) -> dict[str, Any]:
+        """Return what is known of the slide, without the files and the time that was taken."""
+        return {name: value for name, value in asdict(self).items() if name not in ("outputs", "seconds")}
+
     @property
     def per_mm2(self) -> float:
         """Nuclei per square millimetre of tissue; 0 without tissue."""
         return self.nuclei / self.tissue_mm2 if self.tissue_mm2 else 0.0
 
 
-def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, progress: Progress = SILENT) -> Prediction:
+def predict_slide(
+    outputs: Outputs,
+    settings: SlideSettings,
+    engine: Engine,
+    progress: Progress = SILENT,
+    record: Mapping[str, Any] = MappingProxyType({}),
+) -> Prediction:
     """Find the nuclei of one image and write the outputs, in memory that grows with its width, not with its height.
+
+    Parameters
+    ----------
+    outputs : Outputs
+        The image, and the files to write.
+    settings : SlideSettings
+        Settings of the slide.
+    engine : Engine
+        Runs the network.
+    progress : Progress
+        Receives messages.
+    record : mapping
+        What the result depends on, as JSON, for the metadata of files of nuclei.
 
     Raises
     ------
@@ -97,103 +113,35 @@ def predict_slide(outputs: Outputs, settings: SlideSettings, engine: Engine, pro
     ):
         view = View(slide, settings, engine.card)
         report_view(view, engine, progress, [path for path in outputs.files if path != outputs.overlay])
-        writers = _Writers(stack, outputs, view, engine.card, has_regions=bool(settings.rois))
+        about = describe_nuclei(record, engine, view.layout)
+        writers = Writers(stack, outputs, view.layout, engine.card, about, has_regions=bool(settings.rois))
+        writers.draw_on(slide)
+        writers.add_tissue(view.tissue.found)
         found = find_nuclei(view, settings.rois, engine, writers, progress)
-    warnings = report_doubts(view, found, engine, progress)
-    return Prediction(
-        outputs=outputs,
-        height=view.shape[0],
-        width=view.shape[1],
-        mpp=view.mpp,
-        tissue_mm2=view.tissue.mm2,
-        nuclei=len(found.areas_um2),
-        seconds=time.perf_counter() - began,
-        rois=found.rois,
-        damaged=view.damaged,
-        stain=view.match.found if view.match else {},
-        warnings=warnings,
-    )
+        prediction = Prediction(
+            outputs=outputs,
+            height=view.shape[0],
+            width=view.shape[1],
+            mpp=view.mpp,
+            tissue_mm2=view.tissue.mm2,
+            nuclei=len(found.areas_um2),
+            seconds=0.0,
+            rois=found.rois,
+            damaged=view.damaged,
+            stain=view.match.found if view.match else {},
+            warnings=report_doubts(view, found, engine, progress),
+        )
+        about["found"] = prediction.facts()
+    return replace(prediction, seconds=time.perf_counter() - began)
 
 
-class _Writers:
-    """The writers of all output files of a slide, open until the stack is closed.
-
-    Parameters
-    ----------
-    stack : ExitStack
-        Closes the files.
-    outputs : Outputs
-        Which files.
-    view : View
-        The slide.
-    card : Card
-        Card of the model.
-    has_regions : bool
-        Whether regions of interest are given.
-    """
-
-    def __init__(self, stack: ExitStack, outputs: Outputs, view: View, card: Card, has_regions: bool) -> None:
-        about = _describe(outputs, card)
-        self._frame, self._outputs, self._has_regions = view.frame, outputs, has_regions
-        self._rasters: list[RowWriter] = []
-        self._tables: list[NucleiWriter] = []
-        for path in outputs.results:
-            suffix = suffix_of(path)
-            if suffix == ".png":
-                self._rasters.append(stack.enter_context(mask_png(path, view.shape)))
-            elif suffix in TIFF_SUFFIXES:
-                dtype = np.int32 if outputs.labels else np.uint8
-                add = stack.enter_context(pyramid_tiff(path, view.shape, dtype, view.mpp, about))
-                self._rasters.append(add if outputs.labels else _as_mask(add))
-            else:
-                self._add_table(stack, path, suffix)
-        if outputs.stream:
-            self._add_table(stack, sys.stdout.buffer, f".{outputs.stream}")
-        if outputs.overlay:
-            self._rasters.append(stack.enter_context(overlay_png(outputs.overlay, view.slide, view.region)))
-        self._probability: RowWriter | None = None
-        if outputs.probability:
-            shape = view.source.shape
-            writer = pyramid_tiff(outputs.probability, shape, np.uint8, view.map_mpp, about)
-            self._probability = stack.enter_context(writer)
-        if outputs.tissue:
-            stack.enter_context(mask_png(outputs.tissue, view.tissue.found.shape))(view.tissue.found)
-
-    def _add_table(self, stack: ExitStack, target: Target, suffix: str) -> None:
-        if suffix == ".csv":
-            writer = nuclei_csv(target, self._has_regions)
-        else:
-            writer = nuclei_geojson(target, self._outputs.image.name, self._outputs.simplify)
-        self._tables.append(stack.enter_context(writer))
-
-    def add_probability(self, rows: NDArray[np.uint8]) -> None:
-        """Write the next rows (R, W) of the probability of nuclei."""
-        if self._probability:
-            self._probability(rows)
-
-    def add_labels(self, rows: NDArray[np.int32]) -> None:
-        """Write the next rows (R, W) of the label image."""
-        for add in self._rasters:
-            add(rows)
-
-    def add_nuclei(self, nuclei: Nuclei, regions: Sequence[str] | None) -> None:
-        """Append nuclei to the tables."""
-        if self._tables:
-            found = detect(nuclei, self._frame, regions)
-            for add in self._tables:
-                add(found)
-
-
-def _as_mask(add: RowWriter) -> RowWriter:
-    return lambda labels: add((labels != 0).astype(np.uint8) * np.uint8(255))
-
-
-def _describe(outputs: Outputs, card: Card) -> dict[str, Any]:
+def describe_nuclei(record: Mapping[str, Any], engine: Engine, layout: Layout) -> dict[str, Any]:
+    """Return what a file of nuclei states of itself, as JSON; what was found is added at the end."""
     return {
         "software": f"monuseg {__version__}",
-        "image": outputs.image.name,
-        "model": card.architecture,
-        "licence": card.licence,
-        "postprocess": asdict(card.postprocess),
-        "content": "255 or a nucleus' id where a label is, 0 elsewhere",
+        "licence": engine.card.licence,
+        "coordinates": "x and y in pixels of the image at full resolution, y downwards",
+        "engine": engine.name,
+        "layout": asdict(layout),
+        "record": record,
     }

@@ -20,7 +20,7 @@ from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.adapt import match_stain
 from monuseg_cli.prediction.blend import blended_rows
 from monuseg_cli.prediction.config import SlideSettings
-from monuseg_cli.prediction.detections import Frame
+from monuseg_cli.prediction.detections import Layout
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.plausibility import Finding, find_doubt
 from monuseg_cli.prediction.rescaled import SlideSource
@@ -34,7 +34,15 @@ _MANY_TILES = 100
 _TRIAL_TILES = 2
 """Number of tiles on which the estimate is timed."""
 
-_KB_PER_TILE = {".png": 50, ".tif": 80, ".tiff": 80, ".geojson": 400, ".gz": 70, ".csv": 25}  # measured on dense tissue
+_KB_PER_TILE = {
+    ".png": 50,
+    ".tif": 80,
+    ".tiff": 80,
+    ".geojson": 400,
+    ".gz": 70,
+    ".csv": 25,
+    ".parquet": 70,
+}  # measured on dense tissue
 
 
 class Sink(Protocol):
@@ -72,15 +80,14 @@ class View:
         mpp = self.mpp or card.mpp
         self.source = SlideSource(slide, mpp / card.mpp, self.region)
         self.tissue = TissueMap(slide, self.region, mpp, self.source.shape, settings)
-        self.map_mpp = mpp * max(self.source.step)
         whole = SlideSource(slide, mpp / card.mpp, (0, 0, *slide.shape))
         self.match = match_stain(whole, card, settings.adapt)
-        self.frame = Frame((self.region[0], self.region[1]), self.source.step, self.map_mpp)
+        self.layout = Layout(self.region, self.source.shape, self.mpp, mpp * max(self.source.step))
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels of level 0."""
-        return self.region[2], self.region[3]
+        return self.layout.shape
 
     @property
     def damaged(self) -> tuple[str, ...]:
@@ -121,12 +128,12 @@ def find_nuclei(view: View, rois: tuple[Roi, ...], engine: Engine, sink: Sink, p
         Shows a bar.
     """
     _warn_outside(view.slide, rois, progress)
-    counter = RoiCounter(rois, view.frame)
+    counter = RoiCounter(rois, view.layout.frame)
     areas_px = [np.empty(0, dtype=np.intp)]
     with progress.task(view.slide.path.name, len(view.tissue.tiles()), "tiles") as task:
         for nuclei in _find_blocks(view, engine, counter, sink, task):
             areas_px.append(np.bincount(nuclei.window.reshape(-1))[1:])
-    areas_um2 = np.concatenate(areas_px) * np.float64(view.map_mpp**2)
+    areas_um2 = np.concatenate(areas_px) * np.float64(view.layout.map_mpp**2)
     return FoundNuclei(areas_um2, counter.counts(view.mpp or engine.card.mpp))
 
 
@@ -155,7 +162,7 @@ def _find_blocks(view: View, engine: Engine, rois: RoiCounter, sink: Sink, task:
     """Predict from top to bottom, pass results to `sink` as they are computed, and yield the nuclei block by block."""
     card = engine.card
     inside = rois.contains if rois else None
-    stitcher = Stitcher(view.source.shape, card.classes, view.map_mpp, card.postprocess, inside)
+    stitcher = Stitcher(view.source.shape, card.classes, view.layout.map_mpp, card.postprocess, inside)
     resized = RowsResized(view.source.shape, view.shape)
     blended = blended_rows(view.source, view.tissue.grid, engine, view.tissue.is_in, np.uint8, task, view.match)
     with closing(prefetch(blended, most=1)) as rows:

@@ -36,10 +36,13 @@ class Engine(Protocol):
 
     Attributes
     ----------
+    name : str
+        "torch" or "openvino".
     card : Card
         Card of the network.
     """
 
+    name: str
     card: Card
 
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:

@@ -62,6 +62,8 @@ class OpenVinoEngine:
         If the converted network cannot be written.
     """
 
+    name = "openvino"
+
     def __init__(self, weights: Path, card: Card, folder: Path, progress: Progress = SILENT) -> None:
         self.card = card
         self._weights, self._folder = weights, folder

@@ -67,6 +67,7 @@ class OrientedEngine:
     """
 
     def __init__(self, engine: Engine) -> None:
+        self.name = engine.name
         self.card: Card = engine.card
         self._engine = engine
 

@@ -26,6 +26,8 @@ class TorchEngine:
         Device that runs the network.
     """
 
+    name = "torch"
+
     def __init__(self, model: nn.Module, card: Card, device: torch.device) -> None:
         self.card = card
         self._batch = 1 if device.type == "cpu" else 8
