@@ -113,7 +113,7 @@ class Model:
         self.card: Card = read_card(weights)
         self._sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
         self._engine = open_engine(weights, self.card, engine, device, cache, self._sha256, progress)
-        self._weights, self._cache, self._progress = weights, cache, progress
+        self._weights, self._cache, self._progress, self._engine_name = weights, cache, progress, engine
 
     def __repr__(self) -> str:
         """Return the weights file, the architecture, the scale and the licence."""
@@ -199,7 +199,8 @@ class Model:
         """Find the nuclei of a slide of any size, and write files, as ``monuseg predict`` does.
 
         A record beside the first file states how they were made. If all files exist and were made in the same way,
-        nothing is computed, and the earlier result is returned.
+        nothing is computed, and the earlier result is returned. If a .parquet beside the files contains the nuclei,
+        found in the same way, the files are made from it, and the network does not run.
 
         Parameters
         ----------
@@ -243,7 +244,9 @@ class Model:
         (plan,) = plan_outputs([path], spec)
         with Slide(path, skip_damaged, series, plane) as slide:
             _require_scale(slide, settings)
-        config = PredictConfig((path,), spec, self._weights, self._cache, settings, overwrite=overwrite)
+        config = PredictConfig(
+            (path,), spec, self._weights, self._cache, settings, overwrite=overwrite, engine=self._engine_name
+        )
         outcome = Job(config, engine.card, self._sha256).run(plan, self._progress, engine)
         if outcome.error:
             raise outcome.error

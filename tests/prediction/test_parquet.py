@@ -151,7 +151,7 @@ def test_files_that_are_not_ours_or_damaged_are_refused(tmp_path: Path) -> None:
     content = bytearray((tmp_path / "d.parquet").read_bytes())
     content[1000:3000] = bytes(2000)
     (tmp_path / "d.parquet").write_bytes(content)
-    with pytest.raises(InputError, match=r"d\.parquet is damaged \(.*\); write it again"):
+    with pytest.raises(InputError, match=r"d\.parquet is damaged \(.*\); delete it, and predict again"):
         list(read_nuclei(tmp_path / "d.parquet"))
 
 

@@ -43,17 +43,30 @@ def fill(disk: Path, *, but: int) -> None:
     (disk / "ballast").write_bytes(bytes(max(free - but, 0)))
 
 
-@pytest.mark.parametrize("option", ["labels", "overlay", "probability"])
+@pytest.mark.parametrize("option", ["labels", "overlay", "probability", "packed", "parquet"])
 def test_outputs_on_a_full_disk_are_refused(
     says: Says, predict: tuple[object, ...], large_picture: Path, tmp_path: Path, small_disk: Path, option: str
 ) -> None:
-    fill(small_disk, but=4096)
+    fill(small_disk, but=0 if option == "packed" else 4096)  # a packed table is small
     options = {
         "labels": ("-o", small_disk / "m.tif", "--labels"),
         "overlay": ("-o", tmp_path / "m.png", "--overlay", small_disk / "o.png"),
         "probability": ("-o", tmp_path / "m.png", "--probability", small_disk / "p.tif"),
+        "packed": ("-o", small_disk / "n.geojson.gz"),
+        "parquet": ("-o", small_disk / "n.parquet"),
     }
     says("predict", large_picture, *predict, *options[option])
+
+
+def test_kept_nuclei_that_are_damaged(
+    says: Says, monuseg: Monuseg, predict: tuple[object, ...], large_picture: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "n.parquet"
+    assert monuseg("predict", large_picture, *predict, "-o", kept).exit_code == 0
+    content = bytearray(kept.read_bytes())
+    content[4:300] = bytes(296)  # of the outlines; what the file states of itself is at its end
+    kept.write_bytes(content)
+    says("predict", large_picture, *predict, "-o", tmp_path / "n.csv")
 
 
 @pytest.mark.parametrize("stage", ["download", "masks", "patches", "train", "export", "runs", "evaluate"])

@@ -33,6 +33,7 @@ REGION = "region"
 """Column with the regions of interest of each nucleus, where there are any."""
 
 _DECIMALS_PX = 3
+_SHAPES_AT_ONCE = 1000  # lists of numbers take ten times the memory of arrays
 
 
 class Frame:
@@ -209,18 +210,41 @@ def simplify(shapes: Shapes, tolerance_px: float) -> Shapes:
     return np.where(shapely.is_valid(simple), simple, shapes)
 
 
-def geometries(shapes: Shapes) -> Iterator[dict[str, object]]:
-    """Yield outlines as GeoJSON geometries: closed rings of x, y; whole numbers where all of a nucleus are whole."""
+def ragged(shapes: Shapes) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Return outlines as arrays.
+
+    Parameters
+    ----------
+    shapes : ndarray of shape (N,), object
+        At least one; see `Shapes`.
+
+    Returns
+    -------
+    points : ndarray of shape (P, 2), float64
+        x and y; the last point of a ring is its first.
+    rings, polygons, nuclei : ndarray of shape (R + 1,), (G + 1,) and (N + 1,), intp
+        Where the points of each ring begin, the rings of each polygon, and the polygons of each nucleus.
+    """
     import shapely
 
-    if not len(shapes):
-        return
-    kind, coordinates, offsets = shapely.to_ragged_array(shapes, include_z=False)
+    kind, points, offsets = shapely.to_ragged_array(shapes, include_z=False)
     if kind == shapely.GeometryType.POLYGON:
         offsets = (*offsets, np.arange(len(shapes) + 1))
-    rings, polygons, nuclei = (offset.tolist() for offset in offsets)
-    first = [rings[polygons[begin]] for begin in nuclei[:-1]]
+    rings, polygons, nuclei = (offset.astype(np.intp) for offset in offsets)
+    return points, rings, polygons, nuclei
+
+
+def geometries(shapes: Shapes) -> Iterator[dict[str, object]]:
+    """Yield outlines as GeoJSON geometries: closed rings of x, y; whole numbers where all of a nucleus are whole."""
+    for begin in range(0, len(shapes), _SHAPES_AT_ONCE):
+        yield from _geometries(shapes[begin : begin + _SHAPES_AT_ONCE])
+
+
+def _geometries(shapes: Shapes) -> Iterator[dict[str, object]]:
+    coordinates, *offsets = ragged(shapes)
+    first = offsets[0][offsets[1][offsets[2][:-1]]]
     are_whole = np.logical_and.reduceat((coordinates % 1 == 0).all(axis=1), first).tolist()
+    rings, polygons, nuclei = (offset.tolist() for offset in offsets)
     floats, whole = coordinates.tolist(), coordinates.astype(np.int64).tolist()
     for (begin, end), is_whole in zip(pairwise(nuclei), are_whole, strict=True):
         points = whole if is_whole else floats

@@ -1,17 +1,18 @@
 """The job of one image in a batch: it is skipped if done before, and leaves a record next to its outputs."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from monuseg_cli import __version__
 from monuseg_cli.core.atomic import remove, write_json
 from monuseg_cli.core.errors import MonusegError
 from monuseg_cli.core.home import RECORD_SUFFIX
 from monuseg_cli.core.progress import SILENT, Progress
-from monuseg_cli.core.schema import FROM_0, POSITIVE, parse_json, read_as, require_mapping, require_shallow
+from monuseg_cli.core.schema import parse_json, require_mapping, require_shallow
 from monuseg_cli.imaging.decoding import decoding
 from monuseg_cli.imaging.folder import files_of
 from monuseg_cli.models.card import Card
@@ -19,11 +20,9 @@ from monuseg_cli.nuclei.postprocess_params import upgrade_params
 from monuseg_cli.prediction.config import PredictConfig
 from monuseg_cli.prediction.engines.base import Engine, EngineError
 from monuseg_cli.prediction.engines.select import open_engine
+from monuseg_cli.prediction.kept import find_kept, make_outputs
 from monuseg_cli.prediction.outputs import Outputs
-from monuseg_cli.prediction.roi import RoiCount
 from monuseg_cli.prediction.slide import Prediction, predict_slide
-
-Count = Annotated[int, FROM_0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +37,10 @@ class Outcome:
     def summary(self) -> str:
         """Return a one-line summary."""
         if self.prediction:
-            return f"{self.outputs.image.name}, {self.prediction.nuclei} nuclei, {self.prediction.seconds:.1f} s"
+            made = f", made from {self.prediction.made_from}" if self.prediction.made_from else ""
+            found = f"{self.prediction.nuclei} nuclei, {self.prediction.seconds:.1f} s"
+            return f"{self.outputs.image.name}, {found}{made}"
         return f"{self.outputs.image.name}, failed"
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The part of a record that becomes a `Prediction` again."""
-
-    height: Count
-    width: Count
-    mpp: Annotated[float, POSITIVE] | None
-    tissue_mm2: Annotated[float, FROM_0]
-    nuclei: Count
-    seconds: Annotated[float, FROM_0]
-    rois: tuple[RoiCount, ...]
-    damaged: tuple[str, ...]
-    stain: Mapping[str, tuple[float, float]]
-    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +75,11 @@ class Job:
             if not self.config.overwrite and (recorded := _recorded(outputs, provenance)):
                 progress.detail(f"{outputs.image} was done before, according to {_record(outputs)}")
                 return Outcome(outputs, recorded, skipped=True)
-            engine = engine or self._engine(progress)
+            make = self._prepare(outputs, identity, progress, engine)
             for record in _records(outputs):
                 if record.exists():
                     remove(record)
-            prediction = predict_slide(outputs, self.config.settings, engine, progress, identity)
+            prediction = make()
             for record, beside in reversed(_records(outputs).items()):
                 write_json(record, {**provenance, "beside": beside, "found": _without_outputs(prediction)})
         except EngineError:
@@ -102,6 +87,17 @@ class Job:
         except MonusegError as error:
             return Outcome(outputs, error=error)
         return Outcome(outputs, prediction)
+
+    def _prepare(
+        self, outputs: Outputs, identity: dict[str, Any], progress: Progress, engine: Engine | None
+    ) -> Callable[[], Prediction]:
+        """Return what makes the outputs: from nuclei that are kept, or with the network, whose engine is opened."""
+        settings = self.config.settings
+        kept = None if self.config.overwrite else find_kept(outputs, identity, self.config.engine, progress)
+        if kept:
+            progress.info(f"{outputs.image.name}: made from {kept.path}, without the network")
+            return partial(make_outputs, kept, outputs, settings, self.card, progress)
+        return partial(predict_slide, outputs, settings, engine or self._engine(progress), progress, identity)
 
     def _engine(self, progress: Progress) -> Engine:
         """Open the engine, once per process."""
@@ -183,10 +179,9 @@ def _recorded(outputs: Outputs, provenance: dict[str, Any]) -> Prediction | None
         record = _upgrade_record(record)
         if any(record.get(name) != value for name, value in json.loads(json.dumps(provenance)).items()):
             return None
-        found = read_as(_Found, record["found"])
+        return Prediction.from_facts(outputs, record["found"])
     except (OSError, ValueError, LookupError):
         return None
-    return Prediction(outputs, **{part.name: getattr(found, part.name) for part in fields(found)})
 
 
 def _upgrade_record(record: dict[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,11 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _POLYGONS = {3: "Polygon", 6: "MultiPolygon"}  # by the number of the type in shapely
 
 
+def has_pyarrow() -> bool:
+    """Whether pyarrow is installed."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
 def require_pyarrow() -> None:
     """Check that pyarrow is installed.
 
@@ -38,7 +43,7 @@ def require_pyarrow() -> None:
     MissingError
         If it is not.
     """
-    if importlib.util.find_spec("pyarrow") is None:
+    if not has_pyarrow():
         message = "a .parquet needs pyarrow, which is not installed: pip install 'monuseg-cli[tables]'"
         raise MissingError(message)
 
@@ -66,7 +71,8 @@ def nuclei_parquet(
     schema = _schema(has_regions)
     with (
         writing(path) as part,
-        pyarrow.parquet.ParquetWriter(part, schema, compression="zstd", use_dictionary=[REGION]) as file,
+        part.open("wb") as stream,  # which pyarrow would leave open on a full disk
+        pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd", use_dictionary=[REGION]) as file,
     ):
         waiting = schema.empty_table()
         extent = _Extent()
@@ -159,7 +165,7 @@ def read_about(path: Path) -> dict[str, Any]:
         message = f"{path} is not a file of nuclei that monuseg wrote, or is damaged"
         raise InputError(message) from error
     if not isinstance(about, dict):
-        message = f"{path} does not state what it is made of; write it again"
+        message = f"{path} does not state what it is made of; delete it, and predict again"
         raise InputError(message)
     return about
 
@@ -186,5 +192,34 @@ def read_nuclei(path: Path) -> Iterator[Detections]:
                     regions=group[REGION].to_pylist() if REGION in group.column_names else None,
                 )
     except (pyarrow.ArrowException, OSError, LookupError, ValueError, shapely.GEOSException) as error:
-        message = f"{path} is damaged ({type(error).__name__}); write it again"
+        message = f"{path} is damaged ({type(error).__name__}); delete it, and predict again"
         raise InputError(message) from error
+
+
+def read_tops(path: Path) -> list[float]:
+    """Read the smallest y of each row group, from the statistics of the column of bounding boxes.
+
+    Raises
+    ------
+    InputError
+        If the file does not state it.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        metadata = pyarrow.parquet.read_metadata(path)
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        tops = [
+            group.column(place).statistics.min
+            for group in groups
+            for place in range(group.num_columns)
+            if group.column(place).path_in_schema == "bbox.ymin"
+        ]
+    except (pyarrow.ArrowException, OSError, AttributeError) as error:
+        message = f"{path} is damaged ({type(error).__name__}); delete it, and predict again"
+        raise InputError(message) from error
+    if len(tops) != len(groups):
+        message = f"{path} does not state where its nuclei are; delete it, and predict again"
+        raise InputError(message)
+    return tops

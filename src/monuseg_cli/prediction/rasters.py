@@ -28,6 +28,7 @@ LARGEST_8_BIT_PX = 200_000_000
 _OME_SUFFIXES = (".ome.tif", ".ome.tiff")
 _TILE_PX = 256
 _COARSEST_PX = 1024  # a level whose longer side is at most this is the last of the pyramid
+_CHUNK_BYTES = 2**16
 _FAST = 1  # deflate level; higher ones hardly reduce the size of masks and labels
 
 
@@ -47,6 +48,7 @@ def mask_png(path: Path, shape: tuple[int, int], largest_8_bit_px: int = LARGEST
     bits = 8 if shape[0] * shape[1] <= largest_8_bit_px else 1
     packer = zlib.compressobj(_FAST)
     with writing(path) as part, part.open("wb") as file:
+        packed = bytearray()
 
         def chunk(kind: bytes, content: bytes) -> None:
             check = zlib.crc32(kind + content)
@@ -56,13 +58,15 @@ def mask_png(path: Path, shape: tuple[int, int], largest_8_bit_px: int = LARGEST
             inside = labels != 0
             lines = np.packbits(inside, axis=1) if bits == 1 else inside.astype(np.uint8) * 255
             # Every line starts with its filter type, 0 for none.
-            if packed := packer.compress(np.pad(lines, ((0, 0), (1, 0))).tobytes()):
-                chunk(b"IDAT", packed)
+            packed.extend(packer.compress(np.pad(lines, ((0, 0), (1, 0))).tobytes()))
+            while len(packed) >= _CHUNK_BYTES:  # of one size, however the rows arrive
+                chunk(b"IDAT", bytes(packed[:_CHUNK_BYTES]))
+                del packed[:_CHUNK_BYTES]
 
         file.write(b"\x89PNG\r\n\x1a\n")
         chunk(b"IHDR", struct.pack(">IIBBBBB", shape[1], shape[0], bits, 0, 0, 0, 0))
         yield add
-        chunk(b"IDAT", packer.flush())
+        chunk(b"IDAT", bytes(packed) + packer.flush())
         chunk(b"IEND", b"")
 
 

@@ -3,14 +3,15 @@
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 from monuseg_cli import __version__
 from monuseg_cli.core.atomic import require_writable
 from monuseg_cli.core.malloc import return_freed_memory
 from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.core.schema import FROM_0, POSITIVE, read_as
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.stains import StainLevels
 from monuseg_cli.prediction.config import SlideSettings
@@ -21,6 +22,8 @@ from monuseg_cli.prediction.outputs import Outputs
 from monuseg_cli.prediction.roi import RoiCount
 from monuseg_cli.prediction.view import View, find_nuclei, report_doubts, report_view
 from monuseg_cli.prediction.writers import Writers
+
+_Count = Annotated[int, FROM_0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Prediction:
         Stain levels of the slide, which were matched to those of the training images; empty without matching.
     warnings : tuple of str
         Why the result is implausible; see `find_doubt`.
+    made_from : str, optional
+        File of nuclei, found before, that the outputs were made from; None: the network ran.
     """
 
     outputs: Outputs
@@ -62,15 +67,46 @@ class Prediction:
     damaged: tuple[str, ...]
     stain: StainLevels
     warnings: tuple[str, ...]
+    made_from: str | None = None
 
     def facts(self) -> dict[str, Any]:
-        """Return what is known of the slide, without the files and the time that was taken."""
-        return {name: value for name, value in asdict(self).items() if name not in ("outputs", "seconds")}
+        """Return what is known of the slide, whichever files are written of it."""
+        not_of_the_slide = ("outputs", "seconds", "made_from")
+        return {name: value for name, value in asdict(self).items() if name not in not_of_the_slide}
+
+    @classmethod
+    def from_facts(cls, outputs: Outputs, facts: object) -> "Prediction":
+        """Build a prediction from its other fields, as read from JSON.
+
+        Raises
+        ------
+        SchemaError
+            If they are not those of a prediction.
+        """
+        found = read_as(_Found, facts)
+        return cls(outputs, **{part.name: getattr(found, part.name) for part in fields(found)})
 
     @property
     def per_mm2(self) -> float:
         """Nuclei per square millimetre of tissue; 0 without tissue."""
         return self.nuclei / self.tissue_mm2 if self.tissue_mm2 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The part of a record, or of a file of nuclei, that becomes a `Prediction` again."""
+
+    height: _Count
+    width: _Count
+    mpp: Annotated[float, POSITIVE] | None
+    tissue_mm2: Annotated[float, FROM_0]
+    nuclei: _Count
+    seconds: Annotated[float, FROM_0]
+    rois: tuple[RoiCount, ...]
+    damaged: tuple[str, ...]
+    stain: Mapping[str, tuple[float, float]]
+    warnings: tuple[str, ...]
+    made_from: str | None = None
 
 
 def predict_slide(

@@ -127,7 +127,7 @@ def find_nuclei(view: View, rois: tuple[Roi, ...], engine: Engine, sink: Sink, p
     progress : Progress
         Shows a bar.
     """
-    _warn_outside(view.slide, rois, progress)
+    warn_outside(view.slide, rois, progress)
     counter = RoiCounter(rois, view.layout.frame)
     areas_px = [np.empty(0, dtype=np.intp)]
     with progress.task(view.slide.path.name, len(view.tissue.tiles()), "tiles") as task:
@@ -137,7 +137,8 @@ def find_nuclei(view: View, rois: tuple[Roi, ...], engine: Engine, sink: Sink, p
     return FoundNuclei(areas_um2, counter.counts(view.mpp or engine.card.mpp))
 
 
-def _warn_outside(slide: Slide, rois: tuple[Roi, ...], progress: Progress) -> None:
+def warn_outside(slide: Slide, rois: tuple[Roi, ...], progress: Progress) -> None:
+    """Warn of regions of interest that lie outside of the image."""
     if outside := [roi.name for roi in rois if roi.is_outside(slide.shape)]:
         progress.warn(
             f"{slide.path.name}: {len(outside)} of {len(rois)} regions of interest are outside of the image (the "

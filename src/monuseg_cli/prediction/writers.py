@@ -112,6 +112,16 @@ class Writers:
         for add in self._tables:
             add(found)
 
+    @property
+    def need_labels(self) -> bool:
+        """Whether any output is made of the label image."""
+        return bool(self._rasters)
+
+    @property
+    def need_nuclei(self) -> bool:
+        """Whether any output is a table of nuclei."""
+        return bool(self._tables)
+
 
 def _as_mask(add: RowWriter) -> RowWriter:
     return lambda labels: add((labels != 0).astype(np.uint8) * np.uint8(255))

@@ -1,0 +1,180 @@
+"""Further outputs of a slide whose nuclei are kept in a file: made of that file, without the network."""
+
+import functools
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from monuseg_cli.core.atomic import require_writable
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.home import resolve_links
+from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.imaging.slide import Slide
+from monuseg_cli.models.card import Card
+from monuseg_cli.prediction import parquet
+from monuseg_cli.prediction.config import SlideSettings
+from monuseg_cli.prediction.detections import Layout
+from monuseg_cli.prediction.engines.select import EngineName
+from monuseg_cli.prediction.outputs import Outputs
+from monuseg_cli.prediction.repaint import label_rows
+from monuseg_cli.prediction.slide import Prediction
+from monuseg_cli.prediction.tissue import TissueMap
+from monuseg_cli.prediction.view import warn_outside
+from monuseg_cli.prediction.writers import Writers
+
+_OPTIONS = {"tissue_only": "tissue_mask", "rois": "roi"}
+"""Settings that are named otherwise where they are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptNuclei:
+    """A file with all nuclei of a slide.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    about : dict
+        What it states of itself; see `describe_nuclei`.
+    """
+
+    path: Path
+    about: dict[str, Any]
+
+    @property
+    def layout(self) -> Layout:
+        """Where the maps lay on the slide."""
+        known = self.about["layout"]
+        return Layout(tuple(known["region"]), tuple(known["map_shape"]), known["mpp"], known["map_mpp"])
+
+
+def find_kept(
+    outputs: Outputs, identity: Mapping[str, Any], engine: EngineName, progress: Progress = SILENT
+) -> KeptNuclei | None:
+    """Find a file of nuclei in a folder of the outputs that was made of the same image, by the same model and settings.
+
+    A line says why a file of nuclei of the image cannot be used.
+
+    Parameters
+    ----------
+    outputs : Outputs
+        The files to write.
+    identity : mapping
+        Everything that the nuclei depend on, as JSON.
+    engine : {"auto", "torch", "openvino"}
+        Engine that is asked for; nuclei found by the other one are not taken.
+    progress : Progress
+        Receives messages.
+    """
+    name = outputs.image.name
+    wanted = json.loads(json.dumps(identity))
+    for path in _files_of_nuclei(outputs, progress):
+        with suppress(InputError):  # replaced or removed in the meantime
+            kept = KeptNuclei(path, parquet.read_about(path))
+            differing = _differences(kept.about, wanted, engine)
+            if differing:
+                progress.info(f"{name}: the network runs, since {path} differs: {', '.join(differing)}")
+            elif outputs.probability:
+                progress.info(f"{name}: the network runs, since probabilities are not kept in {path}")
+            else:
+                return kept
+    return None
+
+
+def _files_of_nuclei(outputs: Outputs, progress: Progress) -> Iterator[Path]:
+    """Yield the files in the folders of the outputs, or in the current folder, that hold nuclei of the image."""
+    folders = dict.fromkeys(path.parent for path in outputs.files) or [Path()]
+    files = [path for folder in folders for path in sorted(folder.glob(f"*{parquet.SUFFIX}"))]
+    if files and not parquet.has_pyarrow():
+        progress.detail(f"{files[0]} is not read: pyarrow is not installed: pip install 'monuseg-cli[tables]'")
+        return
+    for path in files:
+        with suppress(OSError):
+            state = path.stat()
+            if _image_of(path, state.st_size, state.st_mtime_ns) == outputs.image.name:
+                yield path
+
+
+@functools.cache
+def _image_of(path: Path, size: int, modified_ns: int) -> str | None:
+    """Return the name of the image whose nuclei a file holds; each state of a file is read once in a process."""
+    try:
+        return str(parquet.read_about(path)["record"]["image"]["name"])
+    except (InputError, LookupError, TypeError):
+        return None
+
+
+def _differences(about: Mapping[str, Any], wanted: Mapping[str, Any], engine: EngineName) -> list[str]:
+    """Name what differs between the record of a file and what is asked for."""
+    record = about["record"]
+    texts = {"image": "the image has changed", "model": "another model", "monuseg": "another version of monuseg"}
+    found = [text for part, text in texts.items() if record.get(part) != wanted[part]]
+    for part in ("postprocess", "settings"):
+        before, now = record.get(part, {}), wanted[part]
+        names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        found += [f"`{_OPTIONS.get(name, name)}`" for name in names]
+    if engine not in ("auto", about["engine"]):
+        found.append("`engine`")
+    return found
+
+
+def make_outputs(
+    kept: KeptNuclei, outputs: Outputs, settings: SlideSettings, card: Card, progress: Progress = SILENT
+) -> Prediction:
+    """Write the outputs of a slide from its kept nuclei, equal to those of a prediction to the byte.
+
+    The image is opened only for an overlay, the mask of tissue, or to compare regions of interest with its size.
+
+    Parameters
+    ----------
+    kept : KeptNuclei
+        The nuclei.
+    outputs : Outputs
+        The image, and the files to write; the file of the nuclei itself may be among them, and is left as it is.
+    settings : SlideSettings
+        Settings of the slide, with which the nuclei were found.
+    card : Card
+        Card of the model that found them.
+    progress : Progress
+        Receives messages.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or the image is needed and unusable.
+    OutputError
+        If a file cannot be written.
+    """
+    began = time.perf_counter()
+    for path in outputs.files:
+        require_writable(path)
+    others = tuple(path for path in outputs.results if resolve_links(path) != resolve_links(kept.path))
+    asked, layout = replace(outputs, results=others), kept.layout
+    with ExitStack() as stack:
+        slide = None
+        if asked.overlay or asked.tissue or settings.rois:
+            opened = Slide(asked.image, settings.skip_damaged, settings.series, settings.plane)
+            slide = stack.enter_context(opened)
+            warn_outside(slide, settings.rois, progress)
+        writers = Writers(stack, asked, layout, card, kept.about, has_regions=bool(settings.rois))
+        if slide and asked.overlay:
+            writers.draw_on(slide)
+        if slide and asked.tissue:
+            tissue = TissueMap(slide, layout.region, layout.mpp or card.mpp, layout.map_shape, settings)
+            writers.add_tissue(tissue.found)
+        if writers.need_nuclei:
+            for found in parquet.read_nuclei(kept.path):
+                writers.add_detections(found)
+        if writers.need_labels:
+            for rows in label_rows(parquet.read_nuclei(kept.path), parquet.read_tops(kept.path), layout):
+                writers.add_labels(rows)
+    prediction = Prediction.from_facts(outputs, {**kept.about["found"], "seconds": time.perf_counter() - began})
+    for warning in prediction.warnings:
+        progress.warn(f"{outputs.image.name}: {warning}")
+    if prediction.damaged:
+        progress.warn(f"{outputs.image.name}: {len(prediction.damaged)} damaged tiles were treated as glass")
+    return replace(prediction, made_from=str(kept.path))
