@@ -208,7 +208,7 @@ class Model:
             An image file.
         outputs : sequence of str or Path
             Files to write; the suffix selects the content: .png (mask), .tif (mask, or labels), .geojson, .geojson.gz,
-            .csv.
+            .csv, .parquet.
         mpp, threshold, min_area_um2, region, tissue_mask, skip_damaged, adapt, tta, series, plane
             See `predict`.
         labels : bool
@@ -218,9 +218,10 @@ class Model:
         simplify : float, optional
             Simplify the outlines in GeoJSON by at most this distance, in pixels of full resolution.
         format : str, optional
-            Format of the file if a folder is given: ``"png"``, ``"tif"``, ``"geojson"``, ``"geojson.gz"``, ``"csv"``.
+            Format of the file if a folder is given: ``"png"``, ``"tif"``, ``"geojson"``, ``"geojson.gz"``, ``"csv"`` or
+            ``"parquet"``.
         overwrite : bool
-            Compute and write again even if all files exist.
+            Compute and write again even if all files exist, or the nuclei do.
 
         Returns
         -------
