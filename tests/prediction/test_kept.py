@@ -135,7 +135,7 @@ def test_a_changed_image_and_another_model_are_noticed(runs: Runs, tmp_path: Pat
     tifffile.imwrite(runs.picture, draw_tissue(150, seed=5)[0])
     os.utime(runs.picture, ns=(1, 1))
     assert runs.made_from("a", "n.csv") is None
-    assert "the image has changed" in runs.told.lines[0]
+    assert "another image, or a changed one" in runs.told.lines[0]
     runs("b", "n.parquet")
     other = tmp_path / "other.safetensors"
     content = bytearray(runs.weights.read_bytes())
@@ -165,7 +165,11 @@ def test_other_files_in_the_folder_are_passed_over(runs: Runs) -> None:
     pyarrow.parquet.write_table(pyarrow.table({"id": [1]}), folder / "b.parquet")
     table = pyarrow.table({"id": [1]}).replace_schema_metadata({"monuseg": '{"record": []}'})
     pyarrow.parquet.write_table(table, folder / "c.parquet")
+    image = {"name": runs.picture.name}
+    table = table.replace_schema_metadata({"monuseg": json.dumps({"record": {"image": image}})})
+    pyarrow.parquet.write_table(table, folder / "d.parquet")
     assert runs.made_from("a", "n.csv") is None
+    assert runs.told.lines == []
     runs("a", "z.parquet")
     assert runs.made_from("a", "n.geojson") == "a/z.parquet"
 

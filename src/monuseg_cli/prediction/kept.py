@@ -26,6 +26,7 @@ from monuseg_cli.prediction.tissue import TissueMap
 from monuseg_cli.prediction.view import warn_outside
 from monuseg_cli.prediction.writers import Writers
 
+_PARTS = {"engine", "layout", "record", "found"}
 _OPTIONS = {"tissue_only": "tissue_mask", "rois": "roi"}
 """Settings that are named otherwise where they are asked for."""
 
@@ -103,7 +104,8 @@ def _files_of_nuclei(outputs: Outputs, progress: Progress) -> Iterator[Path]:
 def _image_of(path: Path, size: int, modified_ns: int) -> str | None:
     """Return the name of the image whose nuclei a file holds; each state of a file is read once in a process."""
     try:
-        return str(parquet.read_about(path)["record"]["image"]["name"])
+        about = parquet.read_about(path)
+        return str(about["record"]["image"]["name"]) if about.keys() >= _PARTS else None
     except (InputError, LookupError, TypeError):
         return None
 
@@ -111,7 +113,11 @@ def _image_of(path: Path, size: int, modified_ns: int) -> str | None:
 def _differences(about: Mapping[str, Any], wanted: Mapping[str, Any], engine: EngineName) -> list[str]:
     """Name what differs between the record of a file and what is asked for."""
     record = about["record"]
-    texts = {"image": "the image has changed", "model": "another model", "monuseg": "another version of monuseg"}
+    texts = {
+        "image": "another image, or a changed one",
+        "model": "another model",
+        "monuseg": "another version of monuseg",
+    }
     found = [text for part, text in texts.items() if record.get(part) != wanted[part]]
     for part in ("postprocess", "settings"):
         before, now = record.get(part, {}), wanted[part]
