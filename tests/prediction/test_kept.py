@@ -91,7 +91,8 @@ def test_the_kept_file_can_be_copied_and_is_left_as_it_is(runs: Runs) -> None:
     runs("a", "n.parquet")
     before = (runs.folder / "a" / "n.parquet").stat()
     assert runs.made_from("a", "n.parquet", "copy.parquet") == "a/n.parquet"
-    assert (runs.folder / "a" / "n.parquet").stat() == before
+    after = (runs.folder / "a" / "n.parquet").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert (runs.folder / "a" / "copy.parquet").read_bytes() == (runs.folder / "a" / "n.parquet").read_bytes()
 
 
@@ -172,6 +173,28 @@ def test_other_files_in_the_folder_are_passed_over(runs: Runs) -> None:
     assert runs.told.lines == []
     runs("a", "z.parquet")
     assert runs.made_from("a", "n.geojson") == "a/z.parquet"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"layout": {"region": [0, 0, 150]}}, "cannot be used: layout.region must be a list of 4, not of 3"),
+        ({"layout": 3}, "cannot be used: layout must be a mapping"),
+        ({"found": {"nuclei": "many"}}, "cannot be used: nuclei must be a whole number, not 'many'"),
+        ({"record": {"image": {"name": "picture.tif"}, "settings": []}}, "differs: "),
+    ],
+)
+def test_files_with_changed_statements_are_never_taken(runs: Runs, changes: dict[str, Any], reason: str) -> None:
+    runs("a", "n.parquet")
+    path = runs.folder / "a" / "n.parquet"
+    table = pyarrow.parquet.read_table(path)
+    metadata = pyarrow.parquet.read_metadata(path).metadata
+    about = json.loads(metadata[b"monuseg"])
+    changed = {name: {**about[name], **value} if name == "found" else value for name, value in changes.items()}
+    table = table.replace_schema_metadata({**metadata, b"monuseg": json.dumps({**about, **changed})})
+    pyarrow.parquet.write_table(table, path)
+    assert runs.made_from("a", "n.csv") is None
+    assert f"the network runs, since {path} {reason}" in "\n".join(runs.told.lines)
 
 
 def test_warnings_are_repeated(runs: Runs) -> None:

@@ -13,6 +13,7 @@ from monuseg_cli.core.atomic import require_writable
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import resolve_links
 from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.core.schema import SchemaError, read_as, require_mapping
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.models.card import Card
 from monuseg_cli.prediction import parquet
@@ -41,16 +42,32 @@ class KeptNuclei:
         The file.
     about : dict
         What it states of itself; see `describe_nuclei`.
+    layout : Layout
+        Where the maps lay on the slide.
+    prediction : Prediction
+        What was found.
     """
 
     path: Path
     about: dict[str, Any]
+    layout: Layout
+    prediction: Prediction
 
-    @property
-    def layout(self) -> Layout:
-        """Where the maps lay on the slide."""
-        known = self.about["layout"]
-        return Layout(tuple(known["region"]), tuple(known["map_shape"]), known["mpp"], known["map_mpp"])
+    @classmethod
+    def read(cls, path: Path, outputs: Outputs) -> "KeptNuclei":
+        """Read what a file states of itself.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read.
+        SchemaError
+            If it states something else than nuclei of a slide.
+        """
+        about = parquet.read_about(path)
+        layout = read_as(Layout, about.get("layout"), "layout")
+        found = require_mapping(about.get("found"), "found")
+        return cls(path, about, layout, Prediction.from_facts(outputs, {**found, "seconds": 0.0}))
 
 
 def find_kept(
@@ -74,15 +91,18 @@ def find_kept(
     name = outputs.image.name
     wanted = json.loads(json.dumps(identity))
     for path in _files_of_nuclei(outputs, progress):
-        with suppress(InputError):  # replaced or removed in the meantime
-            kept = KeptNuclei(path, parquet.read_about(path))
-            differing = _differences(kept.about, wanted, engine)
-            if differing:
-                progress.info(f"{name}: the network runs, since {path} differs: {', '.join(differing)}")
-            elif outputs.probability:
-                progress.info(f"{name}: the network runs, since probabilities are not kept in {path}")
-            else:
-                return kept
+        try:
+            kept = KeptNuclei.read(path, outputs)
+        except (InputError, SchemaError) as error:
+            progress.info(f"{name}: the network runs, since {path} cannot be used: {error}")
+            continue
+        differing = _differences(kept.about, wanted, engine)
+        if differing:
+            progress.info(f"{name}: the network runs, since {path} differs: {', '.join(differing)}")
+        elif outputs.probability:
+            progress.info(f"{name}: the network runs, since probabilities are not kept in {path}")
+        else:
+            return kept
     return None
 
 
@@ -120,7 +140,8 @@ def _differences(about: Mapping[str, Any], wanted: Mapping[str, Any], engine: En
     }
     found = [text for part, text in texts.items() if record.get(part) != wanted[part]]
     for part in ("postprocess", "settings"):
-        before, now = record.get(part, {}), wanted[part]
+        before, now = record.get(part), wanted[part]
+        before = before if isinstance(before, dict) else {}
         names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         found += [f"`{_OPTIONS.get(name, name)}`" for name in names]
     if engine not in ("auto", about["engine"]):
@@ -178,9 +199,9 @@ def make_outputs(
         if writers.need_labels:
             for rows in label_rows(parquet.read_nuclei(kept.path), parquet.read_tops(kept.path), layout):
                 writers.add_labels(rows)
-    prediction = Prediction.from_facts(outputs, {**kept.about["found"], "seconds": time.perf_counter() - began})
+    prediction = replace(kept.prediction, seconds=time.perf_counter() - began, made_from=str(kept.path))
     for warning in prediction.warnings:
         progress.warn(f"{outputs.image.name}: {warning}")
     if prediction.damaged:
         progress.warn(f"{outputs.image.name}: {len(prediction.damaged)} damaged tiles were treated as glass")
-    return replace(prediction, made_from=str(kept.path))
+    return prediction
