@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +40,10 @@ PATCHES = ("--patch-px", "64", "--stride-px", "32", "--crop-px", "48", "--crops-
 
 QUICK = ("--epochs", "1", *PATCHES, "--device", "cpu")
 """Options of ``monuseg train`` that go through one epoch in seconds."""
+
+# A shell without job control starts commands in the background with SIGINT ignored, which processes of tests inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Machines that are busy with something else are slow, not wrong.
 settings.register_profile("unhurried", deadline=None)

@@ -80,8 +80,8 @@ def test_misspelt_names_of_architectures_recipes_and_models(monuseg: Monuseg, tr
     ("content", "typed", "error"),
     [
         ("lerning_rate = 1", (), "{recipe}: no such setting lerning_rate; did you mean learning_rate?"),
-        ("epochs = 0", (), "{recipe}: epochs must be at least 1 and finite, not 0"),
-        ("epochs = 3", ("--epochs", "0"), "--epochs must be at least 1 and finite, not 0"),
+        ("epochs = 0", (), "{recipe}: epochs must be at least 1 and at most 1000000, not 0"),
+        ("epochs = 3", ("--epochs", "0"), "--epochs must be at least 1 and at most 1000000, not 0"),
         ("crop_px = 300", ("--patch-px", "256"), "--crop-px 300 does not fit into --patch-px 256"),
         (
             'arch = "deeplabv3"',

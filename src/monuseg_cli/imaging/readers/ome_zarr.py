@@ -81,9 +81,8 @@ class OmeZarrReader:
         except ImageError:
             raise
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            message = (
-                f"its metadata are not those of OME-Zarr ({type(error).__name__}: {first_line(error)}); {_REWRITE}"
-            )
+            kind = "" if isinstance(error, SchemaError) else f"{type(error).__name__}: "
+            message = f"its metadata are not those of OME-Zarr ({kind}{first_line(error)}); {_REWRITE}"
             raise ImageError(message) from error
         if not self._images:
             what = "a plate of wells" if "plate" in _attributes(group) else "a Zarr store without OME-Zarr images"
