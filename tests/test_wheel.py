@@ -77,6 +77,7 @@ def test_the_wheel_holds_weights_licences_and_no_tests(wheel: Path) -> None:
     assert weights.file_size <= 8 * 2**20
     assert sample.file_size <= 400 * 2**10
     assert {f"monuseg_cli/{package}/shipped/LICENCE.md" for package in ("models", "prediction")} <= set(names)
+    assert {f"monuseg_cli/viewer/static/openseadragon.{suffix}" for suffix in ("min.js", "LICENSE.txt")} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"monuseg_cli"}
 

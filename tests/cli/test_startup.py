@@ -19,7 +19,7 @@ def modules_after(*words: str) -> set[str]:
     return set(printed.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("words", ["", "download", "masks", "patches", "train", "runs", "evaluate", "predict"])
+@pytest.mark.parametrize("words", ["", "download", "masks", "patches", "train", "runs", "evaluate", "predict", "view"])
 def test_help_waits_for_neither_torch_nor_numpy(words: str) -> None:
     loaded = modules_after(*words.split(), "--help")
     assert "typer" in loaded

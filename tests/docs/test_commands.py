@@ -62,6 +62,7 @@ STAND_INS = (
         "monuseg",
         "one process in place of several, which tests/training/test_distributed.py starts",
     ),
+    StandIn(r"^monuseg view .*$", r"\g<0> --help", "a server until Ctrl-C; tests/cli/test_view.py starts one"),
     StandIn(r" --scheduler \S+", "", "no cluster; tests/prediction/test_dask.py starts one"),
     StandIn(
         r"^(monuseg train)(?!.* --resume)(.*)$",
@@ -88,6 +89,7 @@ OTHER_PROGRAMS = {
     "export": "the tests' home is set by the tests",
     "pip": "installs packages; tests/test_wheel.py does so",
     "python": "runs these tests, or makes an environment",
+    "ssh": "reaches another machine",
     "source": "enters the environment",
 }
 

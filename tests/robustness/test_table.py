@@ -14,12 +14,25 @@ GROUPS = {
     "XML and GeoJSON",
     "Images and masks",
     "Slides",
+    "Viewer",
     "Weights",
     "Recipes",
     "Runs and scores",
     "File system",
 }
-COMMANDS = {"download", "masks", "patches", "train", "runs", "evaluate", "predict", "slide-info", "show", "export"}
+COMMANDS = {
+    "download",
+    "masks",
+    "patches",
+    "train",
+    "runs",
+    "evaluate",
+    "predict",
+    "slide-info",
+    "show",
+    "export",
+    "view",
+}
 
 
 def test_every_row_has_a_test_and_every_test_a_row() -> None:

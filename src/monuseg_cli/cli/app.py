@@ -16,6 +16,7 @@ PANELS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "Find nuclei": {
             "demo": "Find the nuclei in a sample image that comes with the package; works offline.",
             "predict": "Find the nuclei in images and slides: masks, label images, GeoJSON, tables.",
+            "view": "Look at a slide and its nuclei in the browser.",
             "slide-info": "Show the size, levels, tiles, compression and scale of a slide.",
             "show": "Draw the outlines of nuclei on an image.",
         },

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,20 @@ LARGEST_UNPACKED_BYTES = 2**29
 _FEWEST_POINTS = 3
 _LARGEST_GAP_PX = 1.0
 """A line whose ends are closer than this is closed."""
+
+FILE_ERRORS = (
+    ValueError,
+    OSError,
+    EOFError,
+    RecursionError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+)
+"""Exceptions from a file that cannot be decompressed or is not JSON."""
+
+CONTENT_ERRORS = (ValueError, RecursionError)
+"""Exceptions from JSON that is not GeoJSON."""
 
 _REEXPORT = "export it from QuPath again"
 
@@ -42,12 +56,15 @@ class Feature:
         "annotation", "detection", "cell", "tile", "tma_core" or "root", as named by QuPath; empty: not stated.
     polygons : tuple of Polygon
         At least one.
+    measurements : mapping of str to float
+        Its measurements by name, where they are numbers.
     """
 
     name: str
     class_name: str
     object_type: str
     polygons: tuple[Polygon, ...]
+    measurements: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +95,25 @@ def read_geojson(path: Path) -> GeoJson:
     except FileNotFoundError as error:
         message = f"no annotations {path}; check its name"
         raise MissingError(message) from error
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        RecursionError,
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-    ) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        message = f"{path} is not GeoJSON ({reason}); {_REEXPORT}"
-        raise InputError(message) from error
+    except FILE_ERRORS as error:
+        raise not_geojson(path, error) from error
     found, left_out = [], Counter[str]()
     try:
-        for number, content_of_feature in enumerate(_list_features(content), start=1):
-            feature, lacks = _read_feature(content_of_feature, number)
+        for number, content_of_feature in enumerate(list_features(content), start=1):
+            feature, lacks = read_feature(content_of_feature, number)
             found += [feature] if feature else []
             left_out += Counter([lacks] if lacks else [])
-    except (ValueError, RecursionError) as error:
-        message = f"{path} is not GeoJSON of polygons ({error}); {_REEXPORT}"
-        raise InputError(message) from error
+    except CONTENT_ERRORS as error:
+        raise not_geojson(path, error, of_polygons=True) from error
     return GeoJson(tuple(found), left_out)
+
+
+def not_geojson(path: Path, error: Exception, *, of_polygons: bool = False) -> InputError:
+    """Build the error for a file that cannot be read as GeoJSON, or whose features are not GeoJSON."""
+    if of_polygons:
+        return InputError(f"{path} is not GeoJSON of polygons ({error}); {_REEXPORT}")
+    reason = (error.strerror if isinstance(error, OSError) else None) or error
+    return InputError(f"{path} is not GeoJSON ({reason}); {_REEXPORT}")
 
 
 def _unpack(content: bytes) -> bytes:
@@ -108,18 +122,22 @@ def _unpack(content: bytes) -> bytes:
         with gzip.open(io.BytesIO(content)) as file:
             return _read_moderate(file.read(LARGEST_UNPACKED_BYTES + 1))
     if content.startswith(b"PK"):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            inside = [
-                entry
-                for entry in archive.infolist()
-                if entry.filename.lower().endswith((".geojson", ".json")) and "__MACOSX" not in entry.filename
-            ]
-            if len(inside) != 1:
-                message = f"a zip of {len(inside)} GeoJSON files, expected one"
-                raise ValueError(message)
-            with archive.open(inside[0]) as file:
-                return _read_moderate(file.read(LARGEST_UNPACKED_BYTES + 1))
+        with zipfile.ZipFile(io.BytesIO(content)) as archive, archive.open(find_entry(archive)) as file:
+            return _read_moderate(file.read(LARGEST_UNPACKED_BYTES + 1))
     return content
+
+
+def find_entry(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    """Return the one GeoJSON file in a zip; raise ValueError if there is none, or more than one."""
+    inside = [
+        entry
+        for entry in archive.infolist()
+        if entry.filename.lower().endswith((".geojson", ".json")) and "__MACOSX" not in entry.filename
+    ]
+    if len(inside) != 1:
+        message = f"a zip of {len(inside)} GeoJSON files, expected one"
+        raise ValueError(message)
+    return inside[0]
 
 
 def _read_moderate(content: bytes) -> bytes:
@@ -129,7 +147,8 @@ def _read_moderate(content: bytes) -> bytes:
     return content
 
 
-def _list_features(content: Any) -> list[Any]:
+def list_features(content: Any) -> list[Any]:
+    """List the features of a file, from its JSON: a collection, a list or a single feature."""
     if isinstance(content, dict):
         if "features" not in content and "type" not in content and content:
             message = "has neither features nor a type"
@@ -138,7 +157,7 @@ def _list_features(content: Any) -> list[Any]:
     return _require_list(content, "features")
 
 
-def _read_feature(feature: Any, number: int) -> tuple[Feature | None, str]:
+def read_feature(feature: Any, number: int) -> tuple[Feature | None, str]:
     """Read a feature; if it has no area, return None and its kind."""
     if feature is None:
         return None, "objects without a geometry"
@@ -160,7 +179,21 @@ def _read_feature(feature: Any, number: int) -> tuple[Feature | None, str]:
         class_name=_class_name(properties.get("classification"), f"{where}, classification"),
         object_type=_object_type(_text(kind, f"{where}, objectType")),
         polygons=polygons,
+        measurements=_measurements(properties.get("measurements")),
     ), ""
+
+
+def _measurements(given: Any) -> dict[str, float]:
+    """Read measurements as the versions of QuPath write them: an object, or a list of names and values."""
+    if isinstance(given, list):
+        given = {str(one.get("name")): one.get("value") for one in given if isinstance(one, dict)}
+    if not isinstance(given, dict):
+        return {}
+    return {
+        str(name): float(value)
+        for name, value in given.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
 
 
 def _text(value: Any, where: str) -> str:

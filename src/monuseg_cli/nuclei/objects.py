@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Meaning = Literal["nucleus", "outline", "region", "other"]
@@ -39,6 +40,7 @@ class ObjectMeaning:
     reason: str = ""
 
 
+@lru_cache(maxsize=256)  # files name few classes, of very many objects
 def meaning_of(class_name: str, object_type: str = "") -> ObjectMeaning:
     """Return what an object is.
 

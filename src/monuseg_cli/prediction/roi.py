@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.progress import SILENT, Progress
-from monuseg_cli.nuclei.geojson import read_geojson
+from monuseg_cli.nuclei.geojson import Feature, read_geojson
 from monuseg_cli.nuclei.objects import describe_left_out, why_not_roi
 from monuseg_cli.nuclei.rings import Polygon
 from monuseg_cli.prediction.detections import Frame
@@ -121,21 +121,35 @@ def read_rois(path: Path, progress: Progress = SILENT) -> tuple[Roi, ...]:
     """
     content = read_geojson(path)
     left_out = Counter(content.left_out)
-    rois: list[Roi] = []
+    regions: list[Feature] = []
     for feature in content.features:
         if reason := why_not_roi(feature.class_name, feature.object_type):
             left_out[reason] += 1
         else:
-            name = feature.name or feature.class_name or f"region {len(rois) + 1}"
-            rois.append(Roi(_unique(name, {roi.name for roi in rois}), feature.polygons))
+            regions.append(feature)
     others = describe_left_out(left_out)
-    if not rois:
+    if not regions:
         only = f", only {others}" if others else ""
         message = f"{path} has no region{only}; draw an area in QuPath, and export it as GeoJSON"
         raise InputError(message)
     if others:
-        used = f"{len(rois)} region{'s are' if len(rois) > 1 else ' is'} used"
+        used = f"{len(regions)} region{'s are' if len(regions) > 1 else ' is'} used"
         progress.warn(f"not regions, left out: {others}; in {path}, of which {used}")
+    return make_rois(regions, path)
+
+
+def make_rois(features: Sequence[Feature], path: Path) -> tuple[Roi, ...]:
+    """Build regions of interest from objects of a file; names that occur again get a number.
+
+    Raises
+    ------
+    InputError
+        If one has no area.
+    """
+    rois: list[Roi] = []
+    for feature in features:
+        name = feature.name or feature.class_name or f"region {len(rois) + 1}"
+        rois.append(Roi(_unique(name, {roi.name for roi in rois}), feature.polygons))
     try:
         return tuple(map(_without_crossings, rois))
     except ValueError as error:

@@ -1,0 +1,1 @@
+"""The viewer of slides and their nuclei, in a browser."""

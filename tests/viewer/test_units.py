@@ -1,0 +1,21 @@
+import pytest
+
+from monuseg_cli.viewer.units import split_unit
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "unit"),
+    [
+        ("area_um2", "Area", "µm²"),
+        ("Area µm^2", "Area", "µm²"),
+        ("perimeter_um", "Perimeter", "µm"),
+        ("Nucleus: Length µm", "Nucleus: Length", "µm"),
+        ("haematoxylin_mean", "Haematoxylin mean", ""),
+        ("Hematoxylin: Mean", "Hematoxylin: Mean", ""),
+        ("Area (px^2)", "Area", "px²"),
+        ("um", "Um", ""),
+        ("", "", ""),
+    ],
+)
+def test_the_unit_of_a_measurement_is_split_off(name: str, words: str, unit: str) -> None:
+    assert split_unit(name) == (words, unit)
