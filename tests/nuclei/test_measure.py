@@ -35,6 +35,47 @@ def test_area_place_and_shape_are_those_of_scikit_image(nuclei: NDArray[np.int32
         assert found.eccentricity[number] == pytest.approx(region.eccentricity, abs=0.005)
 
 
+def test_axes_and_orientation_are_those_of_scikit_image_with_pixels_as_squares(nuclei: NDArray[np.int32]) -> None:
+    found = measured(nuclei)
+    for number, region in enumerate(regionprops(nuclei)):  # type: ignore[no-untyped-call]
+        for axis, reference in (
+            (found.major_axis_px, region.axis_major_length),
+            (found.minor_axis_px, region.axis_minor_length),
+        ):
+            # scikit-image takes pixels as points, without their own variance of 1/12
+            assert axis[number] ** 2 / 16 - 1 / 12 == pytest.approx(reference**2 / 16)
+    # scikit-image measures the angle from the rows
+    expected = [(np.rad2deg(region.orientation) + 90) % 180 for region in regionprops(nuclei)[1:3]]  # type: ignore[no-untyped-call]
+    np.testing.assert_allclose(found.orientation_deg[1:3], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 45, 90, 120, 179])
+def test_an_ellipse_of_known_axes_and_orientation(degrees: float) -> None:
+    outline = ellipse(100.3, 99.6, 20, 50, turn=math.radians(degrees), vertices=360)
+    found = measured(rasterise([outline], (200, 200)).labels)
+    assert found.major_axis_px[0] == pytest.approx(100, rel=0.005)
+    assert found.minor_axis_px[0] == pytest.approx(40, rel=0.005)
+    assert (found.orientation_deg[0] - degrees + 90) % 180 == pytest.approx(90, abs=0.3)
+
+
+def test_what_looks_the_same_in_all_directions_has_no_orientation() -> None:
+    labels = np.zeros((12, 12), dtype=np.int32)
+    labels[1:4, 1:4], labels[6, 6], labels[8:10, 2:8] = 1, 2, 3
+    orientation = measured(labels).orientation_deg
+    assert np.isnan(orientation[:2]).all()
+    assert orientation[2] == 0
+
+
+def test_circularity_is_high_in_a_disc_and_at_most_1() -> None:
+    disc, line = ellipse(150, 150, 100, 100, vertices=720), ellipse(300, 150, 4, 100, vertices=720)
+    labels = rasterise([disc, line], (320, 300)).labels
+    labels[0, 0] = 3
+    found = measured(labels).circularity
+    assert found[0] == pytest.approx(0.90, abs=0.005)
+    assert found[1] < 0.2
+    assert found[2] == 1
+
+
 def test_a_circles_perimeter_and_solidity(nuclei: NDArray[np.int32]) -> None:
     found = measured(nuclei)
     assert found.perimeter_px[0] == pytest.approx(2 * math.pi * 14, rel=0.06)
@@ -71,6 +112,7 @@ def test_means_cover_the_pixels_of_each_nucleus() -> None:
     found = measure(labels, trace(labels), probability, 2 * probability)
     np.testing.assert_allclose(found.probability, [0.75, 0.7])
     np.testing.assert_allclose(found.haematoxylin, [1.5, 1.4], rtol=1e-6)
+    np.testing.assert_allclose(found.haematoxylin_std, [0.5, 0], atol=1e-6)
 
 
 def test_an_empty_label_image_has_no_measurements() -> None:

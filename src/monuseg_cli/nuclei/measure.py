@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from monuseg_cli.nuclei.contours import Contours
 
 _PIXEL_VARIANCE = 1 / 12  # variance of a point within its pixel, along one axis
+_SAME = 1e-9  # relative difference of variances that is due to rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +24,34 @@ class Measurements:
         Row and column of the centre of mass, in coordinates in which pixel (r, c) covers r..r+1 and c..c+1.
     perimeter_px : ndarray of shape (N,), float64
         Length of the lines that join the midpoints of neighbouring pixel edges along the contours, holes included.
+    major_axis_px, minor_axis_px : ndarray of shape (N,), float64
+        Axes of the ellipse with the same second moments, with pixels as squares.
+    orientation_deg : ndarray of shape (N,), float64
+        Angle of its major axis, anticlockwise from the horizontal, within 0 and 180; NaN if both axes are equal.
+    circularity : ndarray of shape (N,), float64
+        4 pi area / perimeter^2, at most 1.
     eccentricity : ndarray of shape (N,), float64
-        Eccentricity of the ellipse with the same second moments, with pixels as squares: 0 for a circle, near 1 for a
-        line.
+        Eccentricity of the ellipse: 0 for a circle, near 1 for a line.
     solidity : ndarray of shape (N,), float64
         Area over the area of the convex hull of the pixels.
     probability : ndarray of shape (N,), float64
         Mean predicted probability.
-    haematoxylin : ndarray of shape (N,), float64
-        Mean optical density of haematoxylin.
+    haematoxylin, haematoxylin_std : ndarray of shape (N,), float64
+        Mean and standard deviation of the optical density of haematoxylin.
     """
 
     area_px: NDArray[np.int64]
     centroids: NDArray[np.float64]
     perimeter_px: NDArray[np.float64]
+    major_axis_px: NDArray[np.float64]
+    minor_axis_px: NDArray[np.float64]
+    orientation_deg: NDArray[np.float64]
+    circularity: NDArray[np.float64]
     eccentricity: NDArray[np.float64]
     solidity: NDArray[np.float64]
     probability: NDArray[np.float64]
     haematoxylin: NDArray[np.float64]
+    haematoxylin_std: NDArray[np.float64]
 
 
 def measure(
@@ -74,14 +85,22 @@ def measure(
     horizontal = total(right * right) / area + _PIXEL_VARIANCE
     both = total(down * right) / area
     middle, spread = (vertical + horizontal) / 2, np.hypot((vertical - horizontal) / 2, both)
+    perimeter = _perimeters(contours, count)
+    density = haematoxylin.reshape(-1)[place].astype(np.float64)
+    mean_density = total(density) / area
     return Measurements(
         area_px=area.astype(np.int64),
         centroids=centroids,
-        perimeter_px=_perimeters(contours, count),
+        perimeter_px=perimeter,
+        major_axis_px=4 * np.sqrt(middle + spread),
+        minor_axis_px=4 * np.sqrt(np.maximum(middle - spread, 0)),
+        orientation_deg=_orientations(vertical, horizontal, both),
+        circularity=np.minimum(4 * np.pi * area / perimeter**2, 1),
         eccentricity=np.sqrt(2 * spread / (middle + spread)),
         solidity=area / _hull_areas(contours, count),
         probability=total(probability.reshape(-1)[place]) / area,
-        haematoxylin=total(haematoxylin.reshape(-1)[place]) / area,
+        haematoxylin=mean_density,
+        haematoxylin_std=np.sqrt(np.maximum(total(density * density) / area - mean_density**2, 0)),
     )
 
 
@@ -90,6 +109,16 @@ def labelled_pixels(labels: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArra
     place = np.flatnonzero(labels != 0)  # of a flat mask, which is four times as fast
     rows = place // labels.shape[1]
     return place, rows, place - rows * labels.shape[1]
+
+
+def _orientations(
+    vertical: NDArray[np.float64], horizontal: NDArray[np.float64], both: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Compute the angle of the major axis in degrees from the variance of rows and columns, and their covariance."""
+    across = horizontal - vertical
+    # Rows count downwards, angles anticlockwise.
+    angle = np.rad2deg(np.arctan2(-2 * both, across) / 2) % 180
+    return np.where(np.hypot(across, 2 * both) > _SAME * (vertical + horizontal), angle, np.nan)
 
 
 def _perimeters(contours: Contours, count: int) -> NDArray[np.float64]:
