@@ -110,7 +110,7 @@ def test_means_cover_the_pixels_of_each_nucleus() -> None:
     labels = np.array([[1, 1, 0], [2, 0, 0]], dtype=np.int32)
     probability = np.array([[0.5, 1.0, 0.1], [0.7, 0.1, 0.1]], dtype=np.float32)
     found = measure(labels, trace(labels), probability, 2 * probability)
-    np.testing.assert_allclose(found.probability, [0.75, 0.7])
+    assert found.probability == pytest.approx(np.array([0.75, 0.7]))
     np.testing.assert_allclose(found.haematoxylin, [1.5, 1.4], rtol=1e-6)
     np.testing.assert_allclose(found.haematoxylin_std, [0.5, 0], atol=1e-6)
 

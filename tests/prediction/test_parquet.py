@@ -18,15 +18,17 @@ from PIL import Image
 from conftest import Told
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import Home
+from monuseg_cli.nuclei.columns import columns_of
 from monuseg_cli.prediction.batch import predict
 from monuseg_cli.prediction.config import PredictConfig, SlideSettings
-from monuseg_cli.prediction.detections import COLUMNS, Detections
+from monuseg_cli.prediction.detections import Detections
 from monuseg_cli.prediction.outputs import OutputSpec
 from monuseg_cli.prediction.parquet import nuclei_parquet, read_about, read_nuclei
 from monuseg_cli.prediction.roi import Roi
 from support.tissue import draw_tissue
 
 PICTURE, _ = draw_tissue(150, seed=4)
+COLUMNS = columns_of()
 
 
 @pytest.fixture
@@ -49,8 +51,9 @@ def test_geopandas_reads_what_the_other_tables_say(folder: Path) -> None:
     with (folder / "n.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(frame) == len(rows) > 20
-    for name in COLUMNS:
-        assert frame[name].tolist() == [float(row[name]) for row in rows], name
+    for column in COLUMNS:
+        expected = [float(row[column.name] or "nan") for row in rows]
+        np.testing.assert_array_equal(frame[column.name].to_numpy(), expected, column.name)
     assert frame["region"].tolist() == [row["region"] for row in rows]
     assert set(frame["region"]) == {"top", "bottom"}
     features = json.loads((folder / "n.geojson").read_text(encoding="utf-8"))["features"]
@@ -86,13 +89,14 @@ def test_the_metadata_state_scale_model_and_regions(folder: Path) -> None:
 def squares(first: int, count: int) -> Detections:
     """Make square nuclei in a row, with ids from `first` on."""
     ids = first + np.arange(count)
-    numbers: list[NDArray[Any]] = [ids * (place + 0.5) for place in range(len(COLUMNS) - 1)]
-    return Detections((ids, *numbers), shapely.box(ids, 0, ids + 0.5, 1), None)
+    columns: dict[str, NDArray[Any]] = {column.name: ids if column.is_whole else ids * 0.5 for column in COLUMNS}
+    columns["orientation_deg"] = np.where(ids % 3, 20.0, np.nan)
+    return Detections(columns, shapely.box(ids, 0, ids + 0.5, 1), None)
 
 
 def test_row_groups_have_one_size_however_the_nuclei_arrive(tmp_path: Path) -> None:
     for name, sizes in {"a": [7, 1, 60, 32], "b": [100]}.items():
-        with nuclei_parquet(tmp_path / f"{name}.parquet", {}, rows_per_group=40) as add:
+        with nuclei_parquet(tmp_path / f"{name}.parquet", COLUMNS, {}, rows_per_group=40) as add:
             first = 1
             for size in sizes:
                 add(squares(first, size))
@@ -103,17 +107,17 @@ def test_row_groups_have_one_size_however_the_nuclei_arrive(tmp_path: Path) -> N
     groups = list(read_nuclei(tmp_path / "a.parquet"))
     assert [len(group) for group in groups] == [40, 40, 20]
     whole = squares(1, 100)
-    for place in range(len(COLUMNS)):
-        read = np.concatenate([group.columns[place] for group in groups])
-        assert read.dtype == whole.columns[place].dtype
-        np.testing.assert_array_equal(read, whole.columns[place])
+    for name, values in whole.columns.items():
+        read = np.concatenate([group.columns[name] for group in groups])
+        assert read.dtype == values.dtype
+        np.testing.assert_array_equal(read, values)
     assert shapely.equals_exact(np.concatenate([group.shapes for group in groups]), whole.shapes).all()
 
 
 def test_multipolygons_are_named_among_the_types(tmp_path: Path) -> None:
     parts = shapely.multipolygons([shapely.box(0, 0, 1, 1), shapely.box(1, 1, 2, 2)])
     one = squares(1, 1)
-    with nuclei_parquet(tmp_path / "a.parquet", {}) as add:
+    with nuclei_parquet(tmp_path / "a.parquet", COLUMNS, {}) as add:
         add(one)
         add(Detections(one.columns, np.array([parts]), None))
     geo = json.loads(pyarrow.parquet.read_metadata(tmp_path / "a.parquet").metadata[b"geo"])
@@ -122,7 +126,7 @@ def test_multipolygons_are_named_among_the_types(tmp_path: Path) -> None:
 
 
 def test_no_nuclei_are_a_table_without_rows(tmp_path: Path) -> None:
-    with nuclei_parquet(tmp_path / "a.parquet", {"record": 1}, has_regions=True):
+    with nuclei_parquet(tmp_path / "a.parquet", COLUMNS, {"record": 1}, has_regions=True):
         pass
     assert len(geopandas.read_parquet(tmp_path / "a.parquet")) == 0
     assert list(read_nuclei(tmp_path / "a.parquet")) == []
@@ -131,7 +135,7 @@ def test_no_nuclei_are_a_table_without_rows(tmp_path: Path) -> None:
 
 def test_an_error_leaves_no_file(tmp_path: Path) -> None:
     def write() -> None:
-        with nuclei_parquet(tmp_path / "a.parquet", {}) as add:
+        with nuclei_parquet(tmp_path / "a.parquet", COLUMNS, {}) as add:
             add(squares(1, 3))
             raise RuntimeError
 
@@ -146,7 +150,7 @@ def test_files_that_are_not_ours_or_damaged_are_refused(tmp_path: Path) -> None:
     for name in "abc":  # the last does not exist
         with pytest.raises(InputError, match=rf"{name}\.parquet is not a file of nuclei that monuseg wrote"):
             read_about(tmp_path / f"{name}.parquet")
-    with nuclei_parquet(tmp_path / "d.parquet", {}) as add:
+    with nuclei_parquet(tmp_path / "d.parquet", COLUMNS, {}) as add:
         add(squares(1, 30_000))
     content = bytearray((tmp_path / "d.parquet").read_bytes())
     content[1000:3000] = bytes(2000)

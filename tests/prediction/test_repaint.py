@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from monuseg_cli.imaging.resample import RowsResized
 from monuseg_cli.nuclei.contours import trace
-from monuseg_cli.prediction.detections import COLUMNS, Detections, Layout, outline
+from monuseg_cli.prediction.detections import Detections, Layout, outline
 from monuseg_cli.prediction.repaint import label_rows
 
 SHAPE = (417, 331)
@@ -32,7 +32,7 @@ def grouped(labels: NDArray[np.int32], layout: Layout, sizes: Sequence[int]) -> 
     rows = shapely.bounds(shapes)[:, 1]
     order = np.argsort(rows + np.random.default_rng(0).uniform(-60, 60, len(rows)) * layout.shape[0] / SHAPE[0])
     for part in np.split(order, np.cumsum(sizes)):
-        yield Detections((ids[part], *(ids[part] * 1.0 for _ in COLUMNS[1:])), shapes[part])
+        yield Detections({"id": ids[part]}, shapes[part])
 
 
 def painted(groups: Sequence[Detections], layout: Layout) -> NDArray[np.int32]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from monuseg_cli.nuclei.columns import columns_of
 from monuseg_cli.prediction.detections import Frame, detect
 from monuseg_cli.prediction.stitch import Nuclei
 from monuseg_cli.prediction.tables import nuclei_geojson
@@ -26,7 +27,7 @@ def written(path: Path, labels: NDArray[np.int32], frame: Frame, simplify_px: fl
         haematoxylin=np.zeros(labels.shape, dtype=np.uint8),
         corner=np.zeros(2, dtype=np.intp),
     )
-    with nuclei_geojson(path, "slide", simplify_px) as add:
+    with nuclei_geojson(path, columns_of(), "slide", simplify_px) as add:
         add(detect(nuclei, frame))
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     features = json.loads(content)["features"]

@@ -34,8 +34,8 @@ class Measurements:
         Eccentricity of the ellipse: 0 for a circle, near 1 for a line.
     solidity : ndarray of shape (N,), float64
         Area over the area of the convex hull of the pixels.
-    probability : ndarray of shape (N,), float64
-        Mean predicted probability.
+    probability : ndarray of shape (N,), float64, or None
+        Mean predicted probability, if there is any.
     haematoxylin, haematoxylin_std : ndarray of shape (N,), float64
         Mean and standard deviation of the optical density of haematoxylin.
     """
@@ -49,7 +49,7 @@ class Measurements:
     circularity: NDArray[np.float64]
     eccentricity: NDArray[np.float64]
     solidity: NDArray[np.float64]
-    probability: NDArray[np.float64]
+    probability: NDArray[np.float64] | None
     haematoxylin: NDArray[np.float64]
     haematoxylin_std: NDArray[np.float64]
 
@@ -57,7 +57,7 @@ class Measurements:
 def measure(
     labels: NDArray[np.int32],
     contours: Contours,
-    probability: NDArray[np.floating],
+    probability: NDArray[np.floating] | None,
     haematoxylin: NDArray[np.floating],
 ) -> Measurements:
     """Compute the measurements of all nuclei of a label image.
@@ -68,8 +68,10 @@ def measure(
         Labels 1..N without gaps; 0 background.
     contours : Contours
         Contours of `labels`.
-    probability, haematoxylin : ndarray of shape (H, W), floating
-        Values to be averaged over each nucleus.
+    probability : ndarray of shape (H, W), floating, or None
+        Predicted probability, to be averaged over each nucleus.
+    haematoxylin : ndarray of shape (H, W), floating
+        Optical density of haematoxylin.
     """
     place, rows, cols = labelled_pixels(labels)
     label = labels.reshape(-1)[place] - 1
@@ -98,7 +100,7 @@ def measure(
         circularity=np.minimum(4 * np.pi * area / perimeter**2, 1),
         eccentricity=np.sqrt(2 * spread / (middle + spread)),
         solidity=area / _hull_areas(contours, count),
-        probability=total(probability.reshape(-1)[place]) / area,
+        probability=None if probability is None else total(probability.reshape(-1)[place]) / area,
         haematoxylin=mean_density,
         haematoxylin_std=np.sqrt(np.maximum(total(density * density) / area - mean_density**2, 0)),
     )

@@ -61,6 +61,9 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
         message = "workers of a `scheduler` cannot write to the standard output; give a file in `outputs`"
         raise InputError(message)
     plans = plan_outputs(find_images(config.images, progress), config.outputs)[config.part - 1 :: config.num_parts]
+    if config.settings.measurements and plans and not any(plan.has_table for plan in plans):
+        message = "`measurements` are columns of tables, and no output is a .csv, .geojson or .parquet"
+        raise InputError(message)
     card = read_card(config.weights)
     card = replace(card, postprocess=with_overrides(card.postprocess, config.threshold, config.min_area_um2))
     for roi in config.settings.rois:

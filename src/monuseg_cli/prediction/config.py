@@ -9,6 +9,8 @@ from typing import get_args
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.imaging.scale import MAX_MPP, MIN_MPP
 from monuseg_cli.models.devices import Device
+from monuseg_cli.nuclei.columns import Group
+from monuseg_cli.nuclei.texture import require_scikit_image
 from monuseg_cli.prediction.adapt import Adapt
 from monuseg_cli.prediction.engines.select import EngineName
 from monuseg_cli.prediction.outputs import OutputSpec
@@ -38,6 +40,8 @@ class SlideSettings:
         Which image of the file, and which focal plane, in place of those that `Slide` chooses.
     tta : bool
         Test-time augmentation: average the network over the eight orientations of each tile.
+    measurements : tuple of {"texture", "neighbours"}
+        What is measured of each nucleus beside the columns that tables always have.
     """
 
     mpp: float | None = None
@@ -49,6 +53,7 @@ class SlideSettings:
     series: int | None = None
     plane: int | None = None
     tta: bool = False
+    measurements: tuple[Group, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the values, and convert numbers to plain ones.
@@ -56,7 +61,10 @@ class SlideSettings:
         Raises
         ------
         InputError
-            If the scale cannot be that of a slide, the region is not four whole numbers, or `adapt` is unknown.
+            If the scale cannot be that of a slide, the region is not four whole numbers, or `adapt` or a measurement
+            is unknown.
+        MissingError
+            If scikit-image is needed and not installed.
         """
         if self.mpp is not None:
             mpp = require_number("mpp", self.mpp)
@@ -69,6 +77,9 @@ class SlideSettings:
         if self.adapt not in get_args(Adapt):
             message = f"`adapt` takes {' or '.join(get_args(Adapt))}, not {self.adapt!r}"
             raise InputError(message)
+        object.__setattr__(self, "measurements", _require_groups(self.measurements))
+        if "texture" in self.measurements:
+            require_scikit_image()
 
 
 def require_number(name: str, value: object) -> float:
@@ -83,6 +94,19 @@ def require_number(name: str, value: object) -> float:
         message = f"`{name}` must be a number, not {value!r}"
         raise InputError(message)
     return float(value)
+
+
+def _require_groups(groups: object) -> tuple[Group, ...]:
+    """Return the names of measurements, each once and in one order."""
+    if isinstance(groups, str) or not isinstance(groups, Iterable):
+        message = f"`measurements` takes a list of names, not {groups!r}"
+        raise InputError(message)
+    given = tuple(groups)
+    for name in given:
+        if name not in get_args(Group):
+            message = f"`measurements` takes {' and '.join(get_args(Group))}, not {name!r}"
+            raise InputError(message)
+    return tuple(name for name in get_args(Group) if name in given)
 
 
 def _require_region(region: object) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 shapely is imported only when polygons are needed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,23 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.imaging.tiling import Box
+from monuseg_cli.nuclei.columns import ALL_COLUMNS, PROBABILITY, Column, Group
 from monuseg_cli.nuclei.contours import Contours
 from monuseg_cli.prediction.stitch import Nuclei
 
 Shapes = NDArray[np.object_]
 """Polygons and multipolygons of shapely (N,), with x, y in pixels of level 0."""
 
-COLUMNS = (
-    "id",
-    "row_px",
-    "col_px",
-    "area_um2",
-    "perimeter_um",
-    "eccentricity",
-    "solidity",
-    "haematoxylin_mean",
-    "probability",
-)
 REGION = "region"
 """Column with the regions of interest of each nucleus, where there are any."""
 
@@ -90,6 +80,11 @@ class Layout:
         return self.region[2], self.region[3]
 
     @property
+    def um_per_px(self) -> float:
+        """Micrometres per pixel of level 0 that were used, stated or assumed."""
+        return self.mpp or self.map_mpp * self.map_shape[0] / self.region[2]
+
+    @property
     def frame(self) -> Frame:
         """The transform from the maps to the slide."""
         step = self.region[2] / self.map_shape[0], self.region[3] / self.map_shape[1]
@@ -102,15 +97,16 @@ class Detections:
 
     Parameters
     ----------
-    columns : tuple of ndarray of shape (N,)
-        One for each of `COLUMNS`: int64 for the id, float64 for the others, rounded to a meaningful precision.
+    columns : mapping of str to ndarray of shape (N,)
+        Measurements by the names of `ALL_COLUMNS`, in the same order: int64 for whole numbers, float64 for the others,
+        rounded to a meaningful precision; NaN where there is no value.
     shapes : ndarray of shape (N,), object
         Outlines that follow the edges of pixels; see `Shapes`.
     regions : sequence of str, optional
         Regions of interest of each nucleus; None if no regions are given.
     """
 
-    columns: tuple[NDArray[Any], ...]
+    columns: Mapping[str, NDArray[Any]]
     shapes: Shapes
     regions: Sequence[str] | None = None
 
@@ -118,12 +114,22 @@ class Detections:
         """Return the number of nuclei."""
         return len(self.shapes)
 
-    def rows(self) -> Iterator[tuple[int | float, ...]]:
-        """Iterate over the measurements of each nucleus, in the order of `COLUMNS`."""
-        return zip(*(column.tolist() for column in self.columns), strict=True)
+    def rows(self, columns: Sequence[Column]) -> Iterator[tuple[int | float | None, ...]]:
+        """Iterate over the measurements of each nucleus, None for those without a value."""
+        return zip(*(_without_nan(self.columns[column.name]) for column in columns), strict=True)
 
 
-def detect(nuclei: Nuclei, frame: Frame, regions: Sequence[str] | None = None) -> Detections:
+def _without_nan(values: NDArray[Any]) -> list[int | float | None]:
+    """Return values as a list, with None in place of NaN."""
+    found: list[int | float | None] = values.tolist()
+    for index in np.flatnonzero(np.isnan(values)):
+        found[index] = None
+    return found
+
+
+def detect(
+    nuclei: Nuclei, frame: Frame, regions: Sequence[str] | None = None, groups: Collection[Group] = ()
+) -> Detections:
     """Measure and outline nuclei.
 
     Parameters
@@ -134,21 +140,37 @@ def detect(nuclei: Nuclei, frame: Frame, regions: Sequence[str] | None = None) -
         Transform from the maps to the slide.
     regions : sequence of str, optional
         Regions of interest of each nucleus.
+    groups : collection of {"texture", "neighbours"}
+        Further measurements; neighbours are measured when all nuclei are known, see `Neighbourhoods`.
     """
     known = nuclei.measurements
-    centroids = frame.to_slide_coords(known.centroids).round(2)
-    columns = (
-        nuclei.first + np.arange(len(nuclei), dtype=np.int64),
-        centroids[:, 0],
-        centroids[:, 1],
-        (known.area_px * frame.mpp**2).round(3),
-        (known.perimeter_px * frame.mpp).round(3),
-        known.eccentricity.round(4),
-        known.solidity.round(4),
-        known.haematoxylin.round(4),
-        known.probability.round(4),
-    )
-    return Detections(columns, outline(nuclei.contours, frame), regions)
+    centroids = frame.to_slide_coords(known.centroids)
+    columns: dict[str, NDArray[Any]] = {
+        "id": nuclei.first + np.arange(len(nuclei), dtype=np.int64),
+        "row_px": centroids[:, 0],
+        "col_px": centroids[:, 1],
+        "area_um2": known.area_px * frame.mpp**2,
+        "perimeter_um": known.perimeter_px * frame.mpp,
+        "major_axis_um": known.major_axis_px * frame.mpp,
+        "minor_axis_um": known.minor_axis_px * frame.mpp,
+        "orientation_deg": known.orientation_deg,
+        "circularity": known.circularity,
+        "eccentricity": known.eccentricity,
+        "solidity": known.solidity,
+        "haematoxylin_mean": known.haematoxylin,
+        "haematoxylin_std": known.haematoxylin_std,
+    }
+    if known.probability is not None:
+        columns[PROBABILITY] = known.probability
+    if "texture" in groups:
+        columns |= nuclei.texture
+    return Detections(rounded(columns), outline(nuclei.contours, frame), regions)
+
+
+def rounded(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return columns in the order of `ALL_COLUMNS`, rounded to their decimals."""
+    known = {column.name: column.decimals for column in ALL_COLUMNS if column.name in columns}
+    return {name: columns[name].round(decimals) if decimals else columns[name] for name, decimals in known.items()}
 
 
 def outline(contours: Contours, frame: Frame) -> Shapes:

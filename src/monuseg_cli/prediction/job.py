@@ -96,7 +96,7 @@ class Job:
         kept = None if self.config.overwrite else find_kept(outputs, identity, self.config.engine, progress)
         if kept:
             progress.info(f"{outputs.image.name}: made from {kept.path}, without the network")
-            return partial(make_outputs, kept, outputs, settings, self.card, progress)
+            return partial(make_outputs, kept, outputs, settings, self.card, identity, progress)
         return partial(predict_slide, outputs, settings, engine or self._engine(progress), progress, identity)
 
     def _engine(self, progress: Progress) -> Engine:
@@ -144,7 +144,7 @@ def _asked(outputs: Outputs) -> dict[str, Any]:
     }
 
 
-_NEW_SETTINGS: Mapping[str, Any] = {"series": None, "plane": None, "tta": False}
+_NEW_SETTINGS: Mapping[str, Any] = {"series": None, "plane": None, "tta": False, "measurements": ()}
 """Settings that records of earlier versions do not have, with their defaults, which are not recorded."""
 
 _ENGINES: dict[tuple[str, ...], Engine] = {}

@@ -28,6 +28,7 @@ from monuseg_cli.prediction.view import warn_outside
 from monuseg_cli.prediction.writers import Writers
 
 _PARTS = {"engine", "layout", "record", "found"}
+_MEASUREMENTS = "measurements"
 _OPTIONS = {"tissue_only": "tissue_mask", "rois": "roi"}
 """Settings that are named otherwise where they are asked for."""
 
@@ -143,14 +144,23 @@ def _differences(about: Mapping[str, Any], wanted: Mapping[str, Any], engine: En
         before, now = record.get(part), wanted[part]
         before = before if isinstance(before, dict) else {}
         names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-        found += [f"`{_OPTIONS.get(name, name)}`" for name in names]
+        found += [f"`{_OPTIONS.get(name, name)}`" for name in names if name != _MEASUREMENTS]
+    # Measurements that are not asked for are left out, and neighbours are measured from kept centres.
+    before, now = (one["settings"].get(_MEASUREMENTS, ()) for one in (record, wanted))
+    if "texture" in now and "texture" not in before:
+        found.append(f"`{_MEASUREMENTS}`")
     if engine not in ("auto", about["engine"]):
         found.append("`engine`")
     return found
 
 
 def make_outputs(
-    kept: KeptNuclei, outputs: Outputs, settings: SlideSettings, card: Card, progress: Progress = SILENT
+    kept: KeptNuclei,
+    outputs: Outputs,
+    settings: SlideSettings,
+    card: Card,
+    identity: Mapping[str, Any],
+    progress: Progress = SILENT,
 ) -> Prediction:
     """Write the outputs of a slide from its kept nuclei, equal to those of a prediction to the byte.
 
@@ -161,11 +171,14 @@ def make_outputs(
     kept : KeptNuclei
         The nuclei.
     outputs : Outputs
-        The image, and the files to write; the file of the nuclei itself may be among them, and is left as it is.
+        The image, and the files to write; the file of the nuclei itself may be among them, and is left as it is unless
+        it has other measurements.
     settings : SlideSettings
         Settings of the slide, with which the nuclei were found.
     card : Card
         Card of the model that found them.
+    identity : mapping
+        Everything that the outputs depend on, for the metadata of files of nuclei.
     progress : Progress
         Receives messages.
 
@@ -179,15 +192,17 @@ def make_outputs(
     began = time.perf_counter()
     for path in outputs.files:
         require_writable(path)
-    others = tuple(path for path in outputs.results if resolve_links(path) != resolve_links(kept.path))
-    asked, layout = replace(outputs, results=others), kept.layout
+    asked, layout, about = outputs, kept.layout, {**kept.about, "record": identity}
+    if tuple(kept.about["record"]["settings"].get(_MEASUREMENTS, ())) == settings.measurements:
+        others = tuple(path for path in outputs.results if resolve_links(path) != resolve_links(kept.path))
+        asked = replace(outputs, results=others)
     with ExitStack() as stack:
         slide = None
         if asked.overlay or asked.tissue or settings.rois:
             opened = Slide(asked.image, settings.skip_damaged, settings.series, settings.plane)
             slide = stack.enter_context(opened)
             warn_outside(slide, settings.rois, progress)
-        writers = Writers(stack, asked, layout, card, kept.about, has_regions=bool(settings.rois))
+        writers = Writers(stack, asked, layout, card, about, settings)
         if slide and asked.overlay:
             writers.draw_on(slide)
         if slide and asked.tissue:
@@ -196,6 +211,7 @@ def make_outputs(
         if writers.need_nuclei:
             for found in parquet.read_nuclei(kept.path):
                 writers.add_detections(found)
+            writers.finish()
         if writers.need_labels:
             for rows in label_rows(parquet.read_nuclei(kept.path), parquet.read_tops(kept.path), layout):
                 writers.add_labels(rows)

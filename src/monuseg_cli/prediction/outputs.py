@@ -18,7 +18,8 @@ from monuseg_cli.prediction import parquet
 _LONGEST_NAME = 255  # bytes, on the file systems in use
 TIFF_SUFFIXES = (".tif", ".tiff")
 GEOJSON_SUFFIXES = (".geojson", ".geojson.gz")
-RESULT_SUFFIXES = (".png", *TIFF_SUFFIXES, *GEOJSON_SUFFIXES, ".csv", parquet.SUFFIX)
+TABLE_SUFFIXES = (*GEOJSON_SUFFIXES, ".csv", parquet.SUFFIX)
+RESULT_SUFFIXES = (".png", *TIFF_SUFFIXES, *TABLE_SUFFIXES)
 """Suffixes of the results: a mask (or labels, for TIFF), and tables of nuclei."""
 
 STANDARD_OUTPUT = "-"
@@ -102,6 +103,11 @@ class Outputs:
     tissue: Path | None
     stream: Format | None = None
     simplify: float | None = None
+
+    @property
+    def has_table(self) -> bool:
+        """Whether any output is a table of nuclei."""
+        return bool(self.stream) or any(suffix_of(path) in TABLE_SUFFIXES for path in self.results)
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -9,7 +9,7 @@ pyarrow is imported only here, and only when a file is written or read.
 
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ import numpy as np
 
 from monuseg_cli.core.atomic import writing
 from monuseg_cli.core.errors import InputError, MissingError
-from monuseg_cli.prediction.detections import COLUMNS, REGION, Detections, Shapes
+from monuseg_cli.nuclei.columns import ALL_COLUMNS, Column
+from monuseg_cli.prediction.detections import REGION, Detections, Shapes
 from monuseg_cli.prediction.tables import NucleiWriter
 
 SUFFIX = ".parquet"
@@ -50,7 +51,11 @@ def require_pyarrow() -> None:
 
 @contextmanager
 def nuclei_parquet(
-    path: Path, about: Mapping[str, Any], has_regions: bool = False, rows_per_group: int = ROWS_PER_GROUP
+    path: Path,
+    columns: Sequence[Column],
+    about: Mapping[str, Any],
+    has_regions: bool = False,
+    rows_per_group: int = ROWS_PER_GROUP,
 ) -> Iterator[NucleiWriter]:
     """Write one row per nucleus: outline, bounding box, measurements, and its regions if there are any.
 
@@ -58,6 +63,8 @@ def nuclei_parquet(
     ----------
     path : Path
         Destination.
+    columns : sequence of Column
+        The measurements; null where there is no value.
     about : mapping
         What the file is made of, as JSON; read when the context ends, so that it can be completed until then.
     has_regions : bool
@@ -68,7 +75,7 @@ def nuclei_parquet(
     import pyarrow
     import pyarrow.parquet
 
-    schema = _schema(has_regions)
+    schema = _schema(columns, has_regions)
     with (
         writing(path) as part,
         part.open("wb") as stream,  # which pyarrow would leave open on a full disk
@@ -80,7 +87,7 @@ def nuclei_parquet(
         def add(found: Detections) -> None:
             nonlocal waiting
             extent.add(found.shapes)
-            waiting = pyarrow.concat_tables([waiting, _table(found, schema)])
+            waiting = pyarrow.concat_tables([waiting, _table(found, columns, schema)])
             while len(waiting) >= rows_per_group:
                 file.write_table(waiting.slice(0, rows_per_group), row_group_size=rows_per_group)
                 waiting = waiting.slice(rows_per_group)
@@ -91,30 +98,30 @@ def nuclei_parquet(
         file.add_key_value_metadata({"geo": json.dumps(extent.describe()), ABOUT: json.dumps(about)})
 
 
-def _schema(has_regions: bool) -> Any:
+def _schema(columns: Sequence[Column], has_regions: bool) -> Any:
     import pyarrow
 
     fields = [
         ("geometry", pyarrow.binary()),
         ("bbox", pyarrow.struct([(side, pyarrow.float64()) for side in _SIDES])),
-        *((name, pyarrow.int64() if name == "id" else pyarrow.float64()) for name in COLUMNS),
+        *((column.name, pyarrow.int64() if column.is_whole else pyarrow.float64()) for column in columns),
     ]
     return pyarrow.schema([*fields, (REGION, pyarrow.string())] if has_regions else fields)
 
 
-def _table(found: Detections, schema: Any) -> Any:
+def _table(found: Detections, columns: Sequence[Column], schema: Any) -> Any:
     import pyarrow
     import shapely
 
     sides = shapely.bounds(found.shapes).T
-    columns = [
+    arrays = [
         pyarrow.array(shapely.to_wkb(found.shapes, byte_order=1), pyarrow.binary()),
         pyarrow.StructArray.from_arrays([pyarrow.array(side) for side in sides], names=_SIDES),
-        *map(pyarrow.array, found.columns),
+        *(pyarrow.array(found.columns[column.name], from_pandas=True) for column in columns),  # null in place of NaN
     ]
     if found.regions is not None:
-        columns.append(pyarrow.array(found.regions, pyarrow.string()))
-    return pyarrow.table(columns, schema=schema)
+        arrays.append(pyarrow.array(found.regions, pyarrow.string()))
+    return pyarrow.table(arrays, schema=schema)
 
 
 class _Extent:
@@ -187,7 +194,11 @@ def read_nuclei(path: Path) -> Iterator[Detections]:
             for number in range(file.num_row_groups):
                 group = file.read_row_group(number)
                 yield Detections(
-                    columns=tuple(group[name].to_numpy() for name in COLUMNS),
+                    columns={
+                        column.name: group[column.name].to_numpy()
+                        for column in ALL_COLUMNS
+                        if column.group is None or column.name in group.column_names
+                    },
                     shapes=shapely.from_wkb(group["geometry"].to_numpy()),
                     regions=group[REGION].to_pylist() if REGION in group.column_names else None,
                 )

@@ -55,7 +55,7 @@ def _vertical_edges(found: Detections, frame: Frame) -> NDArray[np.int32]:
     points, rings, polygons, nuclei = ragged(found.shapes)
     corners = np.rint(frame.to_map_coords(points[:, ::-1])).astype(np.int32)
     nucleus = np.repeat(np.arange(len(found)), np.diff(rings[polygons[nuclei]]))
-    label = found.columns[0][nucleus[:-1]].astype(np.int32)
+    label = found.columns["id"][nucleus[:-1]].astype(np.int32)
     begin, end = corners[:-1], corners[1:]
     vertical = (begin[:, 1] == end[:, 1]) & (begin[:, 0] != end[:, 0])
     vertical[rings[1:-1] - 1] = False  # from one ring to the next

@@ -1,6 +1,6 @@
 """Segmentation of one slide or image in memory."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,13 @@ from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.core.suggest import did_you_mean
 from monuseg_cli.imaging.resample import resize_maps
 from monuseg_cli.imaging.slide import Slide
+from monuseg_cli.nuclei.columns import Column, Group, columns_of
 from monuseg_cli.prediction.blend import UINT8_MAX
 from monuseg_cli.prediction.config import SlideSettings
-from monuseg_cli.prediction.detections import COLUMNS, Detections, Frame, detect, geometries
+from monuseg_cli.prediction.detections import Detections, Frame, detect, geometries
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.oriented import with_tta
+from monuseg_cli.prediction.neighbourhood import with_neighbours
 from monuseg_cli.prediction.stitch import Nuclei
 from monuseg_cli.prediction.view import View, find_nuclei, report_doubts, report_view
 
@@ -34,13 +36,14 @@ class NucleusTable:
     ----------
     parts : sequence of Detections
         The nuclei of all parts of the image, in the order of their ids.
+    columns : sequence of Column
+        What is known of each nucleus.
     """
 
-    def __init__(self, parts: Sequence[Detections]) -> None:
-        none = {name: np.empty(0, dtype=np.int64 if name == "id" else np.float64) for name in COLUMNS}
+    def __init__(self, parts: Sequence[Detections], columns: Sequence[Column]) -> None:
+        none = {column.name: np.empty(0, dtype=np.int64 if column.is_whole else np.float64) for column in columns}
         self._columns = {
-            name: np.concatenate([none[name], *(part.columns[index] for part in parts)])
-            for index, name in enumerate(COLUMNS)
+            name: np.concatenate([empty, *(part.columns[name] for part in parts)]) for name, empty in none.items()
         }
         self._parts = tuple(parts)
 
@@ -64,11 +67,13 @@ class NucleusTable:
         try:
             return self._columns[name]
         except KeyError:
-            message = f"no column {name!r}{did_you_mean(str(name), self._columns)}; there are {', '.join(COLUMNS)}"
+            message = (
+                f"no column {name!r}{did_you_mean(str(name), self._columns)}; there are {', '.join(self._columns)}"
+            )
             raise KeyError(message) from None
 
     def __iter__(self) -> Iterator[dict[str, int | float]]:
-        """Iterate over the nuclei, each as a dict of its measurements."""
+        """Iterate over the nuclei, each as a dict of its measurements; NaN where there is no value."""
         for values in zip(*(column.tolist() for column in self._columns.values()), strict=True):
             yield dict(zip(self._columns, values, strict=True))
 
@@ -96,7 +101,7 @@ class NucleusTable:
 
     def __repr__(self) -> str:
         """Return the number of nuclei, and the columns."""
-        return f"<{type(self).__name__} of {len(self)} nuclei: {', '.join(COLUMNS)}>"
+        return f"<{type(self).__name__} of {len(self)} nuclei: {', '.join(self._columns)}>"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -156,13 +161,16 @@ def segment(slide: Slide, settings: SlideSettings, engine: Engine, progress: Pro
     engine = with_tta(engine, settings.tta)
     view = View(slide, settings, engine.card)
     report_view(view, engine, progress)
-    kept = _Kept(view.layout.frame)
+    kept = _Kept(view.layout.frame, settings.measurements)
     found = find_nuclei(view, settings.rois, engine, kept, progress)
+    parts = kept.nuclei
+    if "neighbours" in settings.measurements:
+        parts = with_neighbours(parts, view.layout, settings.rois)
     probability = np.concatenate(kept.probability)[None].astype(np.float32) / np.float32(UINT8_MAX)
     return Segmentation(
         labels=np.concatenate(kept.labels),
         probability=resize_maps(probability, view.shape)[0],
-        nuclei=NucleusTable(kept.nuclei),
+        nuclei=NucleusTable(parts, columns_of(settings.measurements)),
         mpp=view.mpp or engine.card.mpp,
         tissue_mm2=view.tissue.mm2,
         warnings=report_doubts(view, found, engine, progress),
@@ -176,10 +184,12 @@ class _Kept:
     ----------
     frame : Frame
         Transform from the maps to the slide.
+    groups : collection of {"texture", "neighbours"}
+        Further measurements.
     """
 
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
+    def __init__(self, frame: Frame, groups: Collection[Group]) -> None:
+        self._frame, self._groups = frame, groups
         self.labels: list[NDArray[np.int32]] = []
         self.probability: list[NDArray[np.uint8]] = []
         self.nuclei: list[Detections] = []
@@ -191,4 +201,4 @@ class _Kept:
         self.labels.append(rows)
 
     def add_nuclei(self, nuclei: Nuclei, regions: Sequence[str] | None) -> None:
-        self.nuclei.append(detect(nuclei, self._frame, regions))
+        self.nuclei.append(detect(nuclei, self._frame, regions, self._groups))

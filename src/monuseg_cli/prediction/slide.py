@@ -150,10 +150,11 @@ def predict_slide(
         view = View(slide, settings, engine.card)
         report_view(view, engine, progress, [path for path in outputs.files if path != outputs.overlay])
         about = describe_nuclei(record, engine, view.layout)
-        writers = Writers(stack, outputs, view.layout, engine.card, about, has_regions=bool(settings.rois))
+        writers = Writers(stack, outputs, view.layout, engine.card, about, settings)
         writers.draw_on(slide)
         writers.add_tissue(view.tissue.found)
         found = find_nuclei(view, settings.rois, engine, writers, progress)
+        writers.finish()
         prediction = Prediction(
             outputs=outputs,
             height=view.shape[0],

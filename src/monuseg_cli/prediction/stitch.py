@@ -13,6 +13,7 @@ from monuseg_cli.nuclei.contours import Contours, trace
 from monuseg_cli.nuclei.measure import Measurements, labelled_pixels, measure
 from monuseg_cli.nuclei.postprocess import postprocess
 from monuseg_cli.nuclei.postprocess_params import PostprocessParams
+from monuseg_cli.nuclei.texture import measure_texture
 from monuseg_cli.prediction.blend import UINT8_MAX
 
 HALO_UM = 20.0
@@ -36,8 +37,8 @@ class Nuclei:
         Row and column of each centre, in pixels of the maps.
     window : ndarray of shape (H, W), int32
         Label image of the window, 1..N.
-    probability : ndarray of shape (H, W), float32
-        Probability of nuclei in the window.
+    probability : ndarray of shape (H, W), float32, or None
+        Probability of nuclei in the window; None for nuclei of other tools.
     haematoxylin : ndarray of shape (H, W), uint8
         Optical density of haematoxylin in the window, in 8 bits.
     corner : ndarray of shape (2,), intp
@@ -47,7 +48,7 @@ class Nuclei:
     first: int
     centres: NDArray[np.float64]
     window: NDArray[np.int32]
-    probability: NDArray[np.float32]
+    probability: NDArray[np.float32] | None
     haematoxylin: NDArray[np.uint8]
     corner: NDArray[np.intp]
 
@@ -68,6 +69,11 @@ class Nuclei:
         measurements = measure(self.window, self.contours, self.probability, density_from_8_bits(self.haematoxylin))
         measurements.centroids[:] += self.corner
         return measurements
+
+    @property
+    def texture(self) -> dict[str, NDArray[np.float64]]:
+        """The columns of the group "texture" of all nuclei."""
+        return measure_texture(self.window, density_from_8_bits(self.haematoxylin))
 
 
 @dataclass(frozen=True, slots=True)

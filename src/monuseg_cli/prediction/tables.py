@@ -9,13 +9,14 @@ import gzip
 import io
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from monuseg_cli.core.atomic import writing
-from monuseg_cli.prediction.detections import COLUMNS, REGION, Detections, first_points, geometries, simplify
+from monuseg_cli.nuclei.columns import Column
+from monuseg_cli.prediction.detections import REGION, Detections, first_points, geometries, simplify
 
 NucleiWriter = Callable[[Detections], None]
 Target = Path | BinaryIO
@@ -26,31 +27,36 @@ _GZIP_LEVEL = 6
 
 
 @contextmanager
-def nuclei_csv(target: Target, has_regions: bool = False) -> Iterator[NucleiWriter]:
-    """Write one row per nucleus: id, position, size, shape, stain, probability, and its regions if there are any.
+def nuclei_csv(target: Target, columns: Sequence[Column], has_regions: bool = False) -> Iterator[NucleiWriter]:
+    """Write one row per nucleus: its columns, empty where there is no value, and its regions if there are any.
 
     Parameters
     ----------
     target : Path or binary stream
         Destination.
+    columns : sequence of Column
+        What is written.
     has_regions : bool
         Whether regions of interest are given.
     """
     with _open_text(target) as file:
         lines = csv.writer(file, lineterminator="\n")
-        lines.writerow((*COLUMNS, REGION) if has_regions else COLUMNS)
+        names = [column.name for column in columns]
+        lines.writerow([*names, REGION] if has_regions else names)
 
         def add(found: Detections) -> None:
             if found.regions is None:
-                lines.writerows(found.rows())
+                lines.writerows(found.rows(columns))
             else:
-                lines.writerows((*row, name) for row, name in zip(found.rows(), found.regions, strict=True))
+                lines.writerows((*row, name) for row, name in zip(found.rows(columns), found.regions, strict=True))
 
         yield add
 
 
 @contextmanager
-def nuclei_geojson(target: Target, slide: str, simplify_px: float | None = None) -> Iterator[NucleiWriter]:
+def nuclei_geojson(
+    target: Target, columns: Sequence[Column], slide: str, simplify_px: float | None = None
+) -> Iterator[NucleiWriter]:
     """Write one feature per nucleus in QuPath's format: polygon, class, name (the id), measurements, regions.
 
     Coordinates are x, y in pixels of level 0, so that the nuclei align with the slide.
@@ -59,6 +65,8 @@ def nuclei_geojson(target: Target, slide: str, simplify_px: float | None = None)
     ----------
     target : Path or binary stream
         Destination; a path that ends in .gz is packed by gzip.
+    columns : sequence of Column
+        What is written of each nucleus; those without a label are left out.
     slide : str
         Name of the slide. The UUIDs of the features are derived from it and from the position of each nucleus, so that
         they are unique in all regions of the slide, and the same in every file.
@@ -66,6 +74,8 @@ def nuclei_geojson(target: Target, slide: str, simplify_px: float | None = None)
         See `simplify`.
     """
     namespace = uuid.uuid5(uuid.NAMESPACE_URL, slide)
+    measured = [column for column in columns if column.label]
+    labels = [str(column.label) for column in measured]
     with _open_text(target) as file:
         begun = False
 
@@ -74,8 +84,13 @@ def nuclei_geojson(target: Target, slide: str, simplify_px: float | None = None)
             shapes = found.shapes if simplify_px is None else simplify(found.shapes, simplify_px)
             places = first_points(found.shapes).tolist()
             regions: Sequence[str | None] = found.regions or [None] * len(found)
-            for known, geometry, (x, y), region in zip(found.rows(), geometries(shapes), places, regions, strict=True):
-                feature = _feature(known, geometry, uuid.uuid5(namespace, f"{x:.3f} {y:.3f}"), region)
+            numbers = found.columns["id"].tolist()
+            rows = found.rows(measured)
+            for number, row, geometry, (x, y), region in zip(
+                numbers, rows, geometries(shapes), places, regions, strict=True
+            ):
+                known = {label: value for label, value in zip(labels, row, strict=True) if value is not None}
+                feature = _feature(number, known, geometry, uuid.uuid5(namespace, f"{x:.3f} {y:.3f}"), region)
                 file.write(",\n" if begun else "\n")
                 begun = True
                 file.write(json.dumps(feature, separators=(",", ":"), ensure_ascii=False))
@@ -86,21 +101,17 @@ def nuclei_geojson(target: Target, slide: str, simplify_px: float | None = None)
 
 
 def _feature(
-    known: tuple[int | float, ...], geometry: dict[str, object], identity: uuid.UUID, region: str | None
+    number: int,
+    measurements: Mapping[str, int | float],
+    geometry: dict[str, object],
+    identity: uuid.UUID,
+    region: str | None,
 ) -> dict[str, object]:
-    number, _, _, area, perimeter, eccentricity, solidity, haematoxylin, probability = known
     properties: dict[str, Any] = {
         "objectType": "detection",
         "name": str(number),
         "classification": {"name": CLASS_NAME, "color": _CLASS_COLOUR},
-        "measurements": {
-            "Area µm^2": area,
-            "Perimeter µm": perimeter,
-            "Eccentricity": eccentricity,
-            "Solidity": solidity,
-            "Hematoxylin: Mean": haematoxylin,
-            "Probability": probability,
-        },
+        "measurements": measurements,
     }
     if region is not None:
         properties["metadata"] = {REGION: region}

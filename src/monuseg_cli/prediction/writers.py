@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from monuseg_cli import __version__
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.models.card import Card
-from monuseg_cli.prediction import parquet
+from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.detections import Detections, Layout, detect
 from monuseg_cli.prediction.outputs import TIFF_SUFFIXES, Outputs, suffix_of
 from monuseg_cli.prediction.overlay import overlay_png
-from monuseg_cli.prediction.parquet import nuclei_parquet
 from monuseg_cli.prediction.rasters import RowWriter, mask_png, pyramid_tiff
 from monuseg_cli.prediction.stitch import Nuclei
-from monuseg_cli.prediction.tables import NucleiWriter, Target, nuclei_csv, nuclei_geojson
+from monuseg_cli.prediction.table_files import TableFiles
+from monuseg_cli.prediction.tables import Target
 
 
 class Writers:
@@ -37,8 +37,8 @@ class Writers:
         Card of the model.
     about : mapping
         What a file of nuclei states of itself; it can be completed until the stack is closed.
-    has_regions : bool
-        Whether regions of interest are given.
+    settings : SlideSettings
+        Regions of interest and measurements.
     """
 
     def __init__(
@@ -48,14 +48,13 @@ class Writers:
         layout: Layout,
         card: Card,
         about: Mapping[str, Any],
-        has_regions: bool,
+        settings: SlideSettings,
     ) -> None:
-        self._stack, self._outputs, self._layout = stack, outputs, layout
-        self._has_regions = has_regions
+        self._stack, self._outputs, self._layout, self._settings = stack, outputs, layout, settings
         self._rasters: list[RowWriter] = []
-        self._tables: list[NucleiWriter] = []
         self._probability: RowWriter | None = None
         description = _describe(outputs, card)
+        tables: list[tuple[Target, str]] = []
         for path in outputs.results:
             suffix = suffix_of(path)
             if suffix == ".png":
@@ -64,22 +63,14 @@ class Writers:
                 dtype = np.int32 if outputs.labels else np.uint8
                 add = stack.enter_context(pyramid_tiff(path, layout.shape, dtype, layout.mpp, description))
                 self._rasters.append(add if outputs.labels else _as_mask(add))
-            elif suffix == parquet.SUFFIX:
-                self._tables.append(stack.enter_context(nuclei_parquet(path, about, has_regions)))
             else:
-                self._add_table(path, suffix)
+                tables.append((path, suffix))
         if outputs.stream:
-            self._add_table(sys.stdout.buffer, f".{outputs.stream}")
+            tables.append((sys.stdout.buffer, f".{outputs.stream}"))
+        self._tables = TableFiles(stack, tables, outputs.image.name, layout, settings, about, outputs.simplify)
         if outputs.probability:
             writer = pyramid_tiff(outputs.probability, layout.map_shape, np.uint8, layout.map_mpp, description)
             self._probability = stack.enter_context(writer)
-
-    def _add_table(self, target: Target, suffix: str) -> None:
-        if suffix == ".csv":
-            writer = nuclei_csv(target, self._has_regions)
-        else:
-            writer = nuclei_geojson(target, self._outputs.image.name, self._outputs.simplify)
-        self._tables.append(self._stack.enter_context(writer))
 
     def draw_on(self, slide: Slide) -> None:
         """Open the overlay, if it is an output."""
@@ -105,12 +96,15 @@ class Writers:
     def add_nuclei(self, nuclei: Nuclei, regions: Sequence[str] | None) -> None:
         """Measure nuclei, and append them to the tables."""
         if self._tables:
-            self.add_detections(detect(nuclei, self._layout.frame, regions))
+            self._tables.add(detect(nuclei, self._layout.frame, regions, self._settings.measurements))
 
     def add_detections(self, found: Detections) -> None:
         """Append nuclei to the tables."""
-        for add in self._tables:
-            add(found)
+        self._tables.add(found)
+
+    def finish(self) -> None:
+        """Complete the tables when all nuclei are added."""
+        self._tables.finish()
 
     @property
     def need_labels(self) -> bool:

@@ -1,0 +1,90 @@
+"""All tables of one image, written together."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from monuseg_cli.nuclei.columns import columns_of
+from monuseg_cli.prediction import parquet
+from monuseg_cli.prediction.config import SlideSettings
+from monuseg_cli.prediction.detections import Detections, Layout
+from monuseg_cli.prediction.neighbourhood import Neighbourhoods, Waiting
+from monuseg_cli.prediction.parquet import nuclei_parquet
+from monuseg_cli.prediction.tables import NucleiWriter, Target, nuclei_csv, nuclei_geojson
+
+
+class TableFiles:
+    """The tables of nuclei of one image, open until the stack is closed.
+
+    If neighbours are measured, nuclei wait in a file until `finish`, since all of them must be known.
+
+    Parameters
+    ----------
+    stack : ExitStack
+        Closes the files.
+    targets : sequence of (Path or binary stream, str)
+        Each destination with the suffix that selects its format.
+    image : str
+        Name of the image.
+    layout : Layout
+        Scale, and the part of the image that was searched.
+    settings : SlideSettings
+        Regions of interest and measurements.
+    about : mapping
+        What a GeoParquet states of itself; it can be completed until the stack is closed.
+    simplify_px : float, optional
+        See `simplify`.
+    has_probability : bool
+        Whether the nuclei were found by a network.
+    """
+
+    def __init__(
+        self,
+        stack: ExitStack,
+        targets: Sequence[tuple[Target, str]],
+        image: str,
+        layout: Layout,
+        settings: SlideSettings,
+        about: Mapping[str, Any],
+        simplify_px: float | None = None,
+        has_probability: bool = True,
+    ) -> None:
+        columns, has_regions = columns_of(settings.measurements, has_probability), bool(settings.rois)
+        self._writers: list[NucleiWriter] = []
+        for target, suffix in targets:
+            if suffix == parquet.SUFFIX:
+                assert isinstance(target, Path)
+                writer = nuclei_parquet(target, columns, about, has_regions)
+            elif suffix == ".csv":
+                writer = nuclei_csv(target, columns, has_regions)
+            else:
+                writer = nuclei_geojson(target, columns, image, simplify_px)
+            self._writers.append(stack.enter_context(writer))
+        self._waiting: Waiting | None = None
+        if targets and "neighbours" in settings.measurements:
+            first = targets[0][0]
+            self._waiting = stack.enter_context(Waiting(first.parent if isinstance(first, Path) else None))
+            self._neighbourhoods = Neighbourhoods(layout, settings.rois)
+
+    def __bool__(self) -> bool:
+        """Whether there is any table."""
+        return bool(self._writers)
+
+    def add(self, found: Detections) -> None:
+        """Append nuclei, or keep them until `finish` if their neighbours are not measured yet."""
+        if self._waiting is None or "nearest_um" in found.columns:
+            self._write(found)
+        else:
+            self._neighbourhoods.add(found)
+            self._waiting.add(found)
+
+    def finish(self) -> None:
+        """Append the nuclei that waited; nothing can be added afterwards."""
+        if self._waiting is not None:
+            for found in self._neighbourhoods.attach(self._waiting):
+                self._write(found)
+
+    def _write(self, found: Detections) -> None:
+        for add in self._writers:
+            add(found)
