@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         draw_outlines,
         evaluate,
         load,
+        measure,
         open_slide,
         train,
     )
@@ -66,6 +67,7 @@ __all__ = [
     "draw_outlines",
     "evaluate",
     "load",
+    "measure",
     "open_slide",
     "train",
 ]

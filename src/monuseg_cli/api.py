@@ -4,10 +4,10 @@ For everything else, each stage is one function of a frozen config.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +24,14 @@ from monuseg_cli.models.devices import Device
 from monuseg_cli.models.weights import read_card
 from monuseg_cli.nuclei.draw import draw_outlines
 from monuseg_cli.nuclei.label_values import number_nuclei
+from monuseg_cli.nuclei.windows import LabelWindows
 from monuseg_cli.prediction.adapt import Adapt
 from monuseg_cli.prediction.batch import with_overrides
-from monuseg_cli.prediction.config import PredictConfig, SlideSettings
+from monuseg_cli.prediction.config import PredictConfig, SlideSettings, choose_measurements
 from monuseg_cli.prediction.engines.base import Engine, with_card
 from monuseg_cli.prediction.engines.select import EngineName, open_engine
 from monuseg_cli.prediction.job import Job
+from monuseg_cli.prediction.measure import layout_of, measure_in_memory, read_windows, require_same_size
 from monuseg_cli.prediction.outputs import Format, OutputSpec, plan_outputs
 from monuseg_cli.prediction.segmentation import NucleusTable, Segmentation, segment
 from monuseg_cli.prediction.slide import Prediction
@@ -46,9 +48,12 @@ __all__ = [
     "draw_outlines",
     "evaluate",
     "load",
+    "measure",
     "open_slide",
     "train",
 ]
+
+Measurement = Literal["texture", "neighbours", "all"]
 
 LARGEST_PX = 2**27
 """Larger files are not predicted on in memory: their results are written to files."""
@@ -133,6 +138,7 @@ class Model:
         tta: bool = False,
         series: int | None = None,
         plane: int | None = None,
+        measurements: Collection[Measurement] = (),
     ) -> Segmentation:
         """Find the nuclei of an image, the same as ``monuseg predict``, and return them.
 
@@ -159,6 +165,8 @@ class Model:
             Average the network over the eight orientations of each tile, which takes eight times as long.
         series, plane : int, optional
             Which image of a file, and which focal plane; see `open_slide`.
+        measurements : collection of {"texture", "neighbours", "all"}
+            Further columns of the table of nuclei; texture needs scikit-image.
 
         Raises
         ------
@@ -167,7 +175,9 @@ class Model:
         InputError
             If the image or a setting cannot be used, or the scale is unknown.
         """
-        settings = SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt, series=series, plane=plane, tta=tta)
+        settings = SlideSettings(
+            mpp, region, tissue_mask, skip_damaged, adapt, (), series, plane, tta, choose_measurements(measurements)
+        )
         engine = self._with(threshold, min_area_um2)
         with open_picture(image, skip_damaged, series, plane) as slide:
             _require_scale(slide, settings)
@@ -194,6 +204,7 @@ class Model:
         plane: int | None = None,
         simplify: float | None = None,
         format: Format | None = None,
+        measurements: Collection[Measurement] = (),
         overwrite: bool = False,
     ) -> Prediction:
         """Find the nuclei of a slide of any size, and write files, as ``monuseg predict`` does.
@@ -209,7 +220,7 @@ class Model:
         outputs : sequence of str or Path
             Files to write; the suffix selects the content: .png (mask), .tif (mask, or labels), .geojson, .geojson.gz,
             .csv, .parquet.
-        mpp, threshold, min_area_um2, region, tissue_mask, skip_damaged, adapt, tta, series, plane
+        mpp, threshold, min_area_um2, region, tissue_mask, skip_damaged, adapt, tta, series, plane, measurements
             See `predict`.
         labels : bool
             Write one integer per nucleus to a .tif, instead of a mask.
@@ -240,7 +251,9 @@ class Model:
         path = Path(image).expanduser()
         results: Any = _name(outputs) if isinstance(outputs, str | Path) else tuple(map(_name, outputs))
         spec = OutputSpec(results, labels, _name(overlay), _name(probability), format=format, simplify=simplify)
-        settings = SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt, series=series, plane=plane, tta=tta)
+        settings = SlideSettings(
+            mpp, region, tissue_mask, skip_damaged, adapt, (), series, plane, tta, choose_measurements(measurements)
+        )
         engine = self._with(threshold, min_area_um2)
         (plan,) = plan_outputs([path], spec)
         with Slide(path, skip_damaged, series, plane) as slide:
@@ -283,6 +296,55 @@ def open_slide(
         If it is not an image, is damaged, or the meaning of its pixels is unclear.
     """
     return Slide(Path(path).expanduser(), skip_damaged, series, plane)
+
+
+def measure(
+    image: Picture,
+    labels: NDArray[Any] | str | Path,
+    mpp: float | None = None,
+    *,
+    measurements: Collection[Measurement] = (),
+    skip_damaged: bool = False,
+    series: int | None = None,
+    plane: int | None = None,
+    progress: Progress | None = None,
+) -> NucleusTable:
+    """Measure nuclei that any tool found, as ``monuseg measure`` does, and return the table.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W, 3), uint8, or PIL image, or path
+        See `Model.predict`.
+    labels : ndarray of shape (H, W), integer or bool, or path
+        Its nuclei: a label image, or a mask, whose connected components (4 neighbours) are the nuclei; or a file of
+        these, or of outlines (GeoJSON, Aperio XML).
+    mpp : float, optional
+        Micrometres per pixel; it may be omitted only if the image is a file that states it.
+    measurements : collection of {"texture", "neighbours", "all"}
+        Further columns; texture needs scikit-image.
+    skip_damaged, series, plane
+        See `open_slide`.
+    progress : Progress, optional
+        Receives messages; None: lines on standard error.
+
+    Raises
+    ------
+    MissingError
+        If a file does not exist.
+    InputError
+        If the image, the labels or a setting cannot be used, or the scale is unknown.
+    """
+    told = Lines() if progress is None else progress
+    settings = SlideSettings(mpp, skip_damaged=skip_damaged, measurements=choose_measurements(measurements))
+    with open_picture(image, skip_damaged, series, plane) as slide:
+        layout = layout_of(slide, settings)
+        if isinstance(labels, str | Path):
+            windows, _ = read_windows(Path(labels).expanduser(), layout, told)
+        else:
+            numbered = _label_image("labels", labels)
+            require_same_size("labels", numbered.shape, slide.shape)
+            windows = LabelWindows(numbered)
+        return measure_in_memory(slide, windows, settings, layout, told)
 
 
 def evaluate(labels: NDArray[Any], reference: NDArray[Any], probability: NDArray[Any] | None = None) -> Scores:

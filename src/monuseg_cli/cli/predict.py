@@ -1,6 +1,7 @@
 """``monuseg predict``."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from monuseg_cli.models.devices import Device
 
 if TYPE_CHECKING:
     from monuseg_cli.prediction.batch import PredictResult
+    from monuseg_cli.prediction.roi import RoiCount
     from monuseg_cli.prediction.slide import Prediction
 
 _output = partial(typer.Option, rich_help_panel="Output")
@@ -77,6 +79,15 @@ def predict(
     ] = None,
     save_tissue_mask: Annotated[
         str | None, _output(metavar="FILE", help="Also write the mask of detected tissue (.png), at low resolution.")
+    ] = None,
+    measurements: Annotated[
+        list[str] | None,
+        _output(
+            metavar="texture|neighbours|all",
+            help="Further columns of tables: texture of haematoxylin (Haralick), or distances and numbers of "
+            "neighbours; may be repeated.",
+            show_default="size, shape, haematoxylin",
+        ),
     ] = None,
     mpp: Annotated[
         float | None, _scale(help="Scale of the image in micrometres per pixel.", show_default="as stated in the image")
@@ -141,7 +152,7 @@ def predict(
 ) -> None:
     """Find the nuclei in images and slides: masks, label images, GeoJSON, tables."""
     from monuseg_cli.prediction.batch import predict as run
-    from monuseg_cli.prediction.config import PredictConfig, SlideSettings
+    from monuseg_cli.prediction.config import PredictConfig, SlideSettings, choose_measurements
     from monuseg_cli.prediction.outputs import STANDARD_OUTPUT, OutputSpec
     from monuseg_cli.prediction.roi import read_rois
 
@@ -149,13 +160,23 @@ def predict(
         if session.as_json:
             end_with_usage_error("--json and -o - both write to the standard output; leave one out")
         session = replace(session, out=session.errors)
-    rois = read_rois(roi, session.progress) if roi else ()
     config = PredictConfig(
         images=tuple(image),
         outputs=OutputSpec(tuple(output), labels, overlay, probability, save_tissue_mask, format, simplify),
         weights=session.home.find_weights(model),
         cache=session.home.cache,
-        settings=SlideSettings(mpp, region, tissue_mask, skip_damaged, adapt, rois, series, plane, tta),
+        settings=SlideSettings(
+            mpp,
+            region,
+            tissue_mask,
+            skip_damaged,
+            adapt,
+            read_rois(roi, session.progress) if roi else (),
+            series,
+            plane,
+            tta,
+            choose_measurements(measurements or ()),
+        ),
         threshold=threshold,
         min_area_um2=min_area_um2,
         part=part,
@@ -176,8 +197,8 @@ def _show(session: Session, result: "PredictResult") -> None:
         lines.append(f"Skipped, done before: {len(result.skipped)} of {total}; --overwrite predicts again")
     if result.predictions:
         lines.append(_images_table(result.predictions))
-        if any(one.rois for one in result.predictions):
-            lines.append(_regions_table(result.predictions))
+        if counts := [(one.outputs.image.name, area) for one in result.predictions for area in one.rois]:
+            lines.append(regions_table(counts))
         lines.append(f"Written: {_written(result.predictions)}")
     name = session.home.name_of_weights(result.weights)
     written = [path for one in result.predictions for path in one.outputs.files]
@@ -197,12 +218,12 @@ def _images_table(predictions: "tuple[Prediction, ...]") -> Table:
     return rows
 
 
-def _regions_table(predictions: "tuple[Prediction, ...]") -> Table:
+def regions_table(counts: "Iterable[tuple[str, RoiCount]]") -> Table:
+    """Build a table of regions of interest, each with the name of its image."""
     rows = table("region of interest", "mm2", "nuclei", "nuclei per mm2")
-    for one in predictions:
-        for area in one.rois:
-            density = f"{area.nuclei / area.mm2:.0f}" if area.mm2 else "-"
-            rows.add_row(f"{one.outputs.image.name}: {area.name}", f"{area.mm2:.3f}", str(area.nuclei), density)
+    for image, area in counts:
+        density = f"{area.nuclei / area.mm2:.0f}" if area.mm2 else "-"
+        rows.add_row(f"{image}: {area.name}", f"{area.mm2:.3f}", str(area.nuclei), density)
     return rows
 
 

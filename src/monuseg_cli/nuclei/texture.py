@@ -13,7 +13,7 @@ from scipy import ndimage
 from monuseg_cli.core.errors import MissingError
 
 LEVELS = 32
-LEVEL_OD = 0.05
+LEVEL_OD = 0.075
 """Optical density is divided into `LEVELS` grey levels of this width, from 0; what is beyond has the last level."""
 
 _ANGLES = tuple(np.arange(4) * np.pi / 4)

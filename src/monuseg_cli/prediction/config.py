@@ -16,6 +16,9 @@ from monuseg_cli.prediction.engines.select import EngineName
 from monuseg_cli.prediction.outputs import OutputSpec
 from monuseg_cli.prediction.roi import Roi
 
+ALL = "all"
+"""Name of all measurements."""
+
 
 @dataclass(frozen=True, slots=True)
 class SlideSettings:
@@ -77,7 +80,7 @@ class SlideSettings:
         if self.adapt not in get_args(Adapt):
             message = f"`adapt` takes {' or '.join(get_args(Adapt))}, not {self.adapt!r}"
             raise InputError(message)
-        object.__setattr__(self, "measurements", _require_groups(self.measurements))
+        object.__setattr__(self, "measurements", choose_measurements(self.measurements))
         if "texture" in self.measurements:
             require_scikit_image()
 
@@ -96,17 +99,23 @@ def require_number(name: str, value: object) -> float:
     return float(value)
 
 
-def _require_groups(groups: object) -> tuple[Group, ...]:
-    """Return the names of measurements, each once and in one order."""
-    if isinstance(groups, str) or not isinstance(groups, Iterable):
-        message = f"`measurements` takes a list of names, not {groups!r}"
+def choose_measurements(names: Iterable[str]) -> tuple[Group, ...]:
+    """Return the measurements of these names, each once and in one order; ``"all"`` stands for all of them.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, or a string is given in place of a list.
+    """
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        message = f"`measurements` takes a list of names, not {names!r}"
         raise InputError(message)
-    given = tuple(groups)
+    known, given = get_args(Group), tuple(names)
     for name in given:
-        if name not in get_args(Group):
-            message = f"`measurements` takes {' and '.join(get_args(Group))}, not {name!r}"
+        if name not in (*known, ALL):
+            message = f"`measurements` takes {', '.join(known)} or {ALL}, not {name!r}"
             raise InputError(message)
-    return tuple(name for name in get_args(Group) if name in given)
+    return tuple(name for name in known if name in given or ALL in given)
 
 
 def _require_region(region: object) -> tuple[int, ...]:

@@ -1,0 +1,92 @@
+"""``monuseg measure``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monuseg_cli.cli.console import Session, command
+from monuseg_cli.cli.predict import regions_table
+
+
+@command(
+    {
+        "nuclei of a label image": "monuseg measure tissue.tif --nuclei labels.tif -o nuclei.csv",
+        "cells that QuPath found, with their neighbours": (
+            "monuseg measure slide.svs --nuclei qupath.geojson -o nuclei.parquet --measurements neighbours"
+        ),
+        "everything, of an image that does not state its scale": (
+            "monuseg measure tissue.png --nuclei mask.png -o nuclei.csv --measurements all --mpp 0.25"
+        ),
+    }
+)
+def measure(
+    session: Session,
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The image or slide.")],
+    nuclei: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Its nuclei: a label image or mask (PNG, TIFF, NPY), GeoJSON or Aperio XML, in pixels at full "
+            "resolution.",
+        ),
+    ],
+    output: Annotated[
+        list[Path],
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Table to write; may be repeated: .csv, .geojson, .geojson.gz or .parquet (GeoParquet).",
+        ),
+    ],
+    measurements: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="texture|neighbours|all",
+            help="Measure more: texture of haematoxylin (Haralick), or distances and numbers of neighbours; may be "
+            "repeated.",
+            show_default="size, shape, haematoxylin",
+        ),
+    ] = None,
+    mpp: Annotated[
+        float | None,
+        typer.Option(help="Scale of the image in micrometres per pixel.", show_default="as stated in the image"),
+    ] = None,
+    roi: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Only nuclei inside these regions: a GeoJSON exported from QuPath."),
+    ] = None,
+    series: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Which image of the file, as slide-info counts.", show_default="the largest scan"
+        ),
+    ] = None,
+    plane: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Which focal plane, from 0.", show_default="the one in focus"),
+    ] = None,
+    skip_damaged: Annotated[
+        bool, typer.Option("--skip-damaged", help="Read unreadable tiles as white; their number is reported.")
+    ] = False,
+) -> None:
+    """Measure nuclei that any tool found: size, shape, stain, texture, neighbours."""
+    from monuseg_cli.prediction.config import SlideSettings, choose_measurements
+    from monuseg_cli.prediction.measure import MeasureConfig, measure_nuclei
+    from monuseg_cli.prediction.roi import read_rois
+
+    settings = SlideSettings(
+        mpp,
+        skip_damaged=skip_damaged,
+        rois=read_rois(roi, session.progress) if roi else (),
+        series=series,
+        plane=plane,
+        measurements=choose_measurements(measurements or ()),
+    )
+    result = measure_nuclei(MeasureConfig(image, nuclei, tuple(output), settings), session.progress)
+    lines = [regions_table((image.name, area) for area in result.rois)] if result.rois else []
+    written = ", ".join(map(str, result.outputs))
+    session.show(
+        result, *lines, f"Written: {written}, {result.nuclei} nuclei at {result.mpp:.4g} um/px", written=result.outputs
+    )
