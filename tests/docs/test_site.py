@@ -53,7 +53,7 @@ def test_search_works_when_a_page_is_opened_from_a_folder(site: Path, page: str)
         tab.locator("input[name=query]").click()
         tab.keyboard.type("haematoxylin_mean")
         tab.locator(".md-search-result__link").first.click(timeout=20_000)
-        tab.wait_for_url(re.compile(r"predict\.html"))
+        tab.wait_for_url(re.compile(r"measurements\.html"))
         assert errors == []
         browser.close()
 

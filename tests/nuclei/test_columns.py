@@ -1,0 +1,30 @@
+from pathlib import Path
+
+from monuseg_cli.nuclei.columns import ALL_COLUMNS, columns_of
+
+PAGE = Path(__file__).parents[2] / "docs" / "measurements.md"
+
+
+def test_the_page_on_measurements_has_every_column_with_its_definition() -> None:
+    rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    expected = [
+        f"| `{column.name}` | {column.unit} | {f'`{column.label}`' if column.label else ''} | {column.definition} | "
+        f"{column.source} |"
+        for column in ALL_COLUMNS
+    ]
+    assert rows == expected
+
+
+def test_names_and_labels_are_unique() -> None:
+    names = [column.name for column in ALL_COLUMNS]
+    labels = [column.label for column in ALL_COLUMNS if column.label]
+    assert len(set(names)) == len(names)
+    assert len(set(labels)) == len(labels)
+
+
+def test_a_table_has_the_columns_of_its_groups_in_one_order() -> None:
+    always = [column.name for column in columns_of()]
+    assert always[:3] == ["id", "row_px", "col_px"]
+    assert always[-1] == "probability"
+    assert [column.name for column in columns_of(["neighbours", "texture"])] == [column.name for column in ALL_COLUMNS]
+    assert [column.name for column in columns_of(has_probability=False)] == always[:-1]
