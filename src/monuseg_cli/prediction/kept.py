@@ -3,7 +3,7 @@
 import functools
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -144,14 +144,17 @@ def _differences(about: Mapping[str, Any], wanted: Mapping[str, Any], engine: En
         before, now = record.get(part), wanted[part]
         before = before if isinstance(before, dict) else {}
         names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-        found += [f"`{_OPTIONS.get(name, name)}`" for name in names if name != _MEASUREMENTS]
-    # Measurements that are not asked for are left out, and neighbours are measured from kept centres.
-    before, now = (one["settings"].get(_MEASUREMENTS, ()) for one in (record, wanted))
-    if "texture" in now and "texture" not in before:
-        found.append(f"`{_MEASUREMENTS}`")
+        if _MEASUREMENTS in names and _are_enough(before.get(_MEASUREMENTS), now.get(_MEASUREMENTS)):
+            names.remove(_MEASUREMENTS)
+        found += [f"`{_OPTIONS.get(name, name)}`" for name in names]
     if engine not in ("auto", about["engine"]):
         found.append("`engine`")
     return found
+
+
+def _are_enough(kept: object, asked: Sequence[str] | None) -> bool:
+    """Return whether kept measurements include those asked for; neighbours are measured from kept centres."""
+    return "texture" not in (asked or ()) or (isinstance(kept, list) and "texture" in kept)
 
 
 def make_outputs(
@@ -193,7 +196,7 @@ def make_outputs(
     for path in outputs.files:
         require_writable(path)
     asked, layout, about = outputs, kept.layout, {**kept.about, "record": identity}
-    if tuple(kept.about["record"]["settings"].get(_MEASUREMENTS, ())) == settings.measurements:
+    if kept.about["record"]["settings"].get(_MEASUREMENTS, []) == list(settings.measurements):
         others = tuple(path for path in outputs.results if resolve_links(path) != resolve_links(kept.path))
         asked = replace(outputs, results=others)
     with ExitStack() as stack:
