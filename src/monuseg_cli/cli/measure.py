@@ -13,10 +13,10 @@ from monuseg_cli.cli.predict import regions_table
     {
         "nuclei of a label image": "monuseg measure tissue.tif --nuclei labels.tif -o nuclei.csv",
         "cells that QuPath found, with their neighbours": (
-            "monuseg measure slide.svs --nuclei qupath.geojson -o nuclei.parquet --measurements neighbours"
+            "monuseg measure a.svs --nuclei a.geojson -o a.csv --measurements neighbours"
         ),
         "everything, of an image that does not state its scale": (
-            "monuseg measure tissue.png --nuclei mask.png -o nuclei.csv --measurements all --mpp 0.25"
+            "monuseg measure a.png --nuclei mask.png -o a.csv --measurements all --mpp 0.25"
         ),
     }
 )
@@ -43,9 +43,9 @@ def measure(
     measurements: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="texture|neighbours|all",
-            help="Measure more: texture of haematoxylin (Haralick), or distances and numbers of neighbours; may be "
-            "repeated.",
+            metavar="NAME",
+            help="Further columns: texture (of haematoxylin, Haralick), neighbours (distances, numbers, density), or "
+            "all; may be repeated.",
             show_default="size, shape, haematoxylin",
         ),
     ] = None,

@@ -83,9 +83,9 @@ def predict(
     measurements: Annotated[
         list[str] | None,
         _output(
-            metavar="texture|neighbours|all",
-            help="Further columns of tables: texture of haematoxylin (Haralick), or distances and numbers of "
-            "neighbours; may be repeated.",
+            metavar="NAME",
+            help="Further columns of tables: texture (of haematoxylin, Haralick), neighbours (distances, numbers, "
+            "density), or all; may be repeated.",
             show_default="size, shape, haematoxylin",
         ),
     ] = None,

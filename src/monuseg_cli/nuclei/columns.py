@@ -67,8 +67,8 @@ ALL_COLUMNS = (
         3,
         "length of the lines that join the midpoints of neighbouring pixel edges along the contours, holes included",
     ),
-    Column("major_axis_um", "Major axis µm", "µm", 3, f"major axis {_ELLIPSE}", "as `regionprops` of MATLAB"),
-    Column("minor_axis_um", "Minor axis µm", "µm", 3, f"minor axis {_ELLIPSE}", "as `regionprops` of MATLAB"),
+    Column("major_axis_um", "Major axis µm", "µm", 3, f"major axis {_ELLIPSE}", "as regionprops of MATLAB"),
+    Column("minor_axis_um", "Minor axis µm", "µm", 3, f"minor axis {_ELLIPSE}", "as regionprops of MATLAB"),
     Column(
         "orientation_deg",
         "Orientation °",
@@ -98,7 +98,7 @@ ALL_COLUMNS = (
         "standard deviation of the optical density of haematoxylin over the pixels",
         _RUIFROK,
     ),
-    Column(PROBABILITY, "Probability", "", 4, "mean probability over the nucleus; only with `predict`"),
+    Column(PROBABILITY, "Probability", "", 4, "mean probability over the nucleus, where a network found it"),
     Column("haralick_asm", "Haralick: ASM", "", 5, "angular second moment", f"{_HARALICK}, f1", "texture"),
     Column("haralick_contrast", "Haralick: Contrast", "", 4, "contrast", f"{_HARALICK}, f2", "texture"),
     Column(
