@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import geopandas
@@ -203,3 +205,43 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     with pytest.raises(InputError, match=reason):
         measured(folder, nuclei, output, **settings)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_prediction_in_memory_has_the_measurements_of_the_file(trained_home: Home, folder: Path) -> None:
+    model = monuseg_cli.load("unet-se", engine="torch", home=trained_home.root, progress=SILENT)
+    table = model.predict(folder / "picture.png", 0.25, measurements=["all"]).nuclei
+    model.predict_slide(folder / "picture.png", [folder / "p.csv"], 0.25, measurements=EVERYTHING)
+    rows = rows_of(folder / "p.csv")
+    assert list(table.columns) == list(rows[1])
+    for found in table:
+        expected = {name: float(value or "nan") for name, value in rows[int(found["id"])].items()}
+        np.testing.assert_equal(found, expected)
+
+
+def test_measurements_without_a_table_are_refused(monuseg: Monuseg, folder: Path) -> None:
+    said = monuseg("predict", folder / "picture.png", "-o", folder / "m.png", "--measurements", "neighbours")
+    assert said.exit_code == 3
+    assert "--measurements are columns of tables, and no output is a .csv, .geojson or .parquet" in said.stderr
+
+
+def test_without_scikit_image_it_says_what_to_install_before_anything_is_done(folder: Path) -> None:
+    code = (
+        "import importlib.util, sys\n"
+        "find = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *more: None if name == 'skimage' else find(name, *more)\n"
+        "from monuseg_cli.cli.app import main\n"
+        "sys.argv = 'monuseg measure picture.png --nuclei labels.tif -o m.csv --mpp 0.25'.split() + sys.argv[1:]\n"
+        "main()"
+    )
+    results = [
+        subprocess.run(
+            [sys.executable, "-c", code, "--measurements", name],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for name in ("texture", "neighbours")
+    ]
+    assert [result.returncode for result in results] == [4, 0]
+    assert results[0].stderr.strip().endswith("not installed: pip install 'monuseg-cli[texture]'")
