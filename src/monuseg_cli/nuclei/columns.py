@@ -133,7 +133,7 @@ ALL_COLUMNS = (
     *(
         Column(
             f"neighbours_{radius}um",
-            f"Neighbours within {radius} µm",
+            f"Neighbours in {radius} µm radius",
             "",
             0,
             f"number of other centres within {radius} µm",
