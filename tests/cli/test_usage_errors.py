@@ -110,8 +110,9 @@ def test_failures_in_json_name_options_too(monuseg: Monuseg, tmp_path: Path) -> 
         broken.seek(where)
         broken.write(b"\xff" * 8)
     result = monuseg("predict", tmp_path / "a.tif", "-o", tmp_path / "m.png", "--engine", "torch", "--json")
-    ((_, reason),) = json.loads(result.stdout)["failures"]
-    assert reason.endswith("; --skip-damaged continues without it")
+    (failure,) = json.loads(result.stdout)["failures"]
+    assert (failure["file"], failure["code"]) == (str(tmp_path / "a.tif"), result.exit_code)
+    assert failure["message"].endswith("; --skip-damaged continues without it")
     assert result.stderr.endswith("; --skip-damaged continues without it\n")
 
 

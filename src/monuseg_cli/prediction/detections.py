@@ -135,9 +135,14 @@ def detect(nuclei: Nuclei, frame: Frame, regions: Sequence[str] | None = None) -
     regions : sequence of str, optional
         Regions of interest of each nucleus.
     """
+    return Detections(measure_columns(nuclei, frame), outline(nuclei.contours, frame), regions)
+
+
+def measure_columns(nuclei: Nuclei, frame: Frame) -> tuple[NDArray[Any], ...]:
+    """Return the `COLUMNS` of nuclei; see `detect`."""
     known = nuclei.measurements
     centroids = frame.to_slide_coords(known.centroids).round(2)
-    columns = (
+    return (
         nuclei.first + np.arange(len(nuclei), dtype=np.int64),
         centroids[:, 0],
         centroids[:, 1],
@@ -148,7 +153,6 @@ def detect(nuclei: Nuclei, frame: Frame, regions: Sequence[str] | None = None) -
         known.haematoxylin.round(4),
         known.probability.round(4),
     )
-    return Detections(columns, outline(nuclei.contours, frame), regions)
 
 
 def outline(contours: Contours, frame: Frame) -> Shapes:

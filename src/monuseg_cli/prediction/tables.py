@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, cast
 
 from monuseg_cli.core.atomic import writing
 from monuseg_cli.prediction.detections import COLUMNS, REGION, Detections, first_points, geometries, simplify
+from monuseg_cli.prediction.spreadsheet import plain_text
 
 NucleiWriter = Callable[[Detections], None]
 Target = Path | BinaryIO
@@ -44,7 +45,8 @@ def nuclei_csv(target: Target, has_regions: bool = False) -> Iterator[NucleiWrit
             if found.regions is None:
                 lines.writerows(found.rows())
             else:
-                lines.writerows((*row, name) for row, name in zip(found.rows(), found.regions, strict=True))
+                names = map(plain_text, found.regions)
+                lines.writerows((*row, name) for row, name in zip(found.rows(), names, strict=True))
 
         yield add
 

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from monuseg_cli import __version__
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.models.card import Card
-from monuseg_cli.prediction import parquet
+from monuseg_cli.prediction import parquet, spreadsheet
 from monuseg_cli.prediction.detections import Detections, Layout, detect
+from monuseg_cli.prediction.nuclei_xlsx import nuclei_xlsx
 from monuseg_cli.prediction.outputs import TIFF_SUFFIXES, Outputs, suffix_of
 from monuseg_cli.prediction.overlay import overlay_png
 from monuseg_cli.prediction.parquet import nuclei_parquet
 from monuseg_cli.prediction.rasters import RowWriter, mask_png, pyramid_tiff
+from monuseg_cli.prediction.report import slide_report
+from monuseg_cli.prediction.roi import Roi
 from monuseg_cli.prediction.stitch import Nuclei
 from monuseg_cli.prediction.tables import NucleiWriter, Target, nuclei_csv, nuclei_geojson
 
@@ -51,7 +54,7 @@ class Writers:
         has_regions: bool,
     ) -> None:
         self._stack, self._outputs, self._layout = stack, outputs, layout
-        self._has_regions = has_regions
+        self._about, self._has_regions = about, has_regions
         self._rasters: list[RowWriter] = []
         self._tables: list[NucleiWriter] = []
         self._probability: RowWriter | None = None
@@ -66,6 +69,8 @@ class Writers:
                 self._rasters.append(add if outputs.labels else _as_mask(add))
             elif suffix == parquet.SUFFIX:
                 self._tables.append(stack.enter_context(nuclei_parquet(path, about, has_regions)))
+            elif suffix == spreadsheet.SUFFIX:
+                self._tables.append(stack.enter_context(nuclei_xlsx(path, outputs.image.name, about, has_regions)))
             else:
                 self._add_table(path, suffix)
         if outputs.stream:
@@ -86,6 +91,12 @@ class Writers:
         if self._outputs.overlay:
             add = overlay_png(self._outputs.overlay, slide, self._layout.region)
             self._rasters.append(self._stack.enter_context(add))
+
+    def report_on(self, slide: Slide, tissue: NDArray[np.bool_], mpp: float, rois: tuple[Roi, ...]) -> None:
+        """Begin the report, if it is an output; see `slide_report`."""
+        if self._outputs.report:
+            report = slide_report(self._outputs.report, slide, self._layout, mpp, tissue, rois, self._about)
+            self._tables.append(self._stack.enter_context(report))
 
     def add_tissue(self, tissue: NDArray[np.bool_]) -> None:
         """Write the mask of detected tissue (H, W), if it is an output."""
