@@ -20,8 +20,8 @@ from monuseg_cli.prediction.distribution import Distributions
 from monuseg_cli.prediction.fields import FieldPicker
 from monuseg_cli.prediction.report_facts import list_facts
 from monuseg_cli.prediction.report_pictures import Density, draw_field, draw_map
+from monuseg_cli.prediction.rescaled import read_thumbnail
 from monuseg_cli.prediction.roi import Roi
-from monuseg_cli.prediction.source import read_thumbnail
 from monuseg_cli.prediction.tables import NucleiWriter
 
 SUFFIX = ".html"

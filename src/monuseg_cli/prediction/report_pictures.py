@@ -12,8 +12,8 @@ from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.pages.template import jpeg_uri, png_uri
 from monuseg_cli.prediction.detections import Shapes, ragged, simplify
 from monuseg_cli.prediction.fields import Field
+from monuseg_cli.prediction.rescaled import read_thumbnail
 from monuseg_cli.prediction.roi import Roi
-from monuseg_cli.prediction.source import read_thumbnail
 
 _FIELD_PX = 480
 _FIELD_BAR_UM = 20
@@ -140,8 +140,8 @@ def draw_field(slide: Slide, field: Field, number: int, mpp: float) -> str:
         f'<figure id="field-{number}"><svg viewBox="{col} {row} {width} {height}" role="img" '
         f'aria-label="Field {number}: {about}"><image x="{col}" y="{row}" width="{width}" height="{height}" '
         f'preserveAspectRatio="none" href="{jpeg_uri(pixels)}"/><path class="outline" '
-        f'd="{_path(field.shapes)}" fill="none" stroke="#00ff40" stroke-width="1.5" vector-effect="non-scaling-stroke"/>'
-        f"{bar}</svg>"
+        f'd="{_path(field.shapes)}" fill="none" stroke="#00ff40" stroke-width="1.5" '
+        f'vector-effect="non-scaling-stroke"/>{bar}</svg>'
         f"<figcaption><b>{number}</b> &nbsp;{about}<br>x {col:,}, y {row:,}</figcaption></figure>"
     )
 

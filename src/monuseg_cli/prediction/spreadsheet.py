@@ -28,8 +28,12 @@ _CONTROL = dict.fromkeys((*range(9), 11, 12, *range(14, 32)), "\ufffd")  # not a
 
 
 def plain_text(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula when it opens a CSV file."""
-    return f"'{text}" if text.startswith(_LIKE_A_FORMULA) else text
+    """Return a text that no spreadsheet takes for a formula when it opens a CSV file.
+
+    Carriage returns, which Python's csv does not quote, become spaces.
+    """
+    safe = f"'{text}" if text.startswith(_LIKE_A_FORMULA) else text
+    return safe.replace("\r", " ")
 
 
 def require_openpyxl() -> None:
