@@ -133,7 +133,7 @@ def draw_field(slide: Slide, field: Field, number: int, mpp: float) -> str:
     row, col, height, width = field.window
     pixels = read_thumbnail(slide, max(max(height, width) / _FIELD_PX, 1), field.window)
     per_mm2 = field.nuclei / (height * width * (mpp / 1000) ** 2)
-    about = f"{field.nuclei} {'nucleus' if field.nuclei == 1 else 'nuclei'}, {per_mm2:,.0f} per mm²"
+    about = f"{field.nuclei} {'nucleus' if field.nuclei == 1 else 'nuclei'}, {per_mm2:,.0f}/mm²"
     pen = max(height, width) / 220
     bar = _bar(field.window, mpp, min(_FIELD_BAR_UM, _round_length(width * mpp / 2)), pen)
     return (
