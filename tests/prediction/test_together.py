@@ -140,7 +140,6 @@ def test_a_summary_alone_needs_no_other_output(predict: Any, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
-        ((), "no output is requested"),
         (("--summary", "s.txt"), "ends in .csv or .xlsx"),
         (("--summary", "{stem}.csv"), "ends in .csv or .xlsx"),
         (("--report", "r.pdf"), "the name must end in .html"),
