@@ -193,6 +193,7 @@ class Model:
         labels: bool = False,
         overlay: str | Path | None = None,
         probability: str | Path | None = None,
+        report: str | Path | None = None,
         threshold: float | None = None,
         min_area_um2: float | None = None,
         region: tuple[int, int, int, int] | None = None,
@@ -219,18 +220,20 @@ class Model:
             An image file.
         outputs : sequence of str or Path
             Files to write; the suffix selects the content: .png (mask), .tif (mask, or labels), .geojson, .geojson.gz,
-            .csv, .parquet.
+            .csv, .xlsx, .parquet.
         mpp, threshold, min_area_um2, region, tissue_mask, skip_damaged, adapt, tta, series, plane, measurements
             See `predict`.
         labels : bool
             Write one integer per nucleus to a .tif, instead of a mask.
         overlay, probability : str or Path, optional
             Also write the image with outlines (.png), and the probability of nuclei (.tif) at the scale of the model.
+        report : str or Path, optional
+            Also write a report of the slide (.html).
         simplify : float, optional
             Simplify the outlines in GeoJSON by at most this distance, in pixels of full resolution.
         format : str, optional
-            Format of the file if a folder is given: ``"png"``, ``"tif"``, ``"geojson"``, ``"geojson.gz"``, ``"csv"`` or
-            ``"parquet"``.
+            Format of the file if a folder is given: ``"png"``, ``"tif"``, ``"geojson"``, ``"geojson.gz"``, ``"csv"``,
+            ``"parquet"`` or ``"xlsx"``.
         overwrite : bool
             Compute and write again even if all files exist, or the nuclei do.
 
@@ -250,7 +253,9 @@ class Model:
         """
         path = Path(image).expanduser()
         results: Any = _name(outputs) if isinstance(outputs, str | Path) else tuple(map(_name, outputs))
-        spec = OutputSpec(results, labels, _name(overlay), _name(probability), format=format, simplify=simplify)
+        spec = OutputSpec(
+            results, labels, _name(overlay), _name(probability), format=format, simplify=simplify, report=_name(report)
+        )
         settings = SlideSettings(
             mpp, region, tissue_mask, skip_damaged, adapt, (), series, plane, tta, choose_measurements(measurements)
         )

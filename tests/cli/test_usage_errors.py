@@ -27,7 +27,7 @@ from monuseg_cli.core.suggest import did_you_mean
             "no option --home for monuseg; options of a command follow its name; see monuseg --help",
         ),
         ("predict -o m.png", "monuseg predict needs IMAGE...; see monuseg predict --help"),
-        ("predict a.png", "monuseg predict needs --output; see monuseg predict --help"),
+        ("predict a.png", "monuseg predict needs --output, --report or --summary; see monuseg predict --help"),
         ("models card", "monuseg models card needs RUN|WEIGHTS; see monuseg models card --help"),
         ("show a.png b c -o x", "monuseg show does not take b c; see monuseg show --help"),
         ("train --epochs", "--epochs needs a value; see monuseg train --help"),
@@ -110,8 +110,9 @@ def test_failures_in_json_name_options_too(monuseg: Monuseg, tmp_path: Path) -> 
         broken.seek(where)
         broken.write(b"\xff" * 8)
     result = monuseg("predict", tmp_path / "a.tif", "-o", tmp_path / "m.png", "--engine", "torch", "--json")
-    ((_, reason),) = json.loads(result.stdout)["failures"]
-    assert reason.endswith("; --skip-damaged continues without it")
+    (failure,) = json.loads(result.stdout)["failures"]
+    assert (failure["file"], failure["code"]) == (str(tmp_path / "a.tif"), result.exit_code)
+    assert failure["message"].endswith("; --skip-damaged continues without it")
     assert result.stderr.endswith("; --skip-damaged continues without it\n")
 
 

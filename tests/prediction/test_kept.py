@@ -39,7 +39,7 @@ class Runs:
         """Predict; what goes to `OutputSpec` or to `PredictConfig` is given by its own name."""
         self.told = Told()
         into = self.folder / folder
-        names = ("overlay", "tissue", "probability", "labels", "simplify")
+        names = ("overlay", "tissue", "probability", "report", "labels", "simplify")
         spec = {name: asked.pop(name) for name in names if name in asked}
         spec = {name: str(into / value) if isinstance(value, str) else value for name, value in spec.items()}
         of_job = {name: asked.pop(name) for name in ("threshold", "overwrite", "engine") if name in asked}
@@ -74,7 +74,7 @@ def runs(trained_home: Home, tmp_path: Path) -> Runs:
     ids=["as it is", "coarse", "fine", "region", "roi"],
 )
 def test_outputs_equal_those_of_a_prediction_to_the_byte(runs: Runs, settings: dict[str, Any]) -> None:
-    others = {"overlay": "o.png", "tissue": "t.png"}
+    others = {"overlay": "o.png", "tissue": "t.png", "report": "r.html"}
     fresh = runs("fresh", *RESULTS, **others, **settings).predictions[0]
     runs("fresh", "l.tif", labels=True, **settings)
     runs("kept", "n.parquet", **settings)

@@ -170,7 +170,7 @@ def test_a_folder_takes_files_of_the_format(picture: Path, tmp_path: Path) -> No
         ("n.geojson", {"simplify": 0.0}, "must be a distance in pixels above 0, not 0.0"),
         ("n.geojson", {"simplify": float("nan")}, "above 0, not nan"),
         ("n.geojson", {"format": "csv"}, r"`format` is for a folder or -; the format of n\.geojson follows"),
-        ("out", {"format": "xlsx"}, "`format` takes png or tif or geojson or .* not 'xlsx'"),
+        ("out", {"format": "ods"}, "`format` takes png or tif or geojson or .* not 'ods'"),
         ("-", {}, "the standard output needs `format=geojson` or `format=csv`"),
         ("-", {"format": "png"}, "the standard output needs `format=geojson` or `format=csv`"),
         ("-", {"format": "csv", "overlay": "o.png"}, "must be the only output"),

@@ -13,6 +13,7 @@ from rich.table import Table
 from monuseg_cli.cli import complete
 from monuseg_cli.cli.command import end_with_usage_error
 from monuseg_cli.cli.console import Session, command, table
+from monuseg_cli.cli.option_names import with_options
 from monuseg_cli.core.home import DEFAULT_MODEL
 from monuseg_cli.models.devices import Device
 
@@ -38,6 +39,9 @@ _many = partial(typer.Option, rich_help_panel="Many images")
             "monuseg predict a.tif -o part.png --region 0 0 2000 2000 --mpp 0.25"
         ),
         "the nuclei for Python, and for further outputs in seconds": "monuseg predict slide.svs -o nuclei.parquet",
+        "a report to look at, and a table of all slides for Excel": (
+            "monuseg predict slides/ --report report/ --summary slides.xlsx"
+        ),
         "a table for another program": "monuseg predict slide.svs -o - --format csv | head",
         "on a Dask cluster": "monuseg predict slides/ -o masks/ --scheduler tcp://head:8786",
     }
@@ -46,18 +50,18 @@ def predict(
     session: Session,
     image: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, slides, or folders of them.")],
     output: Annotated[
-        list[str],
+        list[str] | None,
         _output(
             "-o",
             "--output",
             metavar="FILE",
             help="File to write; may be repeated. The suffix sets the format: .png mask, .tif mask or label image, "
-            ".geojson for QuPath, .geojson.gz packed, .csv table, .parquet (GeoParquet). For several images, a folder "
-            "or a pattern with {stem}; - is the standard output.",
+            ".geojson for QuPath, .geojson.gz packed, .csv or .xlsx table, .parquet (GeoParquet). For several images, "
+            "a folder or a pattern with {stem}; - is the standard output.",
         ),
-    ],
+    ] = None,
     format: Annotated[
-        Literal["png", "tif", "geojson", "geojson.gz", "csv", "parquet"] | None,
+        Literal["png", "tif", "geojson", "geojson.gz", "csv", "parquet", "xlsx"] | None,
         _output(help="Format where -o does not state it: of a folder, or of -.", show_default="png"),
     ] = None,
     labels: Annotated[
@@ -88,6 +92,21 @@ def predict(
             "density), or all; may be repeated.",
             show_default="size, shape, haematoxylin",
         ),
+    ] = None,
+    report: Annotated[
+        str | None,
+        _output(
+            metavar="FILE",
+            help="Also write a report (.html): density, histograms, fields with outlines. For several images, one of "
+            "each, and one of all.",
+        ),
+    ] = None,
+    summary: Annotated[
+        str | None,
+        _output(metavar="FILE", help="Also write a table with a row per image (.csv; .xlsx has the regions, too)."),
+    ] = None,
+    roi_summary: Annotated[
+        str | None, _output(metavar="FILE", help="Also write a table with a row per region of --roi (.csv).")
     ] = None,
     mpp: Annotated[
         float | None, _scale(help="Scale of the image in micrometres per pixel.", show_default="as stated in the image")
@@ -156,13 +175,18 @@ def predict(
     from monuseg_cli.prediction.outputs import STANDARD_OUTPUT, OutputSpec
     from monuseg_cli.prediction.roi import read_rois
 
-    if STANDARD_OUTPUT in output:
+    results = tuple(output or ())
+    if not results and not any((overlay, probability, save_tissue_mask, report, summary, roi_summary)):
+        end_with_usage_error("monuseg predict needs --output, --report or --summary", "monuseg predict")
+    if STANDARD_OUTPUT in results:
         if session.as_json:
             end_with_usage_error("--json and -o - both write to the standard output; leave one out")
         session = replace(session, out=session.errors)
     config = PredictConfig(
         images=tuple(image),
-        outputs=OutputSpec(tuple(output), labels, overlay, probability, save_tissue_mask, format, simplify),
+        outputs=OutputSpec(
+            results, labels, overlay, probability, save_tissue_mask, format, simplify, report, summary, roi_summary
+        ),
         weights=session.home.find_weights(model),
         cache=session.home.cache,
         settings=SlideSettings(
@@ -200,13 +224,33 @@ def _show(session: Session, result: "PredictResult") -> None:
         if counts := [(one.outputs.image.name, area) for one in result.predictions for area in one.rois]:
             lines.append(regions_table(counts))
         lines.append(f"Written: {_written(result.predictions)}")
+    if result.together.files:
+        lines.append(f"On all images: {', '.join(map(str, result.together.files))}")
     name = session.home.name_of_weights(result.weights)
     written = [path for one in result.predictions for path in one.outputs.files]
-    session.show(result, *lines, f"Model: {name} ({result.card.architecture}, {result.card.licence})", written=written)
+    written += result.together.files
+    session.show(
+        _short(result), *lines, f"Model: {name} ({result.card.architecture}, {result.card.licence})", written=written
+    )
     for _, error in result.failures:
         session.fail(error)
     if result.failures:
         raise typer.Exit(result.failures[0][1].exit_code)
+
+
+def _short(result: "PredictResult") -> dict[str, object]:
+    """Return the result for --json: without the card, which `monuseg models card` prints."""
+    return {
+        "weights": result.weights,
+        "model": {"architecture": result.card.architecture, "licence": result.card.licence},
+        "predictions": result.predictions,
+        "skipped": result.skipped,
+        "failures": [
+            {"file": path, "code": error.exit_code, "message": with_options(str(error))}
+            for path, error in result.failures
+        ],
+        "together": result.together,
+    }
 
 
 def _images_table(predictions: "tuple[Prediction, ...]") -> Table:
@@ -231,7 +275,7 @@ def _written(predictions: "tuple[Prediction, ...]") -> str:
     """List the files of one image; for several images, return their number and folders."""
     files = [path for one in predictions for path in one.outputs.files]
     if not files:
-        return "the standard output"
+        return "the standard output" if any(one.outputs.stream for one in predictions) else "no file of an image"
     if len(predictions) == 1:
         return ", ".join(map(str, files))
     return f"{len(files)} files in {', '.join(sorted({f'{path.parent}{os.sep}' for path in files}))}"

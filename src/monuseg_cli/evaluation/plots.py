@@ -1,24 +1,21 @@
 """Plots of scores, as SVG for the report."""
 
-import io
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from monuseg_cli.evaluation.scores import ImageScores, Summary
 from monuseg_cli.evaluation.tables import TITLES
+from monuseg_cli.pages.figures import BLUE, GREEN, ORANGE, begin, to_svg
 
-_SCORES = {"f1": "#0072b2", "aji": "#d55e00", "pq": "#009e73"}  # Okabe and Ito's colours
+_SCORES = {"f1": BLUE, "aji": ORANGE, "pq": GREEN}
 _SIZE_GROUPS = 10
 
 
 def draw_per_image(images: Sequence[ImageScores]) -> str:
     """Plot F1, AJI and PQ of every image, in order of AJI."""
-    figure, axes = _begin("Scores of each image")
+    figure, axes = begin("Scores of each image")
     order = sorted(images, key=lambda image: image.scores.aji)
     for name, colour in _SCORES.items():
         values = [getattr(image.scores, name) for image in order]
@@ -26,12 +23,12 @@ def draw_per_image(images: Sequence[ImageScores]) -> str:
     axes.set_yticks(range(len(order)), [image.case_id for image in order], fontsize=7, parse_math=False)
     axes.set_xlim(0, 1)
     axes.legend(fontsize=8)
-    return _finish(figure)
+    return to_svg(figure)
 
 
 def draw_organs(organs: Mapping[str, Summary]) -> str:
     """Plot the means of F1, AJI and PQ over the images of each organ."""
-    figure, axes = _begin("Mean over each organ's images")
+    figure, axes = begin("Mean over each organ's images")
     positions = np.arange(len(organs))
     for offset, (name, colour) in zip((-0.26, 0, 0.26), _SCORES.items(), strict=True):
         means = [getattr(summary.mean, name) for summary in organs.values()]
@@ -40,7 +37,7 @@ def draw_organs(organs: Mapping[str, Summary]) -> str:
     axes.set_xticks(positions, names, fontsize=8, parse_math=False)
     axes.set_ylim(0, 1)
     axes.legend(fontsize=8)
-    return _finish(figure)
+    return to_svg(figure)
 
 
 def draw_precision_recall(histogram: NDArray[np.int64]) -> str:
@@ -51,7 +48,7 @@ def draw_precision_recall(histogram: NDArray[np.int64]) -> str:
     histogram : ndarray of shape (2, BINS), int64
         Number of background and of nuclear pixels of all images, by probability, in bins of equal width over 0..1.
     """
-    figure, axes = _begin("Pixels of all images, over the threshold")
+    figure, axes = begin("Pixels of all images, over the threshold")
     bins = histogram.shape[1]
     predicted = histogram.sum(axis=0)[::-1].cumsum()[::-1]
     right = histogram[1][::-1].cumsum()[::-1]
@@ -65,7 +62,7 @@ def draw_precision_recall(histogram: NDArray[np.int64]) -> str:
     axes.set_xlabel("threshold")
     axes.set_ylim(0, 1)
     axes.legend(fontsize=8)
-    return _finish(figure)
+    return to_svg(figure)
 
 
 def draw_sizes(areas: NDArray[np.int64], ious: NDArray[np.float64]) -> str:
@@ -78,35 +75,19 @@ def draw_sizes(areas: NDArray[np.int64], ious: NDArray[np.float64]) -> str:
     ious : ndarray of shape (N,), float64
         Its highest IoU with a predicted nucleus.
     """
-    figure, axes = _begin("Size of true nuclei against error")
+    figure, axes = begin("Size of true nuclei against error")
     groups = [group for group in np.array_split(np.argsort(areas, kind="stable"), _SIZE_GROUPS) if len(group)]
     if groups:
         sizes = [np.median(areas[group]) for group in groups]
         low, middle, high = (
             np.array([np.quantile(ious[group], share) for group in groups]) for share in (0.25, 0.5, 0.75)
         )
-        axes.fill_between(sizes, low, high, color="#0072b2", alpha=0.2, label="quartiles")
-        axes.plot(sizes, middle, "o-", color="#0072b2", label="median of the best IoU")
+        axes.fill_between(sizes, low, high, color=BLUE, alpha=0.2, label="quartiles")
+        axes.plot(sizes, middle, "o-", color=BLUE, label="median of the best IoU")
         missed = [(ious[group] <= 0.5).mean() for group in groups]
-        axes.plot(sizes, missed, "s--", color="#d55e00", label="share not matched")
+        axes.plot(sizes, missed, "s--", color=ORANGE, label="share not matched")
         axes.set_xscale("log")
         axes.legend(fontsize=8)
     axes.set_xlabel("area, pixels")
     axes.set_ylim(0, 1)
-    return _finish(figure)
-
-
-def _begin(title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5.6, 3.8), layout="constrained")
-    axes = figure.subplots()
-    axes.set_title(title, fontsize=10)
-    axes.grid(alpha=0.3)
-    return figure, axes
-
-
-def _finish(figure: Figure) -> str:
-    content = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "monuseg"}):  # equal figures give equal files
-        figure.savefig(content, format="svg", metadata={"Date": None})
-    svg = content.getvalue()
-    return svg[svg.index("<svg") :]
+    return to_svg(figure)

@@ -1,16 +1,12 @@
 """The HTML report: one self-contained file with tables, plots and an image viewer, which works offline."""
 
-import base64
 import html
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +16,7 @@ from monuseg_cli.evaluation.tables import TITLES, closing_rows, format_score, sh
 from monuseg_cli.metrics.error_types import find_faults
 from monuseg_cli.metrics.instance import find_overlaps, number_labels
 from monuseg_cli.nuclei.draw import paint_outlines
+from monuseg_cli.pages.template import fill, jpeg_uri, png_uri
 
 # Colour-blind safe colours by Okabe and Ito and by Tol.
 _KINDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
@@ -37,7 +34,7 @@ _KINDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
 }
 _WORST = 20
-_JPEG_LEVEL = 88
+_FAST = 2  # level of PNG, for large images
 BINS = 100
 
 
@@ -74,12 +71,12 @@ class _Side:
 
     def outlines(self, side: str) -> str:
         colours = [(0, 0, 0), *(_rgb(_KINDS[side][kind][0]) for kind in self.kinds)]
-        return _png(paint_outlines(self.labels, np.array(colours, dtype=np.uint8)))
+        return png_uri(paint_outlines(self.labels, np.array(colours, dtype=np.uint8)), _FAST)
 
     def numbers(self) -> str:
         """Encode the number of each pixel's nucleus as an image: red, green and blue are its three bytes."""
         parts = [(self.labels >> shift) & 255 for shift in (16, 8, 0)]
-        return _png(np.stack(parts, axis=-1).astype(np.uint8))
+        return png_uri(np.stack(parts, axis=-1).astype(np.uint8), _FAST)
 
 
 class Page:
@@ -133,7 +130,7 @@ class Page:
                 "f1": format_score(scores.scores.f1),
                 "aji": format_score(scores.scores.aji),
                 "pq": format_score(scores.scores.pq),
-                "picture": _uri("jpeg", imagecodecs.jpeg_encode(shown, level=_JPEG_LEVEL)),
+                "picture": jpeg_uri(shown),
                 "worst": _worst(truth, prediction),
                 **{
                     name: {"nuclei": side.nuclei(), "outlines": side.outlines(name), "labels": side.numbers()}
@@ -190,9 +187,7 @@ class Page:
             "__PLOTS__": "".join(f"<figure>{plot}</figure>" for plot in plots),
             "__DATA__": data.replace("<", "\\u003c"),
         }
-        page = resources.files("monuseg_cli.evaluation").joinpath("report.html").read_text(encoding="utf-8")
-        # In a single pass, so that placeholders inside inserted text are not replaced.
-        write_text(path, re.sub("|".join(parts), lambda mark: parts[mark[0]], page))
+        write_text(path, fill("monuseg_cli.evaluation", "report.html", parts))
 
 
 def _side(labels: NDArray[np.int32], kinds: Sequence[str], ious: NDArray[np.float64]) -> _Side:
@@ -234,11 +229,3 @@ def _table(images: Sequence[ImageScores], organs: Mapping[str, Summary], summary
 
 def _rgb(colour: str) -> tuple[int, int, int]:
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
-
-
-def _png(pixels: NDArray[np.uint8]) -> str:
-    return _uri("png", imagecodecs.png_encode(pixels, level=2))
-
-
-def _uri(kind: str, content: bytes | bytearray) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

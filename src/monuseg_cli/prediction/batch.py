@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from monuseg_cli import __version__
+from monuseg_cli.core.atomic import require_writable
 from monuseg_cli.core.errors import InputError, MonusegError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.models.card import Card
@@ -12,8 +14,16 @@ from monuseg_cli.models.weights import read_card
 from monuseg_cli.nuclei.postprocess_params import PostprocessParams
 from monuseg_cli.prediction.config import PredictConfig, require_number
 from monuseg_cli.prediction.job import Job, Outcome
-from monuseg_cli.prediction.outputs import STANDARD_OUTPUT, Outputs, find_images, plan_outputs
+from monuseg_cli.prediction.outputs import (
+    STANDARD_OUTPUT,
+    BatchOutputs,
+    Outputs,
+    find_images,
+    plan_batch,
+    plan_outputs,
+)
 from monuseg_cli.prediction.slide import Prediction
+from monuseg_cli.prediction.together import write_together
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,8 @@ class PredictResult:
         Outputs of the images that were done before with the same settings.
     failures : tuple of (Path, MonusegError)
         The images that failed, with the error of each.
+    together : BatchOutputs
+        The files on all images together that were written.
     """
 
     weights: Path
@@ -39,6 +51,7 @@ class PredictResult:
     predictions: tuple[Prediction, ...]
     skipped: tuple[Outputs, ...]
     failures: tuple[tuple[Path, MonusegError], ...]
+    together: BatchOutputs
 
 
 def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult:
@@ -60,10 +73,12 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
     if config.scheduler and STANDARD_OUTPUT in config.outputs.results:
         message = "workers of a `scheduler` cannot write to the standard output; give a file in `outputs`"
         raise InputError(message)
-    plans = plan_outputs(find_images(config.images, progress), config.outputs)[config.part - 1 :: config.num_parts]
+    images = find_images(config.images, progress)
+    plans = plan_outputs(images, config.outputs)[config.part - 1 :: config.num_parts]
     if config.settings.measurements and plans and not any(plan.has_table for plan in plans):
-        message = "`measurements` are columns of tables, and no output is a .csv, .geojson or .parquet"
+        message = "`measurements` are columns of tables, and no output is a .csv, .xlsx, .geojson or .parquet"
         raise InputError(message)
+    together = _plan_together(config, len(images) == 1, progress)
     card = read_card(config.weights)
     card = replace(card, postprocess=with_overrides(card.postprocess, config.threshold, config.min_area_um2))
     for roi in config.settings.rois:
@@ -80,13 +95,39 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
         outcomes.append(outcome)
         if len(plans) > 1 and not outcome.skipped:
             progress.info(f"{number} of {len(plans)}: {outcome.summary()}")
+    places = {outputs.image: place for place, outputs in enumerate(plans)}
+    write_together(together, sorted(outcomes, key=lambda outcome: places[outcome.outputs.image]), _describe(card))
     return PredictResult(
         weights=config.weights,
         card=card,
         predictions=tuple(outcome.prediction for outcome in outcomes if outcome.prediction and not outcome.skipped),
         skipped=tuple(outcome.outputs for outcome in outcomes if outcome.skipped),
         failures=tuple((outcome.outputs.image, outcome.error) for outcome in outcomes if outcome.error),
+        together=together,
     )
+
+
+def _plan_together(config: PredictConfig, is_one: bool, progress: Progress) -> BatchOutputs:
+    """Resolve the files on all images together, which a part of the images cannot have."""
+    together = plan_batch(config.outputs, is_one)
+    if config.num_parts > 1:
+        if together.summary or together.roi_summary:
+            name = "summary" if together.summary else "roi_summary"
+            message = f"`{name}` is a table of all images; ask for it without `num_parts` when all parts are done"
+            raise InputError(message)
+        if together.report:
+            progress.info(f"{together.report}, on all images, is written without `num_parts` when all parts are done")
+        return replace(together, report=None)
+    if together.roi_summary and not config.settings.rois:
+        message = "`roi_summary` is a table of regions of interest; name their file in `roi`"
+        raise InputError(message)
+    for path in together.files:
+        require_writable(path)
+    return together
+
+
+def _describe(card: Card) -> str:
+    return f"monuseg {__version__}, model: {card.architecture}, {card.licence}"
 
 
 def with_overrides(

@@ -143,6 +143,14 @@ def detect(
     groups : collection of {"texture", "neighbours"}
         Further measurements; neighbours are measured when all nuclei are known, see `Neighbourhoods`.
     """
+    columns = measure_columns(nuclei, frame)
+    if "texture" in groups:
+        columns = rounded({**columns, **nuclei.texture})
+    return Detections(columns, outline(nuclei.contours, frame), regions)
+
+
+def measure_columns(nuclei: Nuclei, frame: Frame) -> dict[str, NDArray[Any]]:
+    """Return the columns of nuclei that are always measured; see `detect`."""
     known = nuclei.measurements
     centroids = frame.to_slide_coords(known.centroids)
     columns: dict[str, NDArray[Any]] = {
@@ -162,9 +170,7 @@ def detect(
     }
     if known.probability is not None:
         columns[PROBABILITY] = known.probability
-    if "texture" in groups:
-        columns |= nuclei.texture
-    return Detections(rounded(columns), outline(nuclei.contours, frame), regions)
+    return rounded(columns)
 
 
 def rounded(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

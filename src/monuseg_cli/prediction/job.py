@@ -34,6 +34,13 @@ class Outcome:
     error: MonusegError | None = None
     skipped: bool = False
 
+    @property
+    def status(self) -> str:
+        """Return what became of the image: predicted, remade from kept nuclei, skipped since done before, or failed."""
+        if self.error or not self.prediction:
+            return "failed"
+        return "skipped" if self.skipped else "remade" if self.prediction.made_from else "predicted"
+
     def summary(self) -> str:
         """Return a one-line summary."""
         if self.prediction:

@@ -167,7 +167,8 @@ def make_outputs(
 ) -> Prediction:
     """Write the outputs of a slide from its kept nuclei, equal to those of a prediction to the byte.
 
-    The image is opened only for an overlay, the mask of tissue, or to compare regions of interest with its size.
+    The image is opened only for an overlay, a report, the mask of tissue, or to compare regions of interest with its
+    size.
 
     Parameters
     ----------
@@ -195,22 +196,25 @@ def make_outputs(
     began = time.perf_counter()
     for path in outputs.files:
         require_writable(path)
-    asked, layout, about = outputs, kept.layout, {**kept.about, "record": identity}
+    asked, layout = outputs, kept.layout
+    about = {**kept.about, "record": identity, "found": kept.prediction.facts()}
     if kept.about["record"]["settings"].get(_MEASUREMENTS, []) == list(settings.measurements):
         others = tuple(path for path in outputs.results if resolve_links(path) != resolve_links(kept.path))
         asked = replace(outputs, results=others)
     with ExitStack() as stack:
         slide = None
-        if asked.overlay or asked.tissue or settings.rois:
+        if asked.overlay or asked.tissue or asked.report or settings.rois:
             opened = Slide(asked.image, settings.skip_damaged, settings.series, settings.plane)
             slide = stack.enter_context(opened)
             warn_outside(slide, settings.rois, progress)
         writers = Writers(stack, asked, layout, card, about, settings)
         if slide and asked.overlay:
             writers.draw_on(slide)
-        if slide and asked.tissue:
-            tissue = TissueMap(slide, layout.region, layout.mpp or card.mpp, layout.map_shape, settings)
+        if slide and (asked.tissue or asked.report):
+            mpp = layout.mpp or card.mpp
+            tissue = TissueMap(slide, layout.region, mpp, layout.map_shape, settings)
             writers.add_tissue(tissue.found)
+            writers.report_on(slide, tissue.found, mpp, settings.rois)
         if writers.need_nuclei:
             for found in parquet.read_nuclei(kept.path):
                 writers.add_detections(found)

@@ -27,7 +27,7 @@ from monuseg_cli.prediction import parquet
 from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.detections import Detections, Layout, detect
 from monuseg_cli.prediction.neighbourhood import with_neighbours
-from monuseg_cli.prediction.outputs import TABLE_SUFFIXES
+from monuseg_cli.prediction.outputs import GEOJSON_SUFFIXES
 from monuseg_cli.prediction.outputs import suffix_of as format_of
 from monuseg_cli.prediction.plausibility import Finding, find_doubt
 from monuseg_cli.prediction.roi import RoiCount, RoiCounter
@@ -35,6 +35,8 @@ from monuseg_cli.prediction.segmentation import NucleusTable
 from monuseg_cli.prediction.stitch import Nuclei
 from monuseg_cli.prediction.table_files import TableFiles
 from monuseg_cli.prediction.view import warn_outside
+
+_TABLES = (*GEOJSON_SUFFIXES, ".csv", parquet.SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,8 +296,8 @@ def _require_outputs(config: MeasureConfig) -> None:
     """Check, before anything is computed, that all tables can be written."""
     inputs = {resolve_links(config.image), resolve_links(config.nuclei)}
     for path in config.outputs:
-        if format_of(path) not in TABLE_SUFFIXES:
-            message = f"cannot write {path}: the name must end in {' or '.join(TABLE_SUFFIXES)}"
+        if format_of(path) not in _TABLES:
+            message = f"cannot write {path}: the name must end in {' or '.join(_TABLES)}"
             raise InputError(message)
         if resolve_links(path) in inputs:
             message = f"{path} is an input, and would be replaced by the table; choose another `output`"

@@ -13,18 +13,23 @@ from monuseg_cli.core.home import require_text_name, resolve_links
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.decoding import decoding
 from monuseg_cli.imaging.folder import list_images, stem_of
-from monuseg_cli.prediction import parquet
+from monuseg_cli.prediction import parquet, spreadsheet
 
 _LONGEST_NAME = 255  # bytes, on the file systems in use
 TIFF_SUFFIXES = (".tif", ".tiff")
 GEOJSON_SUFFIXES = (".geojson", ".geojson.gz")
-TABLE_SUFFIXES = (*GEOJSON_SUFFIXES, ".csv", parquet.SUFFIX)
+TABLE_SUFFIXES = (*GEOJSON_SUFFIXES, ".csv", parquet.SUFFIX, spreadsheet.SUFFIX)
 RESULT_SUFFIXES = (".png", *TIFF_SUFFIXES, *TABLE_SUFFIXES)
 """Suffixes of the results: a mask (or labels, for TIFF), and tables of nuclei."""
 
 STANDARD_OUTPUT = "-"
-Format = Literal["png", "tif", "geojson", "geojson.gz", "csv", "parquet"]
+Format = Literal["png", "tif", "geojson", "geojson.gz", "csv", "parquet", "xlsx"]
 _FORMATS_OF_TEXT = ("geojson", "csv")
+
+REPORT_SUFFIXES = (".html",)
+SUMMARY_SUFFIXES = (".csv", spreadsheet.SUFFIX)
+ROI_SUMMARY_SUFFIXES = (".csv",)
+_REPORT_OF_ALL = "index.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,12 @@ class OutputSpec:
         Format of results whose name does not state it: folders, and the standard output.
     simplify : float, optional
         Simplify the outlines of GeoJSON results by at most this distance, in pixels of level 0.
+    report : str, optional
+        The report, as HTML: of the image, or of each and of all together; see `plan_batch`.
+    summary : str, optional
+        Table with a row per image (CSV; an .xlsx has a sheet of the regions, too).
+    roi_summary : str, optional
+        Table with a row per region of interest of each image (CSV).
 
     Raises
     ------
@@ -60,13 +71,16 @@ class OutputSpec:
     tissue: str | None = None
     format: Format | None = None
     simplify: float | None = None
+    report: str | None = None
+    summary: str | None = None
+    roi_summary: str | None = None
 
     def __post_init__(self) -> None:
         """Check that at least one output is requested, all names are strings, and the settings have valid values."""
         if isinstance(self.results, str):
             message = f"`outputs` must be a list of files, not the string {self.results!r}: [{self.results!r}]"
             raise InputError(message)
-        others = (self.overlay, self.probability, self.tissue)
+        others = (self.overlay, self.probability, self.tissue, self.report, self.summary, self.roi_summary)
         names = (*self.results, *(other for other in others if other is not None))
         if not names:
             message = "no output is requested; name a file in `outputs`"
@@ -103,6 +117,7 @@ class Outputs:
     tissue: Path | None
     stream: Format | None = None
     simplify: float | None = None
+    report: Path | None = None
 
     @property
     def has_table(self) -> bool:
@@ -112,7 +127,7 @@ class Outputs:
     @property
     def files(self) -> tuple[Path, ...]:
         """All output files."""
-        others = (self.overlay, self.probability, self.tissue)
+        others = (self.overlay, self.probability, self.tissue, self.report)
         return self.results + tuple(path for path in others if path is not None)
 
 
@@ -162,13 +177,16 @@ def plan_outputs(images: Sequence[Path], spec: OutputSpec) -> list[Outputs]:
     if STANDARD_OUTPUT in spec.results and len(images) > 1:
         message = f"the standard output takes one image, not {len(images)}; give a folder in `outputs`"
         raise InputError(message)
-    plans = [_outputs_of(image, spec) for image in images]
-    planned = [path for plan in plans for path in plan.files]
+    is_one = len(images) == 1
+    plans = [_outputs_of(image, spec, is_one) for image in images]
+    planned = [path for plan in plans for path in plan.files] + plan_batch(spec, is_one).files
     for path in (*images, *planned):
         require_text_name(path)
     _require_use(spec, plans)
     if any(suffix_of(path) == parquet.SUFFIX for path in planned):
         parquet.require_pyarrow()
+    if any(suffix_of(path) == spreadsheet.SUFFIX for path in planned):
+        spreadsheet.require_openpyxl()
     twice = [path for path, count in Counter(planned).items() if count > 1]
     if twice:
         message = f"{twice[0]} would be written more than once; give a folder, or a pattern such as out/{{stem}}.png"
@@ -195,11 +213,76 @@ def _require_use(spec: OutputSpec, plans: Sequence[Outputs]) -> None:
         message = "`simplify` changes the outlines in GeoJSON, and no output is a .geojson"
         raise InputError(message)
     if spec.format and not any(_names_no_format(pattern) for pattern in spec.results):
-        message = f"`format` is for a folder or {STANDARD_OUTPUT}; the format of {results[0]} follows from its name"
+        of = f"; the format of {results[0]} follows from its name" if results else ""
+        message = f"`format` is for a folder or {STANDARD_OUTPUT}{of}"
         raise InputError(message)
 
 
-def _outputs_of(image: Path, spec: OutputSpec) -> Outputs:
+@dataclass(frozen=True, slots=True)
+class BatchOutputs:
+    """The files on all images together: the report, and the tables of images and of regions."""
+
+    report: Path | None
+    summary: Path | None
+    roi_summary: Path | None
+
+    @property
+    def files(self) -> list[Path]:
+        """All of them that are requested."""
+        return [path for path in (self.report, self.summary, self.roi_summary) if path is not None]
+
+
+def plan_batch(spec: OutputSpec, is_one: bool) -> BatchOutputs:
+    """Resolve the files on all images together.
+
+    The report of one image is the file that is named. Of several, a folder or pattern names the reports of each; that
+    of all is ``index.html`` beside them. A plain name is that of the report of all; those of each are in a folder of
+    the same name without the suffix.
+
+    Parameters
+    ----------
+    spec : OutputSpec
+        What is requested.
+    is_one : bool
+        Whether there is only one image.
+
+    Raises
+    ------
+    InputError
+        If a name is invalid, or its suffix is unknown.
+    """
+
+    def table(name: str | None, suffixes: tuple[str, ...]) -> Path | None:
+        if name is None:
+            return None
+        path = Path(name)
+        if _names_no_format(name) or "{" in name or path.suffix.lower() not in suffixes:
+            message = f"cannot write {name}: a table of all images needs a name that ends in {' or '.join(suffixes)}"
+            raise InputError(message)
+        return path
+
+    report = None
+    if spec.report is not None and not is_one:
+        report = Path(spec.report)
+        if _names_no_format(spec.report):
+            report /= _REPORT_OF_ALL
+        elif "{" in spec.report:
+            folder = report.parent
+            while "{" in str(folder):
+                folder = folder.parent
+            report = folder / _REPORT_OF_ALL
+    return BatchOutputs(report, table(spec.summary, SUMMARY_SUFFIXES), table(spec.roi_summary, ROI_SUMMARY_SUFFIXES))
+
+
+def _report_of(image: Path, pattern: str, is_one: bool) -> Path:
+    """Resolve the report of one image; see `plan_batch`."""
+    path = resolve_output(pattern, image, REPORT_SUFFIXES)
+    if is_one or _names_no_format(pattern) or "{stem}" in pattern:
+        return path
+    return resolve_output(str(path.with_suffix("") / "{stem}.html"), image, REPORT_SUFFIXES)
+
+
+def _outputs_of(image: Path, spec: OutputSpec, is_one: bool) -> Outputs:
     first = f".{spec.format}" if spec.format else ".tif" if spec.labels else RESULT_SUFFIXES[0]
     suffixes = (first, *RESULT_SUFFIXES)
     is_stream = STANDARD_OUTPUT in spec.results
@@ -216,6 +299,7 @@ def _outputs_of(image: Path, spec: OutputSpec) -> Outputs:
         tissue=other(spec.tissue, (".png",)),
         stream=spec.format if is_stream else None,
         simplify=spec.simplify,
+        report=_report_of(image, spec.report, is_one) if spec.report is not None else None,
     )
 
 

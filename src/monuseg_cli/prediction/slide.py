@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -52,6 +52,8 @@ class Prediction:
         Stain levels of the slide, which were matched to those of the training images; empty without matching.
     warnings : tuple of str
         Why the result is implausible; see `find_doubt`.
+    medians : mapping of str to float
+        Median of each measurement of the nuclei; empty without nuclei.
     made_from : str, optional
         File of nuclei, found before, that the outputs were made from; None: the network ran.
     """
@@ -67,6 +69,7 @@ class Prediction:
     damaged: tuple[str, ...]
     stain: StainLevels
     warnings: tuple[str, ...]
+    medians: Mapping[str, float] = field(default_factory=dict)
     made_from: str | None = None
 
     def facts(self) -> dict[str, Any]:
@@ -106,6 +109,7 @@ class _Found:
     damaged: tuple[str, ...]
     stain: Mapping[str, tuple[float, float]]
     warnings: tuple[str, ...]
+    medians: Mapping[str, float] = field(default_factory=dict)
     made_from: str | None = None
 
 
@@ -152,6 +156,7 @@ def predict_slide(
         about = describe_nuclei(record, engine, view.layout)
         writers = Writers(stack, outputs, view.layout, engine.card, about, settings)
         writers.draw_on(slide)
+        writers.report_on(slide, view.tissue.found, view.mpp or engine.card.mpp, settings.rois)
         writers.add_tissue(view.tissue.found)
         found = find_nuclei(view, settings.rois, engine, writers, progress)
         writers.finish()
@@ -167,6 +172,7 @@ def predict_slide(
             damaged=view.damaged,
             stain=view.match.found if view.match else {},
             warnings=report_doubts(view, found, engine, progress),
+            medians=found.medians,
         )
         about["found"] = prediction.facts()
     return replace(prediction, seconds=time.perf_counter() - began)

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from monuseg_cli.nuclei.columns import columns_of
-from monuseg_cli.prediction import parquet
+from monuseg_cli.prediction import parquet, spreadsheet
 from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.detections import Detections, Layout
 from monuseg_cli.prediction.neighbourhood import Neighbourhoods, Waiting
+from monuseg_cli.prediction.nuclei_xlsx import nuclei_xlsx
 from monuseg_cli.prediction.parquet import nuclei_parquet
 from monuseg_cli.prediction.tables import NucleiWriter, Target, nuclei_csv, nuclei_geojson
 
@@ -56,6 +57,9 @@ class TableFiles:
             if suffix == parquet.SUFFIX:
                 assert isinstance(target, Path)
                 writer = nuclei_parquet(target, columns, about, has_regions)
+            elif suffix == spreadsheet.SUFFIX:
+                assert isinstance(target, Path)
+                writer = nuclei_xlsx(target, columns, image, about, has_regions)
             elif suffix == ".csv":
                 writer = nuclei_csv(target, columns, has_regions)
             else:
@@ -70,6 +74,10 @@ class TableFiles:
     def __bool__(self) -> bool:
         """Whether there is any table."""
         return bool(self._writers)
+
+    def attach(self, writer: NucleiWriter) -> None:
+        """Pass the nuclei on to a further writer."""
+        self._writers.append(writer)
 
     def add(self, found: Detections) -> None:
         """Append nuclei, or keep them until `finish` if their neighbours are not measured yet."""

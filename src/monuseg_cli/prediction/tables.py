@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, cast
 from monuseg_cli.core.atomic import writing
 from monuseg_cli.nuclei.columns import Column
 from monuseg_cli.prediction.detections import REGION, Detections, first_points, geometries, simplify
+from monuseg_cli.prediction.spreadsheet import plain_text
 
 NucleiWriter = Callable[[Detections], None]
 Target = Path | BinaryIO
@@ -48,7 +49,8 @@ def nuclei_csv(target: Target, columns: Sequence[Column], has_regions: bool = Fa
             if found.regions is None:
                 lines.writerows(found.rows(columns))
             else:
-                lines.writerows((*row, name) for row, name in zip(found.rows(columns), found.regions, strict=True))
+                names = map(plain_text, found.regions)
+                lines.writerows((*row, name) for row, name in zip(found.rows(columns), names, strict=True))
 
         yield add
 

@@ -1,7 +1,7 @@
 """A slide, or a region of it, at the network's scale, and the detection of the nuclei in it."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,8 @@ from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.adapt import match_stain
 from monuseg_cli.prediction.blend import blended_rows
 from monuseg_cli.prediction.config import SlideSettings
-from monuseg_cli.prediction.detections import Layout
+from monuseg_cli.prediction.detections import Layout, measure_columns
+from monuseg_cli.prediction.distribution import Distributions
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.plausibility import Finding, find_doubt
 from monuseg_cli.prediction.rescaled import SlideSource
@@ -105,10 +106,13 @@ class FoundNuclei:
         Area of every nucleus in square micrometres.
     rois : tuple of RoiCount
         Nuclei in each region of interest.
+    medians : mapping of str to float
+        Median of each measurement; empty without nuclei.
     """
 
     areas_um2: NDArray[np.float64]
     rois: tuple[RoiCount, ...]
+    medians: Mapping[str, float]
 
 
 def find_nuclei(view: View, rois: tuple[Roi, ...], engine: Engine, sink: Sink, progress: Progress) -> FoundNuclei:
@@ -129,12 +133,14 @@ def find_nuclei(view: View, rois: tuple[Roi, ...], engine: Engine, sink: Sink, p
     """
     warn_outside(view.slide, rois, progress)
     counter = RoiCounter(rois, view.layout.frame)
-    areas_px = [np.empty(0, dtype=np.intp)]
+    areas_px, measured = [np.empty(0, dtype=np.intp)], Distributions()
     with progress.task(view.slide.path.name, len(view.tissue.tiles()), "tiles") as task:
         for nuclei in _find_blocks(view, engine, counter, sink, task):
             areas_px.append(np.bincount(nuclei.window.reshape(-1))[1:])
+            if len(nuclei):
+                measured.add(measure_columns(nuclei, view.layout.frame))
     areas_um2 = np.concatenate(areas_px) * np.float64(view.layout.map_mpp**2)
-    return FoundNuclei(areas_um2, counter.counts(view.mpp or engine.card.mpp))
+    return FoundNuclei(areas_um2, counter.counts(view.mpp or engine.card.mpp), measured.medians())
 
 
 def warn_outside(slide: Slide, rois: tuple[Roi, ...], progress: Progress) -> None:

@@ -17,6 +17,8 @@ from monuseg_cli.prediction.detections import Detections, Layout, detect
 from monuseg_cli.prediction.outputs import TIFF_SUFFIXES, Outputs, suffix_of
 from monuseg_cli.prediction.overlay import overlay_png
 from monuseg_cli.prediction.rasters import RowWriter, mask_png, pyramid_tiff
+from monuseg_cli.prediction.report import slide_report
+from monuseg_cli.prediction.roi import Roi
 from monuseg_cli.prediction.stitch import Nuclei
 from monuseg_cli.prediction.table_files import TableFiles
 from monuseg_cli.prediction.tables import Target
@@ -50,7 +52,8 @@ class Writers:
         about: Mapping[str, Any],
         settings: SlideSettings,
     ) -> None:
-        self._stack, self._outputs, self._layout, self._settings = stack, outputs, layout, settings
+        self._stack, self._outputs, self._layout = stack, outputs, layout
+        self._about, self._settings = about, settings
         self._rasters: list[RowWriter] = []
         self._probability: RowWriter | None = None
         description = _describe(outputs, card)
@@ -77,6 +80,12 @@ class Writers:
         if self._outputs.overlay:
             add = overlay_png(self._outputs.overlay, slide, self._layout.region)
             self._rasters.append(self._stack.enter_context(add))
+
+    def report_on(self, slide: Slide, tissue: NDArray[np.bool_], mpp: float, rois: tuple[Roi, ...]) -> None:
+        """Begin the report, if it is an output; see `slide_report`."""
+        if self._outputs.report:
+            report = slide_report(self._outputs.report, slide, self._layout, mpp, tissue, rois, self._about)
+            self._tables.attach(self._stack.enter_context(report))
 
     def add_tissue(self, tissue: NDArray[np.bool_]) -> None:
         """Write the mask of detected tissue (H, W), if it is an output."""

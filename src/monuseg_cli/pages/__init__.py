@@ -1,0 +1,1 @@
+"""Self-contained HTML pages: filled templates, embedded images, plots as SVG."""

@@ -1,0 +1,135 @@
+"""Tables for spreadsheets: CSV and, by openpyxl, .xlsx.
+
+A text that begins like a formula is never one: in .xlsx it is stored as text, and in CSV it begins with an apostrophe,
+as OWASP advises (https://owasp.org/www-community/attacks/CSV_Injection).
+"""
+
+import csv
+import importlib.util
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from monuseg_cli.core.atomic import write_text, writing
+from monuseg_cli.core.errors import MissingError
+
+SUFFIX = ".xlsx"
+MOST_ROWS = 1_048_576
+"""Rows of a sheet in Excel, https://support.microsoft.com/office/1672b34d-7043-467e-8e27-269d656771c3."""
+
+Cell = str | int | float | None
+Row = Sequence[Cell]
+
+_LIKE_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_LONGEST_TEXT = 32_767  # characters of a cell in Excel
+_CONTROL = dict.fromkeys((*range(9), 11, 12, *range(14, 32)), "\ufffd")  # not allowed in XML
+
+
+def plain_text(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula when it opens a CSV file.
+
+    Carriage returns, which Python's csv does not quote, become spaces.
+    """
+    safe = f"'{text}" if text.startswith(_LIKE_A_FORMULA) else text
+    return safe.replace("\r", " ")
+
+
+def require_openpyxl() -> None:
+    """Check that openpyxl is installed.
+
+    Raises
+    ------
+    MissingError
+        If it is not.
+    """
+    if importlib.util.find_spec("openpyxl") is None:
+        message = "an .xlsx needs openpyxl, which is not installed: pip install 'monuseg-cli[tables]'"
+        raise MissingError(message)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """Write a table as CSV, atomically."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(columns)
+    lines.writerows([plain_text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    write_text(path, text.getvalue())
+
+
+class Workbook:
+    """The sheets of an .xlsx file, which are written to disk row by row.
+
+    Parameters
+    ----------
+    book : openpyxl.Workbook
+        A workbook in its write-only mode.
+    most_rows : int
+        Rows of a sheet, with its heading; further ones go to another sheet, whose name has a number.
+    """
+
+    def __init__(self, book: Any, most_rows: int) -> None:
+        self._book, self._most_rows = book, most_rows
+        self._sheets: dict[str, tuple[Any, int]] = {}
+        self._numbers: dict[str, int] = {}
+
+    def add(self, name: str, columns: Sequence[str], rows: Iterable[Row] = ()) -> None:
+        """Append rows to a sheet; it begins with a heading."""
+        sheet, number = self._sheets.get(name) or (self._begin(name, columns), 1)
+        for row in rows:
+            if number == self._most_rows:
+                sheet, number = self._begin(name, columns), 1
+            sheet.append([self._cell(sheet, cell) for cell in row])
+            number += 1
+        self._sheets[name] = sheet, number
+
+    def _begin(self, name: str, columns: Sequence[str]) -> Any:
+        from openpyxl.cell import WriteOnlyCell
+        from openpyxl.styles import Font
+
+        self._numbers[name] = number = self._numbers.get(name, 0) + 1
+        sheet = self._book.create_sheet(name if number == 1 else f"{name} {number}")
+        sheet.freeze_panes = "A2"
+        heading = [WriteOnlyCell(sheet, column) for column in columns]
+        for cell in heading:
+            cell.font = Font(bold=True)
+        sheet.append(heading)
+        return sheet
+
+    @staticmethod
+    def _cell(sheet: Any, value: Cell) -> Any:
+        """Return a value that openpyxl stores as it is: numbers as numbers, texts as texts, never as formulas."""
+        if not isinstance(value, str):
+            return value
+        from openpyxl.cell import WriteOnlyCell
+
+        cell = WriteOnlyCell(sheet, value.translate(_CONTROL)[:_LONGEST_TEXT])
+        cell.data_type = "s"
+        return cell
+
+
+@contextmanager
+def workbook(path: Path, most_rows: int = MOST_ROWS) -> Iterator[Workbook]:
+    """Write an .xlsx file, which appears when the context ends.
+
+    Parameters
+    ----------
+    path : Path
+        Destination.
+    most_rows : int
+        Rows of a sheet, with its heading.
+    """
+    import openpyxl
+
+    book = openpyxl.Workbook(write_only=True)
+    yield Workbook(book, most_rows)
+    with writing(path) as part:
+        book.save(part)
+
+
+def write_tables(path: Path, tables: Mapping[str, tuple[Sequence[str], Iterable[Row]]]) -> None:
+    """Write tables, by name, as the sheets of an .xlsx file."""
+    with workbook(path) as book:
+        for name, (columns, rows) in tables.items():
+            book.add(name, columns, rows)
