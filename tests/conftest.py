@@ -41,6 +41,10 @@ PATCHES = ("--patch-px", "64", "--stride-px", "32", "--crop-px", "48", "--crops-
 QUICK = ("--epochs", "1", *PATCHES, "--device", "cpu")
 """Options of ``monuseg train`` that go through one epoch in seconds."""
 
+# Workers that run side by side, and the processes of their tests, would take each other's cores.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
+
 # A shell without job control starts commands in the background with SIGINT ignored, which processes of tests inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -63,12 +67,6 @@ class Told(Silent):
 
     def warn(self, message: str) -> None:
         self.lines.append(message)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """Keep workers that run side by side from taking each other's cores."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

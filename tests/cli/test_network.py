@@ -60,6 +60,7 @@ def run_watched(code: str, tmp_path: Path, *before: str) -> tuple[list[str], lis
         "HOME": str(home),
         "LOCALAPPDATA": str(home),
         "WATCHED": str(log),
+        "OMP_NUM_THREADS": "1",
     }  # and no variable by which libraries tell that they are tested
     words = [*before, sys.executable, "-c", code]
     result = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)

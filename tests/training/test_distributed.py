@@ -36,7 +36,7 @@ def start(home: Home, *words: object, world_size: int) -> subprocess.Popen[str]:
     command = [sys.executable, *torchrun, "-m", "support.still", *words, "--home", home.root]
     return subprocess.Popen(
         [str(word) for word in command],
-        env={**os.environ, "PYTHONPATH": _PATH, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": _PATH},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
