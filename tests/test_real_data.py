@@ -127,7 +127,7 @@ def test_a_slide_whose_scale_is_not_stated_does_not_end_without_a_word(
     real_data: Path, monuseg: Monuseg, tmp_path: Path
 ) -> None:
     slide = real_data / "slides" / "tcga-cr-7395-01a-01-ts1.svs"
-    result = monuseg("predict", slide, "-o", tmp_path / "mask.png", "--engine", "torch")
+    result = monuseg("predict", slide, "-o", tmp_path / "mask.png")
     assert result.exit_code == 0
     assert "states no credible scale" in result.stderr
     assert "which was assumed; try --mpp 0.5" in " ".join(result.stderr.split())

@@ -36,3 +36,12 @@ def test_few_nuclei_on_much_tissue_raise_a_doubt() -> None:
 def test_a_small_piece_of_tissue_may_have_none() -> None:
     assert find_doubt(finding(0, 0.0, mm2=0.04)) is None
     assert find_doubt(finding(0, 0.0, mm2=0.0)) is None
+
+
+def test_bounds_are_narrower_where_the_scale_was_assumed() -> None:
+    assert find_doubt(finding(800, 12.0)) is None
+    assert "12 um2, which is small at 0.25 um/px, which was assumed; try `mpp=0.5`" in str(
+        find_doubt(finding(800, 12.0, is_assumed=True))
+    )
+    assert find_doubt(finding(300, 30.0)) is None
+    assert "300 per mm2, at 0.25 um/px, which was assumed" in str(find_doubt(finding(300, 30.0, is_assumed=True)))

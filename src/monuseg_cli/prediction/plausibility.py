@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_FEWEST_PER_MM2 = 100
+_FEWEST_PER_MM2, _FEWEST_PER_MM2_ASSUMED = 100, 500
 _LEAST_TISSUE_MM2 = 0.05
 _FEWEST_NUCLEI = 30  # for a meaningful median
-_SMALLEST_MEDIAN_UM2, _LARGEST_MEDIAN_UM2 = 11.0, 90.0
+_SMALLEST_MEDIAN_UM2, _SMALLEST_MEDIAN_UM2_ASSUMED, _LARGEST_MEDIAN_UM2 = 11.0, 13.0, 90.0
 _USUAL_MEDIAN_UM2 = 28.0
 _USUAL_MPP = (0.125, 0.25, 0.5, 1.0, 2.0)
 
@@ -40,16 +40,19 @@ def find_doubt(finding: Finding) -> str | None:
     """Return a warning with the likely cause and the remedy if the result is implausible, else None.
 
     The bounds are wide: the 37 train cases of MoNuSeg have medians of 14 to 51 um2, and at least 4,000 nuclei per mm2.
+    They are narrower if the scale was assumed, since a wrong one is then likelier than unusual tissue.
     """
     count = len(finding.areas_um2)
     scale = f"{finding.mpp:.3g} um/px, which was {'assumed' if finding.is_assumed else 'stated'}"
+    smallest = _SMALLEST_MEDIAN_UM2_ASSUMED if finding.is_assumed else _SMALLEST_MEDIAN_UM2
+    fewest = _FEWEST_PER_MM2_ASSUMED if finding.is_assumed else _FEWEST_PER_MM2
     if count >= _FEWEST_NUCLEI:
         median = float(np.median(finding.areas_um2))
-        if not _SMALLEST_MEDIAN_UM2 <= median <= _LARGEST_MEDIAN_UM2:
+        if not smallest <= median <= _LARGEST_MEDIAN_UM2:
             likely = _nearest_usual(finding.mpp * math.sqrt(_USUAL_MEDIAN_UM2 / median))
-            size = "small" if median < _SMALLEST_MEDIAN_UM2 else "large"
+            size = "small" if median < smallest else "large"
             return f"the median nucleus has {median:.0f} um2, which is {size} at {scale}; try `mpp={likely:g}`"
-    if finding.tissue_mm2 >= _LEAST_TISSUE_MM2 and count < _FEWEST_PER_MM2 * finding.tissue_mm2:
+    if finding.tissue_mm2 >= _LEAST_TISSUE_MM2 and count < fewest * finding.tissue_mm2:
         density = f"{count} nuclei on {finding.tissue_mm2:.2f} mm2 of tissue, {count / finding.tissue_mm2:.0f} per mm2"
         if finding.is_assumed:
             return f"{density}, at {scale}; state the true scale with `mpp`"
