@@ -24,6 +24,7 @@ def test_a_working_installation_passes_all_checks(monuseg: Monuseg, trained_home
     content = json.loads(result.stdout)
     assert content["well"] is True
     found = {check["name"]: check["found"] for check in content["checks"]}
+    assert len(found) == len(content["checks"]), "each is checked once"
     assert found["numpy"] == np.__version__
     assert found["torch"] == torch.__version__.split("+")[0] or found["torch"] == torch.__version__
     assert found["codecs"] == "LZW, Deflate, JPEG, JPEG 2000, zstd, WebP"

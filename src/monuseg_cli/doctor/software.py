@@ -16,7 +16,7 @@ from monuseg_cli.doctor.check import Check, State
 
 DISTRIBUTION = "monuseg-cli"
 _NOT_FOR_USERS = ("dev", "docs")
-_MODULES = {"pillow": "PIL", "openslide-python": "openslide"}
+_MODULES = {"pillow": "PIL", "openslide-python": "openslide", "scikit-image": "skimage"}
 """Packages whose module name differs from the package name by more than dashes."""
 
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)\s*(?:>=(?P<least>[\d.]+))?[^;]*(?:;.*extra == ['\"](?P<extra>\w+)['\"])?")
@@ -46,9 +46,11 @@ def check_packages(distribution: str = DISTRIBUTION) -> list[Check]:
 
 
 def _check_each(distribution: str, requirements: list[str]) -> Iterator[Check]:
+    seen = set()  # a package may belong to several extras
     for requirement in requirements:
         found = _REQUIREMENT.match(requirement)
-        if found and found["extra"] not in _NOT_FOR_USERS:
+        if found and found["extra"] not in _NOT_FOR_USERS and found["name"] not in seen:
+            seen.add(found["name"])
             yield _check_package(distribution, found["name"], found["least"] or "0", found["extra"])
 
 
