@@ -42,15 +42,13 @@ def check_packages(distribution: str = DISTRIBUTION) -> list[Check]:
     except metadata.PackageNotFoundError:
         return [Check("packages", "monuseg is not installed, it runs from its sources", "note", "pip install .")]
     block_telemetry()
-    return list(_check_each(distribution, requirements))
+    return list(dict.fromkeys(_check_each(distribution, requirements)))  # a package may belong to several extras
 
 
 def _check_each(distribution: str, requirements: list[str]) -> Iterator[Check]:
-    seen = set()  # a package may belong to several extras
     for requirement in requirements:
         found = _REQUIREMENT.match(requirement)
-        if found and found["extra"] not in _NOT_FOR_USERS and found["name"] not in seen:
-            seen.add(found["name"])
+        if found and found["extra"] not in _NOT_FOR_USERS:
             yield _check_package(distribution, found["name"], found["least"] or "0", found["extra"])
 
 
