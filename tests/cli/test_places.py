@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
             *scores("{out}/s/unet-se-last"),
             "{out}/s/comparison.csv",
             "{out}/s/comparison.md",
+            "{out}/s/comparison.tex",
         ],
     ),
     "scores of masks": (

@@ -168,7 +168,14 @@ def test_models_are_compared_image_by_image(trained_home: Home, tmp_path: Path) 
     first, _, third = result.evaluations
     assert other.mean.aji == pytest.approx(third.summary.mean.aji - first.summary.mean.aji)
     folders = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert folders == ["comparison.csv", "comparison.md", "models-same", "unet-se-best", "unet-se-last"]
+    assert folders == [
+        "comparison.csv",
+        "comparison.md",
+        "comparison.tex",
+        "models-same",
+        "unet-se-best",
+        "unet-se-last",
+    ]
     with (tmp_path / "out" / "comparison.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * 4 + 2 * 3

@@ -87,6 +87,7 @@ def test_several_folders_are_compared(tmp_path: Path) -> None:
         "bad",
         "comparison.csv",
         "comparison.md",
+        "comparison.tex",
         "good",
     ]
 

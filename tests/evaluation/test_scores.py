@@ -3,7 +3,7 @@ import pytest
 
 from monuseg_cli.evaluation.compare import compare
 from monuseg_cli.evaluation.scores import ImageScores, bootstrap, count_image, summarise, summarise_organs
-from monuseg_cli.evaluation.tables import comparison_markdown, scores_markdown
+from monuseg_cli.evaluation.tables import comparison_latex, comparison_markdown, scores_markdown
 
 
 def image(case_id: str, organ: str, *row: int) -> ImageScores:
@@ -68,3 +68,14 @@ def test_a_comparison_is_paired() -> None:
     table = comparison_markdown([("worse", summarise(worse)), ("better", summarise(better))], [difference])
     assert "| better | **0.9167** (0.8333-1.0000)" in table
     assert "better minus worse | +0.1667" in table
+    latex = comparison_latex([("worse_1", summarise(worse)), ("100 %", summarise(better))], [difference])
+    heading, *rows = [line.split(" & ") for line in latex.splitlines() if " & " in line]
+    assert latex.startswith("\\begin{tabular}{l" + "r" * (len(heading) - 1) + "}\n\\toprule\n")
+    assert [row[0] for row in [heading, *rows]] == [
+        "mean over images (95 \\% interval)",
+        "worse\\_1",
+        "100 \\%",
+        "better minus worse\\_1",
+    ]
+    assert rows[1][1] == "\\textbf{0.9167} (0.8333-1.0000)"
+    assert all(len(row) == len(heading) and row[-1].endswith(" \\\\") for row in rows)

@@ -17,6 +17,8 @@ def test_demo_writes_an_overlay_and_names_the_next_command(monuseg: Monuseg, tmp
     assert "OpenSlide's test data (openslide.org), CC0" in lines[0]
     (seen,) = (line for line in lines if line.startswith("See the outlines: "))
     assert seen.endswith(f" {folder / 'overlay.png'}")
+    (seen,) = (line for line in lines if line.startswith("See the report: "))
+    assert seen.endswith(f" {folder / 'report.html'}")
     sample, overlay, mask = (
         np.asarray(Image.open(folder / name)) for name in ("tissue.jpg", "overlay.png", "mask.png")
     )
@@ -31,6 +33,7 @@ def test_demo_writes_an_overlay_and_names_the_next_command(monuseg: Monuseg, tmp
     again = monuseg("demo", "-o", folder, "--json", "--quiet")  # nothing is left as it is because it was done before
     content = json.loads(again.stdout)
     assert content["prediction"]["nuclei"] == len(features) == len(rows) > 100
+    assert f"{len(rows):,}" in (folder / "report.html").read_text(encoding="utf-8")
     assert content["overlay"] == str(folder / "overlay.png")
 
 

@@ -38,13 +38,15 @@ def demo(
     weights = session.home.find_weights(model)
     result = run(DemoConfig(output, weights, session.home.cache), session.progress)
     found = result.prediction
-    written = (result.mask, result.overlay, result.geojson, result.table, result.image)
+    written = (result.mask, result.overlay, result.geojson, result.table, result.report, result.image)
+    opener = _OPENERS.get(sys.platform, "xdg-open")
     session.show(
         result,
         result.about,
         f"{found.nuclei} nuclei in {found.width} x {found.height} pixels, {found.seconds:.1f} s",
         f"Written: {', '.join(map(str, written))}",
-        f"See the outlines: {_OPENERS.get(sys.platform, 'xdg-open')} {shlex.quote(str(result.overlay))}",
+        f"See the outlines: {opener} {shlex.quote(str(result.overlay))}",
+        f"See the report: {opener} {shlex.quote(str(result.report))}",
         f"In QuPath: open {result.image}, and drag {result.geojson.name} onto it",
         f"Model: {session.home.name_of_weights(weights)} ({result.card.architecture}, {result.card.licence})",
         then="predict slide.tif -o mask.png",

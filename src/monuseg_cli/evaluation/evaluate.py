@@ -71,9 +71,9 @@ class EvaluateConfig:
     overlays : bool
         Also write each image with the outlines of the reference (yellow) and of the prediction (green).
     output : Path, optional
-        Folder for the results; with several models, it gets a subfolder per model, ``comparison.csv`` and
-        ``comparison.md``. None: ``evaluation/WEIGHTS-CASES`` next to the weights, or in the home for the default model;
-        other cases, another `adapt` or `tta` have another folder.
+        Folder for the results; with several models, it gets a subfolder per model, and ``comparison.csv``, ``.md`` and
+        ``.tex``. None: ``evaluation/WEIGHTS-CASES`` next to the weights, or in the home for the default model; other
+        cases, another `adapt` or `tta` have another folder.
     report : Path, optional
         Write an HTML report here; only for a single model.
     adapt : {"auto", "off"}

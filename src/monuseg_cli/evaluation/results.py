@@ -14,11 +14,17 @@ from monuseg_cli.core.errors import InputError, OutputError
 from monuseg_cli.evaluation.compare import Difference, compare
 from monuseg_cli.evaluation.report import Page
 from monuseg_cli.evaluation.scores import ImageScores, Summary, summarise, summarise_organs
-from monuseg_cli.evaluation.tables import comparison_csv, comparison_markdown, scores_csv, scores_markdown
+from monuseg_cli.evaluation.tables import (
+    comparison_csv,
+    comparison_latex,
+    comparison_markdown,
+    scores_csv,
+    scores_markdown,
+)
 from monuseg_cli.models.card import Card
 
 _SCORES = ("scores.csv", "scores.md", "scores.json")
-_COMPARISON = ("comparison.csv", "comparison.md")
+_COMPARISON = ("comparison.csv", "comparison.md", "comparison.tex")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +145,15 @@ def compare_evaluations(evaluations: Sequence[Evaluation], output: Path | None) 
     differences = tuple(compare(other.name, other.images, first.images) for other in others)
     if others and output is not None:
         systems = [(_marked(evaluation), evaluation.summary) for evaluation in evaluations]
-        table, page = comparison_files(output)
-        write_text(table, comparison_csv(systems, differences))
-        write_text(page, comparison_markdown(systems, differences))
+        formats = (comparison_csv, comparison_markdown, comparison_latex)
+        for path, formatted in zip(comparison_files(output), formats, strict=True):
+            write_text(path, formatted(systems, differences))
     return EvaluateResult(tuple(evaluations), differences)
 
 
-def comparison_files(output: Path) -> tuple[Path, Path]:
-    """Return the paths of the comparison of several systems: a table and a page."""
-    table, page = _COMPARISON
-    return output / table, output / page
+def comparison_files(output: Path) -> list[Path]:
+    """Return the paths of the comparison of several systems: CSV, Markdown and LaTeX."""
+    return [output / name for name in _COMPARISON]
 
 
 def overlays_folder(folder: Path) -> Path:

@@ -1,8 +1,9 @@
-"""Tables of scores in CSV and Markdown."""
+"""Tables of scores in CSV, Markdown and LaTeX."""
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Literal
 
@@ -115,6 +116,37 @@ def comparison_csv(systems: Sequence[tuple[str, Summary]], differences: Sequence
 
 def comparison_markdown(systems: Sequence[tuple[str, Summary]], differences: Sequence[Difference]) -> str:
     """Format a Markdown table of several systems' means, the best in bold, and their differences from the first."""
+    return _markdown(*_comparison(systems, differences, lambda text: f"**{text}**"))
+
+
+def comparison_latex(systems: Sequence[tuple[str, Summary]], differences: Sequence[Difference]) -> str:
+    """Format the table of `comparison_markdown` for LaTeX, with the rules of the package booktabs."""
+    heading, rows = _comparison(systems, differences, lambda text: f"\\textbf{{{text}}}")
+
+    def line(cells: Sequence[str]) -> str:
+        return f"{' & '.join(cells)} \\\\\n"
+
+    below = [line([_escape_latex(row[0]), *row[1:]]) for row in rows]
+    means, others = below[: len(systems)], below[len(systems) :]
+    parts = [
+        f"\\begin{{tabular}}{{l{'r' * (len(heading) - 1)}}}\n\\toprule\n",
+        line([_escape_latex(cell) for cell in heading]),
+        *("\\midrule\n", *means),
+        *(("\\midrule\n", *others) if others else ()),
+        "\\bottomrule\n\\end{tabular}\n",
+    ]
+    return "".join(parts)
+
+
+def _escape_latex(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return re.sub(r"[\\~^&%$#_{}]", lambda found: special.get(found[0], f"\\{found[0]}"), text)
+
+
+def _comparison(
+    systems: Sequence[tuple[str, Summary]], differences: Sequence[Difference], bold: Callable[[str], str]
+) -> tuple[list[str], list[list[str]]]:
+    """Return the heading and the rows of a comparison; `bold` marks the best means."""
     names = shown_scores(*(summary.mean for _, summary in systems))
     rows = []
     for system, summary in systems:
@@ -122,7 +154,7 @@ def comparison_markdown(systems: Sequence[tuple[str, Summary]], differences: Seq
         for name in names:
             cell = format_score(getattr(summary.mean, name))
             best = is_best(name, summary.mean, [other.mean for _, other in systems])
-            cells.append(f"{f'**{cell}**' if best else cell}{format_interval(summary, name)}")
+            cells.append(f"{bold(cell) if best else cell}{format_interval(summary, name)}")
         rows.append([system, *cells])
     for difference in differences:
         cells = []
@@ -130,7 +162,7 @@ def comparison_markdown(systems: Sequence[tuple[str, Summary]], differences: Seq
             cells.append(f"{format_score(getattr(difference.mean, name), '+')}{format_interval(difference, name, '+')}")
         rows.append([f"{difference.name} minus {systems[0][0]}", *cells])
     heading = "mean over images (95 % interval)" if systems[0][1].images > 1 else "one image"
-    return _markdown([heading, *(TITLES[name] for name in names)], rows)
+    return [heading, *(TITLES[name] for name in names)], rows
 
 
 def shown_scores(*scores: Scores) -> tuple[str, ...]:

@@ -47,13 +47,14 @@ class DemoResult:
     overlay: Path
     geojson: Path
     table: Path
+    report: Path
     about: str
     prediction: Prediction
     card: Card
 
 
 def demo(config: DemoConfig, progress: Progress = SILENT) -> DemoResult:
-    """Find the nuclei in the sample image; write the image, a mask, an overlay, GeoJSON and a table.
+    """Find the nuclei in the sample image; write the image, a mask, an overlay, GeoJSON, a table and a report.
 
     Raises
     ------
@@ -62,13 +63,13 @@ def demo(config: DemoConfig, progress: Progress = SILENT) -> DemoResult:
     OutputError
         If a file cannot be written.
     """
-    names = (_SAMPLE.name, "mask.png", "overlay.png", "nuclei.geojson", "nuclei.csv")
-    image, mask, overlay, geojson, table = (config.folder / name for name in names)
+    names = (_SAMPLE.name, "mask.png", "overlay.png", "nuclei.geojson", "nuclei.csv", "report.html")
+    image, mask, overlay, geojson, table, report = (config.folder / name for name in names)
     write_bytes(image, _SAMPLE.read_bytes())
     result = predict(
         PredictConfig(
             images=(image,),
-            outputs=OutputSpec((str(mask), str(geojson), str(table)), overlay=str(overlay)),
+            outputs=OutputSpec((str(mask), str(geojson), str(table)), overlay=str(overlay), report=str(report)),
             weights=config.weights,
             cache=config.cache,
             overwrite=True,
@@ -77,4 +78,4 @@ def demo(config: DemoConfig, progress: Progress = SILENT) -> DemoResult:
     )
     if result.failures:
         raise result.failures[0][1]
-    return DemoResult(image, mask, overlay, geojson, table, ABOUT, result.predictions[0], result.card)
+    return DemoResult(image, mask, overlay, geojson, table, report, ABOUT, result.predictions[0], result.card)
