@@ -27,7 +27,7 @@ from monuseg_cli.core.suggest import did_you_mean
             "no option --home for monuseg; options of a command follow its name; see monuseg --help",
         ),
         ("predict -o m.png", "monuseg predict needs IMAGE...; see monuseg predict --help"),
-        ("predict a.png", "monuseg predict needs --output, --report or --summary; see monuseg predict --help"),
+        ("predict a.png", "monuseg predict needs an output, such as -o mask.png; see monuseg predict --help"),
         ("models card", "monuseg models card needs RUN|WEIGHTS; see monuseg models card --help"),
         ("show a.png b c -o x", "monuseg show does not take b c; see monuseg show --help"),
         ("train --epochs", "--epochs needs a value; see monuseg train --help"),

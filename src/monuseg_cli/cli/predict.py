@@ -177,7 +177,7 @@ def predict(
 
     results = tuple(output or ())
     if not results and not any((overlay, probability, save_tissue_mask, report, summary, roi_summary)):
-        end_with_usage_error("monuseg predict needs --output, --report or --summary", "monuseg predict")
+        end_with_usage_error("monuseg predict needs an output, such as -o mask.png", "monuseg predict")
     if STANDARD_OUTPUT in results:
         if session.as_json:
             end_with_usage_error("--json and -o - both write to the standard output; leave one out")
