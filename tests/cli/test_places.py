@@ -59,7 +59,10 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
     "a model for other programs": ("export unet-se -o {out}/m.onnx", ["{out}/m.onnx"]),
     "a first look": (
         "demo -o {out}/demo --model unet-se",
-        [f"{{out}}/demo/{name}" for name in ("mask.png", "overlay.png", "nuclei.geojson", "nuclei.csv", "tissue.jpg")],
+        [
+            f"{{out}}/demo/{name}"
+            for name in ("mask.png", "overlay.png", "nuclei.geojson", "nuclei.csv", "report.html", "tissue.jpg")
+        ],
     ),
 }
 
