@@ -72,7 +72,7 @@ def unpool(x: Tensor, where: Tensor) -> Tensor:
 
 
 def _is_traced() -> bool:
-    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call] # torch's, without types
 
 
 def mark_maxima(x: Tensor, pooled: Tensor) -> Tensor:

@@ -77,7 +77,9 @@ def _matrices(labels: NDArray[np.int32], levels: NDArray[np.uint8]) -> Iterator[
         matrices = np.empty((LEVELS, LEVELS, len(some), len(_ANGLES)))
         for index, box in enumerate(some):
             own = np.where(labels[box] == begin + index + 1, levels[box], 0)  # 0: not of this nucleus
-            counts = graycomatrix(own, [1], _ANGLES, levels=LEVELS + 1, symmetric=True)  # type: ignore[no-untyped-call]
+            counts = graycomatrix(  # type: ignore[no-untyped-call] # scikit-image has no types
+                own, [1], _ANGLES, levels=LEVELS + 1, symmetric=True
+            )
             matrices[:, :, index] = counts[1:, 1:, 0]
         yield matrices
 
