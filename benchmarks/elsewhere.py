@@ -29,9 +29,9 @@ from monuseg_cli.evaluation.scores import Scores, count_image
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.stains import OPTICAL_DENSITY, STAINS
 from monuseg_cli.models.weights import load_model
-from monuseg_cli.prediction.array import predict_array
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.torch import TorchEngine
+from monuseg_cli.prediction.predict_array import predict_array
 
 Pixels = NDArray[np.uint8]
 Disturbance = Callable[[Pixels], Pixels]

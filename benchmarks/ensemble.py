@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels
-from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.read_image import read_image
 from monuseg_cli.models.weights import load_model
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.torch import TorchEngine

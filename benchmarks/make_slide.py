@@ -18,7 +18,7 @@ from PIL import Image
 
 from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.manifest import Dataset
-from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.read_image import read_image
 
 FIELD_PX = 1000
 TILE_PX = 256

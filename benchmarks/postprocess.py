@@ -20,13 +20,13 @@ from monuseg_cli.dataset.config import MasksConfig
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
 from monuseg_cli.evaluation.scores import Scores, count_image
-from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.read_image import read_image
 from monuseg_cli.models.weights import load_model
 from monuseg_cli.nuclei.postprocess import postprocess
 from monuseg_cli.nuclei.postprocess_params import PostprocessParams
-from monuseg_cli.prediction.array import predict_array
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.torch import TorchEngine
+from monuseg_cli.prediction.predict_array import predict_array
 from robustness import print_means
 
 VALUES = {

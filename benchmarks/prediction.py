@@ -49,19 +49,19 @@ from monuseg_cli.core.home import SHIPPED, Home
 from monuseg_cli.dataset.manifest import Dataset, sha256_of
 from monuseg_cli.dataset.masks import labels_path, read_labels
 from monuseg_cli.evaluation.scores import count_image
-from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.read_image import read_image
+from monuseg_cli.imaging.scaled_source import ArraySource, SlideSource
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.metrics.instance import find_overlaps, panoptic_quality
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.weights import load_model, read_card
 from monuseg_cli.nuclei.postprocess import postprocess
 from monuseg_cli.nuclei.rasterise import rasterise
-from monuseg_cli.prediction.array import predict_array
+from monuseg_cli.outputs.rasters import mask_png
 from monuseg_cli.prediction.blend import TileGrid, blended_rows
 from monuseg_cli.prediction.engines.select import open_engine
 from monuseg_cli.prediction.engines.torch import TorchEngine
-from monuseg_cli.prediction.rasters import mask_png
-from monuseg_cli.prediction.rescaled import ArraySource, SlideSource
+from monuseg_cli.prediction.predict_array import predict_array
 from monuseg_cli.prediction.stitch import LabelRows, Stitcher
 
 ALL = (".png", ".tif", ".ome.tif", ".geojson", ".csv")

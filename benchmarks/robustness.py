@@ -23,12 +23,12 @@ from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels
 from monuseg_cli.evaluation.scores import Scores, count_image
-from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.read_image import read_image
 from monuseg_cli.imaging.resample import resize_image, resize_labels
 from monuseg_cli.models.weights import load_model
-from monuseg_cli.prediction.array import predict_array
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.torch import TorchEngine
+from monuseg_cli.prediction.predict_array import predict_array
 
 Pixels = NDArray[np.uint8]
 Disturbance = Callable[[Pixels], Pixels]

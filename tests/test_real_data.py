@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from conftest import Monuseg
+from monuseg_cli.annotations.aperio_xml import read_annotation
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.catalog import ARCHIVES, PIXELS, SPLITS
@@ -17,9 +18,8 @@ from monuseg_cli.dataset.download import download
 from monuseg_cli.dataset.leakage import with_pixel_hashes
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
-from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.read_image import read_image
 from monuseg_cli.imaging.slide import Slide
-from monuseg_cli.nuclei.aperio import read_annotation
 
 pytestmark = pytest.mark.data
 

@@ -28,7 +28,7 @@ from torch import Tensor
 from monuseg_cli.core.home import SHIPPED, Home
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.evaluation.scores import SCORE_NAMES
-from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.read_image import read_image
 from monuseg_cli.imaging.resample import resize_image, scaled
 from monuseg_cli.imaging.stains import find_levels, select_stained
 from monuseg_cli.models.card import Card

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from monuseg_cli.annotations.label_values import number_nuclei
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import DEFAULT_MODEL, Home
 from monuseg_cli.core.progress import Lines, Progress
@@ -22,19 +23,19 @@ from monuseg_cli.imaging.to_rgb import ImageError
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device
 from monuseg_cli.models.weights import read_card
-from monuseg_cli.nuclei.draw import draw_outlines
-from monuseg_cli.nuclei.label_values import number_nuclei
+from monuseg_cli.nuclei.draw_outlines import draw_outlines
+from monuseg_cli.nuclei.nucleus_table import NucleusTable
 from monuseg_cli.nuclei.windows import LabelWindows
-from monuseg_cli.prediction.adapt import Adapt
+from monuseg_cli.outputs.plan import Format, OutputSpec, plan_outputs
+from monuseg_cli.outputs.result import Prediction
 from monuseg_cli.prediction.batch import with_overrides
 from monuseg_cli.prediction.config import PredictConfig, SlideSettings, choose_measurements
 from monuseg_cli.prediction.engines.base import Engine, with_card
 from monuseg_cli.prediction.engines.select import EngineName, open_engine
-from monuseg_cli.prediction.job import Job
-from monuseg_cli.prediction.measure import layout_of, measure_in_memory, read_windows, require_same_size
-from monuseg_cli.prediction.outputs import Format, OutputSpec, plan_outputs
-from monuseg_cli.prediction.segmentation import NucleusTable, Segmentation, segment
-from monuseg_cli.prediction.slide import Prediction
+from monuseg_cli.prediction.image_job import Job
+from monuseg_cli.prediction.measure_annotations import layout_of, measure_in_memory, read_windows, require_same_size
+from monuseg_cli.prediction.segment import Segmentation, segment
+from monuseg_cli.prediction.stain_adaptation import Adapt
 
 if TYPE_CHECKING:
     from monuseg_cli.training.train import TrainResult

@@ -19,7 +19,7 @@ from monuseg_cli.dataset.folder import scan_folder
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import build_masks, labels_path, read_labels
 from monuseg_cli.dataset.patches import PatchStore, _number_parts, build_patches
-from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.read_image import read_image
 from support.own import write_folder
 
 

@@ -17,7 +17,7 @@ from monuseg_cli.evaluation.cases import CaseChoice
 from monuseg_cli.evaluation.evaluate import EvaluateConfig, evaluate, evaluate_as_notebook
 from monuseg_cli.evaluation.notebook import WindowProtocol
 from monuseg_cli.evaluation.results import Evaluation
-from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.read_image import read_image
 from monuseg_cli.models.devices import pick_device
 from monuseg_cli.models.weights import load_model
 from support.own import write_folder

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from conftest import Told
+from monuseg_cli.annotations.read_labels import read_label_image
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.evaluation.folders import FoldersConfig, evaluate_folders
-from monuseg_cli.nuclei.read import read_label_image
 from support.own import feature, region, write_geojson
 
 LABELS = np.zeros((40, 50), dtype=np.int32)

@@ -3,13 +3,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage.color import rgb2hed
 
-from monuseg_cli.imaging.stains import (
-    STAINS,
-    StainMatch,
-    find_levels,
-    haematoxylin_density,
-    select_stained,
-)
+from monuseg_cli.imaging.stains import STAINS, StainMatch, find_levels, haematoxylin_density, select_stained
 from support.tissue import draw_tissue
 
 

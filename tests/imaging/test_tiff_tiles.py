@@ -8,7 +8,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from monuseg_cli.core.errors import InputError
-from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.read_image import read_image
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.tiff_tiles import Chunks
 from support.tissue import draw_tissue

@@ -19,10 +19,10 @@ from monuseg_cli.dataset.pixels import read_case
 from monuseg_cli.evaluation.cases import CaseChoice
 from monuseg_cli.evaluation.evaluate import EvaluateConfig, evaluate
 from monuseg_cli.evaluation.scores import count_image
-from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.read_image import read_image
 from monuseg_cli.models.weights import load_model, read_card
-from monuseg_cli.prediction.array import predict_array
 from monuseg_cli.prediction.engines.select import open_engine
+from monuseg_cli.prediction.predict_array import predict_array
 from support.tissue import draw_tissue
 
 VALIDATION = "validation"

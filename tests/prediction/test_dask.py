@@ -15,11 +15,11 @@ from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import Home
 from monuseg_cli.core.progress import SILENT
 from monuseg_cli.models.weights import read_card
+from monuseg_cli.outputs.plan import OutputSpec
 from monuseg_cli.prediction.batch import predict
 from monuseg_cli.prediction.config import PredictConfig
 from monuseg_cli.prediction.dask import run_on_cluster
-from monuseg_cli.prediction.job import Job
-from monuseg_cli.prediction.outputs import OutputSpec
+from monuseg_cli.prediction.image_job import Job
 from support.tissue import draw_tissue
 
 IMAGES = 8

@@ -12,9 +12,9 @@ from PIL import Image
 from conftest import Told
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import Home
+from monuseg_cli.outputs.plan import OutputSpec, find_images, plan_outputs
 from monuseg_cli.prediction.batch import PredictResult, predict
 from monuseg_cli.prediction.config import PredictConfig, SlideSettings
-from monuseg_cli.prediction.outputs import OutputSpec, find_images, plan_outputs
 from support.scanners import write_dicom, write_mrxs
 from support.tissue import draw_tissue
 

@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from monuseg_cli.imaging.stains import density_to_8_bits
 from monuseg_cli.metrics.instance import find_overlaps, panoptic_quality
+from monuseg_cli.nuclei.labelled_nuclei import Nuclei
 from monuseg_cli.nuclei.postprocess import postprocess
 from monuseg_cli.nuclei.postprocess_params import PostprocessParams
 from monuseg_cli.nuclei.rasterise import rasterise
 from monuseg_cli.prediction.blend import to_uint8
-from monuseg_cli.prediction.stitch import LabelRows, Nuclei, Stitcher
+from monuseg_cli.prediction.stitch import LabelRows, Stitcher
 from monuseg_cli.training.targets import CLASSES, make_targets
 from support.tissue import ellipse
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from monuseg_cli.annotations.aperio_xml import read_annotation
 from monuseg_cli.core.errors import InputError, MonusegError
 from monuseg_cli.dataset.config import DownloadConfig
 from monuseg_cli.dataset.download import download
 from monuseg_cli.imaging.slide import Slide
-from monuseg_cli.nuclei.aperio import read_annotation
 from robustness.test_archives import GOOD
 from support.fuzz import EXAMPLES, bounded, edited, edits, folder, one_line_about
 from support.tissue import aperio_xml, draw_tissue, ellipse

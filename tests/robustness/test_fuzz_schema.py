@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save
 
+from monuseg_cli.annotations.read_labels import read_labels_of
+from monuseg_cli.annotations.read_rois import read_rois
 from monuseg_cli.core.errors import InputError, MonusegError
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.dataset.folder import scan_folder
@@ -34,11 +36,10 @@ from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.models import registry
 from monuseg_cli.models.card import Card, TrainingData, describe
 from monuseg_cli.models.weights import load_model, read_card
-from monuseg_cli.nuclei.read import read_labels_of
+from monuseg_cli.nuclei.rois import draw_rois
+from monuseg_cli.outputs.plan import OutputSpec
 from monuseg_cli.prediction.batch import PredictResult, predict
 from monuseg_cli.prediction.config import PredictConfig
-from monuseg_cli.prediction.outputs import OutputSpec
-from monuseg_cli.prediction.roi import draw_rois, read_rois
 from monuseg_cli.training.checkpoint import STATE_FILE, Checkpoint, restore
 from monuseg_cli.training.history import HISTORY_FILE, EpochRecord, best_epoch, read_history, write_history
 from monuseg_cli.training.recipe import Recipe

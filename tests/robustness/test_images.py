@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from monuseg_cli.prediction.outputs import OutputSpec, plan_outputs
+from monuseg_cli.outputs.plan import OutputSpec, plan_outputs
 from robustness.conftest import Says
 from support.processes import measure
 from support.table import Row, hold

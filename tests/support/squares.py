@@ -6,7 +6,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from monuseg_cli.prediction.detections import Detections
+from monuseg_cli.nuclei.detections import Detections
 
 
 def squares(

@@ -72,9 +72,9 @@ def measure(
     ] = False,
 ) -> None:
     """Measure nuclei that any tool found: size, shape, stain, texture, neighbours."""
+    from monuseg_cli.annotations.read_rois import read_rois
     from monuseg_cli.prediction.config import SlideSettings, choose_measurements
-    from monuseg_cli.prediction.measure import MeasureConfig, measure_nuclei
-    from monuseg_cli.prediction.roi import read_rois
+    from monuseg_cli.prediction.measure_annotations import MeasureConfig, measure_nuclei
 
     settings = SlideSettings(
         mpp,

@@ -18,9 +18,9 @@ from monuseg_cli.core.home import DEFAULT_MODEL
 from monuseg_cli.models.devices import Device
 
 if TYPE_CHECKING:
+    from monuseg_cli.nuclei.rois import RoiCount
+    from monuseg_cli.outputs.result import Prediction
     from monuseg_cli.prediction.batch import PredictResult
-    from monuseg_cli.prediction.roi import RoiCount
-    from monuseg_cli.prediction.slide import Prediction
 
 _output = partial(typer.Option, rich_help_panel="Output")
 _scale = partial(typer.Option, rich_help_panel="Scale and region")
@@ -170,10 +170,10 @@ def predict(
     part: Annotated[int, _many(help="Predict on this part, from 1.")] = 1,
 ) -> None:
     """Find the nuclei in images and slides: masks, label images, GeoJSON, tables."""
+    from monuseg_cli.annotations.read_rois import read_rois
+    from monuseg_cli.outputs.plan import STANDARD_OUTPUT, OutputSpec
     from monuseg_cli.prediction.batch import predict as run
     from monuseg_cli.prediction.config import PredictConfig, SlideSettings, choose_measurements
-    from monuseg_cli.prediction.outputs import STANDARD_OUTPUT, OutputSpec
-    from monuseg_cli.prediction.roi import read_rois
 
     results = tuple(output or ())
     if not results and not any((overlay, probability, save_tissue_mask, report, summary, roi_summary)):

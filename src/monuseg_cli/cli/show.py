@@ -27,7 +27,7 @@ def show(
     width_px: Annotated[int, typer.Option(min=1, help="Width of the outlines in pixels.")] = 1,
 ) -> None:
     """Draw the outlines of nuclei on an image."""
-    from monuseg_cli.nuclei.show import ShowConfig, show_image
+    from monuseg_cli.annotations.show import ShowConfig, show_image
 
     result = show_image(ShowConfig(image, output, labels, width_px), session.progress)
     count = f", {result.nuclei} nuclei" if labels else ""

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from monuseg_cli.annotations.aperio_xml import read_mpp
 from monuseg_cli.core.atomic import writing, writing_folder
 from monuseg_cli.core.errors import DownloadError, InputError, MissingError, VerificationError
 from monuseg_cli.core.progress import SILENT, Progress
@@ -15,7 +16,6 @@ from monuseg_cli.dataset.archive import DAMAGED, read_chunks, refuse_unsafe
 from monuseg_cli.dataset.catalog import ARCHIVES, CATALOG, Archive, Split
 from monuseg_cli.dataset.config import DownloadConfig
 from monuseg_cli.dataset.manifest import Case, Dataset, SourceArchive, sha256_of
-from monuseg_cli.nuclei.aperio import read_mpp
 
 MAX_ARCHIVE_BYTES = 1 << 30
 """An archive that unpacks to more is refused; the larger one of the two has 200 MB."""

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from monuseg_cli.annotations.aperio_xml import read_mpp
+from monuseg_cli.annotations.read_labels import ANNOTATION_SUFFIXES, list_annotations, read_annotated, suffix_of
+from monuseg_cli.annotations.read_outlines import OUTLINE_SUFFIXES, require_annotated_part
 from monuseg_cli.core.errors import InputError, MissingError, MonusegError
 from monuseg_cli.core.home import is_special_file, require_text_name
 from monuseg_cli.core.progress import SILENT, Progress
@@ -17,9 +20,6 @@ from monuseg_cli.imaging.decoding import decoding
 from monuseg_cli.imaging.folder import files_of, list_images, stem_of
 from monuseg_cli.imaging.scale import MAX_MPP, MIN_MPP
 from monuseg_cli.imaging.slide import Slide
-from monuseg_cli.nuclei.aperio import read_mpp
-from monuseg_cli.nuclei.outlines import OUTLINE_SUFFIXES, require_annotated_part
-from monuseg_cli.nuclei.read import ANNOTATION_SUFFIXES, list_annotations, read_annotated, suffix_of
 
 IMAGES, ANNOTATIONS, TABLE = "images", "annotations", "split.csv"
 _HASH_DIGITS = 8

@@ -10,6 +10,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from monuseg_cli.annotations.label_warnings import CUT, doubts_of, require_foreground, warn_doubts, warn_left_out
+from monuseg_cli.annotations.read_labels import READING, draw_annotated, read_annotated, read_label_image, suffix_of
+from monuseg_cli.annotations.read_outlines import DEGENERATE, OUTLINE_SUFFIXES
 from monuseg_cli.core.atomic import write_bytes, write_json, writing
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.progress import SILENT, Progress
@@ -18,11 +21,8 @@ from monuseg_cli.dataset.config import MasksConfig
 from monuseg_cli.dataset.manifest import Case, Dataset
 from monuseg_cli.dataset.pixels import read_case, shape_of_case, shape_of_image
 from monuseg_cli.imaging.decoding import decoding
-from monuseg_cli.nuclei.doubts import CUT, doubts_of, require_foreground, warn_doubts, warn_left_out
-from monuseg_cli.nuclei.draw import draw_outlines
-from monuseg_cli.nuclei.outlines import DEGENERATE, OUTLINE_SUFFIXES
+from monuseg_cli.nuclei.draw_outlines import draw_outlines
 from monuseg_cli.nuclei.rasterise import RULE, Raster
-from monuseg_cli.nuclei.read import READING, draw_annotated, read_annotated, read_label_image, suffix_of
 
 Count = Annotated[int, FROM_0]
 

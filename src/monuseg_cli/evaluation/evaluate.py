@@ -46,12 +46,12 @@ from monuseg_cli.imaging.write import write_picture
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device, pick_device
 from monuseg_cli.models.weights import load_model, read_card
-from monuseg_cli.nuclei.draw import GREEN, YELLOW, draw_outlines
-from monuseg_cli.prediction.adapt import Adapt
-from monuseg_cli.prediction.array import predict_array
+from monuseg_cli.nuclei.draw_outlines import GREEN, YELLOW, draw_outlines
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.oriented import with_tta
 from monuseg_cli.prediction.engines.torch import TorchEngine
+from monuseg_cli.prediction.predict_array import predict_array
+from monuseg_cli.prediction.stain_adaptation import Adapt
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from monuseg_cli.annotations.label_warnings import require_foreground, warn_doubts, warn_left_out
+from monuseg_cli.annotations.read_labels import (
+    ANNOTATION_SUFFIXES,
+    COMMON_SUFFIXES,
+    LABEL_SUFFIXES,
+    Labels,
+    list_annotations,
+    read_label_image,
+    read_labels_of,
+    suffix_of,
+)
+from monuseg_cli.annotations.read_outlines import OUTLINE_SUFFIXES, Region, require_annotated_part
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.catalog import CATALOG, UNKNOWN_ORGAN
@@ -21,20 +33,8 @@ from monuseg_cli.evaluation.results import (
     write_page,
 )
 from monuseg_cli.evaluation.scores import ImageScores, count_image
-from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.read_image import read_image
 from monuseg_cli.imaging.readers.formats import SUFFIXES
-from monuseg_cli.nuclei.doubts import require_foreground, warn_doubts, warn_left_out
-from monuseg_cli.nuclei.outlines import OUTLINE_SUFFIXES, Region, require_annotated_part
-from monuseg_cli.nuclei.read import (
-    ANNOTATION_SUFFIXES,
-    COMMON_SUFFIXES,
-    LABEL_SUFFIXES,
-    Labels,
-    list_annotations,
-    read_label_image,
-    read_labels_of,
-    suffix_of,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ def evaluate_folders(config: FoldersConfig, progress: Progress = SILENT) -> Eval
     """Score folders of predictions against a folder of references; files are matched by stem.
 
     A file that holds 0 and one other value is a mask, whose connected components (4 neighbours) are its nuclei; any
-    other is a label image (see `monuseg_cli.nuclei.label_values`). Where a reference has rectangles of class "Region*",
-    each is scored by itself, and nothing outside of them counts. Scores of probabilities are not given.
+    other is a label image (see `monuseg_cli.annotations.label_values`). Where a reference has rectangles of class
+    "Region*", each is scored by itself, and nothing outside of them counts. Scores of probabilities are not given.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from monuseg_cli.evaluation.scores import ImageScores, Scores, Summary
 from monuseg_cli.evaluation.tables import TITLES, closing_rows, format_score, shown_scores
 from monuseg_cli.metrics.error_types import find_faults
 from monuseg_cli.metrics.instance import find_overlaps, number_labels
-from monuseg_cli.nuclei.draw import paint_outlines
+from monuseg_cli.nuclei.draw_outlines import paint_outlines
 from monuseg_cli.pages.template import fill, jpeg_uri, png_uri
 
 # Colour-blind safe colours by Okabe and Ito and by Tol.

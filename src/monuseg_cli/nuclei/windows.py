@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from monuseg_cli.nuclei.polygons import Ring
 from monuseg_cli.nuclei.rasterise import rasterise
-from monuseg_cli.nuclei.rings import Ring
 
 BLOCK_PX = 2048
 _ROWS_AT_ONCE = 1024

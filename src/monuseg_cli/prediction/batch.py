@@ -12,18 +12,11 @@ from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.weights import read_card
 from monuseg_cli.nuclei.postprocess_params import PostprocessParams
+from monuseg_cli.outputs.plan import STANDARD_OUTPUT, BatchOutputs, Outputs, find_images, plan_batch, plan_outputs
+from monuseg_cli.outputs.result import Prediction
+from monuseg_cli.prediction.batch_files import write_together
 from monuseg_cli.prediction.config import PredictConfig, require_number
-from monuseg_cli.prediction.job import Job, Outcome
-from monuseg_cli.prediction.outputs import (
-    STANDARD_OUTPUT,
-    BatchOutputs,
-    Outputs,
-    find_images,
-    plan_batch,
-    plan_outputs,
-)
-from monuseg_cli.prediction.slide import Prediction
-from monuseg_cli.prediction.together import write_together
+from monuseg_cli.prediction.image_job import Job, Outcome
 
 
 @dataclass(frozen=True, slots=True)

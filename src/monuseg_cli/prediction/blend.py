@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from monuseg_cli.core.prefetch import prefetch
 from monuseg_cli.core.progress import SILENT_TASK, Task
+from monuseg_cli.imaging.scaled_source import Source
 from monuseg_cli.imaging.stains import StainMatch, density_to_8_bits, haematoxylin_density
 from monuseg_cli.imaging.tiling import Box, TileAxis
 from monuseg_cli.prediction.engines.base import Engine
-from monuseg_cli.prediction.rescaled import Source
 
 UINT8_MAX = 255
 """Value of 1 in maps of 8 bits."""

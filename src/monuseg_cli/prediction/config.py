@@ -10,11 +10,11 @@ from monuseg_cli.core.errors import InputError
 from monuseg_cli.imaging.scale import MAX_MPP, MIN_MPP
 from monuseg_cli.models.devices import Device
 from monuseg_cli.nuclei.columns import Group
+from monuseg_cli.nuclei.rois import Roi
 from monuseg_cli.nuclei.texture import require_scikit_image
-from monuseg_cli.prediction.adapt import Adapt
+from monuseg_cli.outputs.plan import OutputSpec
 from monuseg_cli.prediction.engines.select import EngineName
-from monuseg_cli.prediction.outputs import OutputSpec
-from monuseg_cli.prediction.roi import Roi
+from monuseg_cli.prediction.stain_adaptation import Adapt
 
 ALL = "all"
 """Name of all measurements."""

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from monuseg_cli.core.errors import InputError, MissingError, MonusegError
 from monuseg_cli.core.progress import Progress
-from monuseg_cli.prediction.outputs import Outputs
+from monuseg_cli.outputs.plan import Outputs
 
 if TYPE_CHECKING:
-    from monuseg_cli.prediction.job import Job, Outcome
+    from monuseg_cli.prediction.image_job import Job, Outcome
 
 SECONDS_TO_CONNECT = 20.0
 
@@ -46,7 +46,7 @@ def run_on_cluster(
     InputError
         If no scheduler answers at that address.
     """
-    from monuseg_cli.prediction.job import Outcome
+    from monuseg_cli.prediction.image_job import Outcome
 
     try:
         from distributed import Client, KilledWorker, as_completed

@@ -6,10 +6,10 @@ from pathlib import Path
 from monuseg_cli.core.atomic import write_bytes
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.models.card import Card
+from monuseg_cli.outputs.plan import OutputSpec
+from monuseg_cli.outputs.result import Prediction
 from monuseg_cli.prediction.batch import predict
 from monuseg_cli.prediction.config import PredictConfig
-from monuseg_cli.prediction.outputs import OutputSpec
-from monuseg_cli.prediction.slide import Prediction
 
 _SAMPLE = Path(__file__).parent / "shipped" / "tissue.jpg"
 

@@ -5,13 +5,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from monuseg_cli.imaging.brightness import doubt_brightness
+from monuseg_cli.imaging.scaled_source import read_thumbnail
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.stains import OPTICAL_DENSITY
 from monuseg_cli.imaging.tiling import Box
+from monuseg_cli.nuclei.rois import draw_rois
 from monuseg_cli.prediction.blend import TileGrid
 from monuseg_cli.prediction.config import SlideSettings
-from monuseg_cli.prediction.rescaled import read_thumbnail
-from monuseg_cli.prediction.roi import draw_rois
 
 THUMBNAIL_UM = 8.0
 """Approximate micrometres per pixel of the thumbnail for tissue detection."""

@@ -14,12 +14,7 @@ from monuseg_cli.core.progress import Progress
 from monuseg_cli.dataset.catalog import FOLDS, OTHER_DATASETS
 from monuseg_cli.dataset.config import PatchesConfig
 from monuseg_cli.dataset.folder import TABLE
-from monuseg_cli.dataset.leakage import (
-    footprint_of,
-    require_disjoint,
-    require_no_test_images,
-    with_pixel_hashes,
-)
+from monuseg_cli.dataset.leakage import footprint_of, require_disjoint, require_no_test_images, with_pixel_hashes
 from monuseg_cli.dataset.manifest import Case, CaseSplit, Dataset, SourceArchive
 from monuseg_cli.dataset.patches import PatchStore
 from monuseg_cli.dataset.prepare import open_dataset, prepare_patches

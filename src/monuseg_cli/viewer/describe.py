@@ -8,7 +8,7 @@ import numpy as np
 
 from monuseg_cli.imaging.folder import stem_of
 from monuseg_cli.viewer import colours
-from monuseg_cli.viewer.overlay import Overlay
+from monuseg_cli.viewer.nuclei_tiles import Overlay
 from monuseg_cli.viewer.pyramid import FINER_LEVELS, TILE_PX
 from monuseg_cli.viewer.regions import PER_MEGAPIXEL, PER_MM2, RegionCount
 from monuseg_cli.viewer.session import Shown, ViewSession

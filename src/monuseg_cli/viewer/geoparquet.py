@@ -10,7 +10,7 @@ import shapely
 from numpy.typing import NDArray
 
 from monuseg_cli.core.errors import InputError, MissingError
-from monuseg_cli.viewer.nuclei import NucleusSet, pack_rings
+from monuseg_cli.viewer.nucleus_set import NucleusSet, pack_rings
 
 _NAMES = ("id", "name", "cell_id")
 _CLASSES = ("class", "class_name", "classification")

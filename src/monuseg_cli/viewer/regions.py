@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monuseg_cli.nuclei.rings import Polygon
-from monuseg_cli.prediction.roi import Roi
-from monuseg_cli.viewer.nuclei import NucleusSet
+from monuseg_cli.nuclei.polygons import Polygon
+from monuseg_cli.nuclei.rois import Roi
+from monuseg_cli.viewer.nucleus_set import NucleusSet
 
 PER_MM2, PER_MEGAPIXEL = "per mm²", "per megapixel"
 """Units of densities, with and without a scale."""

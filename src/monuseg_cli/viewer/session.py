@@ -7,18 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from monuseg_cli.annotations.object_classes import describe_left_out
+from monuseg_cli.annotations.read_rois import make_rois, read_rois
 from monuseg_cli.core.errors import InputError, MissingError, MonusegError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.slide import Slide
-from monuseg_cli.nuclei.objects import describe_left_out
-from monuseg_cli.prediction.roi import Roi, make_rois, read_rois
-from monuseg_cli.viewer.find import Made, find_prediction
-from monuseg_cli.viewer.image import SlideTiles
-from monuseg_cli.viewer.nuclei import NucleusSet
-from monuseg_cli.viewer.overlay import Colouring, Overlay
+from monuseg_cli.nuclei.rois import Roi
+from monuseg_cli.viewer.find_prediction import Made, find_prediction
+from monuseg_cli.viewer.nuclei_tiles import Colouring, Overlay
+from monuseg_cli.viewer.nucleus_set import NucleusSet
 from monuseg_cli.viewer.pyramid import FINER_LEVELS, Pyramid
-from monuseg_cli.viewer.read import SUFFIXES, NucleiFile, read_nuclei
+from monuseg_cli.viewer.read_nuclei import SUFFIXES, NucleiFile, read_nuclei
 from monuseg_cli.viewer.regions import RegionCount, count_regions, to_area
+from monuseg_cli.viewer.slide_tiles import SlideTiles
 
 _OUTSIDE = "nuclei outside of the slide"
 _LONGEST_PAUSE_S = 0.1

@@ -10,7 +10,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from monuseg_cli.core.errors import InputError
-from monuseg_cli.imaging.read import read_image
+from monuseg_cli.imaging.read_image import read_image
 from monuseg_cli.imaging.slide import Slide
 from support.tissue import draw_tissue
 

@@ -16,13 +16,13 @@ from PIL import Image
 from conftest import Monuseg, Told
 from monuseg_cli.models import registry
 from monuseg_cli.models.weights import read_card
+from monuseg_cli.outputs.plan import OutputSpec
 from monuseg_cli.prediction.batch import predict
 from monuseg_cli.prediction.config import PredictConfig, SlideSettings
 from monuseg_cli.prediction.engines.base import EngineError
 from monuseg_cli.prediction.engines.openvino import OpenVinoEngine
 from monuseg_cli.prediction.engines.select import EngineName, open_engine
 from monuseg_cli.prediction.engines.torch import TorchEngine
-from monuseg_cli.prediction.outputs import OutputSpec
 from support.networks import UNPOOLING, write_random_weights
 from support.tissue import draw_tissue
 

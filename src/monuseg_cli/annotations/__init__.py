@@ -1,0 +1,1 @@
+"""Annotations: masks, label images, and the outlines and regions of other tools."""

@@ -1,0 +1,1 @@
+"""Files of a prediction: which ones, and their formats, written as the nuclei are found."""

@@ -1,0 +1,50 @@
+"""The files on all images of a prediction together: the report, and the tables of images and of regions."""
+
+from collections.abc import Sequence
+
+from monuseg_cli.outputs.plan import BatchOutputs
+from monuseg_cli.outputs.spreadsheet import Row
+from monuseg_cli.outputs.summary_tables import failure_row, region_rows, summary_row, write_regions, write_summary
+from monuseg_cli.prediction.image_job import Outcome
+from monuseg_cli.reports.batch_report import OverviewInput, write_overview
+
+
+def write_together(files: BatchOutputs, outcomes: Sequence[Outcome], model: str) -> None:
+    """Write the requested files.
+
+    Parameters
+    ----------
+    files : BatchOutputs
+        Which ones.
+    outcomes : sequence of Outcome
+        Outcome of each image; that of an image that was done before is read from its record.
+    model : str
+        A line on the model.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    if files.report:
+        predictions = [one.prediction for one in outcomes if one.prediction]
+        failures = [(one.outputs.image, one.error) for one in outcomes if one.error]
+        write_overview(files.report, OverviewInput(predictions, failures, model))
+    regions = [row for one in outcomes for row in _regions_of(one)]
+    if files.summary:
+        write_summary(files.summary, [_summary_of(one) for one in outcomes], regions)
+    if files.roi_summary:
+        write_regions(files.roi_summary, regions)
+
+
+def _summary_of(outcome: Outcome) -> Row:
+    image, found, error = str(outcome.outputs.image), outcome.prediction, outcome.error
+    if found:
+        return summary_row(image, found.facts(), outcome.status, found.seconds)
+    return failure_row(image, error.exit_code if error else 1, str(error))
+
+
+def _regions_of(outcome: Outcome) -> list[Row]:
+    if not outcome.prediction:
+        return []
+    return region_rows(str(outcome.outputs.image), outcome.prediction.facts()["rois"])

@@ -1,0 +1,117 @@
+"""A slide, or a region of it, at the network's scale, and the detection of the nuclei in it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monuseg_cli.core.prefetch import prefetch
+from monuseg_cli.core.progress import Progress, Task
+from monuseg_cli.imaging.resample import RowsResized
+from monuseg_cli.nuclei.detections import measure_columns
+from monuseg_cli.nuclei.distributions import Distributions
+from monuseg_cli.nuclei.labelled_nuclei import Nuclei
+from monuseg_cli.nuclei.rois import Roi, RoiCount, RoiCounter, warn_outside
+from monuseg_cli.prediction.blend import blended_rows
+from monuseg_cli.prediction.engines.base import Engine
+from monuseg_cli.prediction.plausibility import Finding, find_doubt
+from monuseg_cli.prediction.prepared_slide import PreparedSlide
+from monuseg_cli.prediction.stitch import LabelRows, Stitcher
+
+
+class Sink(Protocol):
+    """Receives the results of a slide, from top to bottom."""
+
+    def add_probability(self, rows: NDArray[np.uint8]) -> None:
+        """Add the next rows (R, W) of the probability of nuclei, at the network's scale."""
+
+    def add_labels(self, rows: NDArray[np.int32]) -> None:
+        """Add the next rows (R, W) of the label image, at the scale of level 0."""
+
+    def add_nuclei(self, nuclei: Nuclei, regions: Sequence[str] | None) -> None:
+        """Add further nuclei, with the names of the regions of interest of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundNuclei:
+    """Summary of the nuclei in a prepared.
+
+    Parameters
+    ----------
+    areas_um2 : ndarray of shape (N,), float64
+        Area of every nucleus in square micrometres.
+    rois : tuple of RoiCount
+        Nuclei in each region of interest.
+    medians : mapping of str to float
+        Median of each measurement; empty without nuclei.
+    """
+
+    areas_um2: NDArray[np.float64]
+    rois: tuple[RoiCount, ...]
+    medians: Mapping[str, float]
+
+
+def find_nuclei(
+    prepared: PreparedSlide, rois: tuple[Roi, ...], engine: Engine, sink: Sink, progress: Progress
+) -> FoundNuclei:
+    """Predict from top to bottom, and pass results to `sink` as they are computed.
+
+    Parameters
+    ----------
+    prepared : PreparedSlide
+        The slide or region to predict on.
+    rois : tuple of Roi
+        Keep only nuclei whose centre lies in one of these regions; empty: keep all.
+    engine : Engine
+        Runs the network.
+    sink : Sink
+        Receives probabilities, labels and nuclei.
+    progress : Progress
+        Shows a bar.
+    """
+    warn_outside(prepared.slide, rois, progress)
+    counter = RoiCounter(rois, prepared.layout.frame)
+    areas_px, measured = [np.empty(0, dtype=np.intp)], Distributions()
+    with progress.task(prepared.slide.path.name, len(prepared.tissue.tiles()), "tiles") as task:
+        for nuclei in _find_blocks(prepared, engine, counter, sink, task):
+            areas_px.append(np.bincount(nuclei.window.reshape(-1))[1:])
+            if len(nuclei):
+                measured.add(measure_columns(nuclei, prepared.layout.frame))
+    areas_um2 = np.concatenate(areas_px) * np.float64(prepared.layout.map_mpp**2)
+    return FoundNuclei(areas_um2, counter.counts(prepared.mpp or engine.card.mpp), measured.medians())
+
+
+def report_doubts(prepared: PreparedSlide, found: FoundNuclei, engine: Engine, progress: Progress) -> tuple[str, ...]:
+    """Warn of damaged tiles and of an implausible result; return the warnings about the latter."""
+    name = prepared.slide.path.name
+    if prepared.damaged:
+        progress.warn(f"{name}: {len(prepared.damaged)} damaged tiles were treated as glass")
+    mpp = prepared.mpp or engine.card.mpp
+    doubt = find_doubt(Finding(found.areas_um2, prepared.tissue.mm2, mpp, is_assumed=prepared.mpp is None))
+    if doubt is None:
+        return ()
+    progress.warn(f"{name}: {doubt}")
+    return (doubt,)
+
+
+def _find_blocks(prepared: PreparedSlide, engine: Engine, rois: RoiCounter, sink: Sink, task: Task) -> Iterator[Nuclei]:
+    """Predict from top to bottom, pass results to `sink` as they are computed, and yield the nuclei block by block."""
+    card = engine.card
+    inside = rois.contains if rois else None
+    stitcher = Stitcher(prepared.source.shape, card.classes, prepared.layout.map_mpp, card.postprocess, inside)
+    resized = RowsResized(prepared.source.shape, prepared.shape)
+    blended = blended_rows(
+        prepared.source, prepared.tissue.grid, engine, prepared.tissue.is_in, np.uint8, task, prepared.match
+    )
+    with closing(prefetch(blended, most=1)) as rows:
+        for maps, haematoxylin in rows:
+            sink.add_probability(maps[0])
+            for found in stitcher.add(maps, haematoxylin):
+                if isinstance(found, LabelRows):
+                    sink.add_labels(resized.add(found.labels))
+                else:
+                    sink.add_nuclei(found, rois.add(found.centres))
+                    yield found

@@ -1,0 +1,312 @@
+"""Nuclei that any tool found, measured on their image."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monuseg_cli import __version__
+from monuseg_cli.annotations.label_warnings import MEDIAN, warn_doubts, warn_left_out
+from monuseg_cli.annotations.read_labels import read_annotated, read_label_image, suffix_of
+from monuseg_cli.annotations.read_outlines import OUTLINE_SUFFIXES, require_nuclei
+from monuseg_cli.core.atomic import require_writable
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.home import resolve_links
+from monuseg_cli.core.malloc import return_freed_memory
+from monuseg_cli.core.progress import SILENT, Progress, Task
+from monuseg_cli.imaging.coordinates import Layout
+from monuseg_cli.imaging.slide import Slide
+from monuseg_cli.imaging.stains import density_to_8_bits, haematoxylin_density
+from monuseg_cli.nuclei.columns import columns_of
+from monuseg_cli.nuclei.detections import Detections, detect
+from monuseg_cli.nuclei.labelled_nuclei import Nuclei
+from monuseg_cli.nuclei.neighbours import with_neighbours
+from monuseg_cli.nuclei.nucleus_table import NucleusTable
+from monuseg_cli.nuclei.polygons import area_of
+from monuseg_cli.nuclei.rois import RoiCount, RoiCounter, warn_outside
+from monuseg_cli.nuclei.shape_and_stain import labelled_pixels
+from monuseg_cli.nuclei.windows import LabelWindows, NucleusWindows, OutlineWindows, Window, boxes_of
+from monuseg_cli.outputs import nuclei_parquet
+from monuseg_cli.outputs.plan import GEOJSON_SUFFIXES
+from monuseg_cli.outputs.plan import suffix_of as format_of
+from monuseg_cli.outputs.slide_tables import TableFiles
+from monuseg_cli.prediction.config import SlideSettings
+from monuseg_cli.prediction.plausibility import Finding, find_doubt
+
+_TABLES = (*GEOJSON_SUFFIXES, ".csv", nuclei_parquet.SUFFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureConfig:
+    """Settings of `measure_nuclei`.
+
+    Parameters
+    ----------
+    image : Path
+        The image or slide.
+    nuclei : Path
+        Its nuclei: a label image, a mask, or outlines, in pixels of full resolution; see `read_labels_of`.
+    outputs : tuple of Path
+        Tables to write; the suffix selects the format: .csv, .geojson, .geojson.gz or .parquet.
+    settings : SlideSettings
+        Scale, regions of interest, measurements, series, plane, and damaged tiles; the other settings have no effect.
+    """
+
+    image: Path
+    nuclei: Path
+    outputs: tuple[Path, ...]
+    settings: SlideSettings = field(default_factory=SlideSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureResult:
+    """Result of `measure_nuclei`.
+
+    Parameters
+    ----------
+    outputs : tuple of Path
+        The tables.
+    nuclei : int
+        Number of nuclei that were measured.
+    mpp : float
+        Micrometres per pixel that were used.
+    rois : tuple of RoiCount
+        Nuclei in each region of interest.
+    left_out : mapping of str to int
+        Number of objects of the file that were not measured, by kind.
+    warnings : tuple of str
+        Why the result is implausible; see `find_doubt`.
+    """
+
+    outputs: tuple[Path, ...]
+    nuclei: int
+    mpp: float
+    rois: tuple[RoiCount, ...]
+    left_out: Mapping[str, int]
+    warnings: tuple[str, ...]
+
+
+def measure_nuclei(config: MeasureConfig, progress: Progress = SILENT) -> MeasureResult:
+    """Measure the nuclei of an image that any tool found, and write tables.
+
+    The image is read block by block, at full resolution, and outlines are drawn block by block; a label image is held
+    in memory. Ids are the values of a label image, or count the nuclei of a file of outlines from 1. The nuclei are
+    written in the order of their blocks.
+
+    Raises
+    ------
+    MissingError
+        If a file does not exist.
+    InputError
+        If a file or the scale cannot be used, or the nuclei are of another image.
+    OutputError
+        If a table cannot be written.
+    """
+    return_freed_memory()
+    _require_outputs(config)
+    settings, name = config.settings, config.image.name
+    with (
+        Slide(config.image, settings.skip_damaged, settings.series, settings.plane) as slide,
+        ExitStack() as stack,
+    ):
+        layout = layout_of(slide, settings)
+        if slide.note:
+            progress.info(f"{name}: {slide.note}")
+        warn_outside(slide, settings.rois, progress)
+        windows, left_out = read_windows(config.nuclei, layout, progress)
+        about = {
+            "software": f"monuseg {__version__}",
+            "coordinates": "x and y in pixels of the image at full resolution, y downwards",
+            "image": name,
+            "nuclei": config.nuclei.name,
+            "mpp": layout.mpp,
+            "measurements": list(settings.measurements),
+        }
+        targets = [(path, format_of(path)) for path in config.outputs]
+        tables = TableFiles(
+            stack, targets, name, layout, settings.measurements, settings.rois, about, has_probability=False
+        )
+        counter = RoiCounter(settings.rois, layout.frame)
+        areas = [np.empty(0)]
+        with progress.task(name, len(windows), "blocks") as task:
+            for found in measured(slide, windows, settings, counter, layout, task):
+                tables.add(found)
+                areas.append(found.columns["area_um2"])
+        tables.finish()
+        if slide.damaged:
+            progress.warn(f"{name}: {len(set(slide.damaged))} damaged tiles were read as white")
+    if windows.covered:
+        left_out = {**left_out, "covered by others": windows.covered}
+        progress.warn(f"{config.nuclei.name}: {windows.covered} nuclei are covered by others, and left out")
+    areas_um2 = np.concatenate(areas)
+    doubt = find_doubt(Finding(areas_um2, tissue_mm2=0, mpp=layout.um_per_px, is_assumed=False))
+    if doubt:
+        progress.warn(f"{name}: {doubt}")
+    rois = counter.counts(layout.um_per_px)
+    return MeasureResult(config.outputs, len(areas_um2), layout.um_per_px, rois, left_out, (doubt,) if doubt else ())
+
+
+def measure_in_memory(
+    slide: Slide, windows: NucleusWindows, settings: SlideSettings, layout: Layout, progress: Progress = SILENT
+) -> NucleusTable:
+    """Measure the nuclei of an open image, and return them as a table.
+
+    Parameters
+    ----------
+    slide : Slide
+        The open image.
+    windows : NucleusWindows
+        Its nuclei.
+    settings : SlideSettings
+        What is measured.
+    layout : Layout
+        From `layout_of`.
+    progress : Progress
+        Receives messages.
+    """
+    counter = RoiCounter((), layout.frame)
+    with progress.task(slide.path.name, len(windows), "blocks") as task:
+        parts = list(measured(slide, windows, settings, counter, layout, task))
+    if windows.covered:
+        progress.warn(f"{windows.covered} nuclei are covered by others, and left out")
+    if "neighbours" in settings.measurements:
+        parts = with_neighbours(parts, layout, ())
+    return NucleusTable(parts, columns_of(settings.measurements, has_probability=False))
+
+
+def layout_of(slide: Slide, settings: SlideSettings) -> Layout:
+    """Return the layout of a slide whose nuclei are measured at full resolution.
+
+    Raises
+    ------
+    InputError
+        If its scale is unknown, or its pixels are not square.
+    """
+    if settings.mpp is None:
+        slide.require_square()
+    mpp = settings.mpp or slide.mpp
+    if mpp is None:
+        message = f"{slide.path} states no credible scale ({slide.mpp_source}); set it with `mpp`"
+        raise InputError(message)
+    return Layout((0, 0, *slide.shape), slide.shape, mpp, mpp)
+
+
+def read_windows(path: Path, layout: Layout, progress: Progress) -> tuple[NucleusWindows, Mapping[str, int]]:
+    """Read the nuclei of an image, and what of the file is not a nucleus, by kind.
+
+    Raises
+    ------
+    MonusegError
+        As `read_label_image` and `read_annotated` do.
+    InputError
+        If the nuclei are of another image.
+    """
+    shape = layout.shape
+    if not suffix_of(path, OUTLINE_SUFFIXES):
+        read = read_label_image(path)
+        require_same_size(str(path), read.labels.shape, shape)
+        doubts = {kind: figure for kind, figure in read.doubts(layout.mpp).items() if kind != MEDIAN}
+        warn_doubts([(path.name, doubts)], progress)
+        return LabelWindows(read.labels), read.left_out
+    outlines = read_annotated(path, shape, layout.mpp)
+    areas = np.array([round(area_of(ring)) for ring in outlines.nuclei], dtype=np.int64)
+    outlines = outlines.without_tissue(areas, shape, layout.mpp)
+    require_nuclei(path, outlines)
+    warn_left_out({path.name: outlines.left_out}, progress)
+    boxes = boxes_of(outlines.nuclei, shape)
+    outside = int((boxes[:, 2:] <= boxes[:, :2]).any(axis=1).sum())
+    if outside:
+        size = f"{shape[1]}x{shape[0]} pixels"
+        message = f"{path} has {outside} nuclei outside of {size}, so it is of another image; name the right one"
+        raise InputError(message)
+    return OutlineWindows(outlines.nuclei, shape), outlines.left_out
+
+
+def require_same_size(name: str, found: tuple[int, ...], shape: tuple[int, int]) -> None:
+    """Check that labels have the size of their image.
+
+    Raises
+    ------
+    InputError
+        If they have not.
+    """
+    if found != shape:
+        message = (
+            f"{name}: the labels are {found[1]}x{found[0]} pixels, the image is {shape[1]}x{shape[0]}; name the labels "
+            "of this image"
+        )
+        raise InputError(message)
+
+
+def measured(
+    slide: Slide,
+    windows: NucleusWindows,
+    settings: SlideSettings,
+    counter: RoiCounter,
+    layout: Layout,
+    task: Task,
+) -> Iterator[Detections]:
+    """Measure the nuclei of each window, without their neighbourhoods.
+
+    Parameters
+    ----------
+    slide : Slide
+        The open slide.
+    windows : NucleusWindows
+        The nuclei.
+    settings : SlideSettings
+        What is measured.
+    counter : RoiCounter
+        Counts the nuclei in regions of interest; those outside of all are left out.
+    layout : Layout
+        Scale of the slide.
+    task : Task
+        Advanced by one for every window.
+    """
+    for window in windows:
+        centres = _centres(window)
+        if counter:
+            inside = counter.contains(centres)
+            window, centres = window.select(inside), centres[inside]
+        if len(window.ids):
+            pixels = slide.read_region(0, *window.corner, *window.labels.shape)
+            nuclei = Nuclei(
+                first=1,
+                centres=centres,
+                window=window.labels,
+                probability=None,
+                haematoxylin=density_to_8_bits(haematoxylin_density(pixels)),
+                corner=np.array(window.corner),
+            )
+            found = detect(nuclei, layout.frame, counter.add(centres), settings.measurements)
+            yield replace(found, columns={**found.columns, "id": window.ids})
+        task.advance()
+
+
+def _centres(window: Window) -> NDArray[np.float64]:
+    """Compute the centre of each nucleus of a window, row and column in pixels of the image (N, 2)."""
+    place, *coordinates = labelled_pixels(window.labels)
+    label, count = window.labels.reshape(-1)[place] - 1, len(window.ids)
+    sums = [np.bincount(label, weights=along + 0.5, minlength=count) for along in coordinates]
+    return np.stack(sums, axis=1) / np.bincount(label, minlength=count)[:, None] + window.corner
+
+
+def _require_outputs(config: MeasureConfig) -> None:
+    """Check, before anything is computed, that all tables can be written."""
+    inputs = {resolve_links(config.image), resolve_links(config.nuclei)}
+    for path in config.outputs:
+        if format_of(path) not in _TABLES:
+            message = f"cannot write {path}: the name must end in {' or '.join(_TABLES)}"
+            raise InputError(message)
+        if resolve_links(path) in inputs:
+            message = f"{path} is an input, and would be replaced by the table; choose another `output`"
+            raise InputError(message)
+        if format_of(path) == nuclei_parquet.SUFFIX:
+            nuclei_parquet.require_pyarrow()
+        require_writable(path)
+    if len({resolve_links(path) for path in config.outputs}) < len(config.outputs):
+        message = "an `output` is named twice; leave one out"
+        raise InputError(message)

@@ -1,0 +1,99 @@
+"""Stain adaptation: a slide's stain is measured once and matched to that of the training images."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from monuseg_cli.imaging.scaled_source import Source
+from monuseg_cli.imaging.stains import StainLevels, StainMatch, find_levels, select_stained
+from monuseg_cli.imaging.tiling import Box
+from monuseg_cli.models.card import Card
+
+Adapt = Literal["auto", "off"]
+"""``"auto"``: match a stain outside the range the model was trained for; ``"off"``: never."""
+
+_TRAINED_FOR = (0.35, 2.5)
+"""Range of an image's stains, relative to the training images, in which it is not matched: with wide stain
+augmentation in training, a model is better without matching inside this range, and much better with it outside
+(docs/results.md)."""
+
+_WINDOW_PX = 128
+_MOST_WINDOWS = 256
+_ENOUGH_PIXELS = 100_000
+_EVERY = 2  # subsampling of rows and columns of a window
+
+
+def match_stain(source: Source, card: Card, adapt: Adapt) -> StainMatch | None:
+    """Build the matching of an image's stain to that of the model's training images.
+
+    Parameters
+    ----------
+    source : Source
+        The whole image at the network's scale.
+    card : Card
+        Card of the model, with the stain levels of its training images.
+    adapt : {"auto", "off"}
+        Whether to adapt.
+
+    Returns
+    -------
+    StainMatch or None
+        None if the image is not matched: `adapt` is ``"off"``, the card has no stain levels, hardly anything is stained
+        with haematoxylin and eosin, or one of the stains is within the range the model was trained for.
+    """
+    if adapt == "off" or not card.stain:
+        return None
+    found = measure_stain(source)
+    if not found:
+        return None
+    # If only one stain is far off, it is the tissue: eosin alone is tissue without nuclei, not a pale slide.
+    factors = [found[stain][1] / card.stain[stain][1] for stain in ("haematoxylin", "eosin")]
+    is_pale, is_dark = max(factors) < _TRAINED_FOR[0], min(factors) > _TRAINED_FOR[1]
+    return StainMatch(found, card.stain) if is_pale or is_dark else None
+
+
+def measure_stain(source: Source) -> StainLevels:
+    """Measure the stain of an image in windows spread evenly over it, until there are enough stained pixels.
+
+    The result does not depend on the region that is predicted on. Only the windows are read.
+
+    Parameters
+    ----------
+    source : Source
+        The whole image at the network's scale.
+
+    Returns
+    -------
+    StainLevels
+        Empty if hardly anything is stained with haematoxylin and eosin.
+    """
+    stained, count = [np.empty((0, 2))], 0
+    for window in _spread_windows(source.shape):
+        pixels = source.read(*window)[::_EVERY, ::_EVERY]
+        stained.append(select_stained(pixels.reshape(-1, 3)))
+        count += len(stained[-1])
+        if count >= _ENOUGH_PIXELS:
+            break
+    return find_levels(np.concatenate(stained))
+
+
+def _spread_windows(shape: tuple[int, int]) -> Iterator[Box]:
+    """Yield windows at the points of the Halton sequence in bases 2 and 3, which covers an area evenly."""
+    height, width = (min(side, _WINDOW_PX) for side in shape)
+    for index in range(1, _MOST_WINDOWS + 1):
+        row, col = (
+            round(_radical_inverse(index, base) * (side - extent))
+            for base, side, extent in ((2, shape[0], height), (3, shape[1], width))
+        )
+        yield row, col, height, width
+
+
+def _radical_inverse(index: int, base: int) -> float:
+    """Compute the radical inverse of an index: its digits mirrored at the point; 1, 2, 3 -> 1/2, 1/4, 3/4 in base 2."""
+    result, digit = 0.0, 1.0
+    while index:
+        digit /= base
+        result += digit * (index % base)
+        index //= base
+    return result

@@ -1,0 +1,1 @@
+"""HTML reports of a prediction: of one slide, and of several."""
