@@ -4,15 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from monuseg_cli.annotations.geojson import Feature, read_geojson
 from monuseg_cli.annotations.object_classes import describe_left_out, why_not_roi
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.progress import SILENT, Progress
-
-if TYPE_CHECKING:
-    pass
 from monuseg_cli.nuclei.rois import Roi, without_crossings
 
 

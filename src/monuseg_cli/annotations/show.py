@@ -1,4 +1,4 @@
-"""An image with the outlines of its nuclei."""
+"""An image with the outlines of its nuclei: the command `show`."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Sources of pixels at the network's scale, read window by window."""
+"""An image or slide at another scale, read window by window."""
 
 from typing import Protocol
 

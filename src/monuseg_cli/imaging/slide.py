@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.imaging.decoding import decoding
 from monuseg_cli.imaging.readers.base import ImageInfo, Level, Reader
-from monuseg_cli.imaging.readers.choice import choose_image, note_image
 from monuseg_cli.imaging.readers.formats import SCANNERS
 from monuseg_cli.imaging.readers.select import open_reader
+from monuseg_cli.imaging.readers.series_and_plane import choose_image, note_image
 from monuseg_cli.imaging.to_rgb import ImageError
 
 

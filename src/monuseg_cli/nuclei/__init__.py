@@ -1,1 +1,1 @@
-"""Nuclei as label images, polygons and numbers, and the files that hold them."""
+"""Nuclei as label images, outlines and numbers, independent of the files that hold them."""

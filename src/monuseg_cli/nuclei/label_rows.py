@@ -1,4 +1,4 @@
-"""Kept outlines of nuclei -> the rows of the label image that they were traced in."""
+"""Traced outlines of nuclei -> the rows of the label image that they were traced in."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""Neighbourhoods of nuclei, from their centres.
+"""Neighbours of nuclei, measured from the centres of all nuclei of a slide.
 
 scipy.spatial and shapely are imported only where neighbourhoods are measured.
 """

@@ -1,4 +1,4 @@
-"""Probability maps -> label image."""
+"""Probability maps -> label image, in which touching nuclei are separated."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Regions of interest, drawn in QuPath and exported as GeoJSON.
+"""Regions of interest: which nuclei lie in them, and how many.
 
 shapely is imported only if there are regions.
 """

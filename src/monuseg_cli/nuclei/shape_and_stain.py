@@ -1,4 +1,4 @@
-"""Label image -> measurements of all nuclei."""
+"""Label image -> size, shape and stain of each nucleus."""
 
 import math
 from dataclasses import dataclass

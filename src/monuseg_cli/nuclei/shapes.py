@@ -1,4 +1,4 @@
-"""Contours -> outlines as shapely geometries in pixels of the slide; simplified, and as GeoJSON geometries.
+"""Outlines of nuclei as shapely geometries: from contours, simplified, and as GeoJSON geometries.
 
 shapely is imported only when outlines are needed.
 """
@@ -16,9 +16,7 @@ Shapes = NDArray[np.object_]
 """Polygons and multipolygons of shapely (N,), with x, y in pixels of level 0."""
 
 _DECIMALS_PX = 3
-
 _FEWEST_POINTS = 4  # of a ring, whose last point is its first
-
 _SHAPES_AT_ONCE = 1000  # lists of numbers take ten times the memory of arrays
 
 

@@ -1,8 +1,4 @@
-"""Streaming writers of nuclei: GeoJSON for QuPath, CSV for other programs.
-
-Each writer is a context manager that yields a function to append nuclei. Its file appears when the context ends without
-an error. In place of a path, a binary stream is written to.
-"""
+"""Nuclei as GeoJSON for QuPath, nucleus by nucleus."""
 
 import json
 import uuid

@@ -11,7 +11,7 @@ from monuseg_cli.imaging.resample import resize_image
 from monuseg_cli.imaging.scaled_source import read_thumbnail
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.write import write_picture
-from monuseg_cli.nuclei.draw_outlines import draw_outlines
+from monuseg_cli.nuclei.draw_outlines import GREEN, draw_outlines
 from monuseg_cli.outputs.rasters import RowWriter
 
 LONGEST_PX = 5000
@@ -43,4 +43,4 @@ def overlay_png(path: Path, slide: Slide, region: tuple[int, int, int, int]) -> 
     yield add
     labels = np.concatenate(kept).astype(np.int32)
     picture = resize_image(read_thumbnail(slide, every, region), (labels.shape[0], labels.shape[1]))
-    write_picture(path, draw_outlines(picture, labels))
+    write_picture(path, draw_outlines(picture, labels, GREEN))

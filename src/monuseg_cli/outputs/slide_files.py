@@ -1,4 +1,4 @@
-"""All output files of one slide, opened together and written as the results arrive."""
+"""All output files of one slide, except the report: opened together, and written as results arrive."""
 
 import sys
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""All tables of one image, written together."""
+"""All tables of nuclei of one slide, written together."""
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack

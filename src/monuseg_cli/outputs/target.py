@@ -1,4 +1,8 @@
-"""Where a table of nuclei is written to: a file, which appears when it is complete, or a binary stream."""
+"""Destinations of the tables of nuclei: a file or a binary stream.
+
+Each writer of a format is a context manager that yields a function to append nuclei. Its file appears when the context
+ends without an error. In place of a path, a binary stream is written to.
+"""
 
 import gzip
 import io
@@ -11,7 +15,6 @@ from monuseg_cli.core.atomic import writing
 from monuseg_cli.nuclei.detections import Detections
 
 NucleiWriter = Callable[[Detections], None]
-
 Target = Path | BinaryIO
 
 _GZIP_LEVEL = 6

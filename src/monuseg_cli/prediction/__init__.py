@@ -1,1 +1,1 @@
-"""Segmentation of nuclei in images and slides."""
+"""From an image or slide to its nuclei and their files: the network, tile by tile, and what is made of its maps."""

@@ -1,4 +1,4 @@
-"""A slide, or a region of it, at the network's scale, and the detection of the nuclei in it."""
+"""A prepared slide -> its nuclei, passed on from top to bottom as they are found."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing

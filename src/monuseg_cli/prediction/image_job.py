@@ -1,4 +1,4 @@
-"""The job of one image in a batch: it is skipped if done before, and leaves a record next to its outputs."""
+"""One image of a batch: skipped if done before, remade from kept nuclei, or predicted."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""Nuclei that any tool found, measured on their image."""
+"""Nuclei that any tool found, measured on their image: the command `measure`."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""Prediction on an image in memory."""
+"""Prediction on one image in memory, with unrounded maps and without tissue detection, for evaluation."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Segmentation of one slide or image in memory."""
+"""Prediction on one slide or image, with labels, probability and table in memory."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The pictures of a report: the map of density, and fields with outlines; each is an SVG with the pixels in it."""
+"""The map of a report: the density of nuclei in colours, over a thumbnail of the slide."""
 
 import html
 from collections.abc import Iterable, Sequence

@@ -20,14 +20,14 @@ from monuseg_cli.pages.template import jpeg_uri
 from monuseg_cli.reports.density_grid import DensityGrid
 from monuseg_cli.reports.svg import draw_scale_bar, path_of_rings, round_length
 
-_FIELD_PX = 480
-_FIELD_BAR_UM = 20
-_TOLERANCE_PX = 0.75
 FIELDS = 12
 _CANDIDATES = 400
 _FIELD_UM = 100.0
 _TISSUE = 0.5
 _SEED = 0
+_FIELD_PX = 480
+_FIELD_BAR_UM = 20
+_TOLERANCE_PX = 0.75
 
 
 @dataclass(frozen=True, slots=True)

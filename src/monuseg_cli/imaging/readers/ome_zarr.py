@@ -17,8 +17,8 @@ from monuseg_cli.imaging.decoding import DECODING_ERRORS, first_line, require_mo
 from monuseg_cli.imaging.ome import read_ome
 from monuseg_cli.imaging.orientation import Window
 from monuseg_cli.imaging.readers.base import ImageInfo, Level, OnDamage, Role, role_of_name
-from monuseg_cli.imaging.readers.choice import note_plane, require_plane
 from monuseg_cli.imaging.readers.openslide import EXTRA_HINT, SKIP_HINT
+from monuseg_cli.imaging.readers.series_and_plane import note_plane, require_plane
 from monuseg_cli.imaging.scale import Scale, make_scale, um_per_unit
 from monuseg_cli.imaging.to_rgb import Conversion, ImageError, bits_in_use
 

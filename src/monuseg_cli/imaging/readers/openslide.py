@@ -13,7 +13,7 @@ from PIL import Image
 from monuseg_cli.imaging.decoding import first_line, require_moderate
 from monuseg_cli.imaging.orientation import Window
 from monuseg_cli.imaging.readers.base import ArrayImage, ImageInfo, Level, OnDamage, OpenImage, role_of_name
-from monuseg_cli.imaging.readers.choice import require_plane
+from monuseg_cli.imaging.readers.series_and_plane import require_plane
 from monuseg_cli.imaging.scale import UM_TIMES_X, Scale, make_scale, parse_number
 from monuseg_cli.imaging.to_rgb import Conversion, ImageError
 

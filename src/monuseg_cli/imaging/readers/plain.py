@@ -12,7 +12,7 @@ from PIL import Image
 from monuseg_cli.imaging.decoding import LARGEST_WHOLE_BYTES, open_plain, require_pixels
 from monuseg_cli.imaging.orientation import ORIENTATION_TAG, Orientation, Window
 from monuseg_cli.imaging.readers.base import ArrayImage, ImageInfo, OnDamage, OpenImage
-from monuseg_cli.imaging.readers.choice import require_plane
+from monuseg_cli.imaging.readers.series_and_plane import require_plane
 from monuseg_cli.imaging.scale import make_scale
 from monuseg_cli.imaging.to_rgb import Conversion, bits_in_use
 

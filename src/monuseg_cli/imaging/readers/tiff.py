@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from monuseg_cli.imaging.decoding import open_tiff
 from monuseg_cli.imaging.orientation import Window
 from monuseg_cli.imaging.readers.base import ImageInfo, Level, OnDamage
-from monuseg_cli.imaging.readers.choice import note_plane, require_plane
+from monuseg_cli.imaging.readers.series_and_plane import note_plane, require_plane
 from monuseg_cli.imaging.readers.tiff_formats import list_images
 from monuseg_cli.imaging.readers.tiff_images import Levels, TiffImage, tag_bits
-from monuseg_cli.imaging.readers.tiff_planes import describe_plane, open_planes
+from monuseg_cli.imaging.readers.tiff_samples import describe_plane, open_planes
 from monuseg_cli.imaging.to_rgb import RESAVE_HINT, Conversion, ImageError, bits_in_use, conversion_of_page
 
 _SEARCHED_PX = 4_000_000

@@ -20,7 +20,7 @@ from monuseg_cli.imaging.readers.tiff_images import (
     tag_scale,
 )
 from monuseg_cli.imaging.readers.tiff_ome import list_imagej, list_ome
-from monuseg_cli.imaging.readers.tiff_planes import Plane
+from monuseg_cli.imaging.readers.tiff_samples import Plane
 from monuseg_cli.imaging.scale import UM_TIMES_X, Scale, make_scale, parse_number
 from monuseg_cli.imaging.xml import attribute, children, descendants, int_attribute, parse_xml
 

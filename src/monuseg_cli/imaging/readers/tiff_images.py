@@ -8,7 +8,7 @@ import tifffile
 
 from monuseg_cli.imaging.decoding import DECODING_ERRORS
 from monuseg_cli.imaging.readers.base import Role, role_of_name
-from monuseg_cli.imaging.readers.tiff_planes import Plane
+from monuseg_cli.imaging.readers.tiff_samples import Plane
 from monuseg_cli.imaging.scale import Scale, make_scale
 
 _REDUCED, _MASK, _APERIO_MACRO = 1, 4, 8  # bits of TIFF's NewSubfileType; Aperio's macro is 9

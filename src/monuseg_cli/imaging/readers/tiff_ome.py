@@ -20,7 +20,7 @@ from monuseg_cli.imaging.readers.tiff_images import (
     subpages,
     tag_scale,
 )
-from monuseg_cli.imaging.readers.tiff_planes import Plane
+from monuseg_cli.imaging.readers.tiff_samples import Plane
 from monuseg_cli.imaging.scale import Scale, make_scale, um_per_unit
 from monuseg_cli.imaging.to_rgb import RESAVE_HINT
 
