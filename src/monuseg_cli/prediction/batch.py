@@ -14,7 +14,7 @@ from monuseg_cli.models.weights import read_card
 from monuseg_cli.nuclei.postprocess_params import PostprocessParams
 from monuseg_cli.outputs.plan import STANDARD_OUTPUT, BatchOutputs, Outputs, find_images, plan_batch, plan_outputs
 from monuseg_cli.outputs.result import Prediction
-from monuseg_cli.prediction.batch_files import write_together
+from monuseg_cli.prediction.batch_files import write_batch_files
 from monuseg_cli.prediction.config import PredictConfig, require_number
 from monuseg_cli.prediction.image_job import Job, Outcome
 
@@ -89,7 +89,7 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
         if len(plans) > 1 and not outcome.skipped:
             progress.info(f"{number} of {len(plans)}: {outcome.summary()}")
     places = {outputs.image: place for place, outputs in enumerate(plans)}
-    write_together(together, sorted(outcomes, key=lambda outcome: places[outcome.outputs.image]), _describe(card))
+    write_batch_files(together, sorted(outcomes, key=lambda outcome: places[outcome.outputs.image]), _describe(card))
     return PredictResult(
         weights=config.weights,
         card=card,

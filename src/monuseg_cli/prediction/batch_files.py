@@ -6,10 +6,10 @@ from monuseg_cli.outputs.plan import BatchOutputs
 from monuseg_cli.outputs.spreadsheet import Row
 from monuseg_cli.outputs.summary_tables import failure_row, region_rows, summary_row, write_regions, write_summary
 from monuseg_cli.prediction.image_job import Outcome
-from monuseg_cli.reports.batch_report import OverviewInput, write_overview
+from monuseg_cli.reports.batch_report import BatchReportInput, write_batch_report
 
 
-def write_together(files: BatchOutputs, outcomes: Sequence[Outcome], model: str) -> None:
+def write_batch_files(files: BatchOutputs, outcomes: Sequence[Outcome], model: str) -> None:
     """Write the requested files.
 
     Parameters
@@ -29,7 +29,7 @@ def write_together(files: BatchOutputs, outcomes: Sequence[Outcome], model: str)
     if files.report:
         predictions = [one.prediction for one in outcomes if one.prediction]
         failures = [(one.outputs.image, one.error) for one in outcomes if one.error]
-        write_overview(files.report, OverviewInput(predictions, failures, model))
+        write_batch_report(files.report, BatchReportInput(predictions, failures, model))
     regions = [row for one in outcomes for row in _regions_of(one)]
     if files.summary:
         write_summary(files.summary, [_summary_of(one) for one in outcomes], regions)

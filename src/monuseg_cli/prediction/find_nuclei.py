@@ -37,7 +37,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FoundNuclei:
-    """Summary of the nuclei in a prepared.
+    """Summary of the nuclei in a prepared slide.
 
     Parameters
     ----------

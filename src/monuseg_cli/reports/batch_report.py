@@ -19,7 +19,7 @@ _JPEG = "data:image/jpeg;base64,"
 
 
 @dataclass(frozen=True, slots=True)
-class OverviewInput:
+class BatchReportInput:
     """What the page shows: the predictions, the images that failed, and a line on the model."""
 
     predictions: Sequence[Prediction]
@@ -27,7 +27,7 @@ class OverviewInput:
     model: str
 
 
-def write_overview(path: Path, shown: OverviewInput) -> None:
+def write_batch_report(path: Path, shown: BatchReportInput) -> None:
     """Write the page; thumbnails are taken from the reports of the slides.
 
     Raises
@@ -60,7 +60,7 @@ def _warnings(doubtful: Sequence[Prediction], failures: Sequence[tuple[Path, Mon
     return f'<div class="warnings" role="note"><p>Check these slides</p><ul>{items}</ul></div>'
 
 
-def _numbers(shown: OverviewInput) -> str:
+def _numbers(shown: BatchReportInput) -> str:
     nuclei = sum(one.nuclei for one in shown.predictions)
     tissue = sum(one.tissue_mm2 for one in shown.predictions)
     numbers = [("slides", f"{len(shown.predictions)}", ""), ("nuclei", f"{nuclei:,}", "")]
@@ -70,7 +70,7 @@ def _numbers(shown: OverviewInput) -> str:
     return "".join(f"<div><dt>{name}</dt><dd>{value} <small>{unit}</small></dd></div>" for name, value, unit in numbers)
 
 
-def _table(path: Path, shown: OverviewInput) -> str:
+def _table(path: Path, shown: BatchReportInput) -> str:
     titles = ("px", "µm/px", "tissue, mm²", "nuclei", "per mm²", "median area, µm²", "median haematoxylin")
     heading = "".join(f"<th>{title}</th>" for title in titles)
     rows = "".join(_row(path, one) for one in shown.predictions)
