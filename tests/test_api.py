@@ -171,6 +171,8 @@ def test_an_implausible_result_causes_a_warning(home: Home, capsys: pytest.Captu
     assert "try `mpp=0.5`" in warning
     assert capsys.readouterr().err == f"warning: the image: {warning}\n"
     assert model.predict(picture, 0.25).warnings == ()
+    (warning,) = model.predict(np.ascontiguousarray(picture[..., ::-1]), 0.25).warnings
+    assert "are red and blue swapped (BGR)" in warning
 
 
 def test_glass_holds_nothing_and_a_table_may_be_empty(model: api.Model) -> None:
@@ -241,9 +243,9 @@ def test_the_remedies_in_error_messages_work(model: api.Model) -> None:
     ("settings", "reason"),
     [
         ({}, "the scale of the image is not stated; set `mpp`"),
-        ({"mpp": 40}, "`mpp` must lie within 0.05 and 5.0, not be 40.0"),
-        ({"mpp": float("nan")}, "`mpp` must lie within"),
-        ({"mpp": np.float32(40)}, "`mpp` must lie within"),
+        ({"mpp": 40}, "`mpp` must be between 0.05 and 5.0, not 40.0"),
+        ({"mpp": float("nan")}, "`mpp` must be between"),
+        ({"mpp": np.float32(40)}, "`mpp` must be between"),
         ({"mpp": "0.25"}, "`mpp` must be a number, not '0.25'"),
         ({"mpp": True}, "`mpp` must be a number, not True"),
         ({"mpp": 0.25, "threshold": 1.5}, "`threshold` must be above 0 and below 1"),
@@ -332,7 +334,7 @@ def test_predict_slide_returns_what_was_found_before(model: api.Model, slide: Pa
         ([None], {}, "None is not a valid output name"),
         (["m.png"], {"overlay": True}, "True is not a valid output name"),
         (["m.bmp"], {}, r"must end in \.png or"),
-        (["m.png"], {"mpp": 40}, "`mpp` must lie within"),
+        (["m.png"], {"mpp": 40}, "`mpp` must be between"),
     ],
 )
 def test_unusable_outputs_are_refused(
@@ -410,11 +412,11 @@ def test_a_mask_is_scored_by_its_connected_parts(capsys: pytest.CaptureFixture[s
     [
         (TRUTH[:50], None, r"the labels of shape \(50, 150\) and the reference"),
         (TRUTH - 1, None, "the labels: it holds -1 to"),
-        (TRUTH / 2, None, "the labels: it holds"),
+        (TRUTH / 2, None, "the labels: it contains fractions"),
         (TRUTH.tolist(), None, "the labels must be an array, not list"),
         (TRUTH, np.zeros((50, 150)), r"the probability of shape \(50, 150\)"),
-        (TRUTH, np.full((150, 150), np.nan), "the probability must lie within 0 and 1"),
-        (TRUTH, np.full((150, 150), 255), "the probability must lie within 0 and 1"),
+        (TRUTH, np.full((150, 150), np.nan), "the probability must be between 0 and 1"),
+        (TRUTH, np.full((150, 150), 255), "the probability must be between 0 and 1"),
         (TRUTH, np.full((150, 150), "a"), "the probability must be an array of numbers"),
     ],
 )

@@ -477,6 +477,6 @@ def _probability(pixels: NDArray[Any]) -> NDArray[np.float32]:
         message = "the probability must be an array of numbers"
         raise InputError(message)
     if not (pixels.min(initial=0) >= 0 and pixels.max(initial=0) <= 1):  # also True for NaN
-        message = "the probability must lie within 0 and 1"
+        message = "the probability must be between 0 and 1"
         raise InputError(message)
     return pixels.astype(np.float32, copy=False)

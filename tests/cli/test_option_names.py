@@ -82,7 +82,7 @@ def test_every_other_name_belongs_to_an_option() -> None:
 @pytest.mark.parametrize(
     ("message", "worded"),
     [
-        ("`mpp` must lie within 0.05 and 5.0", "--mpp must lie within 0.05 and 5.0"),
+        ("`mpp` must be between 0.05 and 5.0", "--mpp must be between 0.05 and 5.0"),
         ("`min_area_um2` and `num_parts=2`", "--min-area-um2 and --num-parts 2"),
         ("`skip_damaged=True` goes on; `pretrained=False`", "--skip-damaged goes on; --no-pretrained"),
         ("go on with `resume=/a b/run`", "go on with --resume '/a b/run'"),

@@ -237,7 +237,7 @@ def spoil(folder: Path, what: str) -> None:
         ("a table without an image", "split.csv has no line for 1 images, the first: b.png"),
         ("a table with an unknown image", "split.csv, line 4, names no image"),
         ("a table with another split", "split.csv, line 3: the split is 'validation', not one of train, val, test"),
-        ("a table with no scale", "split.csv, line 2: mpp is '250', and must lie within 0.05 and 5.0"),
+        ("a table with no scale", "split.csv, line 2: mpp is '250', and must be between 0.05 and 5.0"),
         ("no images", "no images in .*; it needs images/ and annotations/"),
     ],
 )

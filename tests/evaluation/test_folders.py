@@ -124,7 +124,7 @@ def test_predictions_and_references_that_do_not_match_are_named(tmp_path: Path) 
     ("pixels", "reason"),
     [
         (np.zeros((9, 9, 5), dtype=np.uint8), "not one plane of integers"),
-        (np.full((4, 4), 0.5), "it holds fractions, like a probability map"),
+        (np.full((4, 4), 0.5), "it contains fractions, like a probability map"),
         (np.full((4, 4), -1), "holds -1 to -1; number its nuclei within 0 to"),
         (np.array([[object()]]), "not an NPY file of numbers"),
     ],

@@ -29,7 +29,7 @@ from monuseg_cli.prediction.blend import TileGrid, blended_rows, ramp
 from monuseg_cli.prediction.config import PredictConfig, SlideSettings
 from monuseg_cli.prediction.engines.torch import TorchEngine
 from monuseg_cli.prediction.predict_array import predict_array
-from monuseg_cli.prediction.stain_adaptation import measure_stain
+from monuseg_cli.prediction.stain_adaptation import sample_stain
 from support.tissue import draw_tissue
 
 PICTURE, _ = draw_tissue(150, seed=4)
@@ -353,7 +353,7 @@ def test_regions_of_interest_keep_what_has_its_centre_in_them(weights: Path, pic
 
 def test_a_pale_image_is_matched_and_its_record_says_so(weights: Path, tmp_path: Path) -> None:
     model, card = load_model(weights)
-    levels = measure_stain(ArraySource(PICTURE))
+    levels = sample_stain(ArraySource(PICTURE)).levels
     stronger = {name: (5 * low, 5 * high) for name, (low, high) in levels.items()}
     save_weights(tmp_path / "matching.safetensors", model.state_dict(), dataclasses.replace(card, stain=stronger))
     write_picture(tmp_path / "pale.png", PICTURE)

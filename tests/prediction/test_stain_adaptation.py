@@ -8,55 +8,55 @@ from monuseg_cli.imaging.scaled_source import ArraySource, SlideSource
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.write import write_picture
 from monuseg_cli.models.card import Card
-from monuseg_cli.prediction.stain_adaptation import match_stain, measure_stain
+from monuseg_cli.prediction.stain_adaptation import match_stain, sample_stain
 from support.made import CARD
 from support.tissue import draw_tissue
 
 TISSUE, _ = draw_tissue(700, seed=4)
+LEVELS = sample_stain(ArraySource(TISSUE)).levels
 
 
 def test_a_file_and_an_array_have_the_same_levels(tmp_path: Path) -> None:
     write_picture(tmp_path / "tissue.png", TISSUE)
     with Slide(tmp_path / "tissue.png") as slide:
-        assert measure_stain(SlideSource(slide, 1.0, (0, 0, 700, 700))) == measure_stain(ArraySource(TISSUE))
+        assert sample_stain(SlideSource(slide, 1.0, (0, 0, 700, 700))).levels == LEVELS
 
 
 def test_tissue_in_a_corner_of_a_large_slide_is_found() -> None:
     slide = np.full((6000, 6000, 3), 243, dtype=np.uint8)
     slide[:1400, :1400] = np.tile(TISSUE, (2, 2, 1))
-    found, whole = measure_stain(ArraySource(slide)), measure_stain(ArraySource(TISSUE))
-    np.testing.assert_allclose(found["haematoxylin"], whole["haematoxylin"], rtol=0.1)
+    found = sample_stain(ArraySource(slide)).levels
+    np.testing.assert_allclose(found["haematoxylin"], LEVELS["haematoxylin"], rtol=0.1)
 
 
 def with_levels(factor: float) -> Card:
     """Build a card whose training images had so many times the stain of the test's tissue."""
-    levels = measure_stain(ArraySource(TISSUE))
-    return replace(CARD, stain={name: (factor * low, factor * high) for name, (low, high) in levels.items()})
+    return replace(CARD, stain={name: (factor * low, factor * high) for name, (low, high) in LEVELS.items()})
 
 
 @pytest.mark.parametrize(("factor", "matched"), [(1.0, False), (2.5, False), (4.0, True), (0.5, False), (0.3, True)])
 def test_only_a_stain_beyond_what_the_model_was_trained_for_is_matched(factor: float, matched: bool) -> None:
     card = with_levels(factor)
-    assert (match_stain(ArraySource(TISSUE), card, "auto") is not None) == matched
-    assert match_stain(ArraySource(TISSUE), card, "off") is None
+    assert (match_stain(LEVELS, card, "auto") is not None) == matched
+    assert match_stain(LEVELS, card, "off") is None
 
 
 def test_tissue_with_eosin_alone_does_not_count_as_pale() -> None:
-    levels = measure_stain(ArraySource(TISSUE))
-    low, high = levels["haematoxylin"]
-    card = replace(CARD, stain={**levels, "haematoxylin": (5 * low, 5 * high)})
-    assert match_stain(ArraySource(TISSUE), card, "auto") is None
+    low, high = LEVELS["haematoxylin"]
+    card = replace(CARD, stain={**LEVELS, "haematoxylin": (5 * low, 5 * high)})
+    assert match_stain(LEVELS, card, "auto") is None
 
 
 def test_a_card_without_levels_changes_nothing() -> None:
-    assert match_stain(ArraySource(TISSUE), CARD, "auto") is None
+    assert match_stain(LEVELS, CARD, "auto") is None
 
 
 @pytest.mark.parametrize("value", [0, 243])
 def test_black_and_glass_are_taken_as_they_are(value: int) -> None:
     plain = np.full((300, 400, 3), value, dtype=np.uint8)
-    assert match_stain(ArraySource(plain), with_levels(10), "auto") is None
+    levels = sample_stain(ArraySource(plain)).levels
+    assert match_stain(levels, with_levels(10), "auto") is None
 
 
 def test_an_image_of_one_pixel_has_no_stain_levels() -> None:
-    assert measure_stain(ArraySource(TISSUE[:1, :1])) == {}
+    assert sample_stain(ArraySource(TISSUE[:1, :1])).levels == {}

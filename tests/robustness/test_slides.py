@@ -155,6 +155,7 @@ def test_slides_without_the_extra(
         pytest.param("a.ome.tif", planes("Blue", "Green", "Red"), id="planes"),
         pytest.param("a.tif", rgb_stack, id="RGB stack"),
         pytest.param("a.tif", tiff(np.dstack([PICTURE, PICTURE[..., 0]]), extrasamples=["unspecified"]), id="a fourth"),
+        pytest.param("a.tif", tiff(PICTURE[..., ::-1], **TAGS), id="BGR"),
         pytest.param("a.tif", tiff(PICTURE[:40], PICTURE, tile=(16, 16), **TAGS), id="two scans"),
     ],
 )

@@ -86,7 +86,7 @@ def number_nuclei(pixels: NDArray[Any]) -> tuple[NDArray[np.int32], str | None]:
         if not is_fraction:
             _require_insides(values, flat)
     if is_fraction:
-        message = f"it holds fractions, like a probability map, whose threshold is unknown; {_AS_LABELS}"
+        message = f"it contains fractions, like a probability map, whose threshold is unknown; {_AS_LABELS}"
         raise ImageError(message)
     _require_background(values, found)
     _require_enough_numbers(values, found, plane.dtype)
@@ -127,7 +127,7 @@ def _whole(plane: NDArray[Any]) -> tuple[NDArray[np.integer], bool]:
     if largest > LARGEST_LABEL or (plane == np.rint(plane)).all():
         return plane.astype(np.int64), False
     if plane.min() < 0:
-        message = f"it holds fractions from {plane.min():g} to {plane.max():g}; {_AS_LABELS}"
+        message = f"it contains fractions from {plane.min():g} to {plane.max():g}; {_AS_LABELS}"
         raise ImageError(message)
     return np.rint(plane / largest * _STEPS).astype(np.int32), True
 

@@ -253,7 +253,7 @@ def _read_line(path: Path, number: int, row: Mapping[str, str | None]) -> _Line:
         mpp = 0.0
     if mpp is not None and not MIN_MPP <= mpp <= MAX_MPP:
         allowed = f"{MIN_MPP} and {MAX_MPP} um/px; correct the table"
-        message = f"{path}, line {number}: mpp is {show_value(stated)}, and must lie within {allowed}"
+        message = f"{path}, line {number}: mpp is {show_value(stated)}, and must be between {allowed}"
         raise InputError(message)
     return _Line(split, mpp, (row.get("organ") or "").strip() or UNKNOWN_ORGAN)
 

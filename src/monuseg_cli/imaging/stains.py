@@ -69,6 +69,12 @@ def density_from_8_bits(steps: NDArray[np.uint8]) -> NDArray[np.float32]:
     return steps * _STEP + _LOWEST
 
 
+def select_tissue(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Select the pixels (M, 3) that are neither glass nor black."""
+    mean = OPTICAL_DENSITY[pixels].mean(axis=1)
+    return pixels[(mean > _FAINTEST) & (mean < _DENSEST)]
+
+
 def select_stained(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Compute the stain densities of pixels, and select those that are stained with haematoxylin and eosin.
 
@@ -81,9 +87,7 @@ def select_stained(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     ndarray of shape (M, 2), float64
         Optical density (natural) of haematoxylin and eosin, without pixels of glass, other dyes and ink.
     """
-    density = OPTICAL_DENSITY[pixels]
-    mean = density.mean(axis=1)
-    stained = density[(mean > _FAINTEST) & (mean < _DENSEST)] @ np.linalg.inv(STAINS)
+    stained = OPTICAL_DENSITY[select_tissue(pixels)] @ np.linalg.inv(STAINS)
     # Residual and negative density are not due to haematoxylin and eosin: ink, DAB, pigment, red blood cells.
     unexplained = np.abs(stained[:, 2]) - np.minimum(stained[:, :2], 0).sum(axis=1)
     return np.asarray(stained[unexplained <= _MOST_UNEXPLAINED * np.abs(stained).sum(axis=1), :2])

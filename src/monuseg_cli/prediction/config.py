@@ -72,7 +72,7 @@ class SlideSettings:
         if self.mpp is not None:
             mpp = require_number("mpp", self.mpp)
             if not MIN_MPP <= mpp <= MAX_MPP:
-                message = f"`mpp` must lie within {MIN_MPP} and {MAX_MPP}, not be {mpp}"
+                message = f"`mpp` must be between {MIN_MPP} and {MAX_MPP}, not {mpp}"
                 raise InputError(message)
             object.__setattr__(self, "mpp", mpp)
         if self.region is not None:

@@ -90,11 +90,11 @@ def report_doubts(prepared: PreparedSlide, found: FoundNuclei, engine: Engine, p
     if prepared.damaged:
         progress.warn(f"{name}: {len(prepared.damaged)} damaged tiles were treated as glass")
     mpp = prepared.mpp or engine.card.mpp
-    doubt = find_doubt(Finding(found.areas_um2, prepared.tissue.mm2, mpp, is_assumed=prepared.mpp is None))
-    if doubt is None:
-        return ()
-    progress.warn(f"{name}: {doubt}")
-    return (doubt,)
+    finding = Finding(found.areas_um2, prepared.tissue.mm2, mpp, is_assumed=prepared.mpp is None)
+    doubts = tuple(doubt for doubt in (prepared.colour_doubt, find_doubt(finding)) if doubt)
+    for doubt in doubts:
+        progress.warn(f"{name}: {doubt}")
+    return doubts
 
 
 def _find_blocks(prepared: PreparedSlide, engine: Engine, rois: RoiCounter, sink: Sink, task: Task) -> Iterator[Nuclei]:

@@ -7,7 +7,7 @@ from monuseg_cli.imaging.resample import RowsResized, resize_maps
 from monuseg_cli.imaging.scaled_source import ArraySource
 from monuseg_cli.prediction.blend import TileGrid, blended_rows, to_uint8
 from monuseg_cli.prediction.engines.base import Engine
-from monuseg_cli.prediction.stain_adaptation import Adapt, match_stain
+from monuseg_cli.prediction.stain_adaptation import Adapt, match_stain, sample_stain
 from monuseg_cli.prediction.stitch import LabelRows, Stitcher
 
 
@@ -39,7 +39,7 @@ def predict_array(
     stitcher = Stitcher(source.shape, card.classes, mpp * shape[0] / source.shape[0], card.postprocess)
     resized = RowsResized(source.shape, shape)
     all_maps, all_labels = [], []
-    match = match_stain(source, card, adapt)
+    match = match_stain(sample_stain(source).levels, card, adapt)
     grid = TileGrid(source.shape)
     for maps, haematoxylin in blended_rows(source, grid, engine, lambda *_: True, np.float32, match=match):
         all_maps.append(maps)

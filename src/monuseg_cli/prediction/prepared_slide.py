@@ -6,6 +6,7 @@ from pathlib import Path
 
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.progress import Progress
+from monuseg_cli.imaging.colours import doubt_colours
 from monuseg_cli.imaging.coordinates import Layout
 from monuseg_cli.imaging.scaled_source import SlideSource
 from monuseg_cli.imaging.slide import Slide
@@ -13,7 +14,7 @@ from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.engines.base import Engine
-from monuseg_cli.prediction.stain_adaptation import match_stain
+from monuseg_cli.prediction.stain_adaptation import match_stain, sample_stain
 from monuseg_cli.prediction.tissue import TissueMap
 
 _MANY_TILES = 100
@@ -56,7 +57,9 @@ class PreparedSlide:
         self.source = SlideSource(slide, mpp / card.mpp, self.region)
         self.tissue = TissueMap(slide, self.region, mpp, self.source.shape, settings)
         whole = SlideSource(slide, mpp / card.mpp, (0, 0, *slide.shape))
-        self.match = match_stain(whole, card, settings.adapt)
+        sample = sample_stain(whole)
+        self.match = match_stain(sample.levels, card, settings.adapt)
+        self.colour_doubt = doubt_colours(sample.pixels)
         self.layout = Layout(self.region, self.source.shape, self.mpp, mpp * max(self.source.step))
 
     @property

@@ -1,9 +1,11 @@
 """Stain adaptation: a slide's stain is measured once and matched to that of the training images."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monuseg_cli.imaging.scaled_source import Source
 from monuseg_cli.imaging.stains import StainLevels, StainMatch, find_levels, select_stained
@@ -24,13 +26,49 @@ _ENOUGH_PIXELS = 100_000
 _EVERY = 2  # subsampling of rows and columns of a window
 
 
-def match_stain(source: Source, card: Card, adapt: Adapt) -> StainMatch | None:
-    """Build the matching of an image's stain to that of the model's training images.
+@dataclass(frozen=True, slots=True, eq=False)
+class StainSample:
+    """Pixels from all over an image, and the stain in them.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (N, 3), uint8
+        Pixels of the windows that were read.
+    levels : StainLevels
+        Empty if hardly anything is stained with haematoxylin and eosin.
+    """
+
+    pixels: NDArray[np.uint8]
+    levels: StainLevels
+
+
+def sample_stain(source: Source) -> StainSample:
+    """Measure the stain of an image in windows spread evenly over it, until there are enough stained pixels.
+
+    The result does not depend on the region that is predicted on. Only the windows are read.
 
     Parameters
     ----------
     source : Source
         The whole image at the network's scale.
+    """
+    read, stained, count = [np.empty((0, 3), np.uint8)], [np.empty((0, 2))], 0
+    for window in _spread_windows(source.shape):
+        read.append(source.read(*window)[::_EVERY, ::_EVERY].reshape(-1, 3))
+        stained.append(select_stained(read[-1]))
+        count += len(stained[-1])
+        if count >= _ENOUGH_PIXELS:
+            break
+    return StainSample(np.concatenate(read), find_levels(np.concatenate(stained)))
+
+
+def match_stain(found: StainLevels, card: Card, adapt: Adapt) -> StainMatch | None:
+    """Build the matching of an image's stain to that of the model's training images.
+
+    Parameters
+    ----------
+    found : StainLevels
+        Levels of the image, as `sample_stain` measures them.
     card : Card
         Card of the model, with the stain levels of its training images.
     adapt : {"auto", "off"}
@@ -42,40 +80,12 @@ def match_stain(source: Source, card: Card, adapt: Adapt) -> StainMatch | None:
         None if the image is not matched: `adapt` is ``"off"``, the card has no stain levels, hardly anything is stained
         with haematoxylin and eosin, or one of the stains is within the range the model was trained for.
     """
-    if adapt == "off" or not card.stain:
-        return None
-    found = measure_stain(source)
-    if not found:
+    if adapt == "off" or not card.stain or not found:
         return None
     # If only one stain is far off, it is the tissue: eosin alone is tissue without nuclei, not a pale slide.
     factors = [found[stain][1] / card.stain[stain][1] for stain in ("haematoxylin", "eosin")]
     is_pale, is_dark = max(factors) < _TRAINED_FOR[0], min(factors) > _TRAINED_FOR[1]
     return StainMatch(found, card.stain) if is_pale or is_dark else None
-
-
-def measure_stain(source: Source) -> StainLevels:
-    """Measure the stain of an image in windows spread evenly over it, until there are enough stained pixels.
-
-    The result does not depend on the region that is predicted on. Only the windows are read.
-
-    Parameters
-    ----------
-    source : Source
-        The whole image at the network's scale.
-
-    Returns
-    -------
-    StainLevels
-        Empty if hardly anything is stained with haematoxylin and eosin.
-    """
-    stained, count = [np.empty((0, 2))], 0
-    for window in _spread_windows(source.shape):
-        pixels = source.read(*window)[::_EVERY, ::_EVERY]
-        stained.append(select_stained(pixels.reshape(-1, 3)))
-        count += len(stained[-1])
-        if count >= _ENOUGH_PIXELS:
-            break
-    return find_levels(np.concatenate(stained))
 
 
 def _spread_windows(shape: tuple[int, int]) -> Iterator[Box]:
