@@ -66,11 +66,11 @@ STAND_INS = (
     StandIn(r" --scheduler \S+", "", "no cluster; tests/prediction/test_dask.py starts one"),
     StandIn(
         r"^(monuseg train)(?!.* --resume)(.*)$",
-        r"\1\2 --epochs 1 --crops-per-case 1 --crop-px 64 --patch-px 128 --stride-px 128 --device cpu",
+        r"\1\2 --epochs 1 --crops-per-case 1 --crop-px 64 --patch-px 64 --stride-px 192 --device cpu",
         "one epoch of a small crop of each case, in place of minutes to hours",
     ),
     StandIn(
-        r"^monuseg patches$", "monuseg patches --patch-px 128 --stride-px 128", "the images are of 256 px, not of 1000"
+        r"^monuseg patches$", "monuseg patches --patch-px 64 --stride-px 192", "the images are of 256 px, not of 1000"
     ),
     StandIn(
         r"^(monuseg predict .*)$",
@@ -147,7 +147,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def used_home(tmp_path_factory: pytest.TempPathFactory, archives: tuple[Path, Path]) -> Home:
     """The home of somebody who has the data and three runs; copied before use."""
-    quick = Recipe(epochs=1, crops_per_case=1, crop_px=64, patch_px=128, stride_px=128)
+    quick = Recipe(epochs=1, crops_per_case=1, crop_px=64, patch_px=64, stride_px=192)
     home = make_home(tmp_path_factory.mktemp("used home"), archives, quick)
     for name in ("unet", "segnet"):
         shutil.copytree(home.runs / "unet-se", home.runs / name)

@@ -38,12 +38,15 @@ def draw_tissue(size: int, seed: int) -> tuple[NDArray[np.uint8], list[Polygon]]
     picture = _BACKGROUND + stain * np.array([0.4, 1.0, 0.5])
     polygons: list[Polygon] = []
     grid = np.mgrid[:size, :size] + 0.5
-    for _ in range(size * size // 700):
+    tries = size * size // 700
+    centres = np.empty((tries, 2))
+    for _ in range(tries):
         row, col = random.uniform(0, size, 2)
         height, width = random.uniform(5, 10, 2)
         turn = random.uniform(0, np.pi)
-        if any(np.hypot(*(polygon.mean(axis=0) - (row, col))) < 17 for polygon in polygons):
+        if (np.hypot(*(centres[: len(polygons)] - (row, col)).T) < 17).any():
             continue
+        centres[len(polygons)] = row, col
         polygons.append(ellipse(row, col, height, width, turn))
         around = tuple(slice(max(0, int(middle) - 11), int(middle) + 12) for middle in (row, col))
         rows, cols = grid[:, *around]

@@ -127,7 +127,9 @@ def _draw(picture: Path, panels: Mapping[str, Mapping[str, tuple[list[int], list
     """Plot the lines of every panel over the epochs, with their labels."""
     from matplotlib.figure import Figure  # takes half a second to import; without pyplot, no display is needed
 
-    figure = Figure(figsize=(10, 7), layout="constrained")
+    # Fixed margins, which hold the labels of all scores: to fit them takes as long as to draw, after every epoch.
+    figure = Figure(figsize=(10, 7))
+    figure.subplots_adjust(left=0.065, right=0.985, bottom=0.075, top=0.95, wspace=0.16, hspace=0.3)
     for axes, (name, lines) in zip(figure.subplots(2, 2).ravel(), panels.items(), strict=True):
         for index, (label, (epochs, values)) in enumerate(lines.items()):
             axes.plot(epochs, values, label=label, marker=".", color=_COLOURS[index % len(_COLOURS)])
