@@ -71,7 +71,10 @@ def test_label_images_of_any_type(pixels: NDArray[Any]) -> None:
 @pytest.mark.parametrize(
     "soften",
     [
-        *(lambda mask, quality=quality: jpeg(mask.astype(np.uint8) * 255, quality) for quality in (30, 60, 75, 90, 95)),
+        *(
+            lambda mask, quality=quality: jpeg(mask.astype(np.uint8) * 255, quality)
+            for quality in (30, 60, 75, 90, 95, 100)
+        ),
         lambda mask: jpeg(mask.astype(np.uint8) * 200, 75),
         lambda mask: resized(mask, 300, Image.Resampling.BILINEAR),
         lambda mask: resized(mask, 300, Image.Resampling.BICUBIC),

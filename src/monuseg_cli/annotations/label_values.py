@@ -176,7 +176,7 @@ def _is_soft(values: NDArray[np.integer], flat: NDArray[np.bool_], high: int, ma
     if counts[is_between & solid].sum() > (1 - _MOSTLY) * inside.sum():
         return False  # a value with an interior is a nucleus
     soft = (counts > 0) & (shades > 0) & (shades <= _HIGH) & ~solid
-    if soft.sum() < 2:
+    if ((counts > 0) & ~solid).sum() < 2:
         return False
     rim = soft[values]
     parts, count = ndimage.label(inside)

@@ -299,7 +299,7 @@ def _require_outputs(config: MeasureConfig) -> None:
     inputs = {resolve_links(config.image), resolve_links(config.nuclei)}
     for path in config.outputs:
         if format_of(path) not in _TABLES:
-            message = f"cannot write {path}: the name must end in {' or '.join(_TABLES)}"
+            message = f"cannot write {path}: the name must end in {' or '.join(_TABLES)}; choose another `output`"
             raise InputError(message)
         if resolve_links(path) in inputs:
             message = f"{path} is an input, and would be replaced by the table; choose another `output`"
