@@ -142,3 +142,10 @@ def test_points_far_outside_of_any_slide_are_refused(tmp_path: Path, far: float)
 def test_an_empty_object_holds_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
     assert read_geojson(tmp_path / "a.json").features == ()
+
+
+def test_a_file_of_bare_geometries_has_an_object_for_each(tmp_path: Path) -> None:
+    squares = [[[[x, 0], [x + 9, 0], [x + 9, 9], [x, 0]]] for x in (0, 20, 40)]
+    geometries = [{"type": "Polygon", "coordinates": square} for square in squares]
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "GeometryCollection", "geometries": geometries}))
+    assert [len(feature.polygons) for feature in read_geojson(tmp_path / "a.geojson").features] == [1, 1, 1]

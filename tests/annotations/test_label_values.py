@@ -71,7 +71,10 @@ def test_label_images_of_any_type(pixels: NDArray[Any]) -> None:
 @pytest.mark.parametrize(
     "soften",
     [
-        *(lambda mask, quality=quality: jpeg(mask.astype(np.uint8) * 255, quality) for quality in (30, 60, 75, 90, 95)),
+        *(
+            lambda mask, quality=quality: jpeg(mask.astype(np.uint8) * 255, quality)
+            for quality in (30, 60, 75, 90, 95, 99)
+        ),
         lambda mask: jpeg(mask.astype(np.uint8) * 200, 75),
         lambda mask: resized(mask, 300, Image.Resampling.BILINEAR),
         lambda mask: resized(mask, 300, Image.Resampling.BICUBIC),
@@ -90,6 +93,21 @@ def test_grey_rims_around_a_mask_are_cut(
     assert same_nuclei(labels, wanted)
     assert note is not None
     assert "values, threshold" in note
+
+
+def test_a_jpeg_of_the_best_quality_is_a_mask() -> None:
+    soft = jpeg(ROUND.astype(np.uint8) * 255, 100)
+    assert set(np.unique(soft)) == {0, 1, 254, 255}
+    labels, note = number_nuclei(soft)
+    np.testing.assert_array_equal(labels, ndimage.label(ROUND)[0])
+    assert note == "4 values, threshold 127.5"
+
+
+def test_two_labels_far_apart_are_labels() -> None:
+    pixels = np.where(LABELS == 3, 255, LABELS == 1).astype(np.uint8)
+    labels, note = number_nuclei(pixels)
+    np.testing.assert_array_equal(labels, pixels)
+    assert note is None
 
 
 @pytest.mark.parametrize("quality", [75, 90, 95])

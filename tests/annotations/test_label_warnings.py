@@ -36,6 +36,17 @@ def test_a_nucleus_over_5_percent_of_the_image_raises_a_doubt() -> None:
     assert doubts_of(labels, 0.25) == {LARGEST: "30%"}
 
 
+@pytest.mark.parametrize(
+    ("size", "side", "doubted"), [(400, 90, True), (200, 46, True), (64, 18, False), (64, 34, True)]
+)
+def test_only_in_a_small_image_a_nucleus_may_cover_5_percent(size: int, side: int, doubted: bool) -> None:
+    """At 40x, 18 px are 4.5 um, and 46 px are 11.5 um."""
+    labels = np.zeros((size, size), dtype=np.int32)
+    labels[:side, :side] = 1
+    assert side**2 > 0.05 * size**2
+    assert (LARGEST in doubts_of(labels, None)) is doubted
+
+
 def test_foreground_over_80_percent_is_refused_in_an_annotation() -> None:
     inverted = (squares(14) == 0).astype(np.int32)
     doubts = doubts_of(inverted, 0.25)

@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from conftest import QUICK
+from monuseg_cli.cli.app import COMMANDS
 from monuseg_cli.core.home import Home
 from support.tissue import draw_tissue
 
@@ -18,12 +20,14 @@ from support.tissue import draw_tissue
 WATCH = """
 import os, sys
 
+INTERNET = (2, 10, 23, 30)  # AF_INET, and AF_INET6 on Linux, Windows and macOS
+
 def watch(event, args):
     if not event.startswith("socket."):
         return
     where = None
     if event in ("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"):
-        where = args[1][0] if isinstance(args[1], tuple) else None
+        where = args[1][0] if isinstance(args[1], tuple) and args[0].family in INTERNET else args[1]
     elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
         where = args[0]
     if where not in (None, "", "localhost", "127.0.0.1", "::1"):
@@ -34,17 +38,34 @@ def watch(event, args):
 sys.addaudithook(watch)
 """
 
-COMMANDS = """
-import sys, time
+RUN = """
+import os, signal, socket, sys, threading, time
 from monuseg_cli.cli.app import app
 
+def visit_and_interrupt(port):
+    answer = b""
+    while not answer:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as visitor:
+                visitor.sendall(b"GET / HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n")
+                answer = visitor.recv(1)
+        except OSError:
+            time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGINT)
+
 for words in {commands!r}:
+    if words[0] == "view":
+        threading.Thread(target=visit_and_interrupt, args=[int(words[words.index("--port") + 1])], daemon=True).start()
     try:
         app(words)
     except SystemExit as end:
         assert not end.code, (words, end.code)
 time.sleep(0.2)  # for what a thread might still look up
 """
+
+
+HOMELESS = ("measure", "view")
+"""Commands that use no home."""
 
 
 def run_watched(code: str, tmp_path: Path, *before: str) -> tuple[list[str], list[Path]]:
@@ -68,11 +89,14 @@ def run_watched(code: str, tmp_path: Path, *before: str) -> tuple[list[str], lis
     return log.read_text().splitlines(), list(home.rglob("*"))
 
 
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no sockets of Unix")
 def test_the_watcher_sees_network_calls(tmp_path: Path) -> None:
     code = (
         "import socket, pathlib\n"
         "host = 'example.org'\n"
-        "for call in lambda: socket.getaddrinfo(host, 80), lambda: socket.socket().connect(('192.0.2.1', 80)):\n"
+        "local = socket.socket(socket.AF_UNIX)\n"
+        "calls = [lambda: socket.getaddrinfo(host, 80), lambda: socket.socket().connect(('192.0.2.1', 80))]\n"
+        "for call in [*calls, lambda: local.connect('/run/daemon')]:\n"
         "    try:\n"
         "        call()\n"
         "    except OSError:\n"
@@ -80,7 +104,7 @@ def test_the_watcher_sees_network_calls(tmp_path: Path) -> None:
         "(pathlib.Path.home() / 'id').touch()\n"
     )
     attempts, files = run_watched(code, tmp_path)
-    assert attempts == ["socket.getaddrinfo example.org", "socket.connect 192.0.2.1"]
+    assert attempts == ["socket.getaddrinfo example.org", "socket.connect 192.0.2.1", "socket.connect /run/daemon"]
     assert files == [tmp_path / "user" / "id"]
 
 
@@ -99,16 +123,22 @@ def commands(trained_home: Home, tmp_path: Path) -> list[list[str]]:
 def test_a_prediction_reaches_for_no_network_and_writes_where_it_is_told(
     commands: list[list[str]], tmp_path: Path
 ) -> None:
-    assert run_watched(COMMANDS.format(commands=commands), tmp_path) == ([], [])
+    assert run_watched(RUN.format(commands=commands), tmp_path) == ([], [])
 
 
 def test_no_other_command_uses_the_network(trained_home: Home, archives: tuple[Path, Path], tmp_path: Path) -> None:
     Image.fromarray(draw_tissue(80, 1)[0]).save(tmp_path / "a.png")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     lines = [
         f"download --archive {shlex.quote(str(archives[0]))} --allow-unverified --home {tmp_path / 'other'}",
         "masks",
+        "patches",
         "runs",
         "models",
+        "measure a.png --nuclei l.tif -o n.csv --measurements all --mpp 0.25",
+        f"view a.png --port {port} --no-browser",
         "slide-info a.png",
         "show a.png --labels l.tif -o s.png",
         "export unet-se -o e.onnx",
@@ -118,15 +148,16 @@ def test_no_other_command_uses_the_network(trained_home: Home, archives: tuple[P
         "doctor",
     ]
     words = [f"predict a.png --labels -o l.tif --model unet-se --home {trained_home.root}", *lines]
-    commands = [
-        [*shlex.split(line), *(() if "--home" in line else ("--home", str(trained_home.root)))] for line in words
-    ]
-    assert run_watched(COMMANDS.format(commands=commands), tmp_path) == ([], [])
+    commands = [shlex.split(line) for line in words]
+    assert {command[0] for command in commands} == set(COMMANDS)
+    for command in commands:
+        command += [] if command[0] in HOMELESS or "--home" in command else ["--home", str(trained_home.root)]
+    assert run_watched(RUN.format(commands=commands), tmp_path) == ([], [])
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 def test_no_library_makes_network_calls(commands: list[list[str]], tmp_path: Path) -> None:
     log = tmp_path / "calls"
     strace = ("strace", "-f", "-qq", "-e", "trace=network", "-o", str(log))
-    run_watched(COMMANDS.format(commands=commands), tmp_path, *strace)
+    run_watched(RUN.format(commands=commands), tmp_path, *strace)
     assert [line for line in log.read_text().splitlines() if "AF_INET" in line] == []

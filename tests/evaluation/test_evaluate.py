@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 from pathlib import Path
 from statistics import fmean
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import SIZE
+from conftest import SIZE, Told
 from monuseg_cli.core.errors import ContaminationError, InputError, MissingError, OutputError
 from monuseg_cli.core.home import Home
+from monuseg_cli.dataset.folder import scan_folder
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels
 from monuseg_cli.evaluation.cases import CaseChoice
@@ -19,7 +21,7 @@ from monuseg_cli.evaluation.notebook import WindowProtocol
 from monuseg_cli.evaluation.results import Evaluation
 from monuseg_cli.imaging.read_image import read_image
 from monuseg_cli.models.devices import pick_device
-from monuseg_cli.models.weights import load_model
+from monuseg_cli.models.weights import load_model, save_weights
 from support.own import write_folder
 
 
@@ -100,6 +102,21 @@ def test_other_cases_and_settings_have_a_folder_of_their_own(trained_home: Home,
     assert folder(CaseChoice(cases=("E2-A14V", "A7-A13E"))) == folders[5]  # the same cases
     assert {path.parent for path in folders} == {trained_home.runs / "unet-se" / "evaluation"}
     assert all(path.name.startswith("best-slides-") for path in folders[6:])
+
+
+def test_cases_of_a_folder_that_are_not_scored_are_counted(trained_home: Home, tmp_path: Path) -> None:
+    own = tmp_path / "slides"
+    write_folder(own, ["a", "b", "c"], first_seed=900)
+    weights = tmp_path / "w.safetensors"
+    network, card = load_model(trained_home.find_weights("unet-se"))
+    validated, *_ = (case.case_id for case in scan_folder(own, tmp_path / "root").cases)
+    save_weights(weights, network.state_dict(), dataclasses.replace(card, val_cases=(validated,)))
+    told = Told()
+    choice = CaseChoice(data=own)
+    (evaluation,) = evaluate(EvaluateConfig(trained_home, (weights,), choice, device="cpu"), told).evaluations
+    assert [image.case_id for image in evaluation.images] == [validated]
+    note = f"1 of the 3 cases of {own} are scored, which the models were validated on; `split=all` scores all"
+    assert note in told.lines
 
 
 def test_a_folder_with_the_scores_of_other_cases_is_left_as_it_is(trained_home: Home, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from monuseg_cli.imaging.channels import Channel, Rgb, order_channels
         (["BLUE", "GREEN", "RED"], (2, 1, 0)),
         (["R", "G", "B"], (0, 1, 2)),
         (["Channel red", "green channel", "C: blue"], (0, 1, 2)),
+        (["TL Brightfield_R", "TL Brightfield_G", "TL Brightfield_B"], (0, 1, 2)),
+        (["Alexa red", "Alexa green", "Alexa 405"], None),
         (["Red", "Green", "Green"], None),
         (["Red", "Green", ""], None),
         (["DAPI", "FITC", "TRITC"], None),

@@ -245,3 +245,24 @@ def test_without_scikit_image_it_says_what_to_install_before_anything_is_done(fo
     ]
     assert [result.returncode for result in results] == [4, 0]
     assert results[0].stderr.strip().endswith("not installed: pip install 'monuseg-cli[texture]'")
+
+
+def test_only_nuclei_in_annotated_regions_are_measured(folder: Path) -> None:
+    document = json.loads(geojson_of(OUTLINES))
+    corners = [[0, 0], [75, 0], [75, 150], [0, 150], [0, 0]]
+    document["features"].append(
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [corners]},
+            "properties": {"objectType": "annotation", "classification": {"name": "Region*"}},
+        }
+    )
+    (folder / "a.geojson").write_text(json.dumps(document))
+    told = measured(folder, "a.geojson", "m.csv")
+    left = {number for number, outline in enumerate(OUTLINES) if outline[:, 1].mean() < 75}
+    assert 3 < len(left) < len(OUTLINES) - 3
+    assert f"a.geojson: {len(OUTLINES) - len(left)} nuclei are outside of the annotated regions, and left out" in (
+        told.lines
+    )
+    assert all(float(row["col_px"]) < 80 for row in rows_of(folder / "m.csv").values())
+    assert 0 <= len(left) - len(rows_of(folder / "m.csv")) <= 2  # one may be covered by another

@@ -15,6 +15,7 @@ GROUPS = {
     "Images and masks",
     "Slides",
     "Viewer",
+    "Measurements",
     "Weights",
     "Recipes",
     "Runs and scores",
@@ -30,6 +31,7 @@ COMMANDS = {
     "predict",
     "slide-info",
     "show",
+    "measure",
     "export",
     "view",
 }

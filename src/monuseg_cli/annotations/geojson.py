@@ -148,11 +148,13 @@ def _read_moderate(content: bytes) -> bytes:
 
 
 def list_features(content: Any) -> list[Any]:
-    """List the features of a file, from its JSON: a collection, a list or a single feature."""
+    """List the features of a file, from its JSON: a collection, also of bare geometries, a list or a single feature."""
     if isinstance(content, dict):
         if "features" not in content and "type" not in content and content:
             message = "has neither features nor a type"
             raise SchemaError(message)
+        if content.get("type") == "GeometryCollection":
+            return _require_list(content.get("geometries") or [], "geometries")
         content = content.get("features", [content] if content else []) or []
     return _require_list(content, "features")
 

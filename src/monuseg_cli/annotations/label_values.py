@@ -32,6 +32,9 @@ _OF_PARTS = 0.7
 _MOST_WHITES = 2
 """Of JPEG, the highest value and the next may have an inside."""
 
+_FAINT = 0.02
+"""Of JPEG of high quality, a single further value is within this fraction of 0 or of the highest value."""
+
 _FEWEST_PX_WITH_INSIDE = 20
 _MOST_THIN = 0.04
 _MOST_CLASSES = 20
@@ -78,7 +81,7 @@ def number_nuclei(pixels: NDArray[Any]) -> tuple[NDArray[np.int32], str | None]:
     found = np.unique(values)
     if (len(found) == 1 and not is_fraction) or (len(found) == 2 and low == 0):
         return _components(values != 0), None
-    if high <= _STEPS and len(found) > 3:
+    if high <= _STEPS and (len(found) > 3 or _is_faint(found)):
         flat = _flat(values)
         if _is_soft(values, flat, high, may_be_wide=not is_fraction):
             note = f"{len(found)} values, threshold {float(plane.max()) / 2:g}"
@@ -176,7 +179,7 @@ def _is_soft(values: NDArray[np.integer], flat: NDArray[np.bool_], high: int, ma
     if counts[is_between & solid].sum() > (1 - _MOSTLY) * inside.sum():
         return False  # a value with an interior is a nucleus
     soft = (counts > 0) & (shades > 0) & (shades <= _HIGH) & ~solid
-    if soft.sum() < 2:
+    if ((counts > 0) & ~solid).sum() < min(2, np.count_nonzero(counts) - 2):
         return False
     rim = soft[values]
     parts, count = ndimage.label(inside)
@@ -193,6 +196,12 @@ def _is_soft(values: NDArray[np.integer], flat: NDArray[np.bool_], high: int, ma
     return is_narrow or (
         may_be_wide and all(_OF_PARTS * count <= parts_then <= count / _OF_PARTS for parts_then in cut_lower)
     )
+
+
+def _is_faint(found: NDArray[np.integer]) -> bool:
+    """Return whether the one value between 0 and the highest is close to either, as in a JPEG of high quality."""
+    high = int(found[-1])
+    return len(found) == 3 and found[0] == 0 and min(int(found[1]), high - int(found[1])) <= _FAINT * high
 
 
 def _around(mask: NDArray[np.bool_], reach_px: int) -> NDArray[np.bool_]:

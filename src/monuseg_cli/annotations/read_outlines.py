@@ -99,6 +99,16 @@ class Outlines:
         kept = self._keep(np.array(inside, dtype=bool))
         return replace(kept, nuclei=tuple(ring - corner for ring in kept.nuclei))
 
+    def within_regions(self) -> "Outlines":
+        """Select the nuclei whose centre, the mean of their vertices, is in a region; all if there are no regions."""
+        if not self.regions or not self.nuclei:
+            return self
+        centres = np.array([ring.mean(axis=0) for ring in self.nuclei])
+        boxes = np.array([region.box for region in self.regions])
+        corners, beyond = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+        inside = ((centres[:, None] >= corners) & (centres[:, None] < beyond)).all(axis=2)
+        return self._keep(inside.any(axis=1))
+
     def without_tissue(self, areas_px: NDArray[np.int64], shape: tuple[int, int], mpp: float | None) -> "Outlines":
         """Leave out outlines as large as tissue: more than 5 % of the image, and larger than a nucleus at its scale.
 

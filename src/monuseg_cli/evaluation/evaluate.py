@@ -188,7 +188,13 @@ def _prepare(config: EvaluateConfig, progress: Progress) -> tuple[Dataset, tuple
         raise InputError(message)
     cards = {weights: read_card(weights) for weights in config.weights}
     dataset = open_dataset(config.home, config.choice.data, progress)
-    cases = choose_cases(dataset, config.choice, cards, config.include_train)
+    choice = config.choice
+    cases = choose_cases(dataset, choice, cards, config.include_train)
+    if choice.data and not choice.split and not choice.cases and len(cases) < len(dataset.cases):
+        progress.info(
+            f"{len(cases)} of the {len(dataset.cases)} cases of {choice.data} are scored, which the models were "
+            "validated on; `split=all` scores all"
+        )
     prepare_masks(MasksConfig(dataset.root, tuple({case.split: None for case in cases})), progress)
     return dataset, cases
 

@@ -65,7 +65,7 @@ def order_channels(channels: Sequence[Channel], count: int, bits: int) -> Channe
     if count != 3:
         return ChannelOrder(None, f"{count} channels{_listed(named)}")
     if named:
-        order = _match([_colour_named(name) for name in names])
+        order = _match(_colours_named(names))
         return ChannelOrder(order, f"channels named {', '.join(names)}")
     colours = [channel.colour for channel in channels]
     if any(colour not in (None, _WHITE) for colour in colours):
@@ -76,9 +76,15 @@ def order_channels(channels: Sequence[Channel], count: int, bits: int) -> Channe
     return ChannelOrder(None, "three channels without names")
 
 
-def _colour_named(name: str) -> int | None:
-    words = set(re.findall(r"[a-z]+", name.lower())) - _BESIDE_COLOURS
-    return next((number for number, known in enumerate(_NAMES) if len(words) == 1 and words <= known), None)
+def _colours_named(names: Sequence[str]) -> list[int | None]:
+    """Return which colour each channel is named after; words that all names contain do not count."""
+    words = [set(re.findall(r"[a-z]+", name.lower())) - _BESIDE_COLOURS for name in names]
+    common = set.intersection(*words)
+    own = [named - common for named in words]
+    return [
+        next((number for number, known in enumerate(_NAMES) if len(named) == 1 and named <= known), None)
+        for named in own
+    ]
 
 
 def _match(colours: Sequence[int | None]) -> tuple[int, int, int] | None:

@@ -103,7 +103,11 @@ def parse_number(text: str | None) -> float | None:
 
 
 def um_per_unit(unit: str | None) -> float | None:
-    """Return the length of a unit in micrometres, in any common spelling; None if it is unknown."""
+    """Return the length of a unit in micrometres, in any common spelling; None if it is unknown.
+
+    A sign that was lost in a wrong encoding, as in "?m", was the micro sign, since those of other units are in ASCII.
+    """
     name = (unit or "").strip().replace("\\u00b5", "µ").replace("\\u00B5", "µ").replace("Âµ", "µ")
+    name = re.sub("^[?\N{REPLACEMENT CHARACTER}]+m$", "um", name)
     name = name.replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u").lower()
     return _UM_PER_UNIT.get(_OTHER_NAMES.get(name, name))

@@ -6,14 +6,12 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from monuseg_cli.imaging.depth import OVERSHOOT, allowed_outliers
+
 RESAVE_HINT = "save it again as 8-bit RGB, in PNG or TIFF"
 """The remedy for most images that cannot be read."""
 
-DEPTHS = (8, 10, 12, 14, 16)
-"""Numbers of significant bits that scanners and cameras store in 16 bits."""
-
 _COLOURS = 3
-_OVERSHOOT = 1.02
 
 
 class ImageError(ValueError):
@@ -131,7 +129,8 @@ class Conversion:
         Raises
         ------
         ImageError
-            If floating-point samples are not within 0..1, integers exceed their bits, or a palette lacks a colour.
+            If floating-point samples are not within 0..1, integers exceed their bits (isolated ones are cut off), or a
+            palette lacks a colour.
         """
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         if self.palette is not None:
@@ -157,18 +156,14 @@ class Conversion:
         return np.ascontiguousarray(np.broadcast_to(colour, (*colour.shape[:2], 3)))
 
 
-def bits_in_use(largest: int) -> int:
-    """Return the bit depth of samples with this maximum: the smallest of `DEPTHS` that can represent it."""
-    return next(bits for bits in DEPTHS if largest < 2**bits or bits == DEPTHS[-1])
-
-
 def _to_uint8(pixels: NDArray[np.generic], bits: int) -> NDArray[np.uint8]:
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
     if pixels.dtype == np.uint16:
         white = 2**bits - 1
         largest = int(pixels.max(initial=0))
-        if largest > white * _OVERSHOOT:
+        limit = white * OVERSHOOT
+        if largest > limit and np.count_nonzero(pixels > limit) > allowed_outliers(pixels.size):
             message = f"a sample of {largest} does not fit into {bits} bits like the others; save it as 8-bit RGB"
             raise ImageError(message)
         kept = np.minimum(pixels, white)

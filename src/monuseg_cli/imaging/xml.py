@@ -15,7 +15,7 @@ class _NoDoctype(TreeBuilder):
 
 
 def parse_xml(text: str) -> Element | None:
-    """Read an XML document.
+    """Read an XML document. The entity of the micro sign in HTML, which XML does not define, is read, too.
 
     Returns
     -------
@@ -29,7 +29,7 @@ def parse_xml(text: str) -> Element | None:
     """
     parser = XMLParser(target=_NoDoctype())
     try:
-        parser.feed(text.strip().strip("\0"))
+        parser.feed(text.strip().strip("\0").replace("&micro;", "\N{MICRO SIGN}"))
         root = parser.close()
     except ImageError:
         raise

@@ -113,7 +113,8 @@ def choose_measurements(names: Iterable[str]) -> tuple[Group, ...]:
     known, given = get_args(Group), tuple(names)
     for name in given:
         if name not in (*known, ALL):
-            message = f"`measurements` takes {', '.join(known)} or {ALL}, not {name!r}"
+            takes = f"`measurements` takes {', '.join(known)} or {ALL}"
+            message = f"{takes}, not {name!r}; size, shape and haematoxylin are always measured"
             raise InputError(message)
     return tuple(name for name in known if name in given or ALL in given)
 

@@ -211,7 +211,11 @@ def read_windows(path: Path, layout: Layout, progress: Progress) -> tuple[Nucleu
         doubts = {kind: figure for kind, figure in read.doubts(layout.mpp).items() if kind != MEDIAN}
         warn_doubts([(path.name, doubts)], progress)
         return LabelWindows(read.labels), read.left_out
-    outlines = read_annotated(path, shape, layout.mpp)
+    annotated = read_annotated(path, shape, layout.mpp)
+    outlines = annotated.within_regions()
+    outside_regions = len(annotated.nuclei) - len(outlines.nuclei)
+    if outside_regions:
+        progress.warn(f"{path.name}: {outside_regions} nuclei are outside of the annotated regions, and left out")
     areas = np.array([round(area_of(ring)) for ring in outlines.nuclei], dtype=np.int64)
     outlines = outlines.without_tissue(areas, shape, layout.mpp)
     require_nuclei(path, outlines)
@@ -222,7 +226,8 @@ def read_windows(path: Path, layout: Layout, progress: Progress) -> tuple[Nucleu
         size = f"{shape[1]}x{shape[0]} pixels"
         message = f"{path} has {outside} nuclei outside of {size}, so it is of another image; name the right one"
         raise InputError(message)
-    return OutlineWindows(outlines.nuclei, shape), outlines.left_out
+    left_out = {**outlines.left_out, "outside of the annotated regions": outside_regions}
+    return OutlineWindows(outlines.nuclei, shape), {kind: count for kind, count in left_out.items() if count}
 
 
 def require_same_size(name: str, found: tuple[int, ...], shape: tuple[int, int]) -> None:
@@ -299,7 +304,7 @@ def _require_outputs(config: MeasureConfig) -> None:
     inputs = {resolve_links(config.image), resolve_links(config.nuclei)}
     for path in config.outputs:
         if format_of(path) not in _TABLES:
-            message = f"cannot write {path}: the name must end in {' or '.join(_TABLES)}"
+            message = f"cannot write {path}: the name must end in {' or '.join(_TABLES)}; choose another `output`"
             raise InputError(message)
         if resolve_links(path) in inputs:
             message = f"{path} is an input, and would be replaced by the table; choose another `output`"

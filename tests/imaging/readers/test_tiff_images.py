@@ -86,6 +86,28 @@ def test_the_largest_of_several_scans_is_taken_and_it_is_said(tmp_path: Path) ->
             Slide(path, series=wrong)
 
 
+@pytest.mark.parametrize("container", ["a.ome.tif", "a.tif"])
+def test_a_large_picture_without_a_name_is_no_pyramid(tmp_path: Path, container: str) -> None:
+    """It is an overview, unless it has the proportions of the pyramid."""
+    is_ome, half = container == "a.ome.tif", halved(SCAN)
+    path = tmp_path / container
+
+    def write_beside(picture: NDArray[np.uint8]) -> None:
+        with tifffile.TiffWriter(path, ome=is_ome) as tiff:
+            tiff.write(picture, photometric="rgb", metadata={"axes": "YXS"} if is_ome else None)
+            tiff.write(SCAN, subifds=1, metadata={"axes": "YXS"} if is_ome else None, **TILED)
+            tiff.write(half, subfiletype=1, metadata=None, **TILED)
+
+    write_beside(LABEL)
+    name = " 'Image1'" if is_ome else ""
+    note = f"the largest pyramid of several images used (number 1{name}); choose another with `series`"
+    require_scan(path, levels=2, note=note)
+    write_beside(np.ascontiguousarray(np.tile(OTHER, (2, 2, 1))))
+    with Slide(path) as slide:
+        assert slide.series == 0
+        assert (slide.note or "").startswith("the largest of several images used (number 0")
+
+
 def test_of_equal_scans_the_first_is_taken(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.stack([SCAN, SCAN[::-1]]), photometric="rgb", metadata=None)
     require_scan(tmp_path / "a.tif", note="the first of several images used (number 0); choose another with `series`")
@@ -233,6 +255,12 @@ def test_an_svs_has_its_pictures_listed(tmp_path: Path) -> None:
     assert slide.kind == "SVS"
     assert [image.role for image in slide.images] == ["scan", "thumbnail", "label", "macro"]
     assert [image.scale is not None for image in slide.images] == [True, False, False, False]
+
+
+def test_an_svs_that_begins_with_its_macro_has_the_scale_of_the_scan(tmp_path: Path) -> None:
+    pages = [(LABEL, aperio("macro 280x300")), (SCAN, {**TILED, **aperio("256x256|MPP = 0.2520")})]
+    slide = require_scan(write(tmp_path / "a.svs", pages))
+    assert (slide.mpp, slide.mpp_source) == (0.252, "Aperio's MPP")
 
 
 def test_the_middle_focal_plane_of_an_svs_is_taken(tmp_path: Path) -> None:

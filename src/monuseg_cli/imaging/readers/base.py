@@ -72,6 +72,8 @@ class ImageInfo:
         Number of focal planes.
     problem : str or None
         Why it cannot be read as H&E; None if it can.
+    levels : int
+        Number of resolutions.
     """
 
     name: str
@@ -80,6 +82,7 @@ class ImageInfo:
     scale: Scale | None
     planes: int = 1
     problem: str | None = None
+    levels: int = 1
 
 
 class OpenImage(Protocol):

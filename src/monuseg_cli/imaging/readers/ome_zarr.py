@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from monuseg_cli.core.schema import SchemaError, read_as, show_value
 from monuseg_cli.imaging.channels import Channel, order_channels
 from monuseg_cli.imaging.decoding import DECODING_ERRORS, first_line, require_moderate
+from monuseg_cli.imaging.depth import count_samples, find_depth
 from monuseg_cli.imaging.ome import read_ome
 from monuseg_cli.imaging.orientation import Window
 from monuseg_cli.imaging.readers.base import ImageInfo, Level, OnDamage, Role, role_of_name
 from monuseg_cli.imaging.readers.openslide import EXTRA_HINT, SKIP_HINT
 from monuseg_cli.imaging.readers.series_and_plane import note_plane, require_plane
 from monuseg_cli.imaging.scale import Scale, make_scale, um_per_unit
-from monuseg_cli.imaging.to_rgb import Conversion, ImageError, bits_in_use
+from monuseg_cli.imaging.to_rgb import Conversion, ImageError
 
 _OLD_AXES = ("t", "c", "z", "y", "x")
 _SEARCHED_PX = 4_000_000
@@ -89,7 +90,15 @@ class OmeZarrReader:
             message = f"it is {what}; name the folder of an image in it"
             raise ImageError(message)
         self.images = tuple(
-            ImageInfo(image.name, image.shape_of(0), image.role, image.scale, image.size("z"), image.problem)
+            ImageInfo(
+                name=image.name,
+                shape=image.shape_of(0),
+                role=image.role,
+                scale=image.scale,
+                planes=image.size("z"),
+                problem=image.problem,
+                levels=len(image.arrays),
+            )
             for image in self._images
         )
 
@@ -148,8 +157,8 @@ class _ZarrImage:
         side = math.isqrt(_SEARCHED_PX)
         top, left = (max((length - side) // 2, 0) for length in shape)
         window = slice(top, min(top + side, shape[0])), slice(left, min(left + side, shape[1]))
-        bits = bits_in_use(int(self._samples(array, window).max(initial=0)))
-        return replace(self._conversion, bits=bits, bits_source="by its largest sample" if bits < 16 else "")
+        bits, source = find_depth(count_samples(self._samples(array, window)))
+        return replace(self._conversion, bits=bits, bits_source=source)
 
     def read(self, level: int, window: Window) -> NDArray[np.uint8]:
         """Read rows and columns of a level."""

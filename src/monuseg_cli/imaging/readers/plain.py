@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from monuseg_cli.imaging.decoding import LARGEST_WHOLE_BYTES, open_plain, require_pixels
+from monuseg_cli.imaging.depth import count_samples, find_depth
 from monuseg_cli.imaging.orientation import ORIENTATION_TAG, Orientation, Window
 from monuseg_cli.imaging.readers.base import ArrayImage, ImageInfo, OnDamage, OpenImage
 from monuseg_cli.imaging.readers.series_and_plane import require_plane
 from monuseg_cli.imaging.scale import make_scale
-from monuseg_cli.imaging.to_rgb import Conversion, bits_in_use
+from monuseg_cli.imaging.to_rgb import Conversion
 
 _BLOCK_PX = 1024  # side of the blocks in which an image is converted
 
@@ -98,11 +99,14 @@ def decode_plain(image: Image.Image) -> tuple[NDArray[np.uint8], str | None]:
 
 
 def _convert_whole(pixels: NDArray[np.generic], conversion: Conversion) -> tuple[NDArray[np.uint8], str | None]:
-    """Convert samples of any depth; the largest one determines how many of 16 bits are in use."""
+    """Convert samples of any depth; the largest ones determine how many of 16 bits are in use."""
     if pixels.dtype == np.uint16:
-        bits = bits_in_use(int(pixels[..., : conversion.colours].max() if pixels.ndim > 2 else pixels.max()))
-        if bits < 16:
-            conversion = replace(conversion, bits=bits, bits_source="by its largest sample")
+        counts = count_samples(np.zeros(0, dtype=np.uint16))
+        for top in range(0, pixels.shape[0], _BLOCK_PX):
+            block = pixels[top : top + _BLOCK_PX]
+            counts += count_samples(block if block.ndim == 2 else block[..., : conversion.colours])
+        bits, source = find_depth(counts)
+        conversion = replace(conversion, bits=bits, bits_source=source)
     converted = _in_blocks((pixels.shape[0], pixels.shape[1]), lambda block: conversion.apply(pixels[block]))
     return converted, conversion.note()
 

@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from monuseg_cli.imaging.readers.base import ImageInfo
 from monuseg_cli.imaging.to_rgb import ImageError
 
+_SAME_ASPECT = 1.02
+
 
 def choose_image(images: Sequence[ImageInfo], series: int | None) -> int:
     """Return the index of the image to read: the requested one, else the largest scan (the first of equal ones).
 
-    An image that cannot be read as H&E is chosen only if there is no other; opening it then raises the reason.
+    If the largest has one level only, and not the shape of the largest pyramid, it is an overview without a name, and
+    the pyramid is read. An image that cannot be read as H&E is chosen only if there is no other; opening it then raises
+    the reason.
 
     Raises
     ------
@@ -27,7 +31,23 @@ def choose_image(images: Sequence[ImageInfo], series: int | None) -> int:
         message = f"it contains no scan, only associated images ({roles}); choose one of them with `series`"
         raise ImageError(message)
     clear = [index for index in scans if images[index].problem is None]
-    return max(clear or scans or [0], key=lambda index: images[index].shape[0] * images[index].shape[1])
+    candidates = clear or scans or [0]
+    largest = _largest(images, candidates)
+    pyramids = [index for index in candidates if images[index].levels > 1]
+    if images[largest].levels == 1 and pyramids:
+        pyramid = _largest(images, pyramids)
+        return largest if _is_alike(images[largest].shape, images[pyramid].shape) else pyramid
+    return largest
+
+
+def _largest(images: Sequence[ImageInfo], candidates: Sequence[int]) -> int:
+    return max(candidates, key=lambda index: images[index].shape[0] * images[index].shape[1])
+
+
+def _is_alike(shape: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Return whether two images have about the same ratio of height to width, so that they may show the same."""
+    aspect, other_aspect = shape[0] / shape[1], other[0] / other[1]
+    return max(aspect, other_aspect) <= _SAME_ASPECT * min(aspect, other_aspect)
 
 
 def note_image(images: Sequence[ImageInfo], taken: int) -> str | None:
@@ -37,7 +57,9 @@ def note_image(images: Sequence[ImageInfo], taken: int) -> str | None:
         return None
     sizes = [images[index].shape[0] * images[index].shape[1] for index in scans]
     is_largest = images[taken].shape[0] * images[taken].shape[1] == max(sizes)
-    which = "the first" if len(set(sizes)) == 1 and taken == scans[0] else "the largest" if is_largest else "one"
+    is_pyramid = images[taken].levels > 1 == images[_largest(images, scans)].levels
+    other = "the largest pyramid" if is_pyramid else "one"
+    which = "the first" if len(set(sizes)) == 1 and taken == scans[0] else "the largest" if is_largest else other
     name = f" {images[taken].name!r}" if images[taken].name else ""
     return f"{which} of several images used (number {taken}{name}); choose another with `series`"
 

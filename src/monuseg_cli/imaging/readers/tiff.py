@@ -10,20 +10,19 @@ import tifffile
 from numpy.typing import NDArray
 
 from monuseg_cli.imaging.decoding import open_tiff
+from monuseg_cli.imaging.depth import count_samples, find_depth
 from monuseg_cli.imaging.orientation import Window
 from monuseg_cli.imaging.readers.base import ImageInfo, Level, OnDamage
 from monuseg_cli.imaging.readers.series_and_plane import note_plane, require_plane
 from monuseg_cli.imaging.readers.tiff_formats import list_images
 from monuseg_cli.imaging.readers.tiff_images import Levels, TiffImage, tag_bits
 from monuseg_cli.imaging.readers.tiff_samples import describe_plane, open_planes
-from monuseg_cli.imaging.to_rgb import RESAVE_HINT, Conversion, ImageError, bits_in_use, conversion_of_page
+from monuseg_cli.imaging.to_rgb import RESAVE_HINT, Conversion, ImageError, conversion_of_page
 
 _SEARCHED_PX = 4_000_000
 _SAMPLED_PX = 512
 _SAMPLED_SIDE = 4
 """The largest sample is searched in a level of at most this many pixels, else in a grid of windows of the coarsest."""
-
-_OVERSHOOT = 1.02
 
 
 class TiffReader:
@@ -110,7 +109,8 @@ def _describe(image: TiffImage) -> ImageInfo:
             _conversion_of(image)
         except ImageError as error:
             problem = str(error)
-    return ImageInfo(image.name, image.base.shape, image.role, image.scale, len(image.stacks), problem)
+    planes, levels = len(image.stacks), len(image.stacks[0])
+    return ImageInfo(image.name, image.base.shape, image.role, image.scale, planes, problem, levels)
 
 
 def _conversion_of(image: TiffImage) -> Conversion:
@@ -127,26 +127,22 @@ def _find_depth(image: TiffImage, levels: Levels, conversion: Conversion) -> Con
     page = image.base.page
     if conversion.dtype != np.uint16 or conversion.palette is not None or page.bitspersample < 16:
         return conversion
-    largest = _largest_sample(levels, conversion.colours)
     stated, source = (image.bits, image.bits_source) if image.bits else (tag_bits(page), "by MaxSampleValue")
-    if stated and stated < 16 and largest <= _OVERSHOOT * (2**stated - 1):
-        return replace(conversion, bits=stated, bits_source=source)
-    bits = bits_in_use(largest)
-    return replace(conversion, bits=bits, bits_source="by its largest sample") if bits < 16 else conversion
+    bits, source = find_depth(_count_samples(levels, conversion.colours), stated, source)
+    return replace(conversion, bits=bits, bits_source=source)
 
 
-def _largest_sample(levels: Levels, colours: int) -> int:
-    """Return the largest sample of the finest level that is small enough to search, else of parts of the coarsest."""
+def _count_samples(levels: Levels, colours: int) -> NDArray[np.int64]:
+    """Count the samples of the finest level that is small enough to search, else of parts of the coarsest."""
     small = [planes for planes in levels if math.prod(planes[0].shape) <= _SEARCHED_PX]
     planes = small[0] if small else levels[-1]
     reader, shape = open_planes(planes, 0, lambda _: None), planes[0].shape
-    largest = 0
+    counts = count_samples(np.zeros(0, dtype=np.uint16))
     for rows in _parts(shape[0], whole=bool(small)):
         for cols in _parts(shape[1], whole=bool(small)):
             pixels = reader.read((rows, cols))
-            colour = pixels if pixels.ndim == 2 else pixels[..., :colours]
-            largest = max(largest, int(colour.max(initial=0)))
-    return largest
+            counts += count_samples(pixels if pixels.ndim == 2 else pixels[..., :colours])
+    return counts
 
 
 def _parts(length: int, *, whole: bool) -> Sequence[slice]:

@@ -80,7 +80,9 @@ def _list_svs(tiff: tifffile.TiffFile, pages: Pages) -> list[TiffImage]:
     first = pages[0]
     if not first.is_tiled:
         images = group_pages(pages)
-        return [replace(image, scale=_aperio_scale(first) if image.role == "scan" else None) for image in images]
+        return [
+            replace(image, scale=_aperio_scale(image.base.page) if image.role == "scan" else None) for image in images
+        ]
     scans = [page for page in pages if page.is_tiled and role_of(page) == "scan" and kind_of(page) == kind_of(first)]
     same = [page for page in scans if page.shape == first.shape]
     sizes: dict[int, list[tifffile.TiffPage]] = {}
@@ -107,7 +109,7 @@ def _aperio_scale(page: tifffile.TiffPage) -> Scale | None:
     stated: dict[str, float | None] = {}
     for key in ("MPP", "AppMag"):
         found = re.search(rf"(?:^|\|)\s*{key}\s*=\s*([^|\r\n]*)", page.description, re.MULTILINE)
-        stated[key] = parse_number(found[1]) if found else None
+        stated[key] = parse_number(found[1].rstrip("xX \t")) if found else None
     by_lens = UM_TIMES_X / stated["AppMag"] if stated["AppMag"] else None
     return (
         make_scale(stated["MPP"], None, "Aperio's MPP")

@@ -64,12 +64,57 @@ def test_fewer_than_8_bits_are_spread_over_all_shades(tmp_path: Path, bits: int)
     np.testing.assert_array_equal(read, pixels * 255 // (2**bits - 1))
 
 
-@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+@pytest.mark.parametrize("bits", range(8, 16))
 @pytest.mark.parametrize("options", [{}, {"tile": (32, 32), "compression": "zlib"}, {"byteorder": ">"}], ids=str)
 def test_else_the_largest_sample_says_so(tmp_path: Path, bits: int, options: dict[str, Any]) -> None:
     pixels, note = read_image(write(tmp_path / "a.tif", deep(bits), **options))
     assert note == f"uint16 of range 0..{2**bits - 1} (by its largest sample) scaled to 8 bits"
     np.testing.assert_array_equal(pixels, PICTURE)
+
+
+@pytest.mark.parametrize(("largest", "bits"), [(440, 10), (460, 9), (1700, 12), (7000, 14), (7400, 13), (28000, 16)])
+def test_an_unusual_depth_must_be_used_up_to_its_limit(tmp_path: Path, largest: int, bits: int) -> None:
+    """For a dark image of 10, 12 or 14 bits also ends below half of its range."""
+    pixels = (PICTURE.astype(np.uint32) * largest // 255).astype(np.uint16)
+    read, note = read_image(write(tmp_path / "a.tif", pixels))
+    assert note is not None
+    assert f"0..{2**bits - 1}" in note
+    np.testing.assert_array_equal(read, pixels >> (bits - 8))
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif", "a.png"])
+def test_isolated_hot_pixels_do_not_darken_an_image(tmp_path: Path, name: str, bits: int) -> None:
+    pixels, expected = deep(bits), PICTURE.copy()
+    pixels[50, 60], expected[50, 60] = 65535, 255
+    source = "by its largest sample, apart from isolated ones"
+    if name == "a.ome.tif":
+        write(tmp_path / name, pixels, ome=True, metadata={"axes": "YXS", "SignificantBits": bits})
+        source = "by SignificantBits"
+    elif name == "a.png":
+        (tmp_path / name).write_bytes(imagecodecs.png_encode(pixels))
+    else:
+        write(tmp_path / name, pixels)
+    read, note = read_image(tmp_path / name)
+    assert note == f"uint16 of range 0..{2**bits - 1} ({source}) scaled to 8 bits"
+    np.testing.assert_array_equal(read, expected)
+
+
+def test_more_than_a_few_large_samples_are_no_hot_pixels(tmp_path: Path) -> None:
+    pixels = deep(12)
+    pixels[50:54, 60:64] = 65535
+    read, note = read_image(write(tmp_path / "a.tif", pixels))
+    assert note == "uint16 of range 0..65535 scaled to 8 bits"
+    np.testing.assert_array_equal(read, pixels >> 8)
+
+
+def test_a_hot_pixel_that_turns_up_later_is_cut_off(tmp_path: Path) -> None:
+    large = np.full((2600, 2600, 3), 4000, dtype=np.uint16)
+    large[600, 600] = 65535
+    with Slide(write(tmp_path / "a.tif", large, tile=(256, 256), compression="zlib")) as slide:
+        read = slide.read_region(0, 512, 512, 256, 256)
+    assert (read[88, 88] == 255).all()
+    assert np.count_nonzero(read == 4000 >> 4) == read.size - 3
 
 
 @pytest.mark.parametrize("factor", [256, 257])
@@ -93,7 +138,7 @@ def test_a_large_image_is_sampled(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", large, tile=(256, 256), compression="zlib")
     with Slide(path) as slide:
         assert slide.note == "uint16 of range 0..4095 (by its largest sample) scaled to 8 bits"
-    large[600:601, 600:601] = 30000
+    large[600:610, 600:610] = 30000
     write(path, large, tile=(256, 256), compression="zlib")
     with Slide(path) as slide, pytest.raises(InputError, match="a sample of 30000 does not fit into 12 bits"):
         slide.read_region(0, 512, 512, 256, 256)
