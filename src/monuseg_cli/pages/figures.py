@@ -94,9 +94,7 @@ def write_figure(path: Path, figure: Figure) -> None:
 
 def _render(figure: Figure, kind: str, *, transparent: bool) -> bytes:
     content = io.BytesIO()
-    if isinstance(
-        figure.get_layout_engine(), ConstrainedLayoutEngine
-    ):  # once, since each time moves everything a little
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):  # only once: each time moves things a little
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
     with matplotlib.rc_context(_TEXT_AS_TEXT):

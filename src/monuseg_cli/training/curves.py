@@ -55,6 +55,7 @@ def draw_curves(picture: Path, trainings: Sequence[Training]) -> None:
         for loss in dict.fromkeys(training.loss for training in trainings)
     ]
     panels += [(axis, score, curves) for score, axis in _SCORES.items()]
+    last = max(len(training.records) for training in trainings)
     figure, all_axes = begin_panels([""] * len(panels), (10, 3.5 * -(-len(panels) // 2)), columns=2)
     for axes, (axis, score, shown) in zip(all_axes, panels, strict=True):
         drawn = []
@@ -69,6 +70,7 @@ def draw_curves(picture: Path, trainings: Sequence[Training]) -> None:
             )
             drawn.append((curve.label, line[0]))
         axes.set(xlabel="epoch", ylabel=axis if len(trainings) == 1 else f"validation {axis}")
+        axes.set_xlim(0, last + 1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         add_legend(axes, drawn)
     write_figure(picture, figure)
