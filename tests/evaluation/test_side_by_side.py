@@ -174,7 +174,7 @@ def test_plots_of_models_are_written_without_a_report(monuseg: Monuseg, trained_
     words = ("evaluate", "unet-se", last, "--device", "cpu", "--home", trained_home.root, "-o", tmp_path / "scores")
     done = monuseg(*words, "--plots", tmp_path / "plots")
     assert done.exit_code == 0, done.stderr
-    assert f"Plots: {tmp_path / 'plots'}" in done.stdout
+    assert f" files in {tmp_path / 'plots'}/" in done.stdout
     names = {path.name for path in (tmp_path / "plots").iterdir()}
     assert {"precision-recall.pdf", "precision-recall.svg", "organs-f1.pdf"} <= names
     assert {"recall of pixels", "precision of pixels"} <= {*svg_texts(tmp_path / "plots" / "precision-recall.svg")}

@@ -171,11 +171,10 @@ def _written(result: "EvaluateResult", config: "EvaluateConfig | FoldersConfig")
         kinds.append(("Comparison", comparison_files(config.output)))
     if config.report:
         kinds.append(("Report", [config.report]))
-    if config.plots:
-        kinds.append(("Plots", [config.plots]))
     lines = [f"{kind}: {', '.join(map(str, paths))}" for kind, paths in kinds if paths]
-    files = [path for kind, paths in kinds for path in (result.plots if kind == "Plots" else paths)]
-    return lines, files
+    if result.plots:
+        lines.append(f"Plots: {len(result.plots)} files in {config.plots}/")
+    return lines, [*(path for _, paths in kinds for path in paths), *result.plots]
 
 
 def _fitting(names: Sequence[str], titles: Mapping[str, str], width: int) -> list[str]:
