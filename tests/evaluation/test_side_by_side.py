@@ -20,6 +20,7 @@ from monuseg_cli.evaluation.evaluate import EvaluateConfig, evaluate
 from monuseg_cli.evaluation.folders import FoldersConfig, evaluate_folders
 from monuseg_cli.evaluation.report import short_names
 from support.browser import opened
+from support.own import feature, write_geojson
 from support.systems import PLACES, SIDE, write_folders
 
 READY = "labels.truth && labels.systems.every((one) => one) && document.getElementById('base').complete"
@@ -200,6 +201,22 @@ def test_what_cannot_be_shown_side_by_side_is_refused(
     weights = (trained_home.find_weights("unet-se"),)
     with pytest.raises(OutputError):
         evaluate(EvaluateConfig(trained_home, weights, plots=config.report, device="cpu"))
+
+
+def test_systems_of_two_sizes_are_scored_but_have_no_common_report(tmp_path: Path) -> None:
+    """Outlines of a reference are rasterised at the size of each prediction."""
+    for folder in ("truth", "small", "large"):
+        (tmp_path / folder).mkdir()
+    write_geojson(tmp_path / "truth" / "a.geojson", [feature([(10, 10), (10, 40), (40, 40), (40, 10)])])
+    for folder, side in (("small", 64), ("large", 80)):
+        labels = np.zeros((side, side), dtype=np.int32)
+        labels[10:40, 10:40] = 1
+        np.save(tmp_path / folder / "a.npy", labels)
+    config = FoldersConfig((tmp_path / "small", tmp_path / "large"), tmp_path / "truth", plots=tmp_path / "plots")
+    assert [one.summary.mean.f1 for one in evaluate_folders(config).evaluations] == [1, 1]
+    with pytest.raises(InputError, match="a has 80x80 pixels in one system, 64x64 in another"):
+        evaluate_folders(dataclasses.replace(config, report=tmp_path / "report.html"))
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_names_are_as_short_as_they_stay_unique() -> None:
