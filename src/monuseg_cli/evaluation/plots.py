@@ -18,7 +18,7 @@ from monuseg_cli.evaluation.tables import TITLES
 from monuseg_cli.pages.figures import BLUE, COLOURS, GREEN, ORANGE, add_legend, begin, begin_panels
 
 _SCORES = {"f1": BLUE, "aji": ORANGE, "pq": GREEN}
-_MARKERS = "osD^vPX"
+_MARKERS = "osD^vPX<>"  # of another number than the colours, so that pairs differ
 _SIZE_GROUPS = 10
 _ROW_SHARE = 0.5  # share of a row's height over which its points are spread
 _LOWEST_NAMED = 0.06  # share of a bar from which on its number is written into it
