@@ -1,7 +1,7 @@
 """Plots: as SVG inside a page, or as a file in PNG, SVG or PDF."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,9 @@ def begin(title: str = "", size: tuple[float, float] = (5.6, 3.8)) -> tuple[Figu
     return figure, axes
 
 
-def begin_panels(titles: Sequence[str], size: tuple[float, float], columns: int = 1) -> tuple[Figure, list[Axes]]:
+def begin_panels(
+    titles: Sequence[str], size: tuple[float, float], columns: int = 1, margins: Mapping[str, float] | None = None
+) -> tuple[Figure, list[Axes]]:
     """Build a figure of several plots as `begin` does, row by row.
 
     Parameters
@@ -53,9 +55,13 @@ def begin_panels(titles: Sequence[str], size: tuple[float, float], columns: int 
         Width and height of the figure in inches.
     columns : int
         Number of plots in a row.
+    margins : mapping of str to float, optional
+        Fixed margins, as `Figure.subplots_adjust` takes them; None: fitted to the text, which takes as long as to draw.
     """
     with matplotlib.rc_context(_COLOURS):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size, layout="constrained" if margins is None else None)
+        if margins is not None:
+            figure.subplots_adjust(**margins)
         rows = -(-len(titles) // columns)
         panels = [figure.add_subplot(rows, columns, number) for number in range(1, len(titles) + 1)]
         for axes, title in zip(panels, titles, strict=True):

@@ -56,7 +56,11 @@ def draw_curves(picture: Path, trainings: Sequence[Training]) -> None:
     ]
     panels += [(axis, score, curves) for score, axis in _SCORES.items()]
     last = max(len(training.records) for training in trainings)
-    figure, all_axes = begin_panels([""] * len(panels), (10, 3.5 * -(-len(panels) // 2)), columns=2)
+    height = 3.5 * -(-len(panels) // 2)
+    # Fixed margins, which hold the labels of all scores: to fit them takes as long as to draw, after every epoch.
+    margins = {"left": 0.075, "right": 0.985, "bottom": 0.5 / height, "top": 1 - 0.1 / height}
+    margins |= {"wspace": 0.2, "hspace": 0.2}
+    figure, all_axes = begin_panels([""] * len(panels), (10, height), 2, margins)
     for axes, (axis, score, shown) in zip(all_axes, panels, strict=True):
         drawn = []
         for curve in shown:
