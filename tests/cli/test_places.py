@@ -51,9 +51,9 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
         [*scores("{out}/s"), "{out}/r.html"],
     ),
     "masks of an image": (
-        "predict {image} -o {out}/m.png -o {out}/n.csv --overlay {out}/o.png --save-tissue-mask {out}/t.png "
-        "--overwrite --model unet-se --engine torch",
-        ["{out}/m.png", "{out}/n.csv", "{out}/o.png", "{out}/t.png"],
+        "predict {image} -o {out}/m.png -o {out}/n.csv -o {out}/h.pdf --overlay {out}/o.png "
+        "--save-tissue-mask {out}/t.png --overwrite --model unet-se --engine torch",
+        ["{out}/m.png", "{out}/n.csv", "{out}/h.pdf", "{out}/o.png", "{out}/t.png"],
     ),
     "outlines": ("show {image} --labels {mask} -o {out}/o.png", ["{out}/o.png"]),
     "a model for other programs": ("export unet-se -o {out}/m.onnx", ["{out}/m.onnx"]),
@@ -109,6 +109,17 @@ def test_paths_of_several_images(monuseg: Monuseg, trained_home: Home, tmp_path:
     assert f"Written: 2 files in {tmp_path / 'out'}/" in printed.stdout
     listed = monuseg(*words, "--overwrite", "--json", "--home", trained_home.root)
     assert json.loads(listed.stdout)["written"] == [str(tmp_path / "out" / f"{name}.png") for name in "ab"]
+
+
+def test_paths_of_plots(monuseg: Monuseg, trained_home: Home, tmp_path: Path) -> None:
+    """The folder is printed; with --json, all files are listed."""
+    masks = trained_home.dataset / "masks" / "labels"
+    words = ("evaluate", "--predictions", masks, "--reference", masks, "--plots", tmp_path / "plots")
+    printed = monuseg(*words)
+    written = json.loads(monuseg(*words, "--json").stdout)["written"]
+    assert f"Plots: {len(written)} files in {tmp_path / 'plots'}/" in printed.stdout
+    assert sorted(written) == sorted(map(str, (tmp_path / "plots").iterdir()))
+    assert f"{tmp_path / 'plots' / 'images.pdf'}" in written
 
 
 def test_nothing_is_listed_if_nothing_was_written(monuseg: Monuseg, trained_home: Home) -> None:

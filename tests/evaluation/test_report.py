@@ -5,53 +5,25 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import imagecodecs
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Page as Tab
 
 from monuseg_cli.core.errors import InputError, OutputError
 from monuseg_cli.core.home import Home
 from monuseg_cli.evaluation.evaluate import EvaluateConfig, evaluate
-from monuseg_cli.evaluation.folders import FoldersConfig, evaluate_folders
-from support.tissue import draw_tissue
+from monuseg_cli.evaluation.folders import evaluate_folders
+from support.systems import PLACES, SIDE, write_folders
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-SIDE = 120
-
-# Of eight true nuclei in a grid, by number: 1 found, 2 missed, 3 and 4 merged, 5 split, 6 to 8 found.
-PLACES = [(10 + 40 * (index // 4), 5 + 30 * (index % 4)) for index in range(8)]
-
-
-def draw_labels() -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    truth, found = np.zeros((2, SIDE, SIDE), dtype=np.int32)
-    for number, (row, col) in enumerate(PLACES, start=1):
-        truth[row : row + 20, col : col + 20] = number
-    for number in (1, 6, 7, 8):
-        row, col = PLACES[number - 1]
-        found[row : row + 20, col : col + 18] = 10 * number
-    found[10:30, 65:115] = 34
-    found[50:60, 5:25], found[60:70, 5:25] = 51, 52
-    found[100:110, 100:110] = 99
-    return truth, found
+READY = "labels.truth && labels.systems.every((one) => one) && document.getElementById('base').complete"
 
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of two images, one of which is named to break out of the page if it could."""
+    """A report of two images."""
     folder = tmp_path_factory.mktemp("report")
-    truth, found = draw_labels()
-    picture, _ = draw_tissue(SIDE, seed=1)
-    for part in ("truth", "found", "images"):
-        (folder / part).mkdir()
-    for name in ("first", "x<script>alert(1)<!--"):
-        np.save(folder / "truth" / f"{name}.npy", truth)
-        np.save(folder / "found" / f"{name}.npy", found)
-        (folder / "images" / f"{name}.png").write_bytes(imagecodecs.png_encode(picture))
-    config = FoldersConfig((folder / "found",), folder / "truth", folder / "images", report=folder / "report.html")
-    evaluate_folders(config)
+    evaluate_folders(write_folders(folder, "found"))
     return folder / "report.html"
 
 
@@ -76,7 +48,7 @@ def tab(request: pytest.FixtureRequest, browser: Browser, report: Path) -> Itera
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     tab.goto(report.as_uri())
-    tab.wait_for_function("labels.truth && labels.prediction && document.getElementById('base').complete")
+    tab.wait_for_function(READY)
     yield tab
     assert errors == []
     context.close()
@@ -99,8 +71,11 @@ def click_nucleus(tab: Tab, row: int, col: int) -> None:
 
 def test_it_opens_with_everything_in_place_and_nothing_wider_than_the_screen(tab: Tab) -> None:
     assert tab.locator("h1").inner_text().endswith("found")
-    assert tab.locator("tbody tr").count() == 2 + 4
-    assert tab.locator("svg").count() == 2
+    assert tab.locator("table").nth(0).locator("tbody tr").count() == 2 + 4
+    counts = tab.locator("table").nth(1).locator("tbody tr").all_inner_texts()
+    assert counts[1].split("\t") == ["true nucleus, not matched", "2 (12.5%)"]
+    assert counts[-1].split("\t") == ["all predicted nuclei", "16"]
+    assert tab.locator("svg").count() == 4
     assert tab.locator("#legend li").count() == 8
     assert "first: F1 0." in said(tab)
     assert tab.evaluate("document.documentElement.scrollWidth") <= tab.viewport_size["width"]  # type: ignore[index] # set
@@ -114,7 +89,7 @@ def test_outlines_are_switched_by_button_and_by_key(tab: Tab) -> None:
     tab.keyboard.press("p")
     neither = shot(tab)
     assert neither not in (both, prediction_only)
-    assert tab.locator("#prediction").get_attribute("aria-pressed") == "false"
+    assert tab.locator("#systems button").get_attribute("aria-pressed") == "false"
     tab.keyboard.press("t")
     tab.keyboard.press("p")
     assert shot(tab) == both
@@ -204,15 +179,14 @@ def test_a_model_s_report_has_its_curves_and_its_size_is_modest(trained_home: Ho
     config = EvaluateConfig(trained_home, (trained_home.find_weights("unet-se"),), report=path, device="cpu")
     (evaluation,) = evaluate(config).evaluations
     page = path.read_text()
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 6
+    assert ">threshold of the probability</text>" in page
     assert all(image.case_id in page for image in evaluation.images)
     assert "__" not in page.replace("__proto__", "")
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )
     assert evaluation.seconds["report"] > 0
-    with pytest.raises(InputError, match="`report` shows one system, not 2"):
-        evaluate(dataclasses.replace(config, weights=config.weights * 2))
     with pytest.raises(InputError, match=r"the name must end in .html"):
         evaluate(dataclasses.replace(config, report=tmp_path / "report.pdf"))
     with pytest.raises(OutputError):

@@ -38,7 +38,7 @@ _FIRST = ("f1", "aji", "pq", "iou", "soft_dice", "precision", "recall", "accurac
         "a run, on its validation cases": "monuseg evaluate unet-se",
         "two runs, compared on the test cases": "monuseg evaluate unet-se unet --split test",
         "the model in the package, on your own annotated images": "monuseg evaluate --data slides/",
-        "with a report of every image and nucleus": "monuseg evaluate unet-se --report report.html",
+        "with a report of every image and nucleus": "monuseg evaluate unet-se unet --report report.html",
         "masks of another tool": "monuseg evaluate --predictions masks/ --reference truth/",
     }
 )
@@ -75,6 +75,9 @@ def evaluate(
     ] = None,
     report: Annotated[
         Path | None, _output(metavar="FILE", help="Also write a page with scores, plots, images and nuclei (.html).")
+    ] = None,
+    plots: Annotated[
+        Path | None, _output(metavar="FOLDER", help="Also write the plots of the report, each as .svg and .pdf.")
     ] = None,
     overlays: Annotated[
         bool, _output("--overlays", help="Also write images with outlines: reference yellow, prediction green.")
@@ -113,14 +116,16 @@ def evaluate(
     else:
         _require_unused({"--images": images}, "without --predictions")
     if protocol == "notebook":
-        _require_unused({"--report": report, "--overlays": overlays, "--output": output}, "with --protocol notebook")
+        files = {"--report": report, "--plots": plots, "--overlays": overlays, "--output": output}
+        _require_unused(files, "with --protocol notebook")
     if predictions and reference:
-        folders = FoldersConfig(tuple(predictions), reference, images, output, report)
+        folders = FoldersConfig(tuple(predictions), reference, images, output, report, plots)
         _show_scores(session, evaluate_folders(folders, session.progress), folders)
         return
     choice = CaseChoice(split, fold, kumar, tuple(cases.split(",")) if cases else (), data)
     weights = tuple(session.home.find_weights(model) for model in models or [DEFAULT_MODEL])
-    config = EvaluateConfig(session.home, weights, choice, include_train, overlays, output, report, adapt, tta, device)
+    written = (overlays, output, report, plots)
+    config = EvaluateConfig(session.home, weights, choice, include_train, *written, adapt, tta, device)
     if protocol == "notebook":
         _show_notebook(session, config)
     else:
@@ -167,7 +172,9 @@ def _written(result: "EvaluateResult", config: "EvaluateConfig | FoldersConfig")
     if config.report:
         kinds.append(("Report", [config.report]))
     lines = [f"{kind}: {', '.join(map(str, paths))}" for kind, paths in kinds if paths]
-    return lines, [path for _, paths in kinds for path in paths]
+    if result.plots:
+        lines.append(f"Plots: {len(result.plots)} files in {config.plots}/")
+    return lines, [*(path for _, paths in kinds for path in paths), *result.plots]
 
 
 def _fitting(names: Sequence[str], titles: Mapping[str, str], width: int) -> list[str]:

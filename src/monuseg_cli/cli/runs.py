@@ -14,7 +14,11 @@ _LEFT_OUT = ("fold", "val loss", "val soft Dice")  # columns hidden on a narrowe
 
 
 @command(
-    {"all runs": "monuseg runs", "the learning curves of two runs": "monuseg runs unet-se unet --curves compared.png"}
+    {
+        "all runs": "monuseg runs",
+        "the learning curves of a run, for a paper": "monuseg runs unet-se --curves curves.pdf",
+        "those of two runs, compared": "monuseg runs unet-se unet --curves compared.png",
+    }
 )
 def runs(
     session: Session,
@@ -23,7 +27,11 @@ def runs(
         typer.Argument(metavar="[RUN...]", help="Runs to list.", show_default="all", autocompletion=complete.runs),
     ] = None,
     curves: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also plot the validation curves of these runs (.png).")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also plot the curves of a run, or the validation curves of several (.png, .svg, .pdf).",
+        ),
     ] = None,
 ) -> None:
     """List the training runs with their best validation scores."""

@@ -27,7 +27,7 @@ from monuseg_cli.evaluation.notebook import (
     count_windows,
     score_windows,
 )
-from monuseg_cli.evaluation.report import Page
+from monuseg_cli.evaluation.report import Report
 from monuseg_cli.evaluation.results import (
     EvaluateResult,
     Evaluation,
@@ -37,9 +37,7 @@ from monuseg_cli.evaluation.results import (
     overlays_folder,
     remove_overlays,
     require_apart,
-    require_one_for_report,
     require_same_cases,
-    write_page,
 )
 from monuseg_cli.evaluation.scores import ImageScores, count_image
 from monuseg_cli.imaging.write import write_picture
@@ -75,7 +73,9 @@ class EvaluateConfig:
         ``.tex``. None: ``evaluation/WEIGHTS-CASES`` next to the weights, or in the home for the default model; other
         cases, another `adapt` or `tta` have another folder.
     report : Path, optional
-        Write an HTML report here; only for a single model.
+        Write an HTML report here, which shows all models side by side.
+    plots : Path, optional
+        Folder for the plots of the report, each as SVG and PDF.
     adapt : {"auto", "off"}
         Whether the stain of each image is matched to that of the model's training images.
     tta : bool
@@ -91,6 +91,7 @@ class EvaluateConfig:
     overlays: bool = False
     output: Path | None = None
     report: Path | None = None
+    plots: Path | None = None
     adapt: Adapt = "auto"
     tta: bool = False
     device: Device = "auto"
@@ -134,14 +135,16 @@ def evaluate(config: EvaluateConfig, progress: Progress = SILENT) -> EvaluateRes
         If the results cannot be written.
     """
     device = pick_device(config.device)
-    require_one_for_report(config.report, len(config.weights))
+    report = Report(config.report, config.plots)
     if config.output is not None and len(config.weights) > 1:
         require_apart([_subfolder(weights) for weights in config.weights])
     dataset, cases = _prepare(config, progress)
     for weights in config.weights:
         require_same_cases(_folder(config, weights, cases), [case.case_id for case in cases])
-    evaluations = [_evaluate_model(config, weights, dataset, cases, device, progress) for weights in config.weights]
-    return compare_evaluations(evaluations, config.output)
+    evaluations = [
+        _evaluate_model(config, weights, dataset, cases, device, report, progress) for weights in config.weights
+    ]
+    return report.write(compare_evaluations(evaluations, config.output))
 
 
 def evaluate_as_notebook(
@@ -209,6 +212,7 @@ def _evaluate_model(
     dataset: Dataset,
     cases: Sequence[Case],
     device: torch.device,
+    report: Report,
     progress: Progress,
 ) -> Evaluation:
     model, card = load_model(weights)
@@ -218,7 +222,7 @@ def _evaluate_model(
     folder = _folder(config, weights, cases)
     remove_overlays(folder)
     overlays = overlays_folder(folder) if config.overlays else None
-    page = Page() if config.report else None
+    report.begin_system()
     watch = Stopwatch()
     trained = find_trained(dataset, cases, card)
     images = []
@@ -227,13 +231,10 @@ def _evaluate_model(
             task.status(case.case_id)
             progress.detail(f"predicts on {dataset.image_path(case)}")
             images.append(
-                _evaluate_case(dataset, case, case.case_id in trained, engine, config.adapt, overlays, page, watch)
+                _evaluate_case(dataset, case, case.case_id in trained, engine, config.adapt, overlays, report, watch)
             )
             task.advance()
-    evaluation = build_evaluation(name, config.choice.name, images, watch, folder=folder, weights=weights, card=card)
-    if page and config.report:
-        write_page(page, config.report, evaluation)
-    return evaluation
+    return build_evaluation(name, config.choice.name, images, watch, folder=folder, weights=weights, card=card)
 
 
 def _folder(config: EvaluateConfig, weights: Path, cases: Sequence[Case]) -> Path:
@@ -260,7 +261,7 @@ def _evaluate_case(
     engine: Engine,
     adapt: Adapt,
     overlays: Path | None,
-    page: Page | None,
+    report: Report,
     watch: Stopwatch,
 ) -> ImageScores:
     with watch.on("read"):
@@ -276,7 +277,7 @@ def _evaluate_case(
         counts = count_image(reference, labels, maps[0])
         organ = "" if case.organ == UNKNOWN_ORGAN else case.organ
         scores = ImageScores(case.case_id, organ, is_trained, counts, counts.scores())
-    if page:
+    if report:
         with watch.on("report"):
-            page.add(scores, pixels, reference, labels, maps[0])
+            report.add(scores, pixels, reference, labels, maps[0])
     return scores

@@ -22,15 +22,13 @@ from monuseg_cli.annotations.read_outlines import OUTLINE_SUFFIXES, Region, requ
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.dataset.catalog import CATALOG, UNKNOWN_ORGAN
-from monuseg_cli.evaluation.report import Page
+from monuseg_cli.evaluation.report import Report
 from monuseg_cli.evaluation.results import (
     EvaluateResult,
     Stopwatch,
     build_evaluation,
     compare_evaluations,
     require_apart,
-    require_one_for_report,
-    write_page,
 )
 from monuseg_cli.evaluation.scores import ImageScores, count_image
 from monuseg_cli.imaging.read_image import read_image
@@ -52,7 +50,9 @@ class FoldersConfig:
     output : Path, optional
         Folder for the results; with several systems, it gets a subfolder per system and their comparison.
     report : Path, optional
-        Write an HTML report here; only for a single system.
+        Write an HTML report here, which shows all systems side by side.
+    plots : Path, optional
+        Folder for the plots of the report, each as SVG and PDF.
     """
 
     predictions: tuple[Path, ...]
@@ -60,6 +60,7 @@ class FoldersConfig:
     images: Path | None = None
     output: Path | None = None
     report: Path | None = None
+    plots: Path | None = None
 
 
 def evaluate_folders(config: FoldersConfig, progress: Progress = SILENT) -> EvaluateResult:
@@ -79,7 +80,7 @@ def evaluate_folders(config: FoldersConfig, progress: Progress = SILENT) -> Eval
     OutputError
         If the results cannot be written.
     """
-    require_one_for_report(config.report, len(config.predictions))
+    report = Report(config.report, config.plots)
     if config.output is not None and len(config.predictions) > 1:
         require_apart([folder.name for folder in config.predictions])
     there = [folder for folder in config.predictions if folder.is_dir()]
@@ -93,7 +94,7 @@ def evaluate_folders(config: FoldersConfig, progress: Progress = SILENT) -> Eval
     for folder in config.predictions:
         predictions = _files(folder, LABEL_SUFFIXES, references.keys())
         _require_same(folder, predictions, config.reference, references)
-        page = Page() if config.report else None
+        report.begin_system()
         watch = Stopwatch()
         images: list[ImageScores] = []
         warnings = _Warnings()
@@ -101,18 +102,17 @@ def evaluate_folders(config: FoldersConfig, progress: Progress = SILENT) -> Eval
             for stem, path in references.items():
                 progress.detail(f"scores {predictions[stem]} by {path}")
                 pair = _read_pair(predictions[stem], path, warnings, watch)
-                picture = _read_picture(pictures.get(stem), predictions[stem], pair, watch) if page else None
+                shown = pictures.get(stem) if report.shows_images else None
+                picture = _read_picture(shown, predictions[stem], pair, watch)
                 for name, window in _parts(stem, pair.truth.regions):
-                    images.append(_score(stem, name, pair, picture, window, page, watch))
+                    images.append(_score(stem, name, pair, picture, window, report, watch))
                 task.advance()
         warnings.report(progress)
         output = config.output
         if output is not None and len(config.predictions) > 1:
             output = output / folder.name
         evaluations.append(build_evaluation(str(folder), "folder", images, watch, folder=output))
-        if page and config.report:
-            write_page(page, config.report, evaluations[-1])
-    return compare_evaluations(evaluations, config.output)
+    return report.write(compare_evaluations(evaluations, config.output))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ def _score(
     pair: _Pair,
     picture: NDArray[np.uint8] | None,
     window: tuple[slice, slice],
-    page: Page | None,
+    report: Report,
     watch: Stopwatch,
 ) -> ImageScores:
     truth, labels = pair.truth.labels[window], pair.labels[window]
@@ -193,9 +193,9 @@ def _score(
         counts = count_image(truth, labels)
     organ = CATALOG[stem].organ if stem in CATALOG else UNKNOWN_ORGAN
     scores = ImageScores(name, "" if organ == UNKNOWN_ORGAN else organ, False, counts, counts.scores())
-    if page:
+    if report:
         with watch.on("report"):
-            page.add(scores, None if picture is None else picture[window], truth, labels, None)
+            report.add(scores, None if picture is None else picture[window], truth, labels, None)
     return scores
 
 

@@ -2,91 +2,73 @@
 
 import html
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monuseg_cli.core.atomic import write_text
-from monuseg_cli.evaluation.scores import ImageScores, Scores, Summary
-from monuseg_cli.evaluation.tables import TITLES, closing_rows, format_score, shown_scores
+from monuseg_cli import __version__
+from monuseg_cli.core.atomic import require_writable, write_text
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.evaluation.errors import KINDS, SystemErrors
+from monuseg_cli.evaluation.report_images import NumberedNuclei, list_worst, picture_of
+from monuseg_cli.evaluation.report_tables import comparison_table, errors_table, images_table, scores_table
+from monuseg_cli.evaluation.results import EvaluateResult, Evaluation
+from monuseg_cli.evaluation.scores import ImageScores
+from monuseg_cli.evaluation.tables import format_score
 from monuseg_cli.metrics.error_types import find_faults
-from monuseg_cli.metrics.instance import find_overlaps, number_labels
-from monuseg_cli.nuclei.draw_outlines import paint_outlines
-from monuseg_cli.pages.template import fill, jpeg_uri, png_uri
+from monuseg_cli.metrics.instance import find_overlaps
+from monuseg_cli.pages.template import fill
 
-# Colour-blind safe colours by Okabe and Ito and by Tol.
-_KINDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    "truth": {
-        "found": ("#0072b2", "true nucleus, found"),
-        "missed": ("#d55e00", "true nucleus, not matched"),
-        "merged": ("#cc79a7", "true nucleus, merged with another"),
-        "split": ("#e69f00", "true nucleus, split"),
-    },
-    "prediction": {
-        "found": ("#56b4e9", "predicted, right"),
-        "false": ("#f0e442", "predicted, not matched"),
-        "merge": ("#882255", "predicted over several nuclei"),
-        "part": ("#44aa99", "predicted part of a nucleus"),
-    },
-}
-_WORST = 20
-_FAST = 2  # level of PNG, for large images
-BINS = 100
+_PLOT_SUFFIXES = (".svg", ".pdf")
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """The nuclei of one side of an image (truth or prediction), with the kind of each."""
+class Report:
+    """Collects the images of each system, one system after the other, and writes the page and the plots.
 
-    labels: NDArray[np.int64]
-    kinds: Sequence[str]
-    ious: NDArray[np.float64]
-    areas: NDArray[np.int64]
-    names: NDArray[np.int64]
+    Parameters
+    ----------
+    page : Path or None
+        Where the HTML page is written, if it is wanted.
+    plots : Path or None
+        Folder for the plots as SVG and PDF, if they are wanted.
 
-    def nuclei(self) -> list[dict[str, Any]]:
-        rows, cols = np.indices(self.labels.shape)
-        count = len(self.areas) + 1
-        flat = self.labels.reshape(-1)
-        centre = [
-            np.bincount(flat, weights=axis.reshape(-1), minlength=count)[1:] / self.areas for axis in (rows, cols)
-        ]
-        return [
-            {
-                "label": int(name),
-                "kind": kind,
-                "iou": round(float(iou), 3),
-                "area": int(area),
-                "row": round(float(row) + 0.5, 1),
-                "col": round(float(col) + 0.5, 1),
-            }
-            for name, kind, iou, area, row, col in zip(
-                self.names, self.kinds, self.ious, self.areas, *centre, strict=True
-            )
-        ]
+    Raises
+    ------
+    InputError
+        If the name of the page does not end in .html.
+    OutputError
+        If one of them cannot be written.
+    """
 
-    def outlines(self, side: str) -> str:
-        colours = [(0, 0, 0), *(_rgb(_KINDS[side][kind][0]) for kind in self.kinds)]
-        return png_uri(paint_outlines(self.labels, np.array(colours, dtype=np.uint8)), _FAST)
+    def __init__(self, page: Path | None, plots: Path | None) -> None:
+        if page is not None:
+            if page.suffix.lower() not in (".html", ".htm"):
+                message = f"cannot write {page}: the name must end in .html"
+                raise InputError(message)
+            require_writable(page)
+        if plots is not None:
+            require_writable(plots / "plot")
+        self._page, self._plots = page, plots
+        self._errors: list[SystemErrors] = []
+        self._images: dict[str, dict[str, Any]] = {}
 
-    def numbers(self) -> str:
-        """Encode the number of each pixel's nucleus as an image: red, green and blue are its three bytes."""
-        parts = [(self.labels >> shift) & 255 for shift in (16, 8, 0)]
-        return png_uri(np.stack(parts, axis=-1).astype(np.uint8), _FAST)
+    def __bool__(self) -> bool:
+        """Whether anything is to be written."""
+        return self._page is not None or self._plots is not None
 
+    @property
+    def shows_images(self) -> bool:
+        """Whether the images themselves are shown."""
+        return self._page is not None
 
-class Page:
-    """Collects images one by one, and writes the report."""
-
-    def __init__(self) -> None:
-        self._images: list[dict[str, Any]] = []
-        self._areas: list[NDArray[np.int64]] = []
-        self._ious: list[NDArray[np.float64]] = []
-        self._histogram = np.zeros((2, BINS), dtype=np.int64)
+    def begin_system(self) -> None:
+        """Start the next system, to which the images that follow belong."""
+        self._errors.append(SystemErrors())
 
     def add(
         self,
@@ -96,7 +78,7 @@ class Page:
         labels: NDArray[np.int32],
         probability: NDArray[np.float32] | None,
     ) -> None:
-        """Add an image.
+        """Add an image of the current system.
 
         Parameters
         ----------
@@ -107,125 +89,134 @@ class Page:
         reference, labels : ndarray of shape (H, W), int32
             True and predicted label image.
         probability : ndarray of shape (H, W), float32, or None
-            Predicted probabilities, for the plot of precision and recall against the threshold.
+            Predicted probabilities, for the plot of precision and recall.
+
+        Raises
+        ------
+        InputError
+            If an earlier system has this image in another size.
         """
-        faults = find_faults(find_overlaps(reference, labels))
-        truth = _side(reference, faults.reference, faults.reference_ious)
-        prediction = _side(labels, faults.prediction, faults.prediction_ious)
-        self._areas.append(truth.areas)
-        self._ious.append(truth.ious)
-        if probability is not None:
-            bins = np.minimum((probability * BINS).astype(np.intp), BINS - 1)
-            for row, mask in enumerate((reference == 0, reference > 0)):
-                self._histogram[row] += np.bincount(bins[mask], minlength=BINS)
+        overlaps = find_overlaps(reference, labels)
+        faults = find_faults(overlaps)
+        self._errors[-1].add(overlaps, faults, reference, probability)
+        if not self.shows_images:
+            return
         height, width = reference.shape
-        shown = np.full((height, width, 3), 255, dtype=np.uint8) if picture is None else picture
-        self._images.append(
+        truth, prediction = NumberedNuclei.of(reference), NumberedNuclei.of(labels)
+        image = self._images.get(scores.case_id)
+        if image is None:
+            image = {"name": scores.case_id, "organ": scores.organ, "width": width, "height": height, "systems": []}
+            image |= {"picture": picture_of(picture, (height, width)), "truth": truth.describe()}
+            self._images[scores.case_id] = image
+        elif (image["height"], image["width"]) != (height, width):
+            sizes = f"{width}x{height} pixels in one system, {image['width']}x{image['height']} in another"
+            message = f"{scores.case_id} has {sizes}; a report shows systems of one size, so write one per system"
+            raise InputError(message)
+        image["systems"].append(
             {
-                "name": scores.case_id,
-                "organ": scores.organ,
+                "scores": {name: format_score(getattr(scores.scores, name)) for name in ("f1", "aji", "pq")},
                 "trained_on": scores.trained_on,
-                "width": width,
-                "height": height,
-                "f1": format_score(scores.scores.f1),
-                "aji": format_score(scores.scores.aji),
-                "pq": format_score(scores.scores.pq),
-                "picture": jpeg_uri(shown),
-                "worst": _worst(truth, prediction),
-                **{
-                    name: {"nuclei": side.nuclei(), "outlines": side.outlines(name), "labels": side.numbers()}
-                    for name, side in (("truth", truth), ("prediction", prediction))
-                },
+                "worst": list_worst(truth, prediction, faults),
+                "truth": truth.judge("truth", faults.reference, faults.reference_ious),
+                "prediction": prediction.describe()
+                | prediction.judge("prediction", faults.prediction, faults.prediction_ious),
             }
         )
 
-    def write(
-        self,
-        path: Path,
-        title: str,
-        about: Sequence[str],
-        images: Sequence[ImageScores],
-        organs: Mapping[str, Summary],
-        summary: Summary,
-    ) -> None:
-        """Write the report atomically.
+    def write(self, result: EvaluateResult) -> EvaluateResult:
+        """Write what is wanted, each file atomically.
 
         Parameters
         ----------
-        path : Path
-            Destination.
-        title : str
-            Name of the evaluated system.
-        about : sequence of str
-            Lines that describe the evaluation.
-        images, organs, summary
-            The scores.
+        result : EvaluateResult
+            The scores of the systems, in the order in which they were begun.
+
+        Returns
+        -------
+        EvaluateResult
+            The same, with the files of the plots.
 
         Raises
         ------
         OutputError
-            If the file cannot be written.
+            If a file cannot be written.
         """
+        if not self:
+            return result
         # matplotlib takes half a second to import, so it is imported only for a report
-        from monuseg_cli.evaluation.plots import draw_organs, draw_per_image, draw_precision_recall, draw_sizes
+        from monuseg_cli.evaluation.plots import System, draw_plots
+        from monuseg_cli.pages.figures import to_svg, write_figure
 
-        plots = [draw_per_image(images)]
-        if len(organs) > 1:
-            plots.append(draw_organs(organs))
-        if self._histogram.any():
-            plots.append(draw_precision_recall(self._histogram))
-        plots.append(draw_sizes(np.concatenate(self._areas), np.concatenate(self._ious)))
+        names = short_names([evaluation.name for evaluation in result.evaluations])
+        figures = draw_plots(
+            [
+                System(name, of.images, of.organs, errors)
+                for name, of, errors in zip(names, result.evaluations, self._errors, strict=True)
+            ]
+        )
+        if self._page is not None:
+            plots = "".join(f"<figure>{to_svg(figure)}</figure>" for figure in figures.values())
+            write_text(self._page, self._fill(names, result, plots))
+        files = []
+        if self._plots is not None:
+            files = [self._plots / f"{name}{suffix}" for name in figures for suffix in _PLOT_SUFFIXES]
+            for path in files:
+                write_figure(path, figures[path.stem])
+        return replace(result, plots=tuple(files))
+
+    def _fill(self, names: Sequence[str], result: EvaluateResult, plots: str) -> str:
+        evaluations = result.evaluations
         kinds = {
-            side: {kind: {"colour": colour, "text": text} for kind, (colour, text) in of_side.items()}
-            for side, of_side in _KINDS.items()
+            side: [{"colour": colour, "text": text} for colour, text in of_side.values()]
+            for side, of_side in KINDS.items()
         }
-        data = json.dumps({"kinds": kinds, "images": self._images}, separators=(",", ":"))
+        content = {"kinds": kinds, "systems": names, "images": list(self._images.values())}
+        if len(evaluations) == 1:
+            title, tables = evaluations[0].name, [scores_table(evaluations[0])]
+        else:
+            title = f"{len(evaluations)} systems side by side"
+            tables = [comparison_table(names, evaluations, result.differences), images_table(names, evaluations)]
         parts = {
             "__TITLE__": html.escape(title),
-            "__SUBTITLE__": "".join(f"<p class=soft>{html.escape(line)}</p>" for line in about),
-            "__TABLE__": _table(images, organs, summary),
-            "__PLOTS__": "".join(f"<figure>{plot}</figure>" for plot in plots),
-            "__DATA__": data.replace("<", "\\u003c"),
+            "__SUBTITLE__": "".join(f"<p class=soft>{html.escape(line)}</p>" for line in _about(names, evaluations)),
+            "__TABLES__": "".join(
+                f'<div class="wide">{table}</div>' for table in (*tables, errors_table(names, self._errors))
+            ),
+            "__PLOTS__": plots,
+            "__DATA__": json.dumps(content, separators=(",", ":")).replace("<", "\\u003c"),
         }
-        write_text(path, fill("monuseg_cli.evaluation", "report.html", parts))
+        return fill("monuseg_cli.evaluation", "report.html", parts)
 
 
-def _side(labels: NDArray[np.int32], kinds: Sequence[str], ious: NDArray[np.float64]) -> _Side:
-    number, areas = number_labels(labels)
-    names = np.zeros(len(areas) + 1, dtype=np.int64)
-    names[number] = labels
-    return _Side(number, kinds, ious, areas, names[1:])
+def short_names(names: Sequence[str]) -> list[str]:
+    """Return names for tables and buttons: without the folders before them, where they stay unique; all are unique."""
+    lasts = [PurePath(name).name or name for name in names]
+    shown = lasts if len(set(lasts)) == len(lasts) else list(names)
+    seen: Counter[str] = Counter()
+    for index, name in enumerate(shown):
+        seen[name] += 1
+        if seen[name] > 1:
+            shown[index] = f"{name} ({seen[name]})"
+    return shown
 
 
-def _worst(truth: _Side, prediction: _Side) -> list[tuple[str, int]]:
-    """List the nuclei with the most missed or false-positive pixels, as side and number."""
-    lost = truth.areas * (1 - truth.ious)
-    made_up = prediction.areas * (np.asarray(prediction.kinds, dtype=object) == "false")
-    ranked = [("truth", index + 1, loss) for index, loss in enumerate(lost.tolist())]
-    ranked += [("prediction", index + 1, loss) for index, loss in enumerate(made_up.tolist())]
-    ranked.sort(key=lambda entry: -entry[2])
-    return [(side, number) for side, number, loss in ranked[:_WORST] if loss]
-
-
-def _table(images: Sequence[ImageScores], organs: Mapping[str, Summary], summary: Summary) -> str:
-    names = shown_scores(summary.mean)
-
-    def row(first: str, organ: str, scores: Scores, style: str = "") -> str:
-        cells = "".join(f"<td>{format_score(getattr(scores, name))}</td>" for name in names)
-        return f"<tr{style}><td>{first}</td><td>{html.escape(organ)}</td>{cells}</tr>"
-
-    heading = "".join(f"<th>{title}</th>" for title in ("case", "organ", *(TITLES[name] for name in names)))
-    rows = []
-    for index, image in enumerate(images):
-        mark = " *" if image.trained_on else ""
-        name = f'<button class="link" data-open="{index}">{html.escape(image.case_id)}</button>{mark}'
-        rows.append(row(name, image.organ, image.scores))
-    for label, organ, scores in closing_rows(organs, summary):
-        rows.append(row(label, organ, scores, ' class="strong"' if scores is summary.mean else ""))
-    trained = any(image.trained_on for image in images)
-    note = "<p>* the model was trained on this case</p>" if trained else ""
-    return f"<table><thead><tr>{heading}</tr></thead><tbody>{''.join(rows)}</tbody></table>{note}"
-
-
-def _rgb(colour: str) -> tuple[int, int, int]:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+def _about(names: Sequence[str], evaluations: Sequence[Evaluation]) -> list[str]:
+    """Return the lines that describe what was evaluated, and how."""
+    first = evaluations[0]
+    lines = [f"{first.summary.images} images ({first.cases}); scored by monuseg {__version__}"]
+    if first.card:
+        lines.append("predicted on whole images, tiles blended")
+    for name, evaluation in zip(names, evaluations, strict=True):
+        prefix = f"{name}: " if len(evaluations) > 1 else ""
+        if card := evaluation.card:
+            trained = f"trained on {len(card.train_cases)} cases"
+            lines.append(f"{prefix}{card.architecture}, epoch {card.epoch}, {trained}; {card.licence}")
+        elif prefix and name != evaluation.name:
+            lines.append(f"{prefix}{evaluation.name}")
+    lines.append(
+        "F1 is the hard Dice of pixels; AJI the official one; PQ, DQ (the F1 of detection) and SQ match at IoU > 0.5; "
+        "AP is over IoU > 0.5 to > 0.9; intervals are of the mean, 95 %, by a bootstrap over cases."
+    )
+    if len(evaluations) > 1:
+        lines.append(f"Differences from {names[0]} are computed image by image, then averaged.")
+    return lines

@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from monuseg_cli import __version__
-from monuseg_cli.core.atomic import remove, require_writable, write_json, write_text
+from monuseg_cli.core.atomic import remove, write_json, write_text
 from monuseg_cli.core.errors import InputError, OutputError
 from monuseg_cli.evaluation.compare import Difference, compare
-from monuseg_cli.evaluation.report import Page
 from monuseg_cli.evaluation.scores import ImageScores, Summary, summarise, summarise_organs
 from monuseg_cli.evaluation.tables import (
     comparison_csv,
@@ -72,10 +70,14 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateResult:
-    """Evaluations of one or more systems on the same images, and the difference of each from the first."""
+    """Evaluations of one or more systems on the same images, and the difference of each from the first.
+
+    `plots` are the files of plots that were written.
+    """
 
     evaluations: tuple[Evaluation, ...]
     differences: tuple[Difference, ...]
+    plots: tuple[Path, ...] = ()
 
 
 class Stopwatch:
@@ -210,46 +212,3 @@ def require_apart(names: Sequence[str]) -> None:
     if twice:
         message = f"several systems would write to one folder, {twice[0]}: rename one, or evaluate it separately"
         raise InputError(message)
-
-
-def require_one_for_report(report: Path | None, systems: int) -> None:
-    """Check, before anything is computed, that a report covers one system and can be written.
-
-    Raises
-    ------
-    InputError
-        If there are several systems, or its name does not end in .html.
-    OutputError
-        If it cannot be written.
-    """
-    if report is None:
-        return
-    if systems != 1:
-        message = f"`report` shows one system, not {systems}; write one report per system"
-        raise InputError(message)
-    if report.suffix.lower() not in (".html", ".htm"):
-        message = f"cannot write {report}: the name must end in .html"
-        raise InputError(message)
-    require_writable(report)
-
-
-def write_page(page: Page, path: Path, evaluation: Evaluation) -> None:
-    """Write the report of an evaluation.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    about = [f"{evaluation.summary.images} images ({evaluation.cases}); scored by monuseg {__version__}"]
-    if evaluation.card:
-        card = evaluation.card
-        about.append("predicted on whole images, tiles blended")
-        about.append(
-            f"{card.architecture}, epoch {card.epoch}, trained on {len(card.train_cases)} cases; {card.licence}"
-        )
-    about.append(
-        "F1 is the hard Dice of pixels; AJI the official one; PQ, DQ (the F1 of detection) and SQ match at IoU > 0.5; "
-        "AP is over IoU > 0.5 to > 0.9; intervals are of the mean, by a bootstrap over cases."
-    )
-    page.write(path, evaluation.name, about, evaluation.images, evaluation.organs, evaluation.summary)

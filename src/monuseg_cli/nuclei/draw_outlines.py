@@ -32,28 +32,6 @@ def outline_pixels(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
     return different
 
 
-def paint_outlines(labels: NDArray[np.integer], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Draw only the outlines, each nucleus in its colour, as an overlay for an image.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (H, W), integer
-        Label image, 0 background, no label above N.
-    colours : ndarray of shape (N + 1, 3), uint8
-        Red, green, blue of each label; the first row (background) is not used.
-
-    Returns
-    -------
-    ndarray of shape (H, W, 4), uint8
-        With alpha: 255 on outlines, 0 elsewhere.
-    """
-    line = outline_pixels(labels)
-    painted = np.zeros((*labels.shape, 4), dtype=np.uint8)
-    painted[line, :3] = colours[labels[line]]
-    painted[line, 3] = 255
-    return painted
-
-
 def draw_outlines(
     image: NDArray[np.uint8],
     labels: NDArray[np.integer],

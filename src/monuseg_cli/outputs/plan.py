@@ -19,11 +19,12 @@ _LONGEST_NAME = 255  # bytes, on the file systems in use
 TIFF_SUFFIXES = (".tif", ".tiff")
 GEOJSON_SUFFIXES = (".geojson", ".geojson.gz")
 TABLE_SUFFIXES = (*GEOJSON_SUFFIXES, ".csv", nuclei_parquet.SUFFIX, spreadsheet.SUFFIX)
-RESULT_SUFFIXES = (".png", *TIFF_SUFFIXES, *TABLE_SUFFIXES)
-"""Suffixes of the results: a mask (or labels, for TIFF), and tables of nuclei."""
+PLOT_SUFFIXES = (".svg", ".pdf")
+RESULT_SUFFIXES = (".png", *TIFF_SUFFIXES, *TABLE_SUFFIXES, *PLOT_SUFFIXES)
+"""Suffixes of the results: a mask (or labels, for TIFF), tables of nuclei, and histograms of measurements."""
 
 STANDARD_OUTPUT = "-"
-Format = Literal["png", "tif", "geojson", "geojson.gz", "csv", "parquet", "xlsx"]
+Format = Literal["png", "tif", "geojson", "geojson.gz", "csv", "parquet", "xlsx", "svg", "pdf"]
 _FORMATS_OF_TEXT = ("geojson", "csv")
 
 REPORT_SUFFIXES = (".html",)

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from monuseg_cli.nuclei.detections import Detections, detect
 from monuseg_cli.nuclei.labelled_nuclei import Nuclei
 from monuseg_cli.nuclei.rois import Roi
 from monuseg_cli.outputs.overlay_png import overlay_png
-from monuseg_cli.outputs.plan import TIFF_SUFFIXES, Outputs, suffix_of
+from monuseg_cli.outputs.plan import PLOT_SUFFIXES, TIFF_SUFFIXES, Outputs, suffix_of
 from monuseg_cli.outputs.rasters import RowWriter, mask_png, pyramid_tiff
 from monuseg_cli.outputs.slide_tables import TableFiles
 from monuseg_cli.outputs.target import NucleiWriter, Target
@@ -61,6 +62,7 @@ class Writers:
         self._probability: RowWriter | None = None
         description = _describe(outputs, card)
         tables: list[tuple[Target, str]] = []
+        plots: list[Path] = []
         for path in outputs.results:
             suffix = suffix_of(path)
             if suffix == ".png":
@@ -69,6 +71,8 @@ class Writers:
                 dtype = np.int32 if outputs.labels else np.uint8
                 add = stack.enter_context(pyramid_tiff(path, layout.shape, dtype, layout.mpp, description))
                 self._rasters.append(add if outputs.labels else _as_mask(add))
+            elif suffix in PLOT_SUFFIXES:
+                plots.append(path)
             else:
                 tables.append((path, suffix))
         if outputs.stream:
@@ -76,6 +80,12 @@ class Writers:
         self._tables = TableFiles(
             stack, tables, outputs.image.name, layout, measurements, rois, about, outputs.simplify
         )
+        if plots:
+            # matplotlib takes half a second to import, so it is imported only for plots
+            from monuseg_cli.outputs.histograms import histograms
+
+            for path in plots:
+                self._tables.attach(stack.enter_context(histograms(path)))
         if outputs.probability:
             writer = pyramid_tiff(outputs.probability, layout.map_shape, np.uint8, layout.map_mpp, description)
             self._probability = stack.enter_context(writer)

@@ -1,4 +1,4 @@
-"""The history of a training, as a table and as learning curves."""
+"""The history of a training, as a table."""
 
 import csv
 import io
@@ -7,17 +7,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from monuseg_cli.core.atomic import write_bytes, write_text
+from monuseg_cli.core.atomic import write_text
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.schema import FROM_0, SchemaError, read_rows, read_text_as, require_in, show_value
 
 HISTORY_FILE = "history.csv"
-CURVES_FILE = "curves.png"
-
-_PANELS = {"loss": "Loss", "accuracy": "Accuracy", "dice": "Soft Dice", "f1": "F1"}
-
-# Colour-blind safe colours by Okabe and Ito.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,46 +90,3 @@ def _read_row(row: Mapping[str, Any], number: int) -> EpochRecord:
 def best_epoch(records: Sequence[EpochRecord]) -> EpochRecord:
     """Return the epoch of highest validation F1; ties go to the first."""
     return max(records, key=lambda record: record.val_f1)
-
-
-def draw_curves(run: Path, records: Sequence[EpochRecord]) -> None:
-    """Plot loss, accuracy, Dice and F1 over the epochs, train and validation, to the run's ``curves.png``."""
-    epochs = [record.epoch for record in records]
-    lines = {
-        name: {
-            "train": (epochs, [getattr(record, name) for record in records]),
-            "validation": (epochs, [getattr(record, f"val_{name}") for record in records]),
-        }
-        for name in _PANELS
-    }
-    _draw(run / CURVES_FILE, lines)
-
-
-def draw_comparison(picture: Path, histories: Mapping[str, Sequence[EpochRecord]]) -> None:
-    """Plot the validation loss, accuracy, Dice and F1 of several runs, by name, into one PNG."""
-    lines = {
-        name: {
-            run: ([record.epoch for record in records], [getattr(record, f"val_{name}") for record in records])
-            for run, records in histories.items()
-        }
-        for name in _PANELS
-    }
-    _draw(picture, lines)
-
-
-def _draw(picture: Path, panels: Mapping[str, Mapping[str, tuple[list[int], list[float]]]]) -> None:
-    """Plot the lines of every panel over the epochs, with their labels."""
-    from matplotlib.figure import Figure  # takes half a second to import; without pyplot, no display is needed
-
-    # Fixed margins, which hold the labels of all scores: to fit them takes as long as to draw, after every epoch.
-    figure = Figure(figsize=(10, 7))
-    figure.subplots_adjust(left=0.065, right=0.985, bottom=0.075, top=0.95, wspace=0.16, hspace=0.3)
-    for axes, (name, lines) in zip(figure.subplots(2, 2).ravel(), panels.items(), strict=True):
-        for index, (label, (epochs, values)) in enumerate(lines.items()):
-            axes.plot(epochs, values, label=label, marker=".", color=_COLOURS[index % len(_COLOURS)])
-        axes.set(title=_PANELS[name], xlabel="epoch")
-        axes.grid(alpha=0.3)
-        axes.legend()
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=100)
-    write_bytes(picture, content.getvalue())

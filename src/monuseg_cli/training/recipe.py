@@ -201,6 +201,12 @@ class Recipe:
         """
         return parse_more(self.extra_data)
 
+    @property
+    def loss_terms(self) -> str:
+        """The terms that the loss sums up: ``"bce + dice, boundary"``. Losses of other terms cannot be compared."""
+        terms = self.loss.replace("+", " + ")
+        return terms if self.aux_target == "none" else f"{terms}, {self.aux_target}"
+
     def monuseg_cases(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """List the ids of MoNuSeg's training cases, and of the validation cases of the fold.
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import RECIPE_FILE, Home
 from monuseg_cli.core.progress import SILENT, Progress
-from monuseg_cli.training.history import best_epoch, draw_comparison, read_history
+from monuseg_cli.training.curves import CURVES_SUFFIXES, Training, draw_curves
+from monuseg_cli.training.history import best_epoch, read_history
 from monuseg_cli.training.recipe import Recipe
 
 
@@ -54,24 +55,28 @@ def list_runs(home: Home, progress: Progress = SILENT) -> tuple[RunSummary, ...]
 
 
 def compare_runs(runs: Sequence[Path], picture: Path) -> None:
-    """Plot the validation curves of several runs into one PNG.
+    """Plot the curves of one run, or the validation curves of several; see `draw_curves`.
 
     Raises
     ------
     InputError
-        If a run has no finished epoch, or the picture's name does not end in .png.
+        If a run has no finished epoch, its recipe is damaged, or the picture's name has another suffix.
+    MissingError
+        If a run has no recipe.
     OutputError
         If the picture cannot be written.
     """
-    if picture.suffix.lower() != ".png":
-        message = f"cannot write {picture}: the name must end in .png"
+    if picture.suffix.lower() not in CURVES_SUFFIXES:
+        message = f"cannot write {picture}: the name must end in {' or '.join(CURVES_SUFFIXES)}"
         raise InputError(message)
-    histories = {run.name: read_history(run) for run in runs}
-    for name, records in histories.items():
+    trainings = []
+    for run in runs:
+        records = read_history(run)
         if not records:
-            message = f"run {name} has no finished epoch, so no curves; leave it out"
+            message = f"run {run.name} has no finished epoch, so no curves; leave it out"
             raise InputError(message)
-    draw_comparison(picture, histories)
+        trainings.append(Training(run.name, Recipe.load(run / RECIPE_FILE).loss_terms, records))
+    draw_curves(picture, trainings)
 
 
 def _summarise(run: Path) -> RunSummary:

@@ -19,11 +19,12 @@ from monuseg_cli.models.devices import Device, to_device
 from monuseg_cli.models.normalise import normalise
 from monuseg_cli.models.weights import read_card, save_weights
 from monuseg_cli.training.checkpoint import Checkpoint, restore
+from monuseg_cli.training.curves import CURVES_FILE, Training, draw_curves
 from monuseg_cli.training.data import Batch, Pool, TrainBatches, validation_batches
 from monuseg_cli.training.distributed import World
 from monuseg_cli.training.ema import make_ema
 from monuseg_cli.training.finetune import require_unseen, transfer_weights
-from monuseg_cli.training.history import EpochRecord, best_epoch, draw_curves, write_history
+from monuseg_cli.training.history import EpochRecord, best_epoch, write_history
 from monuseg_cli.training.provenance import begin_card, continue_card, hash_of_cases
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.recipes import describe
@@ -212,7 +213,7 @@ def _write_epoch(running: TrainSession, newest: EpochRecord) -> None:
     if best_epoch(records) is newest:
         save_weights(run / BEST_WEIGHTS, weights, card)
     write_history(run, records)
-    draw_curves(run, records)
+    draw_curves(run / CURVES_FILE, [Training(run.name, running.recipe.loss_terms, records)])
     Checkpoint(
         epoch=newest.epoch,
         model=running.model.state_dict(),

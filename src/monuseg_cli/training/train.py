@@ -17,8 +17,9 @@ from monuseg_cli.core.errors import TrainingError
 from monuseg_cli.core.home import BEST_WEIGHTS, LAST_WEIGHTS
 from monuseg_cli.core.malloc import keep_freed_memory
 from monuseg_cli.core.progress import SILENT, Progress, Task
+from monuseg_cli.training.curves import CURVES_FILE
 from monuseg_cli.training.distributed import World, joined
-from monuseg_cli.training.history import CURVES_FILE, HISTORY_FILE, EpochRecord, best_epoch
+from monuseg_cli.training.history import HISTORY_FILE, EpochRecord, best_epoch
 from monuseg_cli.training.losses import compute_loss
 from monuseg_cli.training.meter import Meter
 from monuseg_cli.training.rng import derive
