@@ -40,7 +40,7 @@ def test_every_command_is_there_with_examples_defaults_and_panels() -> None:
     train = PAGE["monuseg train"]
     assert "```sh\n# on MoNuSeg\nmonuseg train --arch unet-se --epochs 40\n# " in train
     assert f"| `--learning-rate NUMBER` | Peak learning rate of AdamW. | {Recipe().learning_rate} |" in train
-    assert "| `--flips, --no-flips` | Flip, and rotate by 90 degrees. | on |" in train
+    assert "| `--flips, --no-flips` | Flip, and rotate by multiples of 90 degrees. | on |" in train
     assert "\n**Augmentation**\n" in train
     predict = PAGE["monuseg predict"]
     assert "| `IMAGE...` | Images, slides, or folders of them. | required |" in predict

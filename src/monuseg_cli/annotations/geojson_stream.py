@@ -38,7 +38,7 @@ def stream_features(
     Parameters
     ----------
     path : Path
-        A GeoJSON file, plain, packed by gzip, or in a zip.
+        A GeoJSON file, plain, compressed with gzip, or in a zip.
     on_share : callable
         Receives the progress.
     characters : int
@@ -87,7 +87,7 @@ def _read(path: Path, content: Any, number: int) -> tuple[Feature | None, str]:
 
 
 def _unpack(raw: IO[bytes], stack: ExitStack) -> IO[bytes]:
-    """Open what gzip or zip has packed, detected by its first bytes."""
+    """Open a file for reading, decompressed if its first bytes are those of gzip or zip."""
     start = raw.read(2)
     raw.seek(0)
     if start == b"\x1f\x8b":

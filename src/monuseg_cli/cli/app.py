@@ -30,7 +30,7 @@ PANELS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "evaluate": "Score models, or the output of other tools, against a reference.",
         },
         "Models and setup": {
-            "models": "List the architectures and the weights at hand.",
+            "models": "List the architectures and the available weights.",
             "export": "Export a model to ONNX, for other programs.",
             "doctor": "Check this machine: software, hardware, files and a first prediction.",
         },

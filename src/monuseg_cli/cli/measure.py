@@ -60,12 +60,12 @@ def measure(
     series: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Which image of the file, as slide-info counts.", show_default="the largest scan"
+            metavar="N", help="Which image of the file, as numbered by slide-info.", show_default="the largest scan"
         ),
     ] = None,
     plane: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Which focal plane, from 0.", show_default="the one in focus"),
+        typer.Option(metavar="N", help="Which focal plane, from 0.", show_default="z = 0, or the middle one"),
     ] = None,
     skip_damaged: Annotated[
         bool, typer.Option("--skip-damaged", help="Read unreadable tiles as white; their number is reported.")

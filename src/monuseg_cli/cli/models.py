@@ -15,9 +15,9 @@ _WHOLE_IMAGES = {"test": "test", "validation": "val"}
 
 @command({"list them": "monuseg models", "the card of one": "monuseg models card default"})
 def models(session: Session, context: typer.Context) -> None:
-    """List the architectures and the weights at hand.
+    """List the architectures and the available weights.
 
-    Weights are those in the package, of your runs, and in the folder models of the home.
+    Weights are those in the package, those of your runs, and those in the folder models of the home.
     """
     from monuseg_cli.models import registry
     from monuseg_cli.models.weights import list_weights

@@ -56,7 +56,7 @@ def predict(
             "--output",
             metavar="FILE",
             help="File to write; may be repeated. The suffix sets the format: .png mask, .tif mask or label image, "
-            ".geojson for QuPath, .geojson.gz packed, .csv or .xlsx table, .parquet (GeoParquet), .svg or .pdf "
+            ".geojson for QuPath, .geojson.gz compressed, .csv or .xlsx table, .parquet (GeoParquet), .svg or .pdf "
             "histograms. For several images, a folder or a pattern with {stem}; - is the standard output.",
         ),
     ] = None,
@@ -98,7 +98,7 @@ def predict(
         _output(
             metavar="FILE",
             help="Also write a report (.html): density, histograms, fields with outlines. For several images, one of "
-            "each, and one of all.",
+            "each, and an overview.",
         ),
     ] = None,
     summary: Annotated[
@@ -121,10 +121,12 @@ def predict(
     ] = None,
     series: Annotated[
         int | None,
-        _scale(metavar="N", help="Which image of the file, as slide-info counts.", show_default="the largest scan"),
+        _scale(
+            metavar="N", help="Which image of the file, as numbered by slide-info.", show_default="the largest scan"
+        ),
     ] = None,
     plane: Annotated[
-        int | None, _scale(metavar="N", help="Which focal plane, from 0.", show_default="the one in focus")
+        int | None, _scale(metavar="N", help="Which focal plane, from 0.", show_default="z = 0, or the middle one")
     ] = None,
     tissue_mask: Annotated[bool, _scale(help="Skip glass: predict on tissue only.")] = True,
     skip_damaged: Annotated[

@@ -17,7 +17,7 @@ def slide_info(
         int | None, typer.Option(help="Which image of the file, by its number.", show_default="the largest scan")
     ] = None,
     plane: Annotated[
-        int | None, typer.Option(help="Which focal plane, from 0.", show_default="the one in focus")
+        int | None, typer.Option(help="Which focal plane, from 0.", show_default="z = 0, or the middle one")
     ] = None,
 ) -> None:
     """Show the size, levels, tiles, compression and scale of a slide.

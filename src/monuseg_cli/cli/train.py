@@ -103,7 +103,7 @@ def train(
         ),
     ] = _DEFAULT.init,
     pretrained: Annotated[
-        bool, _model(help="Start from ImageNet weights: unet-efficientnet, deeplabv3 (downloads them).")
+        bool, _model(help="Start from ImageNet weights: unet-efficientnet; DeepLabV3, which downloads them.")
     ] = _DEFAULT.pretrained,
     aux_target: Annotated[
         AuxTarget, _model(help="What is learnt besides the mask, to separate touching nuclei.")
@@ -125,7 +125,7 @@ def train(
     ema_decay: Annotated[
         float, _optimisation(help="Decay of the moving average of the weights; 0: no averaging.")
     ] = _DEFAULT.ema_decay,
-    flips: Annotated[bool, _augmentation(help="Flip, and rotate by 90 degrees.")] = _DEFAULT.flips,
+    flips: Annotated[bool, _augmentation(help="Flip, and rotate by multiples of 90 degrees.")] = _DEFAULT.flips,
     warp: Annotated[float, _augmentation(help="Fraction of crops scaled, rotated and deformed.")] = _DEFAULT.warp,
     scale: Annotated[float, _augmentation(help="Scale warped crops by up to 1 + this.")] = _DEFAULT.scale,
     rotation_deg: Annotated[
@@ -136,16 +136,16 @@ def train(
     ] = _DEFAULT.elastic_px,
     stain: Annotated[float, _augmentation(help="Scale haematoxylin and eosin by up to 1 ± this.")] = _DEFAULT.stain,
     stain_min: Annotated[
-        float, _augmentation(help="Multiply the stains by down to this, instead of --stain; 1: off.")
+        float, _augmentation(help="Smallest factor of the stains, in place of --stain; 1: off.")
     ] = _DEFAULT.stain_min,
     stain_max: Annotated[
-        float, _augmentation(help="Multiply the stains by up to this, instead of --stain; 1: off.")
+        float, _augmentation(help="Largest factor of the stains, in place of --stain; 1: off.")
     ] = _DEFAULT.stain_max,
     scanner: Annotated[
         float, _augmentation(help="Vary gamma, saturation and white point by up to this.")
     ] = _DEFAULT.scanner,
     blank_prob: Annotated[
-        float, _augmentation(help="Fraction of crops replaced by glass, ink or flakes, without nuclei.")
+        float, _augmentation(help="Fraction of crops replaced by images without nuclei: glass, ink, flakes.")
     ] = _DEFAULT.blank_prob,
     brightness: Annotated[float, _augmentation(help="Scale intensities by up to 1 ± this.")] = _DEFAULT.brightness,
     degrade: Annotated[
@@ -158,7 +158,7 @@ def train(
     jpeg_quality: Annotated[int, _augmentation(help="Lowest JPEG quality of the compression.")] = _DEFAULT.jpeg_quality,
     device: Annotated[Device, _hardware(help="Where the network runs.")] = "auto",
     amp: Annotated[Amp, _hardware(help="Mixed precision: bf16 on CUDA and CPU, fp16 on CUDA.")] = _DEFAULT.amp,
-    workers: Annotated[int, _hardware(help="Processes that prepare crops; 0: a thread does.")] = _DEFAULT.workers,
+    workers: Annotated[int, _hardware(help="Processes that prepare crops; 0: a thread instead.")] = _DEFAULT.workers,
 ) -> None:
     """Train a model; missing masks and patches are built first."""
     from monuseg_cli.models.weights import read_card

@@ -43,10 +43,10 @@ def view(
     ] = None,
     series: Annotated[
         int | None,
-        typer.Option(help="Which image of the file, as slide-info counts.", show_default="the largest scan"),
+        typer.Option(help="Which image of the file, as numbered by slide-info.", show_default="the largest scan"),
     ] = None,
     plane: Annotated[
-        int | None, typer.Option(help="Which focal plane, from 0.", show_default="the one in focus")
+        int | None, typer.Option(help="Which focal plane, from 0.", show_default="z = 0, or the middle one")
     ] = None,
     skip_damaged: Annotated[bool, typer.Option("--skip-damaged", help="Show unreadable tiles in white.")] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine.", show_default="a free one")] = 0,

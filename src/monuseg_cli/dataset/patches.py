@@ -55,7 +55,7 @@ class _Manifest:
 
 @dataclass(frozen=True, slots=True)
 class PatchStore:
-    """Patches on disk, memory-mapped.
+    """Patches on disk: memory-mapped arrays; `read` reads single patches from the files.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ def nuclei_geojson(
     Parameters
     ----------
     target : Path or binary stream
-        Destination; a path that ends in .gz is packed by gzip.
+        Destination; a path that ends in .gz is compressed with gzip.
     columns : sequence of Column
         What is written of each nucleus; those without a label are left out.
     slide : str

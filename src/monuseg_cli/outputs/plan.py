@@ -305,7 +305,7 @@ def _outputs_of(image: Path, spec: OutputSpec, is_one: bool) -> Outputs:
 
 
 def suffix_of(path: Path) -> str:
-    """Return the suffix that selects the format, in small letters: ".geojson.gz" for a packed GeoJSON."""
+    """Return the suffix that selects the format, in lower case; ".geojson.gz" for compressed GeoJSON."""
     packed = GEOJSON_SUFFIXES[1]
     return packed if path.name.lower().endswith(packed) else path.suffix.lower()
 

@@ -1,7 +1,7 @@
 """Tables for spreadsheets: CSV and, by openpyxl, .xlsx.
 
-A text that begins like a formula is never one: in .xlsx it is stored as text, and in CSV it begins with an apostrophe,
-as OWASP advises (https://owasp.org/www-community/attacks/CSV_Injection).
+Text that begins like a formula never becomes one: in .xlsx it is stored as text, and in CSV it begins with an
+apostrophe, as OWASP advises (https://owasp.org/www-community/attacks/CSV_Injection).
 """
 
 import csv

@@ -15,7 +15,7 @@ from monuseg_cli.outputs.result import Prediction
 
 
 def describe_outputs(outputs: Outputs) -> dict[str, Any]:
-    """Describe what the content of the files depends on beside the nuclei."""
+    """Describe what the content of the files depends on, apart from the nuclei."""
     return {
         "outputs": [path.name for path in outputs.files],
         "labels": outputs.labels,

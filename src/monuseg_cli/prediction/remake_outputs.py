@@ -45,7 +45,7 @@ class KeptNuclei:
     about : dict
         What it states of itself; see `describe_nuclei`.
     layout : Layout
-        Where the maps lay on the slide.
+        Where the maps lie on the slide.
     prediction : Prediction
         What was found.
     """
@@ -64,7 +64,7 @@ class KeptNuclei:
         InputError
             If it cannot be read.
         SchemaError
-            If it states something else than nuclei of a slide.
+            If it does not describe the nuclei of a slide.
         """
         about = nuclei_parquet.read_about(path)
         layout = read_as(Layout, about.get("layout"), "layout")
@@ -86,7 +86,7 @@ def find_kept(
     identity : mapping
         Everything that the nuclei depend on, as JSON.
     engine : {"auto", "torch", "openvino"}
-        Engine that is asked for; nuclei found by the other one are not taken.
+        Requested engine; with a name, nuclei that the other engine found are not used.
     progress : Progress
         Receives messages.
     """
@@ -166,7 +166,7 @@ def make_outputs(
     identity: Mapping[str, Any],
     progress: Progress = SILENT,
 ) -> Prediction:
-    """Write the outputs of a slide from its kept nuclei, equal to those of a prediction to the byte.
+    """Write the outputs of a slide from its kept nuclei, byte for byte equal to those of a prediction.
 
     The image is opened only for an overlay, a report, the mask of tissue, or to compare regions of interest with its
     size.

@@ -1,4 +1,4 @@
-"""What a report states on how its numbers were computed."""
+"""The section of a report on how its numbers were computed."""
 
 import html
 from collections.abc import Mapping

@@ -56,7 +56,7 @@ def slide_report(
     layout : Layout
         Where the maps lie on the slide.
     mpp : float
-        Micrometres per pixel of level 0, which the model's are taken for where the slide states none.
+        Micrometres per pixel of level 0; those of the model if the slide states none.
     tissue : ndarray of shape (H, W), bool
         Mask of tissue of the region, of any size.
     rois : tuple of Roi
@@ -78,7 +78,7 @@ def slide_report(
 
 
 def read_data(path: Path) -> dict[str, Any]:
-    """Read what a report states for that of all slides, ``thumbnail``, a data URI; empty if it is not a report."""
+    """Read what a report provides for the overview page: ``thumbnail``, a data URI. Empty if it is not a report."""
     try:
         found = _DATA.search(path.read_text(encoding="utf-8"))
         data = json.loads(found[1]) if found else {}

@@ -62,7 +62,7 @@ def classes() -> Palette:
 
 
 def plain() -> Palette:
-    """Build the palette of nuclei that are all alike."""
+    """Build the palette of a single colour for all nuclei."""
     palette = np.zeros((256, 3), dtype=np.uint8)
     palette[1:] = OUTLINE
     return palette

@@ -41,7 +41,7 @@ class Guard:
     """Passes on what may be answered, without the token in the path; refuses everything else.
 
     A request is refused if its host is not this machine (a web site could let its own name point here), if another site
-    sent it, if its path contains the token not or more than plain names, or if it would change anything.
+    sent it, if its path lacks the token or contains anything but plain names, or if it would change anything.
 
     Parameters
     ----------

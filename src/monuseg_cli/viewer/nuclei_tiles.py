@@ -47,7 +47,7 @@ class Colouring:
     palette : ndarray of shape (256, 3), uint8
         Colours.
     limits : tuple of float or None
-        Values of the lowest and highest colour; None if the colours are no numbers.
+        Values of the lowest and highest colour; None if the colours do not stand for numbers.
     """
 
     index: NDArray[np.uint8]

@@ -38,8 +38,8 @@ class OpenVinoEngine:
     """Runs a network with OpenVINO on the CPU, several tiles in parallel.
 
     The network, with its normalisation and sigmoid, is converted once per weights file and cached; PyTorch is needed
-    only for that. If the model's card has input ranges, the converted graph computes in 8 bits. What
-    is compiled for each tile size is cached beside it, for the same processor and the same version of OpenVINO.
+    only for that. If the model's card has input ranges, the converted graph computes in 8 bits. The
+    models compiled for each tile size are cached beside it, for the same processor and the same version of OpenVINO.
 
     Parameters
     ----------
