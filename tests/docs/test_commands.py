@@ -84,6 +84,7 @@ STAND_INS = (
 )
 
 OTHER_PROGRAMS = {
+    "bioimageio": "tests a package, as tests/bioimageio/test_package.py does through its library",
     "bash": "examples/quickstart.sh installs packages, .ci/run runs these tests",
     "dask": "starts the cluster that tests/prediction/test_dask.py starts",
     "export": "the tests' home is set by the tests",
