@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from monuseg_cli.cli import complete
+from monuseg_cli.cli.config_file import is_given
 from monuseg_cli.cli.console import Session, command
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import RECIPE_FILE
@@ -168,12 +169,12 @@ def train(
     from monuseg_cli.training.train import train as run
 
     with raise_on_rank_zero():
-        if resume and (name or _was_typed(context, "recipe")):
+        if resume and (name or is_given(context, "recipe", "line")):
             message = "--resume continues a run under its own name and recipe; leave out --name and --recipe"
             raise InputError(message)
         run_to_resume = session.home.find_run(resume) if resume else None
         settings = {name: value for name, value in context.params.items() if name in Recipe.__dataclass_fields__}
-        typed = {name: value for name, value in settings.items() if _was_typed(context, name)}
+        typed = {name: value for name, value in settings.items() if is_given(context, name, "line", "file")}
         if extra_data:
             typed["extra_data"] = tuple(extra_data)
         begun = Recipe.load(run_to_resume / RECIPE_FILE) if run_to_resume else find_recipe(recipe)
@@ -202,8 +203,3 @@ def train(
 def _own_data(recipe: Recipe) -> str:
     folder = recipe.val or recipe.train
     return f" --data {shlex.quote(folder)}" if folder else ""
-
-
-def _was_typed(context: typer.Context, parameter: str) -> bool:
-    source = context.get_parameter_source(parameter)
-    return source is not None and source.name == "COMMANDLINE"

@@ -1,0 +1,154 @@
+"""Defaults of options from monuseg.toml."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from conftest import QUICK, Monuseg
+from monuseg_cli.cli.app import COMMANDS, load
+from monuseg_cli.cli.config_file import NOT_IN_FILES
+from monuseg_cli.core.home import Home
+from monuseg_cli.training.recipe import Recipe
+from support.tissue import draw_tissue
+
+PREDICT = ("predict", "a.png", "--engine", "torch")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with an image."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    Image.fromarray(draw_tissue(64, seed=2)[0]).save(folder / "a.png")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def config(text: str, name: str = "monuseg.toml") -> None:
+    Path(name).write_text(text, encoding="utf-8")
+
+
+def test_options_of_the_working_folder_are_used_said_and_recorded(monuseg: Monuseg) -> None:
+    config(
+        '[predict]\noutput = "m.png"\nmpp = 0.5\nregion = [0, 0, 32, 32]\ntissue_mask = false\n[train]\nepochs = 1\n'
+    )
+    result = monuseg(*PREDICT, "--quiet", "--json")
+    assert result.exit_code == 0, result.stderr
+    line = 'settings from monuseg.toml: output = ["m.png"], mpp = 0.5, region = [0, 0, 32, 32], tissue-mask = false'
+    assert line in result.stderr.splitlines()
+    said = json.loads(result.stdout)
+    assert said["config"]["file"] == "monuseg.toml"
+    assert said["config"]["settings"] == {
+        "output": ["m.png"],
+        "mpp": 0.5,
+        "region": [0, 0, 32, 32],
+        "tissue-mask": False,
+    }
+    assert (said["predictions"][0]["mpp"], said["predictions"][0]["width"]) == (0.5, 32)
+    recorded = json.loads(Path("m.png.monuseg.json").read_bytes())["settings"]
+    assert (recorded["mpp"], recorded["tissue_only"]) == (0.5, False)
+
+
+def test_the_command_line_beats_the_file(monuseg: Monuseg) -> None:
+    config('[predict]\nmpp = 0.5\noutput = ["one.png"]\n')
+    result = monuseg(*PREDICT, "--mpp", "0.3", "-o", "two.png", "--json")
+    said = json.loads(result.stdout)
+    assert said["predictions"][0]["mpp"] == 0.3
+    assert said["written"] == ["two.png"]
+    assert "config" not in said
+    assert "settings from" not in result.stderr
+
+
+def test_a_named_file_is_read_instead(monuseg: Monuseg) -> None:
+    config("[predict]\nmpp = 0.5\n")
+    config("[predict]\nmpp = 0.3\n", "other.toml")
+    result = monuseg(*PREDICT, "-o", "m.png", "--config", "other.toml", "--json")
+    assert json.loads(result.stdout)["predictions"][0]["mpp"] == 0.3
+    config("", "empty.toml")
+    result = monuseg(*PREDICT, "-o", "n.png", "--config", "empty.toml", "--json")
+    assert json.loads(result.stdout)["predictions"][0]["mpp"] is None
+    assert "settings from empty.toml: none for this command" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("mpp = 0.5", "mpp belongs into the table of a command, such as [predict]"),
+        ("predit = 1", "did you mean predict?"),
+        ("[predit]", "[predit] is not the name of a command; did you mean predict?"),
+        ("[train]\n[evalute]", "[evalute] is not the name of a command; did you mean evaluate?"),
+        ("[predict]\nthrehold = 0.5", "[predict] has no option 'threhold'; did you mean threshold?"),
+        ("[predict]\nepochs = 3", "[predict] has no option 'epochs'"),
+        ("[predict]\nhome = '/tmp'", "[predict] has no option 'home'"),
+        ("[predict]\nno-tissue-mask = true", "[predict] has no option 'no-tissue-mask'; did you mean tissue-mask?"),
+        ("[predict]\nmpp = '0.5'", "predict.mpp must be a finite number, not '0.5'"),
+        ("[predict]\nmpp = nan", "predict.mpp must be a finite number"),
+        ("[predict]\nmpp = 1979-05-27", "predict.mpp must be a finite number, not a date"),
+        ("[predict]\ntissue-mask = 1", "predict.tissue-mask must be true or false, not 1"),
+        ("[predict]\nregion = [1, 2]", "predict.region must be a list of 4, not of 2"),
+        ("[predict]\nengine = 'tpu'", "predict.engine takes auto or torch or openvino, not 'tpu'"),
+        ("[predict]\nmodel = {a = 1}", "predict.model must be text"),
+        ("[predict]\nmin-area-um2 = 1\nmin_area_um2 = 2", "[predict] has the option 'min-area-um2' twice"),
+        ("[predict]\nmpp = 1\nmpp = 2", "monuseg.toml is not TOML"),
+        ("[predict", "monuseg.toml is not TOML"),
+        ("a = " + "[" * 5000, "monuseg.toml is not TOML"),
+    ],
+)
+def test_a_file_that_cannot_be_used_ends_the_command(monuseg: Monuseg, text: str, told: str) -> None:
+    config(text)
+    result = monuseg(*PREDICT, "-o", "m.png")
+    assert result.exit_code == 3
+    assert told in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not Path("m.png").exists()
+
+
+def test_a_missing_file_is_an_error_if_it_was_named(monuseg: Monuseg) -> None:
+    result = monuseg(*PREDICT, "-o", "m.png", "--config", "none.toml")
+    assert result.exit_code == 4
+    assert "no config file none.toml" in result.stderr
+
+
+def test_help_needs_no_usable_file(monuseg: Monuseg) -> None:
+    config("[predict")
+    assert monuseg("predict", "--help").exit_code == 0
+
+
+def test_settings_of_a_recipe_come_from_the_file(monuseg: Monuseg, trained_home: Home) -> None:
+    config("[train]\nbatch_size = 4\nseed = 7\nepochs = 9\nname = 'mine'\n")
+    result = monuseg("train", *QUICK, "--home", trained_home.root)
+    assert result.exit_code == 0, result.stderr
+    recipe = Recipe.load(trained_home.runs / "mine" / "recipe.toml")
+    assert (recipe.batch_size, recipe.seed, recipe.epochs) == (4, 7, 1)
+
+
+def test_commands_of_a_group_take_no_file(monuseg: Monuseg) -> None:
+    config("[models]\n")
+    assert monuseg("models", "card", "default").exit_code == 0
+    refused = monuseg("models", "card", "default", "--config", "monuseg.toml")
+    assert refused.exit_code == 3
+    assert "takes no --config" in refused.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_reads_the_file(name: str) -> None:
+    options = [param for param in load(name).params if param.param_type_name == "option"]
+    assert "config" in {param.name for param in options}
+    assert {param.name for param in options} & NOT_IN_FILES >= {"config", "home", "as_json", "quiet", "debug"}
+
+
+def test_toml_is_not_loaded_without_a_file(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom monuseg_cli.cli.app import app\n"
+        "try:\n    app(['slide-info', 'a.png'])\nexcept SystemExit:\n    pass\n"
+        "print('\\n' + str('tomllib' in sys.modules))"
+    )
+    for text, loaded in ((None, "False"), ("", "True")):
+        if text is not None:
+            config(text)
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert run.stdout.splitlines()[-1] == loaded
