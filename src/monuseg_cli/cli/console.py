@@ -30,6 +30,8 @@ from monuseg_cli.core.progress import Progress
 CONTEXT = "context"
 """Name of the parameter of a command that receives its context."""
 
+THREADS_HELP = "Threads of the network on the CPU."
+
 _FILE_COLUMNS = 200
 
 

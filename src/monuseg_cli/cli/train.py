@@ -9,7 +9,7 @@ import typer
 
 from monuseg_cli.cli import complete
 from monuseg_cli.cli.config_file import is_given
-from monuseg_cli.cli.console import Session, command
+from monuseg_cli.cli.console import THREADS_HELP, Session, command
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import RECIPE_FILE
 from monuseg_cli.imaging.tiling import Edge
@@ -158,6 +158,7 @@ def train(
     ] = _DEFAULT.noise,
     jpeg_quality: Annotated[int, _augmentation(help="Lowest JPEG quality of the compression.")] = _DEFAULT.jpeg_quality,
     device: Annotated[Device, _hardware(help="Where the network runs.")] = "auto",
+    threads: Annotated[int | None, _hardware(help=THREADS_HELP, show_default="PyTorch's choice")] = None,
     amp: Annotated[Amp, _hardware(help="Mixed precision: bf16 on CUDA and CPU, fp16 on CUDA.")] = _DEFAULT.amp,
     workers: Annotated[int, _hardware(help="Processes that prepare crops; 0: a thread does.")] = _DEFAULT.workers,
 ) -> None:
@@ -183,7 +184,8 @@ def train(
         if run_to_resume and typed.get("arch", begun.arch) != begun.arch:
             typed["options"] = {}  # those of the run are not of this architecture; the error is about the architecture
         chosen = replace(begun, **typed)
-    result = run(TrainConfig(session.home, chosen, name, run_to_resume, device), session.progress)
+    config = TrainConfig(session.home, chosen, name, run_to_resume, device, threads)
+    result = run(config, session.progress)
     if not is_first():
         return
     scores = "  ".join(f"{score} {value:.4f}" for score, value in result.scores.items())
