@@ -1,6 +1,7 @@
 """Defaults of options from monuseg.toml."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +125,27 @@ def test_settings_of_a_recipe_come_from_the_file(monuseg: Monuseg, trained_home:
     assert result.exit_code == 0, result.stderr
     recipe = Recipe.load(trained_home.runs / "mine" / "recipe.toml")
     assert (recipe.batch_size, recipe.seed, recipe.epochs) == (4, 7, 1)
+
+
+def test_a_resumed_run_keeps_its_recipe(monuseg: Monuseg, trained_home: Home) -> None:
+    config("[train]\nbatch_size = 4\nname = 'mine'\nrecipe = 'wide'\ndevice = 'cpu'\nextra_data = ['nuinsseg']\n")
+    result = monuseg("train", "--resume", "unet-se", "--home", trained_home.root)
+    assert result.exit_code == 0, result.stderr
+    assert "--resume keeps the recipe and name of the run" in result.stderr
+    recipe = Recipe.load(trained_home.runs / "unet-se" / "recipe.toml")
+    assert (recipe.batch_size, recipe.extra_data) == (8, ())
+    refused = monuseg("train", "--resume", "unet-se", "--name", "mine", "--home", trained_home.root)
+    assert "leave out --name and --recipe" in refused.stderr
+
+
+def test_the_example_of_the_documentation_is_valid(monuseg: Monuseg) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    config(example.replace("unet-se", "default"))
+    result = monuseg(*PREDICT, "-o", "out/", "--dry-run", "--json")
+    assert result.exit_code == 0, result.stderr
+    taken = json.loads(result.stdout)["config"]["settings"]
+    assert taken.keys() == {"model", "format", "mpp", "measurements", "tissue-mask"}
 
 
 def test_commands_of_a_group_take_no_file(monuseg: Monuseg) -> None:

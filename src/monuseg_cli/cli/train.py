@@ -170,13 +170,18 @@ def train(
     from monuseg_cli.training.train import train as run
 
     with raise_on_rank_zero():
-        if resume and (name or is_given(context, "recipe", "line")):
+        where = ("line",) if resume else ("line", "file")  # the recipe of a run beats the config file
+        if resume and (is_given(context, "name", "line") or is_given(context, "recipe", "line")):
             message = "--resume continues a run under its own name and recipe; leave out --name and --recipe"
             raise InputError(message)
         run_to_resume = session.home.find_run(resume) if resume else None
         settings = {name: value for name, value in context.params.items() if name in Recipe.__dataclass_fields__}
-        typed = {name: value for name, value in settings.items() if is_given(context, name, "line", "file")}
-        if extra_data:
+        typed = {name: value for name, value in settings.items() if is_given(context, name, *where)}
+        if resume and any(is_given(context, name, "file") for name in (*settings, "name", "recipe")):
+            session.progress.info(
+                "--resume keeps the recipe and name of the run; those of the config file are not used"
+            )
+        if extra_data and "extra_data" in typed:
             typed["extra_data"] = tuple(extra_data)
         begun = Recipe.load(run_to_resume / RECIPE_FILE) if run_to_resume else find_recipe(recipe)
         if init and not run_to_resume:
@@ -184,7 +189,7 @@ def train(
         if run_to_resume and typed.get("arch", begun.arch) != begun.arch:
             typed["options"] = {}  # those of the run are not of this architecture; the error is about the architecture
         chosen = replace(begun, **typed)
-    config = TrainConfig(session.home, chosen, name, run_to_resume, device, threads)
+    config = TrainConfig(session.home, chosen, None if resume else name, run_to_resume, device, threads)
     result = run(config, session.progress)
     if not is_first():
         return
