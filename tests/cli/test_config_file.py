@@ -1,6 +1,7 @@
 """Defaults of options from monuseg.toml."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -75,43 +76,10 @@ def test_a_named_file_is_read_instead(monuseg: Monuseg) -> None:
     assert "settings from empty.toml: none for this command" in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("mpp = 0.5", "mpp belongs into the table of a command, such as [predict]"),
-        ("predit = 1", "did you mean predict?"),
-        ("[predit]", "[predit] is not the name of a command; did you mean predict?"),
-        ("[train]\n[evalute]", "[evalute] is not the name of a command; did you mean evaluate?"),
-        ("[predict]\nthrehold = 0.5", "[predict] has no option 'threhold'; did you mean threshold?"),
-        ("[predict]\nepochs = 3", "[predict] has no option 'epochs'"),
-        ("[predict]\nhome = '/tmp'", "[predict] has no option 'home'"),
-        ("[predict]\nno-tissue-mask = true", "[predict] has no option 'no-tissue-mask'; did you mean tissue-mask?"),
-        ("[predict]\nmpp = '0.5'", "predict.mpp must be a finite number, not '0.5'"),
-        ("[predict]\nmpp = nan", "predict.mpp must be a finite number"),
-        ("[predict]\nmpp = 1979-05-27", "predict.mpp must be a finite number, not a date"),
-        ("[predict]\ntissue-mask = 1", "predict.tissue-mask must be true or false, not 1"),
-        ("[predict]\nregion = [1, 2]", "predict.region must be a list of 4, not of 2"),
-        ("[predict]\nengine = 'tpu'", "predict.engine takes auto or torch or openvino, not 'tpu'"),
-        ("[predict]\nmodel = {a = 1}", "predict.model must be text"),
-        ("[predict]\nmin-area-um2 = 1\nmin_area_um2 = 2", "[predict] has the option 'min-area-um2' twice"),
-        ("[predict]\nmpp = 1\nmpp = 2", "monuseg.toml is not TOML"),
-        ("[predict", "monuseg.toml is not TOML"),
-        ("a = " + "[" * 5000, "monuseg.toml is not TOML"),
-    ],
-)
-def test_a_file_that_cannot_be_used_ends_the_command(monuseg: Monuseg, text: str, told: str) -> None:
-    config(text)
-    result = monuseg(*PREDICT, "-o", "m.png")
-    assert result.exit_code == 3
-    assert told in result.stderr
-    assert len(result.stderr.splitlines()) == 1
-    assert not Path("m.png").exists()
-
-
-def test_a_missing_file_is_an_error_if_it_was_named(monuseg: Monuseg) -> None:
-    result = monuseg(*PREDICT, "-o", "m.png", "--config", "none.toml")
-    assert result.exit_code == 4
-    assert "no config file none.toml" in result.stderr
+def test_no_file_is_read_from_the_null_device(monuseg: Monuseg) -> None:
+    config("[predict]\nmpp = 0.5\n")
+    result = monuseg(*PREDICT, "-o", "m.png", "--config", os.devnull, "--json")
+    assert json.loads(result.stdout)["predictions"][0]["mpp"] is None
 
 
 def test_help_needs_no_usable_file(monuseg: Monuseg) -> None:

@@ -18,6 +18,7 @@ CONFIG_FILE = "monuseg.toml"
 NOT_IN_FILES = frozenset({"help", "config", "home", "as_json", "quiet", "verbose", "debug", "dry_run"})
 """Options that are for the command line alone."""
 
+_LARGEST = 1 << 20  # bytes; a device may have no end
 _KEY = "monuseg_cli.config_file"
 
 
@@ -115,7 +116,14 @@ def _read_table(path: Path, command: str) -> dict[str, Any]:
     from monuseg_cli.cli.app import COMMANDS
 
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(_LARGEST + 1)
+        if len(text) > _LARGEST:
+            message = f"{path} is larger than {_LARGEST >> 10} KiB, so no config file; name another file in `config`"
+            raise InputError(message)
+        content = tomllib.loads(text.decode("utf-8"))
+    except InputError:
+        raise
     except FileNotFoundError as error:
         message = f"no config file {path}; check its name"
         raise MissingError(message) from error
