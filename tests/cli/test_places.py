@@ -57,6 +57,7 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
     ),
     "outlines": ("show {image} --labels {mask} -o {out}/o.png", ["{out}/o.png"]),
     "a model for other programs": ("export unet-se -o {out}/m.onnx", ["{out}/m.onnx"]),
+    "a package of bioimage.io": ("export default --format bioimageio -o {out}/m.zip", ["{out}/m.zip"]),
     "a first look": (
         "demo -o {out}/demo --model unet-se",
         [

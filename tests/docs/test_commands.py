@@ -84,11 +84,16 @@ STAND_INS = (
 )
 
 OTHER_PROGRAMS = {
+    "bioimageio": "tests a package, as tests/bioimageio/test_package.py does through its library",
     "bash": "examples/quickstart.sh installs packages, .ci/run runs these tests",
+    "conda": "makes an environment; tests/test_container.py checks its file",
     "dask": "starts the cluster that tests/prediction/test_dask.py starts",
+    "docker": "tests/test_container.py checks the recipe, and .ci/run builds it where docker runs",
     "export": "the tests' home is set by the tests",
+    "nextflow": "is in no package registry; tests/docs/test_workflows.py runs the command of the process",
     "pip": "installs packages; tests/test_wheel.py does so",
     "python": "runs these tests, or makes an environment",
+    "snakemake": "tests/docs/test_workflows.py runs the rule",
     "ssh": "reaches another machine",
     "source": "enters the environment",
 }

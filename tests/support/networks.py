@@ -26,7 +26,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
 """Options by which a network becomes small, where there are such."""
 
 
-def write_random_weights(folder: Path, name: str) -> Path:
+def write_random_weights(folder: Path, name: str, licence: str = CARD.licence) -> Path:
     """Write weights of an architecture of the registry; its batch norms have the statistics of noise and tissue."""
     torch.manual_seed(1)
     options = SMALL.get(name, {})
@@ -39,6 +39,7 @@ def write_random_weights(folder: Path, name: str) -> Path:
         classes=("nucleus", "boundary"),
         mean=(0.7, 0.5, 0.6),
         std=(0.2, 0.25, 0.3),
+        licence=licence,
     )
     for name_of_layer, layer in model.named_modules():
         if isinstance(layer, nn.BatchNorm2d):

@@ -31,7 +31,7 @@ PANELS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "Models and setup": {
             "models": "List the architectures and the available weights.",
-            "export": "Export a model to ONNX, for other programs.",
+            "export": "Export a model to ONNX, or as a package of bioimage.io.",
             "doctor": "Check this machine: software, hardware, files and a first prediction.",
         },
     }

@@ -20,11 +20,17 @@ from rich.table import Table
 
 from monuseg_cli import __version__
 from monuseg_cli.cli.command import end_with_usage_error
+from monuseg_cli.cli.config_file import CONFIG_FILE, UsedConfig, apply_config_file, used_config
 from monuseg_cli.cli.help import GENERAL
 from monuseg_cli.cli.option_names import with_options
 from monuseg_cli.core.errors import MonusegError
 from monuseg_cli.core.home import HOME_VARIABLE, Home
 from monuseg_cli.core.progress import Progress
+
+CONTEXT = "context"
+"""Name of the parameter of a command that receives its context."""
+
+THREADS_HELP = "Threads of the network on the CPU."
 
 _FILE_COLUMNS = 200
 
@@ -45,6 +51,8 @@ class Session:
         Value of --home, repeated in suggested commands.
     out, errors : Console
         Standard output and standard error.
+    config : UsedConfig or None
+        What was taken from a config file; None without one.
     """
 
     home: Home
@@ -53,6 +61,7 @@ class Session:
     home_option: Path | None
     out: Console
     errors: Console
+    config: UsedConfig | None = None
 
     def show(
         self, result: object, *lines: str | Table, then: str | None = None, written: Sequence[Path] | None = None
@@ -73,6 +82,8 @@ class Session:
         if self.as_json:
             if written is not None:
                 result = {**_fields(result), "written": written}
+            if self.config is not None and (is_dataclass(result) or isinstance(result, Mapping)):
+                result = {**_fields(result), "config": self.config}
             self.out.print(json.dumps(result, indent=2, default=_plain), soft_wrap=True)
             return
         for line in lines:
@@ -129,6 +140,30 @@ _COMMON_OPTIONS: dict[str, tuple[Any, Any]] = {
 }
 
 
+def _read_config(context: typer.Context, file: Path | None) -> Path | None:
+    """Take the command's defaults from a config file, before its other options are read."""
+    if not context.resilient_parsing:
+        with _failing_in_one_line(_error_console(), debug=False):
+            apply_config_file(context, file, context.command.callback.__annotations__)
+    return file
+
+
+_COMMON_OPTIONS["config"] = (
+    Annotated[
+        Path | None,
+        _general(
+            "--config",
+            metavar="FILE",
+            help="Read options that are not given here from this TOML file.",
+            show_default=f"{CONFIG_FILE} in the working folder, if there is one",
+            is_eager=True,
+            callback=_read_config,
+        ),
+    ],
+    None,
+)
+
+
 def command(examples: Mapping[str, str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that turns a function whose first parameter is a `Session` into a command.
 
@@ -142,15 +177,31 @@ def command(examples: Mapping[str, str]) -> Callable[[Callable[..., None]], Call
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        takes_context = CONTEXT in inspect.signature(function).parameters
+
         @functools.wraps(function)
-        def run(home: Path | None, as_json: bool, quiet: bool, verbose: bool, debug: bool, **arguments: Any) -> None:
+        def run(
+            context: typer.Context,
+            home: Path | None,
+            as_json: bool,
+            quiet: bool,
+            verbose: bool,
+            debug: bool,
+            config: Path | None,
+            **arguments: Any,
+        ) -> None:
             from monuseg_cli.cli.bars import ConsoleProgress, QuietProgress
 
-            errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+            errors = _error_console()
             if quiet and verbose:
                 end_with_usage_error("--quiet and --verbose contradict each other; leave one out")
             progress = QuietProgress(errors) if quiet else ConsoleProgress(errors, verbose)
-            session = Session(Home.resolve(home), progress, as_json, home, _output_console(), errors)
+            used = used_config(context)
+            session = Session(Home.resolve(home), progress, as_json, home, _output_console(), errors, used)
+            if used:
+                errors.print(str(used))  # also with --quiet: it decides the result
+            if takes_context:
+                arguments["context"] = context
             # matplotlib would write to the user's own folders; where that is wanted, the variable is set already
             os.environ.setdefault("MPLCONFIGDIR", str(session.home.cache / "matplotlib"))
             python = ".".join(map(str, sys.version_info[:3]))
@@ -164,14 +215,19 @@ def command(examples: Mapping[str, str]) -> Callable[[Callable[..., None]], Call
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
             for name, (annotation, default) in _COMMON_OPTIONS.items()
         ]
-        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-        signature = inspect.Signature([*own, *common])
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own if parameter.name != CONTEXT]
+        passed = inspect.Parameter(CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        signature = inspect.Signature([*own, *common, passed])
         run.__signature__ = signature  # type: ignore[attr-defined] # functions accept attributes
         run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
         run.examples = examples  # type: ignore[attr-defined] # functions accept attributes
         return run
 
     return decorate
+
+
+def _error_console() -> Console:
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def _output_console() -> Console:

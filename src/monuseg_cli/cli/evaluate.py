@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from monuseg_cli.cli import complete
-from monuseg_cli.cli.console import Session, command, table
+from monuseg_cli.cli.console import THREADS_HELP, Session, command, table
 from monuseg_cli.cli.masks import DATA_HELP
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import DEFAULT_MODEL
@@ -92,6 +92,7 @@ def evaluate(
     ] = "auto",
     tta: Annotated[bool, _method("--tta", help="Average over the eight orientations of each tile.")] = False,
     device: Annotated[Device, _method(help="Where the network runs.")] = "auto",
+    threads: Annotated[int | None, _method(help=THREADS_HELP, show_default="PyTorch's choice")] = None,
     predictions: Annotated[
         list[Path] | None, _folders(metavar="FOLDER", help="Masks or label images to score; may be repeated.")
     ] = None,
@@ -125,7 +126,7 @@ def evaluate(
     choice = CaseChoice(split, fold, kumar, tuple(cases.split(",")) if cases else (), data)
     weights = tuple(session.home.find_weights(model) for model in models or [DEFAULT_MODEL])
     written = (overlays, output, report, plots)
-    config = EvaluateConfig(session.home, weights, choice, include_train, *written, adapt, tta, device)
+    config = EvaluateConfig(session.home, weights, choice, include_train, *written, adapt, tta, device, threads)
     if protocol == "notebook":
         _show_notebook(session, config)
     else:

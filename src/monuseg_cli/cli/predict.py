@@ -12,7 +12,7 @@ from rich.table import Table
 
 from monuseg_cli.cli import complete
 from monuseg_cli.cli.command import end_with_usage_error
-from monuseg_cli.cli.console import Session, command, table
+from monuseg_cli.cli.console import THREADS_HELP, Session, command, table
 from monuseg_cli.cli.option_names import with_options
 from monuseg_cli.core.home import DEFAULT_MODEL
 from monuseg_cli.models.devices import Device
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from monuseg_cli.nuclei.rois import RoiCount
     from monuseg_cli.outputs.result import Prediction
     from monuseg_cli.prediction.batch import PredictResult
+    from monuseg_cli.prediction.dry_run import PredictPlan
 
 _output = partial(typer.Option, rich_help_panel="Output")
 _scale = partial(typer.Option, rich_help_panel="Scale and region")
@@ -158,6 +159,7 @@ def predict(
         _model(help="What runs the network; auto: OpenVINO on a CPU if it is installed, else PyTorch."),
     ] = "auto",
     device: Annotated[Device, _model(help="Where the network runs.")] = "auto",
+    threads: Annotated[int | None, _model(help=THREADS_HELP, show_default="the engine's choice")] = None,
     overwrite: Annotated[
         bool,
         _many(
@@ -168,6 +170,9 @@ def predict(
     scheduler: Annotated[
         str | None, _many(metavar="TCP://...", help="Distribute the images over the workers of this Dask scheduler.")
     ] = None,
+    dry_run: Annotated[
+        bool, _many("--dry-run", help="Only check and list what would be read, written, skipped and refused.")
+    ] = False,
     num_parts: Annotated[int, _many(help="Divide the images into this many parts, for job arrays.")] = 1,
     part: Annotated[int, _many(help="Predict on this part, from 1.")] = 1,
 ) -> None:
@@ -176,6 +181,7 @@ def predict(
     from monuseg_cli.outputs.plan import STANDARD_OUTPUT, OutputSpec
     from monuseg_cli.prediction.batch import predict as run
     from monuseg_cli.prediction.config import PredictConfig, SlideSettings, choose_measurements
+    from monuseg_cli.prediction.dry_run import plan_predict
 
     results = tuple(output or ())
     if not results and not any((overlay, probability, save_tissue_mask, report, summary, roi_summary)):
@@ -211,7 +217,11 @@ def predict(
         device=device,
         engine=engine,
         scheduler=scheduler,
+        threads=threads,
     )
+    if dry_run:
+        _show_plan(session, plan_predict(config, session.progress))
+        return
     _show(session, run(config, session.progress))
 
 
@@ -238,6 +248,44 @@ def _show(session: Session, result: "PredictResult") -> None:
         session.fail(error)
     if result.failures:
         raise typer.Exit(result.failures[0][1].exit_code)
+
+
+def _show_plan(session: Session, plan: "PredictPlan") -> None:
+    """Print a dry run, then what would be refused; the exit code is that of the first refusal."""
+    rows = table("image", "width x height", "um/px", "resampled", "would be", "files")
+    for column in rows.columns[-2:]:
+        column.justify = "left"
+    for one in plan.images:
+        size = f"{one.width} x {one.height}" if one.width else "-"
+        scale = f"{one.mpp:.4f}" if one.mpp else "not stated" if one.width else "-"
+        resampled = "-" if one.step is None else "no" if one.step == 1 else f"by {1 / one.step:.3g}"
+        files = [*map(str, one.outputs.files), *(["the standard output"] if one.outputs.stream else [])]
+        done = {"predict": "predicted", "remake": "remade", "skip": "skipped", "refuse": "refused"}[one.action]
+        rows.add_row(one.outputs.image.name, size, scale, resampled, done, ", ".join(files))
+    together = [f"On all images: {', '.join(map(str, plan.together.files))}"] if plan.together.files else []
+    name = session.home.name_of_weights(plan.weights)
+    threads = f", threads: {plan.threads}" if plan.threads else ""
+    refused = [(one.outputs.image, one.error) for one in plan.images if one.error]
+    session.show(
+        {
+            "dry_run": True,
+            "weights": plan.weights,
+            "model": {"architecture": plan.card.architecture, "licence": plan.card.licence},
+            "engine": plan.engine,
+            "threads": plan.threads,
+            "images": plan.images,
+            "together": plan.together,
+        },
+        rows,
+        *together,
+        f"Model: {name} ({plan.card.architecture}, {plan.card.licence}), {plan.card.mpp} um/px, {plan.engine}{threads}",
+        "Dry run: nothing was computed or written",
+        written=(),
+    )
+    for _, error in refused:
+        session.fail(error)
+    if refused:
+        raise typer.Exit(refused[0][1].exit_code)
 
 
 def _short(result: "PredictResult") -> dict[str, object]:

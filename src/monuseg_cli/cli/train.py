@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from monuseg_cli.cli import complete
-from monuseg_cli.cli.console import Session, command
+from monuseg_cli.cli.config_file import is_given
+from monuseg_cli.cli.console import THREADS_HELP, Session, command
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import RECIPE_FILE
 from monuseg_cli.imaging.tiling import Edge
@@ -157,6 +158,7 @@ def train(
     ] = _DEFAULT.noise,
     jpeg_quality: Annotated[int, _augmentation(help="Lowest JPEG quality of the compression.")] = _DEFAULT.jpeg_quality,
     device: Annotated[Device, _hardware(help="Where the network runs.")] = "auto",
+    threads: Annotated[int | None, _hardware(help=THREADS_HELP, show_default="PyTorch's choice")] = None,
     amp: Annotated[Amp, _hardware(help="Mixed precision: bf16 on CUDA and CPU, fp16 on CUDA.")] = _DEFAULT.amp,
     workers: Annotated[int, _hardware(help="Processes that prepare crops; 0: a thread instead.")] = _DEFAULT.workers,
 ) -> None:
@@ -168,13 +170,18 @@ def train(
     from monuseg_cli.training.train import train as run
 
     with raise_on_rank_zero():
-        if resume and (name or _was_typed(context, "recipe")):
+        where = ("line",) if resume else ("line", "file")  # the recipe of a run beats the config file
+        if resume and (is_given(context, "name", "line") or is_given(context, "recipe", "line")):
             message = "--resume continues a run under its own name and recipe; leave out --name and --recipe"
             raise InputError(message)
         run_to_resume = session.home.find_run(resume) if resume else None
         settings = {name: value for name, value in context.params.items() if name in Recipe.__dataclass_fields__}
-        typed = {name: value for name, value in settings.items() if _was_typed(context, name)}
-        if extra_data:
+        typed = {name: value for name, value in settings.items() if is_given(context, name, *where)}
+        if resume and any(is_given(context, name, "file") for name in (*settings, "name", "recipe")):
+            session.progress.info(
+                "--resume keeps the recipe and name of the run; those of the config file are not used"
+            )
+        if extra_data and "extra_data" in typed:
             typed["extra_data"] = tuple(extra_data)
         begun = Recipe.load(run_to_resume / RECIPE_FILE) if run_to_resume else find_recipe(recipe)
         if init and not run_to_resume:
@@ -182,7 +189,8 @@ def train(
         if run_to_resume and typed.get("arch", begun.arch) != begun.arch:
             typed["options"] = {}  # those of the run are not of this architecture; the error is about the architecture
         chosen = replace(begun, **typed)
-    result = run(TrainConfig(session.home, chosen, name, run_to_resume, device), session.progress)
+    config = TrainConfig(session.home, chosen, None if resume else name, run_to_resume, device, threads)
+    result = run(config, session.progress)
     if not is_first():
         return
     scores = "  ".join(f"{score} {value:.4f}" for score, value in result.scores.items())
@@ -202,8 +210,3 @@ def train(
 def _own_data(recipe: Recipe) -> str:
     folder = recipe.val or recipe.train
     return f" --data {shlex.quote(folder)}" if folder else ""
-
-
-def _was_typed(context: typer.Context, parameter: str) -> bool:
-    source = context.get_parameter_source(parameter)
-    return source is not None and source.name == "COMMANDLINE"

@@ -17,6 +17,9 @@ SPLITS: tuple[Split, ...] = ("train", "test")
 
 LICENCE = "CC BY-NC-SA 4.0"
 ATTRIBUTION = "MoNuSeg 2018, Kumar et al., IEEE TMI 36(7), 2017 and 39(5), 2020"
+DOIS = ("10.1109/TMI.2017.2677499", "10.1109/TMI.2019.2947628")
+"""DOIs of the two publications on MoNuSeg."""
+
 UNKNOWN_ORGAN = "unknown"
 FOLDS = (1, 2, 3, 4, 5)
 MPP = 0.25

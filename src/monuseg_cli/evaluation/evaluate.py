@@ -42,7 +42,7 @@ from monuseg_cli.evaluation.results import (
 from monuseg_cli.evaluation.scores import ImageScores, count_image
 from monuseg_cli.imaging.write import write_picture
 from monuseg_cli.models.card import Card
-from monuseg_cli.models.devices import Device, pick_device
+from monuseg_cli.models.devices import Device, limit_threads, pick_device
 from monuseg_cli.models.weights import load_model, read_card
 from monuseg_cli.nuclei.draw_outlines import GREEN, YELLOW, draw_outlines
 from monuseg_cli.prediction.engines.base import Engine
@@ -82,6 +82,8 @@ class EvaluateConfig:
         Average the network over the eight orientations of each tile.
     device : {"auto", "cpu", "cuda", "mps"}
         Device that runs the network.
+    threads : int, optional
+        Threads of the network on the CPU; by default, as many as PyTorch chooses.
     """
 
     home: Home
@@ -95,6 +97,7 @@ class EvaluateConfig:
     adapt: Adapt = "auto"
     tta: bool = False
     device: Device = "auto"
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,7 @@ def evaluate(config: EvaluateConfig, progress: Progress = SILENT) -> EvaluateRes
     OutputError
         If the results cannot be written.
     """
+    limit_threads(config.threads)
     device = pick_device(config.device)
     report = Report(config.report, config.plots)
     if config.output is not None and len(config.weights) > 1:
@@ -159,6 +163,7 @@ def evaluate_as_notebook(
     MonusegError
         As `evaluate` does.
     """
+    limit_threads(config.threads)
     device = pick_device(config.device)
     dataset, cases = _prepare(config, progress)
     evaluations = []
@@ -218,7 +223,8 @@ def _evaluate_model(
     model, card = load_model(weights)
     engine = with_tta(TorchEngine(model, card, device), config.tta)
     name = config.home.name_of_weights(weights)
-    progress.detail(f"{name}: {card.architecture} of {weights}, by PyTorch on {device}")
+    place = f"{device}, threads: {torch.get_num_threads()}"
+    progress.detail(f"{name}: {card.architecture} of {weights}, by PyTorch on {place}")
     folder = _folder(config, weights, cases)
     remove_overlays(folder)
     overlays = overlays_folder(folder) if config.overlays else None

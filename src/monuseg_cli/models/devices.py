@@ -1,7 +1,8 @@
-"""Choice of the device that runs the network."""
+"""Choice of the device that runs the network, and of its threads."""
 
 from __future__ import annotations
 
+import numbers
 from typing import TYPE_CHECKING, Literal, get_args
 
 from monuseg_cli.core.errors import InputError
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+
+MAX_THREADS = 1024
 
 
 def pick_device(name: str) -> torch.device:
@@ -33,6 +36,36 @@ def pick_device(name: str) -> torch.device:
         message = f"torch finds no {name} device here; use `device=auto`"
         raise InputError(message)
     return torch.device(name)
+
+
+def require_threads(threads: int | None) -> None:
+    """Check a number of threads; None is that of the library.
+
+    Raises
+    ------
+    InputError
+        If it is not a whole number from 1 to `MAX_THREADS`.
+    """
+    if threads is None:
+        return
+    if isinstance(threads, bool) or not isinstance(threads, numbers.Integral) or not 1 <= threads <= MAX_THREADS:
+        message = f"`threads` takes a whole number from 1 to {MAX_THREADS}, not {threads!r}"
+        raise InputError(message)
+
+
+def limit_threads(threads: int | None) -> None:
+    """Set the number of threads that PyTorch uses on the CPU, in this process; None changes nothing.
+
+    Raises
+    ------
+    InputError
+        If it is not a whole number from 1 to `MAX_THREADS`.
+    """
+    require_threads(threads)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 def to_device(model: nn.Module, device: torch.device) -> None:

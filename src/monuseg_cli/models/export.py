@@ -16,7 +16,9 @@ from monuseg_cli.models.weights import load_model
 CARD_KEY = "monuseg_card"
 LARGEST_PX = 2048
 """Largest side of a fixed size; the network runs once at that size while it is exported."""
-_OPSET = 17
+OPSET = 17
+"""Version of the operators."""
+
 _EXAMPLE_PX = 64
 
 
@@ -68,7 +70,8 @@ def export_onnx(
         If the file cannot be written.
     """
     if path.suffix.lower() != ".onnx":
-        message = f"cannot write {path}: the name must end in .onnx"
+        hint = "; `format=bioimageio` writes a .zip" if path.suffix.lower() == ".zip" else ""
+        message = f"cannot write {path}: the name must end in .onnx{hint}"
         raise InputError(message)
     if size is not None and not (len(size) == 2 and all(1 <= side <= LARGEST_PX for side in size)):
         given = " and ".join(map(str, size))
@@ -80,7 +83,7 @@ def export_onnx(
         message = "the package onnx is not installed: pip install 'monuseg-cli[export]'"
         raise MissingError(message) from error
     model, card = load_model(weights)
-    progress.detail(f"{card.architecture} of {weights}, by onnx {onnx.__version__}, operators of version {_OPSET}")
+    progress.detail(f"{card.architecture} of {weights}, by onnx {onnx.__version__}, operators of version {OPSET}")
     free = {0: "images", 2: "height", 3: "width"}
     with writing(path) as part:
         with warnings.catch_warnings(), torch.no_grad():
@@ -92,7 +95,7 @@ def export_onnx(
                 input_names=["image"],
                 output_names=["maps"],
                 dynamic_axes=None if size else {"image": free, "maps": free},
-                opset_version=_OPSET,
+                opset_version=OPSET,
                 dynamo=False,
             )
         graph = onnx.load(part)

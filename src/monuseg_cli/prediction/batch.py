@@ -10,6 +10,7 @@ from monuseg_cli.core.atomic import require_writable
 from monuseg_cli.core.errors import InputError, MonusegError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.models.card import Card
+from monuseg_cli.models.devices import require_threads
 from monuseg_cli.models.weights import read_card
 from monuseg_cli.nuclei.postprocess_params import PostprocessParams
 from monuseg_cli.outputs.plan import STANDARD_OUTPUT, BatchOutputs, Outputs, find_images, plan_batch, plan_outputs
@@ -47,6 +48,46 @@ class PredictResult:
     together: BatchOutputs
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The images of a prediction, whose settings are checked: the job, its outputs, and those on all images."""
+
+    job: Job
+    plans: list[Outputs]
+    together: BatchOutputs
+
+
+def open_batch(config: PredictConfig, progress: Progress = SILENT) -> Batch:
+    """Check the settings of a prediction, and find its images and outputs, before anything is computed or written.
+
+    Raises
+    ------
+    MissingError
+        If an image or the weights do not exist.
+    InputError
+        If a setting, the weights or an output name is unusable.
+    """
+    if not 1 <= config.part <= config.num_parts:
+        message = f"`part={config.part}` of `num_parts={config.num_parts}`: parts are counted from 1"
+        raise InputError(message)
+    if config.scheduler and STANDARD_OUTPUT in config.outputs.results:
+        message = "workers of a `scheduler` cannot write to the standard output; give a file in `outputs`"
+        raise InputError(message)
+    require_threads(config.threads)
+    images = find_images(config.images, progress)
+    plans = plan_outputs(images, config.outputs)[config.part - 1 :: config.num_parts]
+    if config.settings.measurements and plans and not any(plan.has_table for plan in plans):
+        message = "`measurements` are columns of tables, and no output is a .csv, .xlsx, .geojson or .parquet"
+        raise InputError(message)
+    together = _plan_together(config, len(images) == 1, progress)
+    card = read_card(config.weights)
+    card = replace(card, postprocess=with_overrides(card.postprocess, config.threshold, config.min_area_um2))
+    for roi in config.settings.rois:
+        if roi.repaired:
+            progress.warn(f"region {roi.name} crosses itself: everything inside its outline is taken")
+    return Batch(Job(config, card, hashlib.sha256(config.weights.read_bytes()).hexdigest()), plans, together)
+
+
 def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult:
     """Find the nuclei of one or more images and write the outputs.
 
@@ -60,24 +101,8 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
     InputError
         If a setting, the weights, the engine or an output name is unusable; nothing is written then.
     """
-    if not 1 <= config.part <= config.num_parts:
-        message = f"`part={config.part}` of `num_parts={config.num_parts}`: parts are counted from 1"
-        raise InputError(message)
-    if config.scheduler and STANDARD_OUTPUT in config.outputs.results:
-        message = "workers of a `scheduler` cannot write to the standard output; give a file in `outputs`"
-        raise InputError(message)
-    images = find_images(config.images, progress)
-    plans = plan_outputs(images, config.outputs)[config.part - 1 :: config.num_parts]
-    if config.settings.measurements and plans and not any(plan.has_table for plan in plans):
-        message = "`measurements` are columns of tables, and no output is a .csv, .xlsx, .geojson or .parquet"
-        raise InputError(message)
-    together = _plan_together(config, len(images) == 1, progress)
-    card = read_card(config.weights)
-    card = replace(card, postprocess=with_overrides(card.postprocess, config.threshold, config.min_area_um2))
-    for roi in config.settings.rois:
-        if roi.repaired:
-            progress.warn(f"region {roi.name} crosses itself: everything inside its outline is taken")
-    job = Job(config, card, hashlib.sha256(config.weights.read_bytes()).hexdigest())
+    batch = open_batch(config, progress)
+    job, plans, together, card = batch.job, batch.plans, batch.together, batch.job.card
     coming: Iterator[Outcome] = (job.run(outputs, progress) for outputs in plans)
     if config.scheduler:
         from monuseg_cli.prediction.dask import run_on_cluster

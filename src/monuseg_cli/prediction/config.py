@@ -155,6 +155,8 @@ class PredictConfig:
         Engine that runs the network.
     scheduler : str, optional
         Address of a Dask scheduler. Each of its workers predicts on one image at a time, and must see the same files.
+    threads : int, optional
+        Threads of the network on the CPU; by default, as many as the engine chooses.
     """
 
     images: tuple[Path, ...]
@@ -170,3 +172,4 @@ class PredictConfig:
     device: Device = "auto"
     engine: EngineName = "auto"
     scheduler: str | None = None
+    threads: int | None = None

@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from monuseg_cli.core.atomic import write_bytes
 from monuseg_cli.core.progress import SILENT, Progress
+from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.models.card import Card
 from monuseg_cli.outputs.plan import OutputSpec
 from monuseg_cli.outputs.result import Prediction
@@ -51,6 +55,13 @@ class DemoResult:
     about: str
     prediction: Prediction
     card: Card
+
+
+def read_sample() -> tuple[NDArray[np.uint8], float]:
+    """Read the sample image: pixels (H, W, 3), and its scale in micrometres per pixel."""
+    with Slide(_SAMPLE) as slide:
+        assert slide.mpp is not None  # the file states it
+        return slide.read_region(0, 0, 0, *slide.shape), slide.mpp
 
 
 def demo(config: DemoConfig, progress: Progress = SILENT) -> DemoResult:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from monuseg_cli import __version__
 from monuseg_cli.core.errors import MonusegError
@@ -18,7 +18,10 @@ from monuseg_cli.prediction.engines.base import Engine, EngineError
 from monuseg_cli.prediction.engines.select import open_engine
 from monuseg_cli.prediction.predict_slide import predict_slide
 from monuseg_cli.prediction.record import describe_outputs, first_record, read_record, remove_records, write_records
-from monuseg_cli.prediction.remake_outputs import find_kept, make_outputs
+from monuseg_cli.prediction.remake_outputs import KeptNuclei, find_kept, make_outputs
+
+Action = Literal["predict", "remake", "skip", "refuse"]
+"""What a run does with an image: see `monuseg_cli.prediction.dry_run.PlannedImage`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +84,33 @@ class Job:
             make = self._prepare(outputs, identity, progress, engine)
             remove_records(outputs)
             prediction = make()
-            write_records(outputs, provenance, prediction)
+            write_records(outputs, {**provenance, **self._machine()}, prediction)
         except EngineError:
             raise
         except MonusegError as error:
             return Outcome(outputs, error=error)
         return Outcome(outputs, prediction)
 
+    def _machine(self) -> dict[str, Any]:
+        """Describe what the record states, but a later run may change: the nuclei are the same."""
+        return {"threads": self.config.threads} if self.config.threads else {}
+
+    def foresee(self, outputs: Outputs, progress: Progress = SILENT) -> Action:
+        """Return what `run` would do with an image, unless its outputs cannot be written or its pixels not be read."""
+        identity = self.identity(outputs)
+        if not self.config.overwrite and read_record(outputs, {**identity, **describe_outputs(outputs)}):
+            return "skip"
+        return "remake" if self._find_kept(outputs, identity, progress) else "predict"
+
+    def _find_kept(self, outputs: Outputs, identity: dict[str, Any], progress: Progress) -> KeptNuclei | None:
+        return None if self.config.overwrite else find_kept(outputs, identity, self.config.engine, progress)
+
     def _prepare(
         self, outputs: Outputs, identity: dict[str, Any], progress: Progress, engine: Engine | None
     ) -> Callable[[], Prediction]:
         """Return what makes the outputs: from nuclei that are kept, or with the network, whose engine is opened."""
         settings = self.config.settings
-        kept = None if self.config.overwrite else find_kept(outputs, identity, self.config.engine, progress)
+        kept = self._find_kept(outputs, identity, progress)
         if kept:
             progress.info(f"{outputs.image.name}: made from {kept.path}, without the network")
             return partial(make_outputs, kept, outputs, settings, self.card, identity, progress)
@@ -101,15 +118,25 @@ class Job:
 
     def _engine(self, progress: Progress) -> Engine:
         """Open the engine, once per process."""
-        key = (self.sha256, self.card.to_json(), self.config.engine, self.config.device)
+        key = (self.sha256, self.card.to_json(), self.config.engine, self.config.device, str(self.config.threads))
         if key not in _ENGINES:
             _ENGINES.clear()
             config = self.config
             _ENGINES[key] = open_engine(
-                config.weights, self.card, config.engine, config.device, config.cache, self.sha256, progress
+                config.weights,
+                self.card,
+                config.engine,
+                config.device,
+                config.cache,
+                self.sha256,
+                progress,
+                threads=config.threads,
             )
             name = type(_ENGINES[key]).__name__
-            progress.detail(f"{self.card.architecture} of {config.weights}, by {name}, SHA-256 {self.sha256[:12]}")
+            threads = f", threads: {config.threads}" if config.threads else ""
+            progress.detail(
+                f"{self.card.architecture} of {config.weights}, by {name}{threads}, SHA-256 {self.sha256[:12]}"
+            )
         return _ENGINES[key]
 
     def identity(self, outputs: Outputs) -> dict[str, Any]:

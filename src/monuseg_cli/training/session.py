@@ -52,6 +52,8 @@ class TrainConfig:
         Folder of a run to resume, instead of starting a new one.
     device : {"auto", "cpu", "cuda", "mps"}
         Device to train on.
+    threads : int, optional
+        Threads of each process on the CPU; by default, as many as PyTorch chooses.
     """
 
     home: Home
@@ -59,6 +61,7 @@ class TrainConfig:
     name: str | None = None
     resume: Path | None = None
     device: Device = "auto"
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

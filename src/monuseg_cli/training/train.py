@@ -17,6 +17,7 @@ from monuseg_cli.core.errors import TrainingError
 from monuseg_cli.core.home import BEST_WEIGHTS, LAST_WEIGHTS
 from monuseg_cli.core.malloc import keep_freed_memory
 from monuseg_cli.core.progress import SILENT, Progress, Task
+from monuseg_cli.models.devices import limit_threads
 from monuseg_cli.training.curves import CURVES_FILE
 from monuseg_cli.training.distributed import World, joined
 from monuseg_cli.training.history import HISTORY_FILE, EpochRecord, best_epoch
@@ -83,6 +84,7 @@ def train(config: TrainConfig, progress: Progress = SILENT) -> TrainResult:
         If the run's folder cannot be written.
     """
     keep_freed_memory()
+    limit_threads(config.threads)
     with joined(config.device) as world, _ended_by_sigterm():
         return _train(config, world, progress if world.is_first else SILENT)
 
@@ -91,7 +93,8 @@ def _train(config: TrainConfig, world: World, progress: Progress) -> TrainResult
     running = set_up(config, world, progress)
     recipe, records, crops = running.recipe, running.records, running.training.crops
     processes = f" in {world.world_size} processes" if world.world_size > 1 else ""
-    progress.info(f"{recipe.arch} on {world.device}{processes}, {running.train_cases} train cases: {running.run}")
+    place = f"{world.device}{processes}{f', threads: {config.threads}' if config.threads else ''}"
+    progress.info(f"{recipe.arch} on {place}, {running.train_cases} train cases: {running.run}")
     interrupted = False
     try:
         with progress.task(running.run.name, recipe.epochs * crops, "patches") as task:

@@ -31,7 +31,7 @@ _GRAPH = "model.xml"
 _CONVERTER = "openvino.tools.ovc"
 _LONGEST_REASON = 160  # characters of another library's message
 _MOST_COMPILED = 16  # files of a model, each of about a megabyte
-_STREAMS = max((os.cpu_count() or 1) // 4, 1)  # parallel tiles: each takes memory, and four cores suit one tile
+_CORES_PER_STREAM = 4  # parallel tiles: each takes memory, and four cores suit one tile
 
 
 class OpenVinoEngine:
@@ -51,6 +51,8 @@ class OpenVinoEngine:
         Folder of the cached graph.
     progress : Progress
         Reports the conversion.
+    threads : int, optional
+        Threads of OpenVINO; by default, as many as it chooses.
 
     Raises
     ------
@@ -64,7 +66,9 @@ class OpenVinoEngine:
 
     name = "openvino"
 
-    def __init__(self, weights: Path, card: Card, folder: Path, progress: Progress = SILENT) -> None:
+    def __init__(
+        self, weights: Path, card: Card, folder: Path, progress: Progress = SILENT, *, threads: int | None = None
+    ) -> None:
         self.card = card
         self._weights, self._folder = weights, folder
         openvino = _import_openvino()
@@ -72,11 +76,15 @@ class OpenVinoEngine:
             progress.info("the model is converted for OpenVINO: once, some seconds")
             _convert(weights, folder)
         self._core = openvino.Core()
-        self._settings: dict[str, object] = {"NUM_STREAMS": _STREAMS}
+        self._streams = max((threads or os.cpu_count() or 1) // _CORES_PER_STREAM, 1)
+        self._settings: dict[str, object] = {"NUM_STREAMS": self._streams}
+        if threads is not None:
+            self._settings["INFERENCE_NUM_THREADS"] = threads
         if not registry.get(card.architecture).half_precision:
             self._settings["INFERENCE_PRECISION_HINT"] = "f32"
         processor = [self._core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
-        self._key = hashlib.sha256(f"{openvino.__version__} {processor} {_STREAMS}".encode()).hexdigest()[:16]
+        made_for = f"{openvino.__version__} {processor} {self._streams}{f' {threads} threads' if threads else ''}"
+        self._key = hashlib.sha256(made_for.encode()).hexdigest()[:16]
         self._compiled: dict[tuple[int, ...], Any] = {}
 
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
@@ -86,7 +94,7 @@ class OpenVinoEngine:
         for tile in tiles:
             if not running and not idle:
                 compiled = self._compile((1, *tile.shape))
-                idle.extend(compiled.create_infer_request() for _ in range(_STREAMS + 1))  # one waits
+                idle.extend(compiled.create_infer_request() for _ in range(self._streams + 1))  # one waits
             if not idle:
                 yield _maps(running[0])
                 idle.append(running.popleft())

@@ -10,7 +10,7 @@ from monuseg_cli import __version__
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.models.card import Card
-from monuseg_cli.models.devices import Device, pick_device
+from monuseg_cli.models.devices import Device, limit_threads, pick_device, require_threads
 from monuseg_cli.prediction.engines.base import Engine, EngineError
 
 EngineName = Literal["auto", "torch", "openvino"]
@@ -24,6 +24,8 @@ def open_engine(
     cache: Path,
     sha256: str,
     progress: Progress = SILENT,
+    *,
+    threads: int | None = None,
 ) -> Engine:
     """Load a model into the engine of that name.
 
@@ -46,6 +48,8 @@ def open_engine(
         SHA-256 of the weights file.
     progress : Progress
         Reports slow steps, and an engine that was not the first choice.
+    threads : int, optional
+        Threads of the network on the CPU; by default, the library's number.
 
     Raises
     ------
@@ -56,38 +60,63 @@ def open_engine(
     MissingError
         If the engine is not installed.
     """
+    require_threads(threads)
+    if choose_engine(name, device, progress) == "torch":
+        return _open_torch(weights, card, device, threads)
+    try:
+        return _open_openvino(weights, card, cache, sha256, progress, threads)
+    except EngineError as error:
+        if name != "auto":
+            raise
+        progress.info(f"PyTorch runs the model: {error.reason}")
+        return _open_torch(weights, card, device, threads)
+
+
+def choose_engine(name: EngineName, device: Device, progress: Progress = SILENT) -> Literal["openvino", "torch"]:
+    """Return which engine `open_engine` tries first, without loading it.
+
+    Raises
+    ------
+    InputError
+        If the engine is unknown or does not support the device, or this machine has no such device.
+    MissingError
+        If the engine is not installed.
+    """
     if name not in get_args(EngineName):
         message = f"`engine` takes {', '.join(get_args(EngineName))}, not {name!r}"
         raise InputError(message)
     if name == "auto" and _suits_openvino(device, progress):
-        try:
-            return _open_openvino(weights, card, cache, sha256, progress)
-        except EngineError as error:
-            progress.info(f"PyTorch runs the model: {error.reason}")
+        return "openvino"
     if name in ("auto", "torch"):
-        return _open_torch(weights, card, device)
+        if device not in ("auto", "cpu"):
+            pick_device(device)
+        return "torch"
     if device not in ("auto", "cpu"):
         message = f"`engine=openvino` runs on the CPU here, not on {device}"
         raise InputError(message)
     if not _has_openvino():
         message = "OpenVINO is not installed: pip install 'monuseg-cli[fast]', or use `engine=torch`"
         raise MissingError(message)
-    return _open_openvino(weights, card, cache, sha256, progress)
+    return "openvino"
 
 
-def _open_torch(weights: Path, card: Card, device: Device) -> Engine:
+def _open_torch(weights: Path, card: Card, device: Device, threads: int | None) -> Engine:
     from monuseg_cli.models.weights import load_model
     from monuseg_cli.prediction.engines.torch import TorchEngine
 
+    limit_threads(threads)
     chosen = pick_device(device)
     model, _ = load_model(weights)
     return TorchEngine(model, card, chosen)
 
 
-def _open_openvino(weights: Path, card: Card, cache: Path, sha256: str, progress: Progress) -> Engine:
+def _open_openvino(
+    weights: Path, card: Card, cache: Path, sha256: str, progress: Progress, threads: int | None
+) -> Engine:
     from monuseg_cli.prediction.engines.openvino import OpenVinoEngine
 
-    return OpenVinoEngine(weights, card, cache / "openvino" / f"{sha256[:32]}-{__version__}", progress)
+    folder = cache / "openvino" / f"{sha256[:32]}-{__version__}"
+    return OpenVinoEngine(weights, card, folder, progress, threads=threads)
 
 
 def _suits_openvino(device: Device, progress: Progress) -> bool:

@@ -1,0 +1,1 @@
+"""Models as packages of the BioImage Model Zoo (bioimage.io)."""
