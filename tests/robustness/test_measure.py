@@ -32,8 +32,8 @@ def test_an_unknown_scale(says: Says, tissue: Path, tmp_path: Path) -> None:
 def test_images_that_are_refused(says: Says, tissue: Path, tmp_path: Path, kind: str) -> None:
     image = tmp_path / "image.tif"
     if kind == "tall pixels":
-        options = {"resolution": (40000, 20000), "resolutionunit": "CENTIMETER"}
-        tifffile.imwrite(image, draw_tissue(SIDE, seed=6)[0], photometric="rgb", **options)
+        pixels = draw_tissue(SIDE, seed=6)[0]
+        tifffile.imwrite(image, pixels, photometric="rgb", resolution=(40000, 20000), resolutionunit="CENTIMETER")
     elif kind == "half an image":
         image.write_bytes(tissue.read_bytes()[:2000])
     scale = () if kind == "tall pixels" else SCALE

@@ -72,7 +72,8 @@ def density_from_8_bits(steps: NDArray[np.uint8]) -> NDArray[np.float32]:
 def select_tissue(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Select the pixels (M, 3) that are neither glass nor black."""
     mean = OPTICAL_DENSITY[pixels].mean(axis=1)
-    return pixels[(mean > _FAINTEST) & (mean < _DENSEST)]
+    selected: NDArray[np.uint8] = pixels[(mean > _FAINTEST) & (mean < _DENSEST)]
+    return selected
 
 
 def select_stained(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
