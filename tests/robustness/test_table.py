@@ -18,6 +18,7 @@ GROUPS = {
     "Measurements",
     "Weights",
     "Recipes",
+    "Config files",
     "Runs and scores",
     "File system",
 }
