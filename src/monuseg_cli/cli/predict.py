@@ -63,7 +63,7 @@ def predict(
     ] = None,
     format: Annotated[
         Literal["png", "tif", "geojson", "geojson.gz", "csv", "parquet", "xlsx", "svg", "pdf"] | None,
-        _output(help="Format where -o does not state it: of a folder, or of -.", show_default="png"),
+        _output(help="Format where -o does not state it: of a folder, or of -.", show_default="png; tif with --labels"),
     ] = None,
     labels: Annotated[
         bool, _output("--labels", help="Write a label image into the .tif: one integer per nucleus.")
