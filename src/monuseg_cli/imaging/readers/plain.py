@@ -18,6 +18,7 @@ from monuseg_cli.imaging.scale import make_scale
 from monuseg_cli.imaging.to_rgb import Conversion
 
 _BLOCK_PX = 1024  # side of the blocks in which an image is converted
+_COUNTED_ROWS = 64  # counting needs 8 bytes per sample
 
 _NOTES = {
     "P": "palette looked up",
@@ -102,8 +103,8 @@ def _convert_whole(pixels: NDArray[np.generic], conversion: Conversion) -> tuple
     """Convert samples of any depth; the largest ones determine how many of 16 bits are in use."""
     if pixels.dtype == np.uint16:
         counts = count_samples(np.zeros(0, dtype=np.uint16))
-        for top in range(0, pixels.shape[0], _BLOCK_PX):
-            block = pixels[top : top + _BLOCK_PX]
+        for top in range(0, pixels.shape[0], _COUNTED_ROWS):
+            block = pixels[top : top + _COUNTED_ROWS]
             counts += count_samples(block if block.ndim == 2 else block[..., : conversion.colours])
         bits, source = find_depth(counts)
         conversion = replace(conversion, bits=bits, bits_source=source)
