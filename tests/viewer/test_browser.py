@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.viewer.session import ViewConfig, ViewSession
 from support.viewed import COLS, MPP, ROWS, centre, nuclei, regions, serving, write_features, write_slide
 
@@ -296,4 +298,31 @@ def test_without_nuclei_the_command_that_finds_them_is_shown(browser: Browser, s
         tab.click("#again")
         tab.wait_for_selector("#message:not([hidden])")
         assert text(tab, "message") == "No prediction on this slide was found."
+        tab.close()
+
+
+def test_a_label_image_alone_is_outlined_and_measured(browser: Browser, slide: Path, tmp_path: Path) -> None:
+    with Slide(slide) as opened:
+        labels = np.zeros(opened.shape, dtype=np.int32)
+    row, col = (int(place) for place in centre(10, 12))
+    labels[row - 10 : row + 10, col - 20 : col + 20] = 77
+    labels[:20, :20] = 78
+    tifffile.imwrite(tmp_path / "labels.tif", labels, compression="zlib")
+    with ViewSession(ViewConfig(slide, tmp_path / "labels.tif")) as session, serving(session) as address:
+        tab = browser.new_page(viewport={"width": DESK[0], "height": DESK[1]})
+        tab.goto(f"{address}#x={col / 4096}&y={row / 4096}&z={2 * 4096 / (DESK[0] - 320)}&c=0")
+        tab.wait_for_selector(READY)
+        assert text(tab, "count") == "2 nuclei"
+        tab.keyboard.press("n")
+        off = pixels(shot(tab))
+        tab.keyboard.press("n")
+        changed = np.abs(pixels(shot(tab)) - off).max(axis=-1) > 40
+        middle_row, middle_col = (side // 2 for side in changed.shape)
+        rows, cols = np.nonzero(changed[middle_row - 90 : middle_row + 90, middle_col - 90 : middle_col + 90])
+        assert abs(rows.max() - rows.min() - 2 * 20) <= 6  # at twice full resolution
+        assert abs(cols.max() - cols.min() - 2 * 40) <= 6
+        click_at_middle(tab)
+        tab.wait_for_selector("#values dd")
+        assert text(tab, "nucleus-name") == "Nucleus 77"
+        assert text(tab, "values").split("\n")[:2] == ["Area", "50 µm²"]
         tab.close()

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monuseg_cli.annotations.object_classes import describe_left_out
+from monuseg_cli.annotations.read_labels import LABEL_SUFFIXES
 from monuseg_cli.annotations.read_rois import make_rois, read_rois
 from monuseg_cli.core.errors import InputError, MissingError, MonusegError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.nuclei.rois import Roi
 from monuseg_cli.viewer.find_prediction import Made, find_prediction
+from monuseg_cli.viewer.label_image import is_label_image, measure_labels
 from monuseg_cli.viewer.nuclei_tiles import Colouring, Overlay
 from monuseg_cli.viewer.nucleus_set import NucleusSet
 from monuseg_cli.viewer.pyramid import FINER_LEVELS, Pyramid
@@ -71,8 +73,9 @@ class ViewConfig:
             )
             raise InputError(message)
         if self.nuclei is not None:
-            if not self.nuclei.name.lower().endswith(SUFFIXES):
-                message = f"cannot read nuclei from {self.nuclei}; give a file that ends in {' or '.join(SUFFIXES)}"
+            suffixes = (*SUFFIXES, *LABEL_SUFFIXES)
+            if not self.nuclei.name.lower().endswith(suffixes):
+                message = f"cannot read nuclei from {self.nuclei}; give a file that ends in {' or '.join(suffixes)}"
                 raise InputError(message)
             if not self.nuclei.exists():
                 message = f"no nuclei {self.nuclei}; check its name"
@@ -224,7 +227,7 @@ class ViewSession:
 
     def _read(self, path: Path) -> None:
         try:
-            found = read_nuclei(path, self._on_share)
+            found = self._measure(path) if is_label_image(path) else read_nuclei(path, self._on_share)
             self.shown = self._prepare(path, found)
             self._progress.info(f"{len(found.nuclei)} nuclei of {path}")
             if self.shown.left_out:
@@ -232,6 +235,12 @@ class ViewSession:
         except MonusegError as error:
             self.error = error
             self._progress.warn(str(error))
+
+    def _measure(self, path: Path) -> NucleiFile:
+        """Measure the nuclei of a label image on the slide, which is opened again: requests read it meanwhile."""
+        shown = self.slide
+        with Slide(shown.path, self.config.skip_damaged, shown.series, shown.plane) as slide:
+            return measure_labels(path, slide, self.mpp, self._on_share, self._progress)
 
     @contextmanager
     def answering(self) -> Iterator[None]:

@@ -33,7 +33,7 @@ export function showSummary(nuclei) {
     get("share").value = nuclei.share;
   } else {
     const { whole } = nuclei;
-    get("count").textContent = `${format(whole.nuclei)} nuclei`;
+    get("count").textContent = `${format(whole.nuclei)} ${whole.nuclei === 1 ? "nucleus" : "nuclei"}`;
     get("density").textContent = !whole.area ? "in the regions below" :
       `${format(whole.density)} ${nuclei.densityUnit}; ${whole.name.toLowerCase()}: ${format(whole.area, 3)} ${nuclei.areaUnit}`;
     get("about").textContent = [nuclei.file, nuclei.about].filter(Boolean).join(" by ");
