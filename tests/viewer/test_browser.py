@@ -188,6 +188,56 @@ def test_colours_show_a_measurement_with_a_legend(close_up: Page) -> None:
     assert alike(shot(close_up), plain)
 
 
+def within(tab: Page, **limits: str) -> bytes:
+    """Type values of the lowest and highest colour; return the screen."""
+    for name, value in limits.items():
+        tab.locator(f"#{name}").fill(value)
+        tab.locator(f"#{name}").press("Enter")
+    return shot(tab)
+
+
+@on_desk_and_phone
+def test_the_range_of_the_colours_can_be_changed(close_up: Page) -> None:
+    assert close_up.locator("#range").is_hidden()
+    close_up.locator("#colour").select_option(label="Area (µm²)")
+    usual = shot(close_up)
+    assert [close_up.locator(f"#{name}").input_value() for name in ("lowest", "highest")] == ["10", "41"]
+    narrow = within(close_up, highest="20.5")
+    assert not alike(narrow, usual)
+    assert (text(close_up, "low"), text(close_up, "high")) == ("≤ 10", "≥ 20.5 µm²")
+    assert text(close_up, "legend-note") == ""
+    within(close_up, lowest="30")
+    close_up.wait_for_selector("#message:not([hidden])")
+    assert text(close_up, "message") == "The lowest value must be below the highest."
+    close_up.wait_for_selector("#message", state="hidden")
+    assert alike(shot(close_up), narrow)
+    click_at_middle(close_up)  # a nucleus of 22 µm², beyond the highest colour
+    close_up.wait_for_selector("#values dd")
+    assert "100%" in (close_up.locator("#mark").get_attribute("style") or "")
+    close_up.locator("#slide").focus()
+    close_up.keyboard.press("Escape")
+    close_up.click("#reset")
+    assert (text(close_up, "low"), text(close_up, "high")) == ("≤ 10", "≥ 41 µm²")
+    assert alike(shot(close_up), usual)
+    within(close_up, lowest="-5")
+    with close_up.expect_request(lambda request: request.url.endswith("?limits=-5,41")):
+        close_up.reload()  # the address keeps the range
+    close_up.wait_for_selector(READY)
+    assert text(close_up, "low") == "≤ -5"
+
+
+def test_the_range_also_holds_for_the_map(tab: Page) -> None:
+    usual = shot(tab)
+    assert text(tab, "legend-title") == "Density"
+    changed = within(tab, highest="100000")
+    assert text(tab, "high") == "100,000 per mm²"
+    assert not alike(changed, usual)
+    tab.locator("#colour").select_option(label="Area (µm²)")
+    assert "100,000" not in text(tab, "high")  # each choice has a range of its own
+    tab.locator("#colour").select_option(label="Nothing")
+    assert alike(shot(tab), changed)
+
+
 def test_nuclei_are_filled_and_faded(close_up: Page) -> None:
     outlines = shot(close_up)
     close_up.click("#filled")

@@ -14,6 +14,7 @@ from monuseg_cli.core.errors import InputError, MissingError, MonusegError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.nuclei.rois import Roi
+from monuseg_cli.viewer.colours import Limits
 from monuseg_cli.viewer.find_prediction import Made, find_prediction
 from monuseg_cli.viewer.label_image import is_label_image, measure_labels
 from monuseg_cli.viewer.nuclei_tiles import Colouring, Overlay
@@ -106,14 +107,17 @@ class Shown:
     regions: tuple[RegionCount, ...]
     left_out: str
 
-    def colouring(self, number: int) -> tuple[Colouring, str] | None:
-        """Return the colours of a choice, and its measurement: 0 none, 1 the class, then the measurements."""
+    def colouring(self, number: int, limits: Limits | None = None) -> tuple[Colouring, str] | None:
+        """Return the colours of a choice, and its measurement: 0 none, 1 the class, then the measurements.
+
+        The colours of a measurement lie between `limits`, or by default those of `Overlay.by_measurement`.
+        """
         names = tuple(self.nuclei.measurements)
         if number == 1:
             return self.overlay.by_class, ""
         if 0 <= number < len(names) + 2:
             name = names[number - 2] if number else ""
-            return self.overlay.by_measurement(name), name
+            return self.overlay.by_measurement(name, limits if name else None), name
         return None
 
 
@@ -209,13 +213,18 @@ class ViewSession:
         tile = self.pyramid.tile(level, row, col)
         return self.tiles.jpeg(tile) if tile else None
 
-    def overlay_tile(self, colour: int, filled: bool, level: int, row: int, col: int) -> bytes | None:
-        """Return a tile of the nuclei as WebP; None if there is no such tile, or there are no nuclei."""
+    def overlay_tile(
+        self, colour: int, filled: bool, level: int, row: int, col: int, limits: Limits | None = None
+    ) -> bytes | None:
+        """Return a tile of the nuclei as WebP; None if there is no such tile, or there are no nuclei.
+
+        Numbers are coloured between `limits`, or by default between percentiles.
+        """
         tile = self.pyramid.tile(level, row, col, FINER_LEVELS)
-        chosen = self.shown.colouring(colour) if self.shown else None
+        chosen = self.shown.colouring(colour, limits) if self.shown else None
         if self.shown is None or tile is None or chosen is None:
             return None
-        return self.shown.overlay.webp(tile, *chosen, "filled" if filled else "outlines")
+        return self.shown.overlay.webp(tile, *chosen, "filled" if filled else "outlines", limits)
 
     def _find(self) -> Made | None:
         made = find_prediction(self.config.slide, self._search)
