@@ -10,13 +10,13 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.viewer.session import ViewConfig, ViewSession
+from support.browser import launched
 from support.viewed import COLS, MPP, ROWS, centre, nuclei, regions, serving, write_features, write_slide
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DESK, PHONE = (1100, 700), (390, 800)
 on_desk_and_phone = pytest.mark.parametrize("context", [DESK, PHONE], indirect=True, ids=["desk", "phone"])
 SETTLED = '#stage[data-settled="true"]'
@@ -25,12 +25,8 @@ READY = '#stage[data-nuclei="ready"][data-settled="true"]'
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
