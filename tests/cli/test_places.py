@@ -55,6 +55,11 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
         "--save-tissue-mask {out}/t.png --overwrite --model unet-se --engine torch",
         ["{out}/m.png", "{out}/n.csv", "{out}/h.pdf", "{out}/o.png", "{out}/t.png"],
     ),
+    "measurements": (
+        "measure {image} --nuclei {mask} --mpp 0.25 -o {out}/n.csv -o {out}/n.xlsx --summary {out}/s.csv "
+        "--roi-summary {out}/r.csv",
+        ["{out}/n.csv", "{out}/n.xlsx", "{out}/s.csv", "{out}/r.csv"],
+    ),
     "outlines": ("show {image} --labels {mask} -o {out}/o.png", ["{out}/o.png"]),
     "a model for other programs": ("export unet-se -o {out}/m.onnx", ["{out}/m.onnx"]),
     "a package of bioimage.io": ("export default --format bioimageio -o {out}/m.zip", ["{out}/m.zip"]),

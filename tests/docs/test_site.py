@@ -2,19 +2,18 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+
+from support.browser import launched
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 SOURCE = ROOT / "src" / "monuseg_cli"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LINE = 120
 
 
@@ -42,10 +41,7 @@ def test_pages_load_nothing_from_other_sites(site: Path) -> None:
 
 @pytest.mark.parametrize("page", ["index.html", "reference/commands.html"])
 def test_search_works_when_a_page_is_opened_from_a_folder(site: Path, page: str) -> None:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as browser:
         tab = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True).new_page()
         errors: list[str] = []
         tab.on("pageerror", lambda error: errors.append(str(error)))
@@ -55,7 +51,6 @@ def test_search_works_when_a_page_is_opened_from_a_folder(site: Path, page: str)
         tab.locator(".md-search-result__link").first.click(timeout=20_000)
         tab.wait_for_url(re.compile(r"measurements\.html"))
         assert errors == []
-        browser.close()
 
 
 def long_lines(text: str) -> Iterator[str]:

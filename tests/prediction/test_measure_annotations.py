@@ -8,6 +8,8 @@ from pathlib import Path
 
 import geopandas
 import numpy as np
+import openpyxl
+import pandas
 import pytest
 import tifffile
 from numpy.typing import NDArray
@@ -109,6 +111,35 @@ def test_all_formats_hold_the_same_numbers(folder: Path) -> None:
     np.testing.assert_allclose(areas, frame["area_um2"], atol=0.001)
 
 
+def test_excel_gets_the_nuclei_their_regions_and_a_summary(monuseg: Monuseg, folder: Path) -> None:
+    square = np.array([(20.0, 30), (20, 130), (100, 130), (100, 30)])
+    (folder / "roi.geojson").write_text(geojson_of([square], "annotation"), encoding="utf-8")
+    outputs = [word for name in ("m.xlsx", "m.csv", "m.parquet") for word in ("-o", folder / name)]
+    tables = ("--summary", folder / "s.csv", "--roi-summary", folder / "r.csv", "--roi", folder / "roi.geojson")
+    said = monuseg(
+        "measure", folder / "picture.png", "--nuclei", folder / "labels.tif", *outputs, *tables, "--mpp", 0.25, "--json"
+    )
+    assert said.exit_code == 0, said.stderr
+    written = [folder / name for name in ("m.xlsx", "m.csv", "m.parquet", "s.csv", "r.csv")]
+    assert json.loads(said.stdout)["written"] == list(map(str, written))
+    book = openpyxl.load_workbook(folder / "m.xlsx")
+    assert book.sheetnames == ["nuclei", "regions", "summary"]
+    nuclei = pandas.read_excel(folder / "m.xlsx")
+    frame = pandas.read_csv(folder / "m.csv")
+    pandas.testing.assert_frame_equal(nuclei, frame, check_dtype=False)
+    count = len(frame)
+    region = {"image": "picture.png", "region": "region 1", "nuclei": count, "region_mm2": 0.0005}
+    (row,) = pandas.read_excel(folder / "m.xlsx", sheet_name="regions").to_dict("records")
+    assert {name: row[name] for name in region} == region
+    (row,) = pandas.read_csv(folder / "r.csv").to_dict("records")
+    assert {name: row[name] for name in region} == {**region, "image": str(folder / "picture.png")}
+    (summary,) = pandas.read_csv(folder / "s.csv").to_dict("records")
+    assert (summary["status"], summary["nuclei"], summary["width_px"]) == ("measured", count, 150)
+    assert summary["median_area_um2"] == pytest.approx(frame["area_um2"].median(), abs=1e-4)
+    assert pandas.isna(summary["tissue_mm2"])
+    assert pandas.isna(summary["nuclei_per_mm2"])
+
+
 def test_neighbours_are_counted_over_all_windows(folder: Path) -> None:
     measured(folder, "labels.tif", "m.csv")
     rows = list(rows_of(folder / "m.csv").values())
@@ -188,7 +219,7 @@ def test_an_image_without_nuclei_makes_empty_tables(folder: Path) -> None:
         ("labels.tif", "m.csv", {"mpp": None}, r"picture\.png states no credible scale .*; set it with `mpp`"),
         ("small.png", "m.csv", {}, r"small\.png: the labels are 100x90 pixels, the image is 150x150"),
         ("far.geojson", "m.csv", {}, r"far\.geojson has 1 nuclei outside of 150x150 pixels, so it is of another image"),
-        ("labels.tif", "m.png", {}, r"m\.png: the name must end in \.geojson or .* or \.parquet"),
+        ("labels.tif", "m.png", {}, r"m\.png: the name must end in \.geojson or .* or \.parquet or \.xlsx"),
         ("labels.tif", "labels.tif", {}, r"labels\.tif: the name must end in"),
         ("near.geojson", "near.geojson", {}, r"near\.geojson is an input, and would be replaced by the table"),
         ("labels.tif", "m.csv", {"measurements": "all"}, "`measurements` takes a list of names, not 'all'"),

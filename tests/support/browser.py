@@ -7,18 +7,26 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @contextmanager
-def opened(page: Path, width: int = 1100, scheme: Literal["light", "dark"] = "light") -> Iterator[Page]:
-    """Open a file; it must ask for nothing else, and report no error until the context ends."""
+def launched() -> Iterator[Browser]:
+    """Launch Chromium; where there is none, skip the test."""
     if CHROMIUM is None:
         pytest.skip("no Chromium here")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(page: Path, width: int = 1100, scheme: Literal["light", "dark"] = "light") -> Iterator[Page]:
+    """Open a file; it must ask for nothing else, and report no error until the context ends."""
+    with launched() as browser:
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True)
         tab = context.new_page()
         errors: list[str] = []
@@ -30,4 +38,3 @@ def opened(page: Path, width: int = 1100, scheme: Literal["light", "dark"] = "li
         yield tab
         assert errors == []
         assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-        browser.close()

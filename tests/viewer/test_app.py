@@ -54,6 +54,22 @@ def test_the_page_and_everything_it_names_is_served(address: str) -> None:
     assert b"https://" not in page
 
 
+@pytest.mark.parametrize("limits", ["", "1", "1,2,3", "a,b", "2,1", "1,1", "nan,1", "-inf,1", "-1e308,1e308"])
+def test_limits_that_are_not_two_numbers_are_refused(address: str, limits: str) -> None:
+    status, _, content = ask(address, f"/{TOKEN}/overlay/1/0/12/0/0?limits={limits}")
+    assert (status, content) == (400, b"Limits are two numbers, the lower one first.")
+
+
+def test_tiles_within_other_limits_are_other_tiles(address: str) -> None:
+    state = json.loads(get(address + "state"))["nuclei"]
+    (number,) = (choice["number"] for choice in state["colours"] if choice["name"] == "Area")
+    tile = f"overlay/{number}/1/12/0/0"
+    usual = get(address + tile)
+    pictures = {usual, get(f"{address}{tile}?limits=10,42.5"), get(f"{address}{tile}?limits=-1e300,1e300")}
+    assert len(pictures) == 3
+    assert get(address + tile) == usual
+
+
 def test_answers_forbid_what_a_page_of_ours_does_not_need(address: str) -> None:
     for path in ("", "state", "image/9/0/0", "nowhere"):
         _, headers, _ = ask(address, f"/{TOKEN}/{path}")

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
+from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.viewer.session import ViewConfig, ViewSession
+from support.browser import launched
 from support.viewed import COLS, MPP, ROWS, centre, nuclei, regions, serving, write_features, write_slide
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DESK, PHONE = (1100, 700), (390, 800)
 on_desk_and_phone = pytest.mark.parametrize("context", [DESK, PHONE], indirect=True, ids=["desk", "phone"])
 SETTLED = '#stage[data-settled="true"]'
@@ -23,12 +25,8 @@ READY = '#stage[data-nuclei="ready"][data-settled="true"]'
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +184,56 @@ def test_colours_show_a_measurement_with_a_legend(close_up: Page) -> None:
     assert alike(shot(close_up), plain)
 
 
+def within(tab: Page, **limits: str) -> bytes:
+    """Type values of the lowest and highest colour; return the screen."""
+    for name, value in limits.items():
+        tab.locator(f"#{name}").fill(value)
+        tab.locator(f"#{name}").press("Enter")
+    return shot(tab)
+
+
+@on_desk_and_phone
+def test_the_range_of_the_colours_can_be_changed(close_up: Page) -> None:
+    assert close_up.locator("#range").is_hidden()
+    close_up.locator("#colour").select_option(label="Area (µm²)")
+    usual = shot(close_up)
+    assert [close_up.locator(f"#{name}").input_value() for name in ("lowest", "highest")] == ["10", "41"]
+    narrow = within(close_up, highest="20.5")
+    assert not alike(narrow, usual)
+    assert (text(close_up, "low"), text(close_up, "high")) == ("≤ 10", "≥ 20.5 µm²")
+    assert text(close_up, "legend-note") == ""
+    within(close_up, lowest="30")
+    close_up.wait_for_selector("#message:not([hidden])")
+    assert text(close_up, "message") == "The lowest value must be below the highest."
+    close_up.wait_for_selector("#message", state="hidden")
+    assert alike(shot(close_up), narrow)
+    click_at_middle(close_up)  # a nucleus of 22 µm², beyond the highest colour
+    close_up.wait_for_selector("#values dd")
+    assert "100%" in (close_up.locator("#mark").get_attribute("style") or "")
+    close_up.locator("#slide").focus()
+    close_up.keyboard.press("Escape")
+    close_up.click("#reset")
+    assert (text(close_up, "low"), text(close_up, "high")) == ("≤ 10", "≥ 41 µm²")
+    assert alike(shot(close_up), usual)
+    within(close_up, lowest="-5")
+    with close_up.expect_request(lambda request: request.url.endswith("?limits=-5,41")):
+        close_up.reload()  # the address keeps the range
+    close_up.wait_for_selector(READY)
+    assert text(close_up, "low") == "≤ -5"
+
+
+def test_the_range_also_holds_for_the_map(tab: Page) -> None:
+    usual = shot(tab)
+    assert text(tab, "legend-title") == "Density"
+    changed = within(tab, highest="100000")
+    assert text(tab, "high") == "100,000 per mm²"
+    assert not alike(changed, usual)
+    tab.locator("#colour").select_option(label="Area (µm²)")
+    assert "100,000" not in text(tab, "high")  # each choice has a range of its own
+    tab.locator("#colour").select_option(label="Nothing")
+    assert alike(shot(tab), changed)
+
+
 def test_nuclei_are_filled_and_faded(close_up: Page) -> None:
     outlines = shot(close_up)
     close_up.click("#filled")
@@ -296,4 +344,31 @@ def test_without_nuclei_the_command_that_finds_them_is_shown(browser: Browser, s
         tab.click("#again")
         tab.wait_for_selector("#message:not([hidden])")
         assert text(tab, "message") == "No prediction on this slide was found."
+        tab.close()
+
+
+def test_a_label_image_alone_is_outlined_and_measured(browser: Browser, slide: Path, tmp_path: Path) -> None:
+    with Slide(slide) as opened:
+        labels = np.zeros(opened.shape, dtype=np.int32)
+    row, col = (int(place) for place in centre(10, 12))
+    labels[row - 10 : row + 10, col - 20 : col + 20] = 77
+    labels[:20, :20] = 78
+    tifffile.imwrite(tmp_path / "labels.tif", labels, compression="zlib")
+    with ViewSession(ViewConfig(slide, tmp_path / "labels.tif")) as session, serving(session) as address:
+        tab = browser.new_page(viewport={"width": DESK[0], "height": DESK[1]})
+        tab.goto(f"{address}#x={col / 4096}&y={row / 4096}&z={2 * 4096 / (DESK[0] - 320)}&c=0")
+        tab.wait_for_selector(READY)
+        assert text(tab, "count") == "2 nuclei"
+        tab.keyboard.press("n")
+        off = pixels(shot(tab))
+        tab.keyboard.press("n")
+        changed = np.abs(pixels(shot(tab)) - off).max(axis=-1) > 40
+        middle_row, middle_col = (side // 2 for side in changed.shape)
+        rows, cols = np.nonzero(changed[middle_row - 90 : middle_row + 90, middle_col - 90 : middle_col + 90])
+        assert abs(rows.max() - rows.min() - 2 * 20) <= 6  # at twice full resolution
+        assert abs(cols.max() - cols.min() - 2 * 40) <= 6
+        click_at_middle(tab)
+        tab.wait_for_selector("#values dd")
+        assert text(tab, "nucleus-name") == "Nucleus 77"
+        assert text(tab, "values").split("\n")[:2] == ["Area", "50 µm²"]
         tab.close()

@@ -75,6 +75,25 @@ def test_filled_nuclei_have_the_colour_of_their_measurement(overlay: Overlay) ->
     assert 150 < pixels[112, 112, 3] < 255
 
 
+def test_colours_lie_between_chosen_limits(overlay: Overlay) -> None:
+    colouring = overlay.by_measurement("area", (5.0, 25.0))
+    assert colouring.limits == (5.0, 25.0)
+    first, _, middle, _ = (int(index) for index in colouring.index)
+    assert (first, middle) == (1, 1 + round(253 * 5 / 20))  # the areas are 0, 5, 10 and unknown
+    assert overlay.by_measurement("area").limits != colouring.limits
+    far = Pyramid((10240, 20480))
+    whole = far.tile(far.first, 0, 0)
+    assert whole is not None
+    maps = [
+        np.asarray(Image.open(io.BytesIO(overlay.webp(whole, colouring, "area", "outlines", limits))))
+        for limits in (None, (5.0, 25.0), (-100.0, 0.0))
+    ]
+    highest = colours.ramp()[colours.RAMP_STEPS]
+    beyond = [np.abs(pixels[2, 2, :3].astype(int) - highest).max() <= 4 for pixels in maps]  # near the nuclei
+    assert beyond == [False, False, True]
+    assert (maps[0] != maps[1]).any()
+
+
 def test_classes_have_their_colours(overlay: Overlay) -> None:
     assert overlay.class_names == ("a", "b")
     pixels = draw(overlay, 11, 0, 0, overlay.by_class, "filled")

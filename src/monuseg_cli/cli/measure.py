@@ -12,6 +12,9 @@ from monuseg_cli.cli.predict import regions_table
 @command(
     {
         "nuclei of a label image": "monuseg measure tissue.tif --nuclei labels.tif -o nuclei.csv",
+        "the same for Excel, with the counts of regions": (
+            "monuseg measure tissue.tif --nuclei labels.tif -o a.xlsx --roi regions.geojson"
+        ),
         "cells that QuPath found, with their neighbours": (
             "monuseg measure a.svs --nuclei a.geojson -o a.csv --measurements neighbours"
         ),
@@ -37,7 +40,7 @@ def measure(
             "-o",
             "--output",
             metavar="FILE",
-            help="Table to write; may be repeated: .csv, .geojson, .geojson.gz or .parquet (GeoParquet).",
+            help="Table to write; may be repeated: .csv, .xlsx, .geojson, .geojson.gz or .parquet (GeoParquet).",
         ),
     ],
     measurements: Annotated[
@@ -48,6 +51,13 @@ def measure(
             "all; may be repeated.",
             show_default="size, shape, haematoxylin",
         ),
+    ] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write a table with a row on the image (.csv; .xlsx has the regions)."),
+    ] = None,
+    roi_summary: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write a table with a row per region of --roi (.csv).")
     ] = None,
     mpp: Annotated[
         float | None,
@@ -84,7 +94,8 @@ def measure(
         plane=plane,
         measurements=choose_measurements(measurements or ()),
     )
-    result = measure_nuclei(MeasureConfig(image, nuclei, tuple(output), settings), session.progress)
+    config = MeasureConfig(image, nuclei, tuple(output), settings, summary, roi_summary)
+    result = measure_nuclei(config, session.progress)
     lines = [regions_table((image.name, area) for area in result.rois)] if result.rois else []
     written = ", ".join(map(str, result.outputs))
     session.show(

@@ -16,6 +16,7 @@ from monuseg_cli.cli.option_names import with_options
     {
         "a slide with the nuclei that monuseg predict found in it": "monuseg view slide.svs",
         "with nuclei of another tool": "monuseg view slide.svs --nuclei cells.geojson",
+        "with a label image": "monuseg view slide.svs --nuclei labels.tif",
         "on a server, through ssh -L 8800:127.0.0.1:8800": "monuseg view slide.svs --port 8800 --no-browser",
     }
 )
@@ -26,7 +27,8 @@ def view(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Its nuclei: GeoParquet or GeoJSON of any tool, Aperio XML, or a table of monuseg (.csv).",
+            help="Its nuclei: GeoParquet or GeoJSON of any tool, Aperio XML, a label image or mask, or a table of "
+            "monuseg (.csv).",
             show_default="the latest prediction, near the slide or here",
         ),
     ] = None,

@@ -37,13 +37,16 @@ def label_rows(groups: Iterable[Detections], tops: Sequence[float], layout: Layo
     rows_of_tops = frame.to_map_coords(np.stack([tops, np.zeros(len(tops))], axis=1))[:, 0]
     # A group is needed at the first row that it, or a later group, reaches up to.
     needed = np.minimum.accumulate(rows_of_tops[::-1])[::-1].tolist()
-    edges = np.empty((0, 4), dtype=np.int32)
+    edges = waiting = np.empty((0, 4), dtype=np.int32)
     resized = RowsResized(layout.map_shape, layout.shape)
     for top in range(0, height, _ROWS_AT_ONCE):
         bottom = min(top + _ROWS_AT_ONCE, height)
         while needed and needed[0] < bottom:
             needed.pop(0)
-            edges = np.concatenate([edges, _vertical_edges(next(coming), frame)])
+            waiting = np.concatenate([waiting, _vertical_edges(next(coming), frame)])
+            waiting = waiting[np.argsort(waiting[:, 0])]
+        begun = int(np.searchsorted(waiting[:, 0], bottom))
+        edges, waiting = np.concatenate([edges, waiting[:begun]]), waiting[begun:]
         yield resized.add(_fill(edges, top, bottom, width))
         edges = edges[edges[:, 1] > bottom]
 

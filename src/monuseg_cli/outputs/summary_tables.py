@@ -26,10 +26,11 @@ REGION_COLUMNS = ("image", "region", "region_mm2", "nuclei", "nuclei_per_mm2")
 
 
 def summary_row(image: str, found: Mapping[str, Any], status: str, seconds: float | None) -> Row:
-    """Return the row of a slide; see `Prediction.facts` for `found`."""
+    """Return the row of a slide; see `Prediction.facts` for `found`; its ``tissue_mm2`` may be None: not known."""
     warnings = "; ".join(describe_warnings(found["warnings"], found["damaged"]))
     medians = [found["medians"].get(name) for name in MEASURED]
-    counts = (round(found["tissue_mm2"], 6), found["nuclei"], _per_mm2(found["nuclei"], found["tissue_mm2"]))
+    tissue, nuclei = found["tissue_mm2"], found["nuclei"]
+    counts = (None if tissue is None else round(tissue, 6), nuclei, _per_mm2(nuclei, tissue))
     shown = None if seconds is None else round(seconds, 2)
     return (image, status, found["width"], found["height"], found["mpp"], *counts, *medians, shown, warnings, 0, "")
 
@@ -47,7 +48,7 @@ def region_rows(image: str, rois: Iterable[Mapping[str, Any]]) -> list[Row]:
     ]
 
 
-def _per_mm2(nuclei: int, mm2: float) -> float | None:
+def _per_mm2(nuclei: int, mm2: float | None) -> float | None:
     return round(nuclei / mm2, 2) if mm2 else None
 
 

@@ -1,9 +1,11 @@
 """Nuclei that any tool found, measured on their image: the command `measure`."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.stains import density_to_8_bits, haematoxylin_density
 from monuseg_cli.nuclei.columns import columns_of
 from monuseg_cli.nuclei.detections import Detections, detect
+from monuseg_cli.nuclei.distributions import Distributions
 from monuseg_cli.nuclei.labelled_nuclei import Nuclei
 from monuseg_cli.nuclei.neighbours import with_neighbours
 from monuseg_cli.nuclei.nucleus_table import NucleusTable
@@ -29,14 +32,13 @@ from monuseg_cli.nuclei.polygons import area_of
 from monuseg_cli.nuclei.rois import RoiCount, RoiCounter, warn_outside
 from monuseg_cli.nuclei.shape_and_stain import labelled_pixels
 from monuseg_cli.nuclei.windows import LabelWindows, NucleusWindows, OutlineWindows, Window, boxes_of
-from monuseg_cli.outputs import nuclei_parquet
-from monuseg_cli.outputs.plan import GEOJSON_SUFFIXES
+from monuseg_cli.outputs import nuclei_parquet, spreadsheet
+from monuseg_cli.outputs.plan import ROI_SUMMARY_SUFFIXES, SUMMARY_SUFFIXES, TABLE_SUFFIXES
 from monuseg_cli.outputs.plan import suffix_of as format_of
 from monuseg_cli.outputs.slide_tables import TableFiles
+from monuseg_cli.outputs.summary_tables import region_rows, summary_row, write_regions, write_summary
 from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.plausibility import Finding, find_doubt
-
-_TABLES = (*GEOJSON_SUFFIXES, ".csv", nuclei_parquet.SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,26 @@ class MeasureConfig:
     nuclei : Path
         Its nuclei: a label image, a mask, or outlines, in pixels of full resolution; see `read_labels_of`.
     outputs : tuple of Path
-        Tables to write; the suffix selects the format: .csv, .geojson, .geojson.gz or .parquet.
+        Tables to write; the suffix selects the format: .csv, .xlsx, .geojson, .geojson.gz or .parquet.
     settings : SlideSettings
         Scale, regions of interest, measurements, series, plane, and damaged tiles; the other settings have no effect.
+    summary : Path, optional
+        Table with one row, on the image (CSV; an .xlsx has a sheet of the regions, too).
+    roi_summary : Path, optional
+        Table with a row per region of interest (CSV).
     """
 
     image: Path
     nuclei: Path
     outputs: tuple[Path, ...]
     settings: SlideSettings = field(default_factory=SlideSettings)
+    summary: Path | None = None
+    roi_summary: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that are written."""
+        return self.outputs + tuple(path for path in (self.summary, self.roi_summary) if path is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +81,7 @@ class MeasureResult:
     Parameters
     ----------
     outputs : tuple of Path
-        The tables.
+        The tables, with those of the image and of its regions.
     nuclei : int
         Number of nuclei that were measured.
     mpp : float
@@ -78,7 +91,7 @@ class MeasureResult:
     left_out : mapping of str to int
         Number of objects of the file that were not measured, by kind.
     warnings : tuple of str
-        Why the result is implausible; see `find_doubt`.
+        Tiles that could not be read, and why the result is implausible; see `find_doubt`.
     """
 
     outputs: tuple[Path, ...]
@@ -105,6 +118,7 @@ def measure_nuclei(config: MeasureConfig, progress: Progress = SILENT) -> Measur
     OutputError
         If a table cannot be written.
     """
+    began = time.perf_counter()
     return_freed_memory()
     _require_outputs(config)
     settings, name = config.settings, config.image.name
@@ -117,7 +131,7 @@ def measure_nuclei(config: MeasureConfig, progress: Progress = SILENT) -> Measur
             progress.info(f"{name}: {slide.note}")
         warn_outside(slide, settings.rois, progress)
         windows, left_out = read_windows(config.nuclei, layout, progress)
-        about = {
+        about: dict[str, Any] = {
             "software": f"monuseg {__version__}",
             "coordinates": "x and y in pixels of the image at full resolution, y downwards",
             "image": name,
@@ -130,23 +144,52 @@ def measure_nuclei(config: MeasureConfig, progress: Progress = SILENT) -> Measur
             stack, targets, name, layout, settings.measurements, settings.rois, about, has_probability=False
         )
         counter = RoiCounter(settings.rois, layout.frame)
-        areas = [np.empty(0)]
+        areas, measurements = [np.empty(0)], Distributions()
         with progress.task(name, len(windows), "blocks") as task:
             for found in measured(slide, windows, settings, counter, layout, task):
                 tables.add(found)
+                measurements.add(found.columns)
                 areas.append(found.columns["area_um2"])
         tables.finish()
-        if slide.damaged:
-            progress.warn(f"{name}: {len(set(slide.damaged))} damaged tiles were read as white")
-    if windows.covered:
-        left_out = {**left_out, "covered by others": windows.covered}
-        progress.warn(f"{config.nuclei.name}: {windows.covered} nuclei are covered by others, and left out")
-    areas_um2 = np.concatenate(areas)
+        if windows.covered:
+            left_out = {**left_out, "covered by others": windows.covered}
+            progress.warn(f"{config.nuclei.name}: {windows.covered} nuclei are covered by others, and left out")
+        warnings = _warnings_of(slide, np.concatenate(areas), layout, progress)
+        rois = counter.counts(layout.um_per_px)
+        about["found"] = {
+            "height": layout.shape[0],
+            "width": layout.shape[1],
+            "mpp": layout.um_per_px,
+            "tissue_mm2": None,
+            "nuclei": sum(map(len, areas)),
+            "rois": list(map(asdict, rois)),
+            "damaged": (),  # named among the warnings
+            "warnings": warnings,
+            "medians": measurements.medians(),
+        }
+    _write_summaries(config, about["found"], time.perf_counter() - began)
+    return MeasureResult(config.files, about["found"]["nuclei"], layout.um_per_px, rois, left_out, warnings)
+
+
+def _warnings_of(slide: Slide, areas_um2: NDArray[np.float64], layout: Layout, progress: Progress) -> tuple[str, ...]:
+    """Report and return what is doubtful: tiles that could not be read, and implausible areas."""
+    damaged = len(set(slide.damaged))
+    warnings = [f"{damaged} damaged tiles were read as white"] if damaged else []
     doubt = find_doubt(Finding(areas_um2, tissue_mm2=0, mpp=layout.um_per_px, is_assumed=False))
-    if doubt:
-        progress.warn(f"{name}: {doubt}")
-    rois = counter.counts(layout.um_per_px)
-    return MeasureResult(config.outputs, len(areas_um2), layout.um_per_px, rois, left_out, (doubt,) if doubt else ())
+    warnings += [doubt] if doubt else []
+    for warning in warnings:
+        progress.warn(f"{slide.path.name}: {warning}")
+    return tuple(warnings)
+
+
+def _write_summaries(config: MeasureConfig, found: Mapping[str, Any], seconds: float) -> None:
+    """Write the tables of the image and of its regions, if they are outputs."""
+    name = str(config.image)
+    regions = region_rows(name, found["rois"])
+    if config.summary:
+        write_summary(config.summary, [summary_row(name, found, "measured", seconds)], regions)
+    if config.roi_summary:
+        write_regions(config.roi_summary, regions)
 
 
 def measure_in_memory(
@@ -302,16 +345,21 @@ def _centres(window: Window) -> NDArray[np.float64]:
 def _require_outputs(config: MeasureConfig) -> None:
     """Check, before anything is computed, that all tables can be written."""
     inputs = {resolve_links(config.image), resolve_links(config.nuclei)}
-    for path in config.outputs:
-        if format_of(path) not in _TABLES:
-            message = f"cannot write {path}: the name must end in {' or '.join(_TABLES)}; choose another `output`"
+    known: dict[Path, tuple[str, ...]] = dict.fromkeys(config.outputs, TABLE_SUFFIXES)
+    known |= {path: SUMMARY_SUFFIXES for path in (config.summary,) if path}
+    known |= {path: ROI_SUMMARY_SUFFIXES for path in (config.roi_summary,) if path}
+    for path, suffixes in known.items():
+        if format_of(path) not in suffixes:
+            message = f"cannot write {path}: the name must end in {' or '.join(suffixes)}; choose another `output`"
             raise InputError(message)
         if resolve_links(path) in inputs:
             message = f"{path} is an input, and would be replaced by the table; choose another `output`"
             raise InputError(message)
         if format_of(path) == nuclei_parquet.SUFFIX:
             nuclei_parquet.require_pyarrow()
+        if format_of(path) == spreadsheet.SUFFIX:
+            spreadsheet.require_openpyxl()
         require_writable(path)
-    if len({resolve_links(path) for path in config.outputs}) < len(config.outputs):
+    if len(set(map(resolve_links, config.files))) < len(config.files):
         message = "an `output` is named twice; leave one out"
         raise InputError(message)

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from monuseg_cli.core.errors import MonusegError
+from monuseg_cli.viewer.colours import read_limits
 from monuseg_cli.viewer.describe import describe, describe_nucleus
 from monuseg_cli.viewer.guard import App, Guard, Receive, Scope, Send
 from monuseg_cli.viewer.session import ViewSession
@@ -91,9 +92,15 @@ def build_app(session: ViewSession, token: str, wording: Callable[[str], str] = 
 
     def overlay(request: Request) -> Response:
         names = ("colour", "filled", "level", "row", "col")
-        colour, filled, *at = (int(request.path_params[name]) for name in names)
+        colour, filled, level, row, col = (int(request.path_params[name]) for name in names)
+        try:
+            limits = read_limits(request.query_params.get("limits"))
+        except ValueError:
+            return Response("Limits are two numbers, the lower one first.", 400, media_type="text/plain")
         return tile(
-            ("overlay", colour, filled, *at), lambda: session.overlay_tile(colour, bool(filled), *at), "image/webp"
+            ("overlay", colour, filled, level, row, col, limits),
+            lambda: session.overlay_tile(colour, bool(filled), level, row, col, limits),
+            "image/webp",
         )
 
     def state(request: Request) -> Response:

@@ -1,5 +1,7 @@
 """Colours of outlines and maps: a ramp for numbers, and fixed colours for classes."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,6 +44,9 @@ _CLASSES = (
 Palette = NDArray[np.uint8]
 """Colours (256, 3), by index."""
 
+Limits = tuple[float, float]
+"""Values of the lowest and the highest colour of the ramp."""
+
 
 def ramp() -> Palette:
     """Build the palette of numbers: 1 is the lowest, 254 the highest, 255 is missing."""
@@ -70,9 +75,26 @@ def plain() -> Palette:
 
 def to_index(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.uint8]:
     """Return the index of each value in the ramp between two limits; NaN is `MISSING`."""
-    share = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+    share = np.clip((values.astype(np.float64) - low) / max(high - low, 1e-12), 0, 1)
     index = np.where(np.isnan(share), MISSING, 1 + np.nan_to_num(share) * (RAMP_STEPS - 1))
     return np.asarray(index.round(), dtype=np.uint8)
+
+
+def read_limits(text: str | None) -> Limits | None:
+    """Read limits from a text, such as "10,42.5"; None if there is no text.
+
+    Raises
+    ------
+    ValueError
+        If they are not two finite numbers, the lower one first.
+    """
+    if text is None:
+        return None
+    low, high = (float(part) for part in text.split(","))
+    if not (low < high and math.isfinite(high - low)):
+        message = f"{low} is not below {high}"
+        raise ValueError(message)
+    return low, high
 
 
 def to_hex(colour: NDArray[np.uint8] | tuple[int, int, int]) -> str:

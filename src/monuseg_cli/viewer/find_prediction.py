@@ -12,6 +12,7 @@ from monuseg_cli.core.home import RECORD_SUFFIX
 from monuseg_cli.imaging.decoding import decoding
 from monuseg_cli.imaging.folder import files_of
 from monuseg_cli.nuclei.rois import Roi
+from monuseg_cli.outputs.plan import TIFF_SUFFIXES
 from monuseg_cli.viewer.read_nuclei import SUFFIXES
 
 
@@ -51,7 +52,7 @@ class Made:
 
 
 def find_prediction(slide: Path, folders: tuple[Path, ...] = ()) -> Made | None:
-    """Find the latest prediction on a slide that has a file of nuclei.
+    """Find the latest prediction on a slide that has a file of nuclei, or a label image of the whole slide.
 
     Records are searched in the folder of the slide, in `folders`, and in the folders directly below these. A record
     belongs to the slide if name and size are the same.
@@ -92,12 +93,14 @@ def _records(folders: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def _read(record: Path, content: dict[str, Any]) -> Made | None:
-    """Read a record; None if no file of nuclei lies beside it."""
+    """Read a record; None if neither a file of nuclei nor a label image of the whole slide lies beside it."""
     beside = [record.parent / Path(name).name for name in content.get("beside", content["outputs"])]
     there = [path for suffix in SUFFIXES for path in beside if path.name.lower().endswith(suffix) and path.is_file()]
+    found, settings = content["found"], content["settings"]
+    if not there and content.get("labels") and not settings["region"]:
+        there = [path for path in beside if path.name == _label_image(content["outputs"]) and path.is_file()]
     if not there:
         return None
-    found, settings = content["found"], content["settings"]
     rois = tuple(
         Roi(name, tuple(tuple(np.array(ring, dtype=np.float64) for ring in polygon) for polygon in polygons))
         for name, polygons in settings["rois"]
@@ -118,3 +121,8 @@ def _read(record: Path, content: dict[str, Any]) -> Made | None:
         plane=settings.get("plane"),
         warnings=tuple(found.get("warnings", ())),
     )
+
+
+def _label_image(outputs: list[str]) -> str | None:
+    """Return the name of the label image among the outputs; another TIFF, of probabilities, comes after it."""
+    return next((name for name in outputs if name.lower().endswith(TIFF_SUFFIXES)), None)

@@ -10,7 +10,7 @@ import shapely
 from numpy.typing import NDArray
 
 from monuseg_cli.core.errors import InputError, MissingError
-from monuseg_cli.viewer.nucleus_set import NucleusSet, pack_rings
+from monuseg_cli.viewer.nucleus_set import NucleusSet, pack_shapes
 
 _NAMES = ("id", "name", "cell_id")
 _CLASSES = ("class", "class_name", "classification")
@@ -76,7 +76,7 @@ def _pack(group: Any, shapes: NDArray[np.object_], geometry: str) -> tuple[Nucle
     }
     names = _texts(kept, _NAMES) or [""] * len(kept)
     class_names = _texts(kept, _CLASSES) or [""] * len(kept)
-    return pack_rings(names, class_names, *_rings(shapes[polygons]), measurements), int((~polygons).sum())
+    return pack_shapes(names, class_names, shapes[polygons], measurements), int((~polygons).sum())
 
 
 def _texts(group: Any, columns: tuple[str, ...]) -> list[str]:
@@ -85,20 +85,3 @@ def _texts(group: Any, columns: tuple[str, ...]) -> list[str]:
         if name in group.column_names:
             return ["" if value is None else str(value) for value in group[name].to_pylist()]
     return []
-
-
-def _rings(
-    shapes: NDArray[np.object_],
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
-    """Return points, rings, holes and starts of polygons and multipolygons; see `NucleusSet`."""
-    if not len(shapes):
-        nothing = np.zeros(1, dtype=np.int64)
-        return np.empty((0, 2)), nothing, np.empty(0, dtype=bool), nothing
-    _, points, offsets = shapely.to_ragged_array(shapes)
-    rings, first_rings = offsets[0].astype(np.int64), offsets[1].astype(np.int64)
-    holes = np.ones(len(rings) - 1, dtype=bool)
-    holes[first_rings[:-1]] = False
-    starts = first_rings if len(offsets) == 2 else first_rings[offsets[2]]
-    closing = np.zeros(len(points), dtype=bool)
-    closing[rings[1:] - 1] = True  # a ring of shapely repeats its first point
-    return points[~closing, 1::-1], rings - np.arange(len(rings)), holes, starts.astype(np.int64)

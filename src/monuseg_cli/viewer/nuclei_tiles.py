@@ -32,6 +32,9 @@ _LINE_PX, _CLOSE_LINE_PX = 2, 3
 
 _FILL_OPACITY = 200
 _HEAT_OPACITY = 170
+_MOST_RANGES = 8
+"""Colourings within chosen limits that are kept."""
+
 _HEAT_PX = 4
 """A heat map is computed for blocks of so many pixels, and enlarged."""
 
@@ -52,7 +55,7 @@ class Colouring:
 
     index: NDArray[np.uint8]
     palette: colours.Palette
-    limits: tuple[float, float] | None = None
+    limits: colours.Limits | None = None
 
 
 class Overlay:
@@ -77,7 +80,8 @@ class Overlay:
         self._nuclei = nuclei
         self._maps = HeatMaps(nuclei, shape, mpp)
         self._heats: dict[str, Heat] = {}
-        self._colourings: dict[str, Colouring] = {}
+        self._colourings: dict[tuple[str, colours.Limits | None], Colouring] = {}
+        self._ranged: dict[tuple[str, colours.Limits | None], Colouring] = {}
         self._lock = threading.Lock()
         self.class_names = tuple(sorted(set(nuclei.class_names) - {""}))
 
@@ -94,19 +98,32 @@ class Overlay:
                 self._heats[measurement] = self._maps.density() if values is None else self._maps.mean(values)
             return self._heats[measurement]
 
-    def by_measurement(self, measurement: str) -> Colouring:
-        """Return the colours of a measurement, between its 2nd and 98th percentile; all alike if it is empty."""
-        if measurement not in self._colourings:
-            values = self._nuclei.measurements.get(measurement)
-            if values is None:
-                alike = np.ones(len(self._nuclei), dtype=np.uint8)
-                self._colourings[measurement] = Colouring(alike, colours.plain())
-            else:
-                known = values[~np.isnan(values)]
-                low, high = np.percentile(known, (2, 98)) if len(known) else (0.0, 0.0)
-                index = colours.to_index(values, float(low), float(high))
-                self._colourings[measurement] = Colouring(index, colours.ramp(), (float(low), float(high)))
-        return self._colourings[measurement]
+    def by_measurement(self, measurement: str, limits: colours.Limits | None = None) -> Colouring:
+        """Return the colours of a measurement; all alike if it is empty.
+
+        Parameters
+        ----------
+        measurement : str
+            Name of a measurement, or empty.
+        limits : tuple of float, optional
+            Values of the lowest and the highest colour; by default the 2nd and 98th percentile.
+        """
+        kept, key = self._ranged if limits else self._colourings, (measurement, limits)
+        colouring = kept.get(key)
+        if colouring is None:
+            if len(self._ranged) >= _MOST_RANGES:
+                self._ranged.clear()
+            kept[key] = colouring = self._colour(self._nuclei.measurements.get(measurement), limits)
+        return colouring
+
+    def _colour(self, values: NDArray[np.float32] | None, limits: colours.Limits | None) -> Colouring:
+        if values is None:
+            return Colouring(np.ones(len(self._nuclei), dtype=np.uint8), colours.plain())
+        if limits is None:
+            known = values[~np.isnan(values)]
+            low, high = np.percentile(known, (2, 98)) if len(known) else (0.0, 0.0)
+            limits = float(low), float(high)
+        return Colouring(colours.to_index(values, *limits), colours.ramp(), limits)
 
     @cached_property
     def by_class(self) -> Colouring:
@@ -117,12 +134,22 @@ class Overlay:
         index = [codes.get(name, colours.MISSING) for name in self._nuclei.class_names]
         return Colouring(np.array(index, dtype=np.uint8), colours.classes())
 
-    def webp(self, tile: Tile, colouring: Colouring, measurement: str, style: Style) -> bytes:
-        """Return a tile as lossless WebP: outlines, or a heat map of the density or of a measurement's mean."""
+    def webp(
+        self,
+        tile: Tile,
+        colouring: Colouring,
+        measurement: str,
+        style: Style,
+        limits: colours.Limits | None = None,
+    ) -> bytes:
+        """Return a tile as lossless WebP: outlines, or a heat map of the density or of a measurement's mean.
+
+        The heat map's colours lie between `limits`, or by default those of the map.
+        """
         picture = (
             self._draw_outlines(tile, colouring, style)
             if tile.step <= self.coarsest_step
-            else self._draw_heat(tile, self.heat(measurement))
+            else self._draw_heat(tile, self.heat(measurement), limits)
         )
         file = io.BytesIO()
         picture.save(file, "WEBP", lossless=True, method=0, quality=0)
@@ -155,10 +182,10 @@ class Overlay:
             _widen(drawn, line * _OVERSAMPLING)
         return _paint(drawn, colouring.palette, _FILL_OPACITY if style == "filled" else 255)
 
-    def _draw_heat(self, tile: Tile, heat: Heat) -> Image.Image:
+    def _draw_heat(self, tile: Tile, heat: Heat, limits: colours.Limits | None) -> Image.Image:
         shape = (-(-tile.height // _HEAT_PX), -(-tile.width // _HEAT_PX))
         values, weight = heat.sample(tile.box, shape)
-        colour = colours.ramp()[colours.to_index(values, *heat.limits)]
+        colour = colours.ramp()[colours.to_index(values, *(limits or heat.limits))]
         pixels = np.concatenate([colour, np.asarray(weight * _HEAT_OPACITY, dtype=np.uint8)[..., None]], axis=-1)
         size = tile.width, tile.height
         return Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BILINEAR)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 
@@ -170,6 +171,16 @@ def pack_rings(
     return NucleusSet(names, class_names, centres, points.astype(np.float32), rings, holes, starts, measurements)
 
 
+def pack_shapes(
+    names: Sequence[str],
+    class_names: Sequence[str],
+    shapes: NDArray[np.object_],
+    measurements: Mapping[str, NDArray[np.float32]],
+) -> NucleusSet:
+    """Pack nuclei whose outlines are polygons and multipolygons of shapely (N,), x and y. See `NucleusSet`."""
+    return pack_rings(names, class_names, *_rings(shapes), measurements)
+
+
 def join(parts: Sequence[NucleusSet]) -> NucleusSet:
     """Join several sets into one, in their order; a measurement that a set lacks is NaN there."""
     known = dict.fromkeys(name for part in parts for name in part.measurements)
@@ -228,3 +239,20 @@ def _centres(
         with np.errstate(divide="ignore", invalid="ignore"):
             centres[:, axis] = np.where(mass > 0, total / mass, mean)
     return centres
+
+
+def _rings(
+    shapes: NDArray[np.object_],
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
+    """Return points, rings, holes and starts of polygons and multipolygons; see `NucleusSet`."""
+    if not len(shapes):
+        nothing = np.zeros(1, dtype=np.int64)
+        return np.empty((0, 2)), nothing, np.empty(0, dtype=bool), nothing
+    _, points, offsets = shapely.to_ragged_array(shapes)
+    rings, first_rings = offsets[0].astype(np.int64), offsets[1].astype(np.int64)
+    holes = np.ones(len(rings) - 1, dtype=bool)
+    holes[first_rings[:-1]] = False
+    starts = first_rings if len(offsets) == 2 else first_rings[offsets[2]]
+    closing = np.zeros(len(points), dtype=bool)
+    closing[rings[1:] - 1] = True  # a ring of shapely repeats its first point
+    return points[~closing, 1::-1], rings - np.arange(len(rings)), holes, starts.astype(np.int64)

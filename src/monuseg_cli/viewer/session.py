@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monuseg_cli.annotations.object_classes import describe_left_out
+from monuseg_cli.annotations.read_labels import LABEL_SUFFIXES
 from monuseg_cli.annotations.read_rois import make_rois, read_rois
 from monuseg_cli.core.errors import InputError, MissingError, MonusegError
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.nuclei.rois import Roi
+from monuseg_cli.viewer.colours import Limits
 from monuseg_cli.viewer.find_prediction import Made, find_prediction
+from monuseg_cli.viewer.label_image import is_label_image, measure_labels
 from monuseg_cli.viewer.nuclei_tiles import Colouring, Overlay
 from monuseg_cli.viewer.nucleus_set import NucleusSet
 from monuseg_cli.viewer.pyramid import FINER_LEVELS, Pyramid
@@ -71,8 +74,9 @@ class ViewConfig:
             )
             raise InputError(message)
         if self.nuclei is not None:
-            if not self.nuclei.name.lower().endswith(SUFFIXES):
-                message = f"cannot read nuclei from {self.nuclei}; give a file that ends in {' or '.join(SUFFIXES)}"
+            suffixes = (*SUFFIXES, *LABEL_SUFFIXES)
+            if not self.nuclei.name.lower().endswith(suffixes):
+                message = f"cannot read nuclei from {self.nuclei}; give a file that ends in {' or '.join(suffixes)}"
                 raise InputError(message)
             if not self.nuclei.exists():
                 message = f"no nuclei {self.nuclei}; check its name"
@@ -103,14 +107,17 @@ class Shown:
     regions: tuple[RegionCount, ...]
     left_out: str
 
-    def colouring(self, number: int) -> tuple[Colouring, str] | None:
-        """Return the colours of a choice, and its measurement: 0 none, 1 the class, then the measurements."""
+    def colouring(self, number: int, limits: Limits | None = None) -> tuple[Colouring, str] | None:
+        """Return the colours of a choice, and its measurement: 0 none, 1 the class, then the measurements.
+
+        The colours of a measurement lie between `limits`, or by default those of `Overlay.by_measurement`.
+        """
         names = tuple(self.nuclei.measurements)
         if number == 1:
             return self.overlay.by_class, ""
         if 0 <= number < len(names) + 2:
             name = names[number - 2] if number else ""
-            return self.overlay.by_measurement(name), name
+            return self.overlay.by_measurement(name, limits if name else None), name
         return None
 
 
@@ -206,13 +213,18 @@ class ViewSession:
         tile = self.pyramid.tile(level, row, col)
         return self.tiles.jpeg(tile) if tile else None
 
-    def overlay_tile(self, colour: int, filled: bool, level: int, row: int, col: int) -> bytes | None:
-        """Return a tile of the nuclei as WebP; None if there is no such tile, or there are no nuclei."""
+    def overlay_tile(
+        self, colour: int, filled: bool, level: int, row: int, col: int, limits: Limits | None = None
+    ) -> bytes | None:
+        """Return a tile of the nuclei as WebP; None if there is no such tile, or there are no nuclei.
+
+        Numbers are coloured between `limits`, or by default between percentiles.
+        """
         tile = self.pyramid.tile(level, row, col, FINER_LEVELS)
-        chosen = self.shown.colouring(colour) if self.shown else None
+        chosen = self.shown.colouring(colour, limits) if self.shown else None
         if self.shown is None or tile is None or chosen is None:
             return None
-        return self.shown.overlay.webp(tile, *chosen, "filled" if filled else "outlines")
+        return self.shown.overlay.webp(tile, *chosen, "filled" if filled else "outlines", limits)
 
     def _find(self) -> Made | None:
         made = find_prediction(self.config.slide, self._search)
@@ -224,7 +236,7 @@ class ViewSession:
 
     def _read(self, path: Path) -> None:
         try:
-            found = read_nuclei(path, self._on_share)
+            found = self._measure(path) if is_label_image(path) else read_nuclei(path, self._on_share)
             self.shown = self._prepare(path, found)
             self._progress.info(f"{len(found.nuclei)} nuclei of {path}")
             if self.shown.left_out:
@@ -232,6 +244,12 @@ class ViewSession:
         except MonusegError as error:
             self.error = error
             self._progress.warn(str(error))
+
+    def _measure(self, path: Path) -> NucleiFile:
+        """Measure the nuclei of a label image on the slide, which is opened again: requests read it meanwhile."""
+        shown = self.slide
+        with Slide(shown.path, self.config.skip_damaged, shown.series, shown.plane) as slide:
+            return measure_labels(path, slide, self.mpp, self._on_share, self._progress)
 
     @contextmanager
     def answering(self) -> Iterator[None]:

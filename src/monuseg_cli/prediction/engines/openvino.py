@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import os
+import subprocess
 import sys
 import textwrap
 import warnings
@@ -165,7 +166,31 @@ def _maps(request: Any) -> NDArray[np.float32]:
 
 
 def _convert(weights: Path, folder: Path) -> None:
-    """Convert a weights file, check that it can be compiled, and save the graph."""
+    """Convert a weights file in a process of its own, so that PyTorch and the converter leave no memory behind.
+
+    Where that fails, or PyTorch is in memory already, it is converted here, which raises what is wrong.
+    """
+    code = f"import pathlib, sys; from {__name__} import convert; convert(*map(pathlib.Path, sys.argv[1:]))"
+    command = [sys.executable, "-P", "-c", code, str(weights.absolute()), str(folder.absolute())]
+    if "torch" not in sys.modules:
+        with suppress(OSError, ValueError):  # of Python inside of another program
+            if not subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode:
+                return
+    convert(weights, folder)
+
+
+def convert(weights: Path, folder: Path) -> None:
+    """Convert a weights file, check that it can be compiled, and save the graph.
+
+    Raises
+    ------
+    EngineError
+        If OpenVINO cannot run the network.
+    InputError
+        If the weights are unusable.
+    OutputError
+        If the graph cannot be written.
+    """
     import openvino
     import torch
     from torch import Tensor, nn

@@ -33,7 +33,7 @@ export function showSummary(nuclei) {
     get("share").value = nuclei.share;
   } else {
     const { whole } = nuclei;
-    get("count").textContent = `${format(whole.nuclei)} nuclei`;
+    get("count").textContent = `${format(whole.nuclei)} ${whole.nuclei === 1 ? "nucleus" : "nuclei"}`;
     get("density").textContent = !whole.area ? "in the regions below" :
       `${format(whole.density)} ${nuclei.densityUnit}; ${whole.name.toLowerCase()}: ${format(whole.area, 3)} ${nuclei.areaUnit}`;
     get("about").textContent = [nuclei.file, nuclei.about].filter(Boolean).join(" by ");
@@ -60,23 +60,26 @@ export function showRegions(nuclei, onChoose) {
   );
 }
 
-// What the legend says of a choice of colours, where a heat map or where outlines are shown.
-export function legendOf(choice, isHeat, nuclei) {
+// What the legend says of a choice of colours, where a heat map or where outlines are shown; `chosen` are the limits
+// that the user set.
+export function legendOf(choice, isHeat, nuclei, chosen) {
+  const range = chosen ?? (isHeat ? choice.heat : choice.limits);
   if (isHeat) {
-    const limits = choice.heat.map((value) => withUnit(format(value, 3), choice.heatUnit));
-    return { title: choice.heatName, limits, ramp: nuclei.ramp, note: "Zoom in to see the outlines." };
+    const limits = range.map((value) => withUnit(format(value, 3), choice.heatUnit));
+    return { title: choice.heatName, limits, range, ramp: nuclei.ramp, note: "Zoom in to see the outlines." };
   }
   if (choice.classes) return { title: "Class", classes: choice.classes, note: "" };
   if (!choice.limits) return { title: "", classes: [{ name: "Nucleus", colour: nuclei.plain }], note: "" };
-  const [low, high] = choice.limits.map((value) => format(value, 3));
+  const [low, high] = range.map((value) => format(value, 3));
   const limits = [`≤ ${low}`, withUnit(`≥ ${high}`, choice.unit)];
-  return { title: withUnit(choice.name, choice.unit && `(${choice.unit})`), limits, ramp: nuclei.ramp, note: "2nd to 98th percentile of all nuclei" };
+  const note = chosen ? "" : "2nd to 98th percentile of all nuclei";
+  return { title: withUnit(choice.name, choice.unit && `(${choice.unit})`), limits, range, ramp: nuclei.ramp, note };
 }
 
 export function showLegend(legend, mark) {
   get("legend-title").textContent = legend.title;
   get("legend-note").textContent = legend.note;
-  get("ramp").hidden = get("limits").hidden = !legend.limits;
+  get("ramp").hidden = get("limits").hidden = get("range").hidden = !legend.limits;
   get("classes").replaceChildren(
     ...(legend.classes ?? []).map(({ name, colour }) => {
       const item = document.createElement("li");
@@ -92,6 +95,9 @@ export function showLegend(legend, mark) {
   get("mark").hidden = mark === null || !legend.limits;
   if (!legend.limits) return;
   [get("low").textContent, get("high").textContent] = legend.limits;
+  ["lowest", "highest"].forEach((id, index) => {
+    if (document.activeElement !== get(id)) get(id).value = Number(legend.range[index].toPrecision(4));
+  });
   const colours = get("ramp-colours");
   const context = colours.getContext("2d");
   const gradient = context.createLinearGradient(0, 0, colours.width, 0);

@@ -10,13 +10,17 @@ const UM_AT_1X = 10; // of a pixel on the screen; 0.25 µm are called 40x
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 const asked = new URLSearchParams(window.location.hash.slice(1)); // the place at which the page was opened
-const view = { style: "outlines", colour: 0, nuclei: null, slide: null, chosen: null, overlays: [], region: -1 };
+const view = {
+  style: "outlines", colour: 0, limits: {}, nuclei: null, slide: null, chosen: null, overlays: [], region: -1,
+};
 let viewer = null;
 
 const image = () => viewer.world.getItemAt(0);
 const zoom = () => image().viewportToImageZoom(viewer.viewport.getZoom(true));
 const ready = () => view.nuclei?.state === "ready";
 const choice = () => view.nuclei.colours.find(({ number }) => number === view.colour) ?? view.nuclei.colours[0];
+const chosenLimits = () => view.limits[view.colour]; // of the colours, instead of percentiles
+const legend = (heat) => legendOf(choice(), heat, view.nuclei, chosenLimits());
 const place = (x, y) => image().imageToViewerElementCoordinates(new OpenSeadragon.Point(x, y));
 
 function say(text) {
@@ -49,10 +53,11 @@ function imageSource({ width, height, tile, first, full }) {
 function overlaySource({ width, height, tile, first, full, finer }) {
   const { colour } = view;
   const filled = Number(view.style === "filled");
+  const query = chosenLimits() ? `?limits=${chosenLimits().join(",")}` : "";
   return {
     width: width * 2 ** finer, height: height * 2 ** finer, tileSize: tile, minLevel: first, maxLevel: full + finer,
     hasTransparency: () => true, // else coarser tiles show through
-    getTileUrl: (level, col, row) => `overlay/${colour}/${filled}/${level}/${row}/${col}`,
+    getTileUrl: (level, col, row) => `overlay/${colour}/${filled}/${level}/${row}/${col}${query}`,
   };
 }
 
@@ -111,7 +116,8 @@ function paint() {
 }
 
 function markOfChosen() {
-  const { limits, name } = choice();
+  const { name } = choice();
+  const limits = choice().limits && (chosenLimits() ?? choice().limits);
   const value = view.chosen?.values.find((one) => one.name === name)?.value;
   return limits && value !== undefined ? (value - limits[0]) / (limits[1] - limits[0]) : null;
 }
@@ -120,7 +126,7 @@ function updateLegend() {
   if (!ready()) return;
   const heat = isHeat();
   get("stage").dataset.shows = view.style === "hidden" ? "nothing" : heat ? "density" : view.style;
-  showLegend(legendOf(choice(), heat, view.nuclei), heat ? null : markOfChosen());
+  showLegend(legend(heat), heat ? null : markOfChosen());
 }
 
 function setStyle(style) {
@@ -146,6 +152,22 @@ function setColour(number) {
   showOverlay();
   updateLegend();
   keepInAddress();
+}
+
+// Colour the chosen measurement within these limits, or, without any, by percentiles.
+function setLimits(limits) {
+  if (limits) view.limits[view.colour] = limits;
+  else delete view.limits[view.colour];
+  showOverlay();
+  updateLegend();
+  keepInAddress();
+}
+
+function changeLimits() {
+  const limits = ["lowest", "highest"].map((id) => get(id).valueAsNumber);
+  if (limits.some(Number.isNaN)) setLimits(null);
+  else if (limits[0] < limits[1]) setLimits(limits);
+  else say("The lowest value must be below the highest.");
 }
 
 function nextColour() {
@@ -194,7 +216,7 @@ function save() {
   context.scale(ratio, ratio);
   paintMarks(context, { regions: view.nuclei?.regions ?? [], chosen: view.chosen, place });
   paintScale(context, scaleBar(view.slide.mpp, zoom()), height);
-  if (ready() && view.style !== "hidden") paintLegend(context, legendOf(choice(), isHeat(), view.nuclei), width, height);
+  if (ready() && view.style !== "hidden") paintLegend(context, legend(isHeat()), width, height);
   picture.toBlob((blob) => {
     const link = document.createElement("a");
     const { x, y } = image().viewportToImageCoordinates(viewer.viewport.getCenter(true));
@@ -248,7 +270,8 @@ const KEYS = {
 
 function pressed(event) {
   const { target, key } = event;
-  const writes = ["SELECT", "TEXTAREA"].includes(target.tagName) || (target.type === "range" && key.startsWith("Arrow"));
+  const writes = ["SELECT", "TEXTAREA"].includes(target.tagName) || target.type === "number" ||
+    (target.type === "range" && key.startsWith("Arrow"));
   if (event.ctrlKey || event.metaKey || event.altKey || writes || get("keys").open || !KEYS[key]) return;
   event.preventDefault();
   KEYS[key]();
@@ -257,6 +280,7 @@ function pressed(event) {
 function keepInAddress() {
   const { x, y } = viewer.viewport.getCenter(true);
   const parts = { x: x.toFixed(5), y: y.toFixed(5), z: viewer.viewport.getZoom(true).toFixed(3), c: view.colour };
+  if (chosenLimits()) parts.l = chosenLimits().join(",");
   history.replaceState(null, "", `#${new URLSearchParams(parts)}`);
 }
 
@@ -279,6 +303,8 @@ async function showNuclei(again = false) {
     const colour = Number(asked.get("c"));
     view.colour = view.nuclei.colours.some(({ number }) => number === colour) ? colour : 0;
     get("colour").value = String(view.colour);
+    const limits = (asked.get("l") ?? "").split(",").map(Number);
+    if (limits.length === 2 && limits[0] < limits[1]) view.limits[view.colour] = limits;
     view.drawn = view.style;
     showRegions(view.nuclei, goToRegion);
     showNucleus(null);
@@ -301,6 +327,8 @@ function connect() {
   for (const [id, action] of Object.entries(clicks)) get(id).addEventListener("click", action);
   get("nuclei-opacity").addEventListener("input", setOpacity);
   get("slide-opacity").addEventListener("input", setOpacity);
+  for (const id of ["lowest", "highest"]) get(id).addEventListener("change", changeLimits);
+  get("reset").addEventListener("click", () => setLimits(null));
   get("colour").addEventListener("change", (event) => setColour(Number(event.target.value)));
   document.addEventListener("keydown", pressed);
 }
