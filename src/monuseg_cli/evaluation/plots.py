@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from monuseg_cli.evaluation.errors import KINDS, Side, SystemErrors
+from monuseg_cli.evaluation.error_analysis import KINDS, Side, SystemErrors
 from monuseg_cli.evaluation.scores import ImageScores, Summary
 from monuseg_cli.evaluation.tables import TITLES
 from monuseg_cli.pages.figures import BLUE, COLOURS, GREEN, ORANGE, add_legend, begin, begin_panels

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from monuseg_cli import __version__
 from monuseg_cli.core.atomic import require_writable, write_text
 from monuseg_cli.core.errors import InputError
-from monuseg_cli.evaluation.errors import KINDS, SystemErrors
+from monuseg_cli.evaluation.error_analysis import KINDS, SystemErrors
 from monuseg_cli.evaluation.report_images import NumberedNuclei, list_worst, picture_of
 from monuseg_cli.evaluation.report_tables import comparison_table, errors_table, images_table, scores_table
 from monuseg_cli.evaluation.results import EvaluateResult, Evaluation

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monuseg_cli.evaluation.errors import KINDS, Side
+from monuseg_cli.evaluation.error_analysis import KINDS, Side
 from monuseg_cli.metrics.error_types import Faults
 from monuseg_cli.metrics.instance import number_labels
 from monuseg_cli.nuclei.draw_outlines import outline_pixels

@@ -4,7 +4,7 @@ import html
 from collections.abc import Sequence
 
 from monuseg_cli.evaluation.compare import Difference
-from monuseg_cli.evaluation.errors import KINDS, Side, SystemErrors
+from monuseg_cli.evaluation.error_analysis import KINDS, Side, SystemErrors
 from monuseg_cli.evaluation.results import Evaluation
 from monuseg_cli.evaluation.scores import Scores, Summary
 from monuseg_cli.evaluation.tables import TITLES, closing_rows, format_interval, format_score, is_best, shown_scores

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.progress import Progress
-from monuseg_cli.imaging.colours import doubt_colours
+from monuseg_cli.imaging.channel_order import doubt_colours
 from monuseg_cli.imaging.coordinates import Layout
 from monuseg_cli.imaging.scaled_source import SlideSource
 from monuseg_cli.imaging.slide import Slide

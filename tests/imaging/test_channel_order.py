@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monuseg_cli.imaging.colours import doubt_colours
+from monuseg_cli.imaging.channel_order import doubt_colours
 from support.tissue import draw_tissue
 
 TISSUE, _ = draw_tissue(300, seed=4)
