@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.annotations.label_values import number_nuclei
+from monuseg_cli.classes.classes_file import NucleusClassifier, read_classes, warn_other_model
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import DEFAULT_MODEL, Home
 from monuseg_cli.core.progress import Lines, Progress
@@ -140,6 +141,7 @@ class Model:
         series: int | None = None,
         plane: int | None = None,
         measurements: Collection[Measurement] = (),
+        classes: str | Path | None = None,
     ) -> Segmentation:
         """Find the nuclei of an image, the same as ``monuseg predict``, and return them.
 
@@ -168,6 +170,8 @@ class Model:
             Which image of a file, and which focal plane; see `open_slide`.
         measurements : collection of {"texture", "neighbours", "all"}
             Further columns of the table of nuclei; texture needs scikit-image.
+        classes : str or Path, optional
+            File of ``monuseg classify``: the table has the columns ``class`` and ``class_probability``.
 
         Raises
         ------
@@ -176,10 +180,12 @@ class Model:
         InputError
             If the image or a setting cannot be used, or the scale is unknown.
         """
+        groups, classifier = choose_measurements(measurements), _classifier(classes)
         settings = SlideSettings(
-            mpp, region, tissue_mask, skip_damaged, adapt, (), series, plane, tta, choose_measurements(measurements)
+            mpp, region, tissue_mask, skip_damaged, adapt, (), series, plane, tta, groups, classifier
         )
         engine = self._with(threshold, min_area_um2)
+        self._check(settings)
         with open_picture(image, skip_damaged, series, plane) as slide:
             _require_scale(slide, settings)
             _require_fitting_memory(slide, settings)
@@ -207,6 +213,7 @@ class Model:
         simplify: float | None = None,
         format: Format | None = None,
         measurements: Collection[Measurement] = (),
+        classes: str | Path | None = None,
         overwrite: bool = False,
     ) -> Prediction:
         """Find the nuclei of a slide of any size, and write files, as ``monuseg predict`` does.
@@ -223,6 +230,8 @@ class Model:
             Files to write; the suffix selects the content: .png (mask), .tif (mask, or labels), .geojson, .geojson.gz,
             .csv, .xlsx, .parquet.
         mpp, threshold, min_area_um2, region, tissue_mask, skip_damaged, adapt, tta, series, plane, measurements
+            See `predict`.
+        classes
             See `predict`.
         labels : bool
             Write one integer per nucleus to a .tif, instead of a mask.
@@ -257,10 +266,12 @@ class Model:
         spec = OutputSpec(
             results, labels, _name(overlay), _name(probability), format=format, simplify=simplify, report=_name(report)
         )
+        groups, classifier = choose_measurements(measurements), _classifier(classes)
         settings = SlideSettings(
-            mpp, region, tissue_mask, skip_damaged, adapt, (), series, plane, tta, choose_measurements(measurements)
+            mpp, region, tissue_mask, skip_damaged, adapt, (), series, plane, tta, groups, classifier
         )
         engine = self._with(threshold, min_area_um2)
+        self._check(settings)
         (plan,) = plan_outputs([path], spec)
         with Slide(path, skip_damaged, series, plane) as slide:
             _require_scale(slide, settings)
@@ -272,6 +283,11 @@ class Model:
             raise outcome.error
         assert outcome.prediction
         return outcome.prediction
+
+    def _check(self, settings: SlideSettings) -> None:
+        """Warn of classes that were learned on nuclei of another model."""
+        if settings.classes:
+            warn_other_model(settings.classes, self._sha256, self._progress)
 
     def _with(self, threshold: float | None, min_area_um2: float | None) -> Engine:
         postprocess = with_overrides(self.card.postprocess, threshold, min_area_um2)
@@ -310,6 +326,7 @@ def measure(
     mpp: float | None = None,
     *,
     measurements: Collection[Measurement] = (),
+    classes: str | Path | None = None,
     skip_damaged: bool = False,
     series: int | None = None,
     plane: int | None = None,
@@ -328,6 +345,8 @@ def measure(
         Micrometres per pixel; it may be omitted only if the image is a file that states it.
     measurements : collection of {"texture", "neighbours", "all"}
         Further columns; texture needs scikit-image.
+    classes : str or Path, optional
+        See `Model.predict`.
     skip_damaged, series, plane
         See `open_slide`.
     progress : Progress, optional
@@ -341,7 +360,9 @@ def measure(
         If the image, the labels or a setting cannot be used, or the scale is unknown.
     """
     told = Lines() if progress is None else progress
-    settings = SlideSettings(mpp, skip_damaged=skip_damaged, measurements=choose_measurements(measurements))
+    settings = SlideSettings(
+        mpp, skip_damaged=skip_damaged, measurements=choose_measurements(measurements), classes=_classifier(classes)
+    )
     with open_picture(image, skip_damaged, series, plane) as slide:
         layout = layout_of(slide, settings)
         if isinstance(labels, str | Path):
@@ -430,6 +451,10 @@ def train(
         chosen["init"] = str(init)
     config = TrainConfig(place, Recipe.from_dict({**begun.to_dict(), **chosen}), name, device=device)
     return run(config, Lines() if progress is None else progress)
+
+
+def _classifier(path: str | Path | None) -> NucleusClassifier | None:
+    return None if path is None else read_classes(Path(path).expanduser())
 
 
 def _home(home: str | Path | None) -> Home:

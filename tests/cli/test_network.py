@@ -14,6 +14,7 @@ from PIL import Image
 from conftest import QUICK
 from monuseg_cli.cli.app import COMMANDS
 from monuseg_cli.core.home import Home
+from support.classes import write_two_kinds
 from support.tissue import draw_tissue
 
 # Every way to a network from Python passes an audit hook, which is installed before anything else runs.
@@ -128,6 +129,7 @@ def test_a_prediction_reaches_for_no_network_and_writes_where_it_is_told(
 
 def test_no_other_command_uses_the_network(trained_home: Home, archives: tuple[Path, Path], tmp_path: Path) -> None:
     Image.fromarray(draw_tissue(80, 1)[0]).save(tmp_path / "a.png")
+    write_two_kinds(tmp_path)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -138,6 +140,7 @@ def test_no_other_command_uses_the_network(trained_home: Home, archives: tuple[P
         "runs",
         "models",
         "measure a.png --nuclei l.tif -o n.csv --measurements all --mpp 0.25",
+        "classify slide.png --nuclei labels.tif --annotations classes.geojson -o k.classes --mpp 0.25",
         f"view a.png --port {port} --no-browser",
         "slide-info a.png",
         "show a.png --labels l.tif -o s.png",

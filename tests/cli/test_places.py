@@ -8,6 +8,7 @@ from PIL import Image
 
 from conftest import Monuseg
 from monuseg_cli.core.home import Home
+from support.classes import write_two_kinds
 from support.tissue import draw_tissue
 
 RUN = "{home}/runs/unet-se"
@@ -60,6 +61,10 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
         "--roi-summary {out}/r.csv",
         ["{out}/n.csv", "{out}/n.xlsx", "{out}/s.csv", "{out}/r.csv"],
     ),
+    "classes of nuclei": (
+        "classify {kinds} --nuclei {kinds_labels} --annotations {kinds_classes} --mpp 0.25 -o {out}/a.classes",
+        ["{out}/a.classes"],
+    ),
     "outlines": ("show {image} --labels {mask} -o {out}/o.png", ["{out}/o.png"]),
     "a model for other programs": ("export unet-se -o {out}/m.onnx", ["{out}/m.onnx"]),
     "a package of bioimage.io": ("export default --format bioimageio -o {out}/m.zip", ["{out}/m.zip"]),
@@ -89,6 +94,9 @@ def test_paths_of_outputs_are_printed_and_listed(
         "masks": tmp_path / "masks",
         "mask": tmp_path / "masks" / "a.png",
     }
+    if kind.startswith("classes"):
+        kinds = write_two_kinds(tmp_path)
+        places |= dict(zip(("kinds", "kinds_labels", "kinds_classes"), kinds, strict=True))
     words, expected = COMMANDS[kind]
     command = [word.format(**places) for word in (*words.split(), "--home", "{home}")]
     listed = monuseg(*command, "--json")

@@ -21,6 +21,7 @@ from scipy import ndimage
 from conftest import Monuseg
 from monuseg_cli.core.home import Home
 from monuseg_cli.training.recipe import Recipe
+from support.classes import box, classified, write_features
 from support.drive import drive, like_drive, publish
 from support.made import make_home
 from support.nuinsseg import write_zip
@@ -73,7 +74,7 @@ STAND_INS = (
         r"^monuseg patches$", "monuseg patches --patch-px 64 --stride-px 192", "the images are of 256 px, not of 1000"
     ),
     StandIn(
-        r"^(monuseg predict .*)$",
+        r"^(monuseg (?:predict|classify) .*)$",
         r"\1 --engine torch",
         "OpenVINO's form of a model takes seconds to make; tests/prediction/engines/test_select.py makes it",
     ),
@@ -109,7 +110,24 @@ def annotate(slide: Path) -> None:
     write_geojson(slide.with_suffix(".geojson"), [*regions, *map(feature, polygons)])
 
 
-BY_HAND = {"monuseg masks --data my-data --preview": lambda: annotate(Path("my-data/CMU-1.svs"))}
+def draw_classes(*paths: str) -> None:
+    """Draw two regions of each of two classes, as squares of a chessboard."""
+    half = SIZE_PX / 2
+    squares = [(0, 0, "Dermis"), (half, half, "Dermis"), (0, half, "Epidermis"), (half, 0, "Epidermis")]
+    for path in map(Path, paths):
+        path.parent.mkdir(exist_ok=True)
+        write_features(path, [classified(box(top, left, half, half), name) for top, left, name in squares])
+
+
+BY_HAND = {
+    "monuseg masks --data my-data --preview": lambda: annotate(Path("my-data/CMU-1.svs")),
+    "monuseg classify CMU-1-Small-Region.svs --annotations classes.geojson -o skin.classes": (
+        lambda: draw_classes("classes.geojson")
+    ),
+    "monuseg classify slides/slide.tif slides/tissue.tif --annotations annotations/ -o study.classes": (
+        lambda: draw_classes("annotations/slide.geojson", "annotations/tissue.geojson")
+    ),
+}
 """What people have done on a page before they come to a line."""
 
 

@@ -26,5 +26,7 @@ def test_a_table_has_the_columns_of_its_groups_in_one_order() -> None:
     always = [column.name for column in columns_of()]
     assert always[:3] == ["id", "row_px", "col_px"]
     assert always[-1] == "probability"
-    assert [column.name for column in columns_of(["neighbours", "texture"])] == [column.name for column in ALL_COLUMNS]
+    everything = columns_of(["neighbours", "texture"], has_classes=True)
+    assert [column.name for column in everything] == [column.name for column in ALL_COLUMNS]
+    assert columns_of(["neighbours", "texture"]) == everything[:-1]
     assert [column.name for column in columns_of(has_probability=False)] == always[:-1]

@@ -126,7 +126,7 @@ def test_multipolygons_are_named_among_the_types(tmp_path: Path) -> None:
 
 
 def test_no_nuclei_are_a_table_without_rows(tmp_path: Path) -> None:
-    with nuclei_parquet(tmp_path / "a.parquet", COLUMNS, {"record": 1}, has_regions=True):
+    with nuclei_parquet(tmp_path / "a.parquet", COLUMNS, {"record": 1}, ["region"]):
         pass
     assert len(geopandas.read_parquet(tmp_path / "a.parquet")) == 0
     assert list(read_nuclei(tmp_path / "a.parquet")) == []

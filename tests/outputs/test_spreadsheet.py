@@ -29,6 +29,7 @@ FOUND: dict[str, Any] = {
     "damaged": (),
     "stain": {},
     "warnings": ("odd", "-odder"),
+    "classes": {},
     "medians": {"area_um2": 20.5, "eccentricity": 0.5, "solidity": 0.9, "haematoxylin_mean": 1.25},
 }
 
@@ -55,7 +56,7 @@ def test_text_is_never_a_formula_in_csv(tmp_path: Path) -> None:
         read = list(csv.reader(file))
     assert [row[0] for row in read[1:]] == [*(f"'{text}".replace("\r", " ") for text in DANGEROUS), "plain"]
     assert {row[1] for row in read[1:]} == {"-1.5"}
-    with nuclei_csv(tmp_path / "n.csv", COLUMNS, has_regions=True) as add:
+    with nuclei_csv(tmp_path / "n.csv", COLUMNS, ["region"]) as add:
         add(squares(np.array([[5.0, 5], [9, 9]]), regions=["=1+1", "tumour"]))
     assert pandas.read_csv(tmp_path / "n.csv")["region"].tolist() == ["'=1+1", "tumour"]
 
@@ -70,7 +71,7 @@ def test_text_that_xml_cannot_hold_is_replaced(tmp_path: Path) -> None:
 @pytest.mark.parametrize("regions", [None, ["=tumour", "=tumour; b", "b"]])
 def test_xlsx_has_the_nuclei_the_regions_and_the_summary(tmp_path: Path, regions: list[str] | None) -> None:
     found = squares(np.array([[5.0, 5], [30, 30], [60, 60]]), regions=regions)
-    with nuclei_xlsx(tmp_path / "n.xlsx", COLUMNS, "a.svs", {"found": FOUND}, regions is not None) as add:
+    with nuclei_xlsx(tmp_path / "n.xlsx", COLUMNS, "a.svs", {"found": FOUND}, ["region"] if regions else []) as add:
         add(found)
     book = openpyxl.load_workbook(tmp_path / "n.xlsx")
     assert book.sheetnames == ["nuclei", "regions", "summary"]
@@ -104,3 +105,13 @@ def test_a_summary_has_what_was_found_and_what_failed(tmp_path: Path) -> None:
         assert failed["message"] == "truncated"
         assert pandas.isna(failed["nuclei"])
     assert pandas.read_excel(tmp_path / "s.xlsx", sheet_name="regions")["region"].tolist() == ["tumour"]
+
+
+def test_a_summary_has_the_number_of_nuclei_of_each_class(tmp_path: Path) -> None:
+    names, found = ("=Long", "Round"), {**FOUND, "classes": {"Round": 3, "=Long": 1}}
+    rows = [summary_row("a.svs", found, "predicted", 1.0, names), failure_row("b.svs", 3, "truncated", names)]
+    for name, read in (("s.csv", pandas.read_csv), ("s.xlsx", pandas.read_excel)):
+        write_summary(tmp_path / name, rows, [], names)
+        done, failed = read(tmp_path / name).to_dict("records")
+        assert (done["nuclei_=Long"], done["nuclei_Round"]) == (1, 3)
+        assert pandas.isna(failed["nuclei_Round"])

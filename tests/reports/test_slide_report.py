@@ -1,7 +1,9 @@
 """The report of a slide, as a person meets it: in a browser."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -61,7 +63,14 @@ def about(nuclei: int, **found: Any) -> dict[str, Any]:
     }
 
 
-def write(folder: Path, places: np.ndarray, mpp: float | None = MPP, drawn: tuple[Roi, ...] = (), **found: Any) -> Path:
+def write(
+    folder: Path,
+    places: np.ndarray,
+    mpp: float | None = MPP,
+    drawn: tuple[Roi, ...] = (),
+    more: Mapping[str, Any] = MappingProxyType({}),
+    **found: Any,
+) -> Path:
     """Write the report of drawn tissue with square nuclei at these places."""
     Image.fromarray(draw_tissue(SIDE, seed=2)[0]).save(folder / NAME, format="png")
     layout = Layout((0, 0, SIDE, SIDE), (SIDE, SIDE), mpp, MPP)
@@ -69,7 +78,7 @@ def write(folder: Path, places: np.ndarray, mpp: float | None = MPP, drawn: tupl
     page = folder / "report.html"
     with (
         Slide(folder / NAME) as slide,
-        slide_report(page, slide, layout, MPP, tissue, drawn, about(len(places), **found)) as add,
+        slide_report(page, slide, layout, MPP, tissue, drawn, {**about(len(places), **found), **more}) as add,
     ):
         for first, batch in enumerate(np.array_split(places, 4)):
             add(squares(batch, first=1 + 1000 * first))
@@ -153,6 +162,19 @@ def test_the_page_prints_light_and_without_switches(page: Path) -> None:
         assert not tab.locator("#opacity").is_visible()
         assert tab.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
         assert len(tab.pdf(format="A4")) > 10_000
+
+
+def test_classes_are_counted_with_their_colours_and_score(tmp_path: Path) -> None:
+    counts, score = {"a<b>": 3, "Long": 1}, {"value": 0.9, "low": 0.8, "high": 0.95}
+    stated = {"file": "x.classes", "sha256": "f00d", "model": "logistic regression", "accuracy": score}
+    colours = {"a<b>": (250, 10, 20), "Long": (1, 2, 3)}
+    page = write(tmp_path, centres(), more={"classes": {**stated, "colours": colours}}, classes=counts)
+    with opened(page) as tab:
+        rows = tab.locator("section", has_text="Classes").locator("tbody tr").all_inner_texts()
+        assert [row.split() for row in rows] == [["a<b>", "3", "75.0%"], ["Long", "1", "25.0%"]]
+        assert tab.locator("tbody rect").first.get_attribute("fill") == "rgb(250, 10, 20)"
+        assert "accuracy 0.900 (0.800 to 0.950)" in tab.locator("main").inner_text()
+        assert "x.classes, logistic regression, SHA-256 f00d" in tab.locator(".facts").inner_text()
 
 
 def test_a_slide_without_nuclei_has_a_report(tmp_path: Path) -> None:

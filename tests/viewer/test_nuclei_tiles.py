@@ -102,6 +102,13 @@ def test_classes_have_their_colours(overlay: Overlay) -> None:
     assert np.abs(pixels[112, 112, :3].astype(int) - second).max() <= 2
 
 
+def test_classes_have_the_colours_that_their_file_states(overlay: Overlay) -> None:
+    stated = Overlay(overlay._nuclei, SHAPE, 0.25, {"b": (250, 10, 20)})
+    pixels = draw(stated, 11, 0, 0, stated.by_class, "filled")
+    assert np.abs(pixels[112, 152, :3].astype(int) - colours.classes()[1]).max() <= 2
+    assert np.abs(pixels[112, 112, :3].astype(int) - (250, 10, 20)).max() <= 2
+
+
 def test_where_outlines_no_longer_fit_there_is_a_heat_map(overlay: Overlay) -> None:
     assert overlay.coarsest_step == 24 / 7
     outlines = draw(overlay, 10, 0, 0, overlay.by_measurement(""))  # two pixels of the slide for one of the tile

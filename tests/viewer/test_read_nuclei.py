@@ -57,6 +57,13 @@ def test_annotations_alone_are_nuclei(
     assert [region.name for region in found.regions] == ["here"] * (len(features) - count - len(left_out))
 
 
+def test_colours_of_classes_are_read(tmp_path: Path) -> None:
+    coloured = outlined("Tumor", "detection")
+    coloured["properties"]["classification"]["color"] = [250, 10, 20]
+    found = read(write_features(tmp_path / "a.geojson", [coloured, outlined("Stroma", "detection")]))
+    assert found.colours == {"Tumor": (250, 10, 20)}
+
+
 @pytest.mark.parametrize("value", ["Infinity", "-Infinity", "NaN", "1e300", "null"])
 def test_measurements_that_are_no_numbers_are_missing(tmp_path: Path, value: str) -> None:
     path = write_features(tmp_path / "a.geojson", nuclei()[:2])

@@ -58,6 +58,8 @@ class Feature:
         At least one.
     measurements : mapping of str to float
         Its measurements by name, where they are numbers.
+    colour : tuple of int, optional
+        Red, green and blue of its class, 0..255; None: not stated.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Feature:
     object_type: str
     polygons: tuple[Polygon, ...]
     measurements: Mapping[str, float] = field(default_factory=dict)
+    colour: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,23 @@ def read_feature(feature: Any, number: int) -> tuple[Feature | None, str]:
         object_type=_object_type(_text(kind, f"{where}, objectType")),
         polygons=polygons,
         measurements=_measurements(properties.get("measurements")),
+        colour=_colour(properties.get("classification")),
     ), ""
+
+
+def _colour(classification: Any) -> tuple[int, int, int] | None:
+    """Read the colour of a class: a list of red, green and blue, or, before QuPath 0.4, one number of 32 bits."""
+    if not isinstance(classification, dict):
+        return None
+    parts, packed = classification.get("color"), classification.get("colorRGB")
+    if isinstance(packed, int) and not isinstance(packed, bool):
+        parts = [packed >> 16 & 255, packed >> 8 & 255, packed & 255]
+    if not isinstance(parts, list) or len(parts) != 3:
+        return None
+    if not all(isinstance(part, int) and 0 <= part <= 255 for part in parts):
+        return None
+    red, green, blue = map(int, parts)
+    return red, green, blue
 
 
 def _measurements(given: Any) -> dict[str, float]:

@@ -18,6 +18,7 @@ PANELS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "predict": "Find the nuclei in images and slides: masks, label images, GeoJSON, tables.",
             "view": "Look at a slide and its nuclei in the browser.",
             "measure": "Measure nuclei that any tool found: size, shape, stain, texture, neighbours.",
+            "classify": "Train a classifier of nuclei on regions or nuclei that were given classes.",
             "slide-info": "Show the size, levels, tiles, compression and scale of a slide.",
             "show": "Draw the outlines of nuclei on an image.",
         },

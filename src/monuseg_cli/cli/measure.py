@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from monuseg_cli.cli.console import Session, command
-from monuseg_cli.cli.predict import regions_table
+from monuseg_cli.cli.predict import classes_table, regions_table
 
 
 @command(
@@ -52,6 +52,9 @@ def measure(
             show_default="size, shape, haematoxylin",
         ),
     ] = None,
+    classes: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Give each nucleus a class, by a file of monuseg classify.")
+    ] = None,
     summary: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also write a table with a row on the image (.csv; .xlsx has the regions)."),
@@ -83,6 +86,7 @@ def measure(
 ) -> None:
     """Measure nuclei that any tool found: size, shape, stain, texture, neighbours."""
     from monuseg_cli.annotations.read_rois import read_rois
+    from monuseg_cli.classes.classes_file import read_classes
     from monuseg_cli.prediction.config import SlideSettings, choose_measurements
     from monuseg_cli.prediction.measure_annotations import MeasureConfig, measure_nuclei
 
@@ -93,10 +97,13 @@ def measure(
         series=series,
         plane=plane,
         measurements=choose_measurements(measurements or ()),
+        classes=read_classes(classes) if classes else None,
     )
     config = MeasureConfig(image, nuclei, tuple(output), settings, summary, roi_summary)
     result = measure_nuclei(config, session.progress)
     lines = [regions_table((image.name, area) for area in result.rois)] if result.rois else []
+    if result.classes:
+        lines.append(classes_table([(image.name, result.classes)]))
     written = ", ".join(map(str, result.outputs))
     session.show(
         result, *lines, f"Written: {written}, {result.nuclei} nuclei at {result.mpp:.4g} um/px", written=result.outputs

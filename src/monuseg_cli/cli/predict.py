@@ -1,7 +1,7 @@
 """``monuseg predict``."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -94,6 +94,10 @@ def predict(
             show_default="size, shape, haematoxylin",
         ),
     ] = None,
+    classes: Annotated[
+        Path | None,
+        _output(metavar="FILE", help="Give each nucleus a class, by a file of monuseg classify."),
+    ] = None,
     report: Annotated[
         str | None,
         _output(
@@ -178,6 +182,7 @@ def predict(
 ) -> None:
     """Find the nuclei in images and slides: masks, label images, GeoJSON, tables."""
     from monuseg_cli.annotations.read_rois import read_rois
+    from monuseg_cli.classes.classes_file import read_classes
     from monuseg_cli.outputs.plan import STANDARD_OUTPUT, OutputSpec
     from monuseg_cli.prediction.batch import predict as run
     from monuseg_cli.prediction.config import PredictConfig, SlideSettings, choose_measurements
@@ -208,6 +213,7 @@ def predict(
             plane,
             tta,
             choose_measurements(measurements or ()),
+            read_classes(classes) if classes else None,
         ),
         threshold=threshold,
         min_area_um2=min_area_um2,
@@ -235,6 +241,8 @@ def _show(session: Session, result: "PredictResult") -> None:
         lines.append(_images_table(result.predictions))
         if counts := [(one.outputs.image.name, area) for one in result.predictions for area in one.rois]:
             lines.append(regions_table(counts))
+        if classes := [(one.outputs.image.name, one.classes) for one in result.predictions if one.classes]:
+            lines.append(classes_table(classes))
         lines.append(f"Written: {_written(result.predictions)}")
     if result.together.files:
         lines.append(f"On all images: {', '.join(map(str, result.together.files))}")
@@ -318,6 +326,16 @@ def regions_table(counts: "Iterable[tuple[str, RoiCount]]") -> Table:
     for image, area in counts:
         density = f"{area.nuclei / area.mm2:.0f}" if area.mm2 else "-"
         rows.add_row(f"{image}: {area.name}", f"{area.mm2:.3f}", str(area.nuclei), density)
+    return rows
+
+
+def classes_table(counts: "Iterable[tuple[str, Mapping[str, int]]]") -> Table:
+    """Build a table of the classes of each image: number and share of nuclei."""
+    rows = table("class", "nuclei", "share")
+    for image, of_image in counts:
+        total = max(sum(of_image.values()), 1)
+        for name, nuclei in of_image.items():
+            rows.add_row(f"{image}: {name}", str(nuclei), f"{nuclei / total:.1%}")
     return rows
 
 

@@ -16,7 +16,7 @@ from monuseg_cli.doctor.check import Check, State
 
 DISTRIBUTION = "monuseg-cli"
 _NOT_FOR_USERS = ("dev", "docs")
-_MODULES = {"pillow": "PIL", "openslide-python": "openslide", "scikit-image": "skimage"}
+_MODULES = {"pillow": "PIL", "openslide-python": "openslide", "scikit-image": "skimage", "scikit-learn": "sklearn"}
 """Packages whose module name differs from the package name by more than dashes."""
 
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)\s*(?:>=(?P<least>[\d.]+))?[^;]*(?:;.*extra == ['\"](?P<extra>\w+)['\"])?")

@@ -32,7 +32,7 @@ class Column:
         What it is.
     source : str
         Where the definition comes from; empty: it needs none.
-    group : {"texture", "neighbours"}, optional
+    group : {"texture", "neighbours", "classes"}, optional
         What it belongs to; None: it is always measured.
     """
 
@@ -42,7 +42,7 @@ class Column:
     decimals: int
     definition: str
     source: str = ""
-    group: Group | None = None
+    group: Group | Literal["classes"] | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -52,6 +52,8 @@ class Column:
 
 PROBABILITY = "probability"
 """Column that nuclei of other tools do not have."""
+
+CLASS_PROBABILITY = "class_probability"
 
 _ELLIPSE = "of the ellipse with the same second moments, with pixels as squares"
 
@@ -158,10 +160,20 @@ ALL_COLUMNS = (
         "interest",
         group="neighbours",
     ),
+    Column(
+        CLASS_PROBABILITY,
+        "Class probability",
+        "",
+        4,
+        "probability of the nucleus' class, which is the most probable one",
+        group="classes",
+    ),
 )
 
 
-def columns_of(groups: Collection[Group] = (), has_probability: bool = True) -> tuple[Column, ...]:
+def columns_of(
+    groups: Collection[Group] = (), has_probability: bool = True, has_classes: bool = False
+) -> tuple[Column, ...]:
     """Return the columns of a table, in order.
 
     Parameters
@@ -170,9 +182,12 @@ def columns_of(groups: Collection[Group] = (), has_probability: bool = True) -> 
         Further measurements.
     has_probability : bool
         Whether the nuclei were found by a network, with probabilities.
+    has_classes : bool
+        Whether the nuclei have classes, with probabilities.
     """
     return tuple(
         column
         for column in ALL_COLUMNS
-        if (column.group is None or column.group in groups) and (has_probability or column.name != PROBABILITY)
+        if (column.group is None or column.group in groups or (column.group == "classes" and has_classes))
+        and (has_probability or column.name != PROBABILITY)
     )

@@ -18,6 +18,9 @@ from monuseg_cli.nuclei.shapes import Shapes, outline
 REGION = "region"
 """Column with the regions of interest of each nucleus, where there are any."""
 
+CLASS = "class"
+"""Column with the class of each nucleus, where a classifier found it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Detections:
@@ -32,11 +35,20 @@ class Detections:
         Outlines that follow the edges of pixels; see `Shapes`.
     regions : sequence of str, optional
         Regions of interest of each nucleus; None if no regions are given.
+    classes : sequence of str, optional
+        Class of each nucleus; None without a classifier.
     """
 
     columns: Mapping[str, NDArray[Any]]
     shapes: Shapes
     regions: Sequence[str] | None = None
+    classes: Sequence[str] | None = None
+
+    @property
+    def texts(self) -> dict[str, Sequence[str]]:
+        """The columns of texts, in order, where there are any: class and regions of each nucleus."""
+        known = {CLASS: self.classes, REGION: self.regions}
+        return {name: texts for name, texts in known.items() if texts is not None}
 
     def __len__(self) -> int:
         """Return the number of nuclei."""

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from monuseg_cli.core.errors import MissingError
 from monuseg_cli.core.suggest import did_you_mean
-from monuseg_cli.nuclei.columns import Column
-from monuseg_cli.nuclei.detections import Detections
+from monuseg_cli.nuclei.columns import CLASS_PROBABILITY, Column
+from monuseg_cli.nuclei.detections import CLASS, Detections
 from monuseg_cli.nuclei.shapes import geometries
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ class NucleusTable:
         self._columns = {
             name: np.concatenate([empty, *(part.columns[name] for part in parts)]) for name, empty in none.items()
         }
+        if CLASS_PROBABILITY in self._columns:
+            names = [name for part in parts for name in part.classes or ()]
+            self._columns[CLASS] = np.array(names, dtype=object)
         self._parts = tuple(parts)
 
     @property
@@ -62,7 +65,7 @@ class NucleusTable:
             )
             raise KeyError(message) from None
 
-    def __iter__(self) -> Iterator[dict[str, int | float]]:
+    def __iter__(self) -> Iterator[dict[str, int | float | str]]:
         """Iterate over the nuclei, each as a dict of its measurements; NaN where there is no value."""
         for values in zip(*(column.tolist() for column in self._columns.values()), strict=True):
             yield dict(zip(self._columns, values, strict=True))

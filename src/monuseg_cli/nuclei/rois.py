@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,10 +66,10 @@ class Roi:
 
     @cached_property
     def _geometry(self) -> "MultiPolygon":
-        return _to_geometry(self.polygons)
+        return to_geometry(self.polygons)
 
 
-def _to_geometry(polygons: tuple[Polygon, ...]) -> "MultiPolygon":
+def to_geometry(polygons: tuple[Polygon, ...]) -> "MultiPolygon":
     """Build the geometry of polygons, with rows as x and columns as y."""
     import shapely
 
@@ -86,18 +86,24 @@ def without_crossings(roi: Roi) -> Roi:
     """
     import shapely
 
-    drawn = _to_geometry(roi.polygons)
+    drawn = to_geometry(roi.polygons)
     if drawn.is_valid:
         return roi
     whole = shapely.make_valid(drawn, method="structure", keep_collapsed=False)
     if not whole.area:
         message = f"{roi.name} has no area"
         raise ValueError(message)
-    polygons = tuple(
+    return Roi(roi.name, polygons_of(whole), repaired=not math.isclose(whole.area, drawn.area))
+
+
+def polygons_of(geometry: Any) -> tuple[Polygon, ...]:
+    """Return the polygons of a geometry of shapely, with x as rows and y as columns; the reverse of `to_geometry`."""
+    import shapely
+
+    return tuple(
         tuple(shapely.get_coordinates(ring) for ring in (part.exterior, *part.interiors))
-        for part in shapely.get_parts(whole)
+        for part in shapely.get_parts(geometry)
     )
-    return Roi(roi.name, polygons, repaired=not math.isclose(whole.area, drawn.area))
 
 
 def draw_rois(rois: tuple[Roi, ...], shape: tuple[int, int], origin: tuple[int, int], step: float) -> NDArray[np.bool_]:

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from monuseg_cli.nuclei.columns import Column
-from monuseg_cli.nuclei.detections import REGION, Detections
+from monuseg_cli.nuclei.detections import Detections
 from monuseg_cli.outputs.spreadsheet import plain_text
 from monuseg_cli.outputs.target import NucleiWriter, Target, open_text
 
 
 @contextmanager
-def nuclei_csv(target: Target, columns: Sequence[Column], has_regions: bool = False) -> Iterator[NucleiWriter]:
-    """Write one row per nucleus: its columns, empty where there is no value, and its regions if there are any.
+def nuclei_csv(target: Target, columns: Sequence[Column], texts: Sequence[str] = ()) -> Iterator[NucleiWriter]:
+    """Write one row per nucleus: its columns, empty where there is no value, then its texts.
 
     Parameters
     ----------
@@ -20,19 +20,16 @@ def nuclei_csv(target: Target, columns: Sequence[Column], has_regions: bool = Fa
         Destination.
     columns : sequence of Column
         What is written.
-    has_regions : bool
-        Whether regions of interest are given.
+    texts : sequence of str
+        Columns of texts, by the names of `Detections.texts`.
     """
     with open_text(target) as file:
         lines = csv.writer(file, lineterminator="\n")
-        names = [column.name for column in columns]
-        lines.writerow([*names, REGION] if has_regions else names)
+        lines.writerow([*(column.name for column in columns), *texts])
 
         def add(found: Detections) -> None:
-            if found.regions is None:
-                lines.writerows(found.rows(columns))
-            else:
-                names = map(plain_text, found.regions)
-                lines.writerows((*row, name) for row, name in zip(found.rows(columns), names, strict=True))
+            words = [map(plain_text, found.texts[name]) for name in texts]
+            rows = zip(found.rows(columns), *words, strict=True)
+            lines.writerows((*row, *cells) for row, *cells in rows)
 
         yield add

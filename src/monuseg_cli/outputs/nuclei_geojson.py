@@ -4,8 +4,10 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
+from monuseg_cli.classes.card import Colour
 from monuseg_cli.nuclei.columns import Column
 from monuseg_cli.nuclei.detections import REGION, Detections
 from monuseg_cli.nuclei.shapes import first_points, geometries, simplify
@@ -17,7 +19,11 @@ _CLASS_COLOUR = (0, 158, 115)
 
 @contextmanager
 def nuclei_geojson(
-    target: Target, columns: Sequence[Column], slide: str, simplify_px: float | None = None
+    target: Target,
+    columns: Sequence[Column],
+    slide: str,
+    simplify_px: float | None = None,
+    colours: Mapping[str, Colour] = MappingProxyType({}),
 ) -> Iterator[NucleiWriter]:
     """Write one feature per nucleus in QuPath's format: polygon, class, name (the id), measurements, regions.
 
@@ -34,6 +40,8 @@ def nuclei_geojson(
         they are unique in all regions of the slide, and the same in every file.
     simplify_px : float, optional
         See `simplify`.
+    colours : mapping of str to tuple of int
+        Colour of each class; nuclei without classes are of the class "Nucleus".
     """
     namespace = uuid.uuid5(uuid.NAMESPACE_URL, slide)
     measured = [column for column in columns if column.label]
@@ -46,13 +54,16 @@ def nuclei_geojson(
             shapes = found.shapes if simplify_px is None else simplify(found.shapes, simplify_px)
             places = first_points(found.shapes).tolist()
             regions: Sequence[str | None] = found.regions or [None] * len(found)
+            classes = found.classes or [CLASS_NAME] * len(found)
             numbers = found.columns["id"].tolist()
             rows = found.rows(measured)
-            for number, row, geometry, (x, y), region in zip(
-                numbers, rows, geometries(shapes), places, regions, strict=True
+            for number, row, geometry, (x, y), region, name in zip(
+                numbers, rows, geometries(shapes), places, regions, classes, strict=True
             ):
                 known = {label: value for label, value in zip(labels, row, strict=True) if value is not None}
-                feature = _feature(number, known, geometry, uuid.uuid5(namespace, f"{x:.3f} {y:.3f}"), region)
+                known_as = {"name": name, "color": colours.get(name, _CLASS_COLOUR)}
+                identity = uuid.uuid5(namespace, f"{x:.3f} {y:.3f}")
+                feature = _feature(number, known, geometry, identity, region, known_as)
                 file.write(",\n" if begun else "\n")
                 begun = True
                 file.write(json.dumps(feature, separators=(",", ":"), ensure_ascii=False))
@@ -68,11 +79,12 @@ def _feature(
     geometry: dict[str, object],
     identity: uuid.UUID,
     region: str | None,
+    classification: Mapping[str, object],
 ) -> dict[str, object]:
     properties: dict[str, Any] = {
         "objectType": "detection",
         "name": str(number),
-        "classification": {"name": CLASS_NAME, "color": _CLASS_COLOUR},
+        "classification": classification,
         "measurements": measurements,
     }
     if region is not None:

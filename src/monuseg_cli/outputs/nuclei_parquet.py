@@ -19,7 +19,7 @@ import numpy as np
 from monuseg_cli.core.atomic import writing
 from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.nuclei.columns import ALL_COLUMNS, Column
-from monuseg_cli.nuclei.detections import REGION, Detections
+from monuseg_cli.nuclei.detections import CLASS, REGION, Detections
 from monuseg_cli.nuclei.shapes import Shapes
 from monuseg_cli.outputs.target import NucleiWriter
 
@@ -55,10 +55,10 @@ def nuclei_parquet(
     path: Path,
     columns: Sequence[Column],
     about: Mapping[str, Any],
-    has_regions: bool = False,
+    texts: Sequence[str] = (),
     rows_per_group: int = ROWS_PER_GROUP,
 ) -> Iterator[NucleiWriter]:
-    """Write one row per nucleus: outline, bounding box, measurements, and its regions if there are any.
+    """Write one row per nucleus: outline, bounding box, measurements, then its texts.
 
     Parameters
     ----------
@@ -68,19 +68,19 @@ def nuclei_parquet(
         The measurements; null where there is no value.
     about : mapping
         What the file is made of, as JSON; read when the context ends, so that it can be completed until then.
-    has_regions : bool
-        Whether regions of interest are given.
+    texts : sequence of str
+        Columns of texts, by the names of `Detections.texts`.
     rows_per_group : int
         Number of nuclei in a row group.
     """
     import pyarrow
     import pyarrow.parquet
 
-    schema = _schema(columns, has_regions)
+    schema = _schema(columns, texts)
     with (
         writing(path) as part,
         part.open("wb") as stream,  # which pyarrow would leave open on a full disk
-        pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd", use_dictionary=[REGION]) as file,
+        pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd", use_dictionary=list(texts)) as file,
     ):
         waiting = schema.empty_table()
         extent = _Extent()
@@ -88,7 +88,7 @@ def nuclei_parquet(
         def add(found: Detections) -> None:
             nonlocal waiting
             extent.add(found.shapes)
-            waiting = pyarrow.concat_tables([waiting, _table(found, columns, schema)])
+            waiting = pyarrow.concat_tables([waiting, _table(found, columns, texts, schema)])
             while len(waiting) >= rows_per_group:
                 file.write_table(waiting.slice(0, rows_per_group), row_group_size=rows_per_group)
                 waiting = waiting.slice(rows_per_group)
@@ -99,18 +99,19 @@ def nuclei_parquet(
         file.add_key_value_metadata({"geo": json.dumps(extent.describe()), ABOUT: json.dumps(about)})
 
 
-def _schema(columns: Sequence[Column], has_regions: bool) -> Any:
+def _schema(columns: Sequence[Column], texts: Sequence[str]) -> Any:
     import pyarrow
 
-    fields = [
+    fields: list[tuple[str, Any]] = [
         ("geometry", pyarrow.binary()),
         ("bbox", pyarrow.struct([(side, pyarrow.float64()) for side in _SIDES])),
         *((column.name, pyarrow.int64() if column.is_whole else pyarrow.float64()) for column in columns),
+        *((name, pyarrow.string()) for name in texts),
     ]
-    return pyarrow.schema([*fields, (REGION, pyarrow.string())] if has_regions else fields)
+    return pyarrow.schema(fields)
 
 
-def _table(found: Detections, columns: Sequence[Column], schema: Any) -> Any:
+def _table(found: Detections, columns: Sequence[Column], texts: Sequence[str], schema: Any) -> Any:
     import pyarrow
     import shapely
 
@@ -119,9 +120,8 @@ def _table(found: Detections, columns: Sequence[Column], schema: Any) -> Any:
         pyarrow.array(shapely.to_wkb(found.shapes, byte_order=1), pyarrow.binary()),
         pyarrow.StructArray.from_arrays([pyarrow.array(side) for side in sides], names=_SIDES),
         *(pyarrow.array(found.columns[column.name], from_pandas=True) for column in columns),  # null in place of NaN
+        *(pyarrow.array(found.texts[name], pyarrow.string()) for name in texts),
     ]
-    if found.regions is not None:
-        arrays.append(pyarrow.array(found.regions, pyarrow.string()))
     return pyarrow.table(arrays, schema=schema)
 
 
@@ -202,6 +202,7 @@ def read_nuclei(path: Path) -> Iterator[Detections]:
                     },
                     shapes=shapely.from_wkb(group["geometry"].to_numpy()),
                     regions=group[REGION].to_pylist() if REGION in group.column_names else None,
+                    classes=group[CLASS].to_pylist() if CLASS in group.column_names else None,
                 )
     except (pyarrow.ArrowException, OSError, LookupError, ValueError, shapely.GEOSException) as error:
         message = f"{path} is damaged ({type(error).__name__}); delete it, and predict again"

@@ -42,6 +42,8 @@ class Prediction:
         Median of each measurement of the nuclei; empty without nuclei.
     made_from : str, optional
         File of nuclei, found before, that the outputs were made from; None: the network ran.
+    classes : mapping of str to int
+        Number of nuclei of each class; empty without a classifier.
     """
 
     outputs: Outputs
@@ -57,6 +59,7 @@ class Prediction:
     warnings: tuple[str, ...]
     medians: Mapping[str, float] = field(default_factory=dict)
     made_from: str | None = None
+    classes: Mapping[str, int] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
         """Return what is known of the slide, whichever files are written of it."""
@@ -97,3 +100,4 @@ class _Found:
     warnings: tuple[str, ...]
     medians: Mapping[str, float] = field(default_factory=dict)
     made_from: str | None = None
+    classes: Mapping[str, _Count] = field(default_factory=dict)

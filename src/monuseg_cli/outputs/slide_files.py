@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli import __version__
+from monuseg_cli.classes.classes_file import NucleusClassifier
 from monuseg_cli.imaging.coordinates import Layout
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.models.card import Card
@@ -44,6 +45,8 @@ class Writers:
         What is measured of each nucleus beside the columns that tables always have.
     rois : tuple of Roi
         Regions of interest.
+    classifier : NucleusClassifier, optional
+        Finds the classes of the nuclei.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Writers:
         about: Mapping[str, Any],
         measurements: Collection[Group],
         rois: tuple[Roi, ...],
+        classifier: NucleusClassifier | None = None,
     ) -> None:
         self._stack, self._outputs, self._layout = stack, outputs, layout
         self._measurements = measurements
@@ -78,7 +82,15 @@ class Writers:
         if outputs.stream:
             tables.append((sys.stdout.buffer, f".{outputs.stream}"))
         self._tables = TableFiles(
-            stack, tables, outputs.image.name, layout, measurements, rois, about, outputs.simplify
+            stack,
+            tables,
+            outputs.image.name,
+            layout,
+            measurements,
+            rois,
+            about,
+            outputs.simplify,
+            classifier=classifier,
         )
         if plots:
             # matplotlib takes half a second to import, so it is imported only for plots
@@ -127,6 +139,11 @@ class Writers:
     def finish(self) -> None:
         """Complete the tables when all nuclei are added."""
         self._tables.finish()
+
+    @property
+    def class_counts(self) -> Mapping[str, int]:
+        """Number of nuclei of each class; see `TableFiles`."""
+        return self._tables.class_counts
 
     @property
     def need_labels(self) -> bool:

@@ -1,13 +1,15 @@
 """All tables of nuclei of one slide, written together."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from monuseg_cli.classes.assign import ClassAssigner
+from monuseg_cli.classes.classes_file import NucleusClassifier
 from monuseg_cli.imaging.coordinates import Layout
 from monuseg_cli.nuclei.columns import Group, columns_of
-from monuseg_cli.nuclei.detections import Detections
+from monuseg_cli.nuclei.detections import CLASS, REGION, Detections
 from monuseg_cli.nuclei.neighbours import Neighbourhoods, Waiting
 from monuseg_cli.nuclei.rois import Roi
 from monuseg_cli.outputs import nuclei_parquet, spreadsheet
@@ -20,7 +22,7 @@ from monuseg_cli.outputs.target import NucleiWriter, Target
 class TableFiles:
     """The tables of nuclei of one image, open until the stack is closed.
 
-    If neighbours are measured, nuclei wait in a file until `finish`, since all of them must be known.
+    If neighbours are measured or classes found, nuclei wait in a file until `finish`, since all of them must be known.
 
     Parameters
     ----------
@@ -42,6 +44,8 @@ class TableFiles:
         See `simplify`.
     has_probability : bool
         Whether the nuclei were found by a network.
+    classifier : NucleusClassifier, optional
+        Finds the classes of the nuclei.
     """
 
     def __init__(
@@ -55,48 +59,66 @@ class TableFiles:
         about: Mapping[str, Any],
         simplify_px: float | None = None,
         has_probability: bool = True,
+        classifier: NucleusClassifier | None = None,
     ) -> None:
-        columns, has_regions = columns_of(measurements, has_probability), bool(rois)
+        columns = columns_of(measurements, has_probability, has_classes=classifier is not None)
+        texts = [name for name, is_given in {CLASS: classifier, REGION: rois}.items() if is_given]
+        colours = classifier.card.colours if classifier else {}
         self._writers: list[NucleiWriter] = []
         for target, suffix in targets:
             if suffix == nuclei_parquet.SUFFIX:
                 assert isinstance(target, Path)
-                writer = nuclei_parquet.nuclei_parquet(target, columns, about, has_regions)
+                writer = nuclei_parquet.nuclei_parquet(target, columns, about, texts)
             elif suffix == spreadsheet.SUFFIX:
                 assert isinstance(target, Path)
-                writer = nuclei_xlsx(target, columns, image, about, has_regions)
+                writer = nuclei_xlsx(target, columns, image, about, texts)
             elif suffix == ".csv":
-                writer = nuclei_csv(target, columns, has_regions)
+                writer = nuclei_csv(target, columns, texts)
             else:
-                writer = nuclei_geojson(target, columns, image, simplify_px)
+                writer = nuclei_geojson(target, columns, image, simplify_px, colours)
             self._writers.append(stack.enter_context(writer))
         self._waiting: Waiting | None = None
-        if targets and "neighbours" in measurements:
-            first = targets[0][0]
+        self._neighbourhoods = Neighbourhoods(layout, rois) if targets and "neighbours" in measurements else None
+        self._assigner = ClassAssigner(classifier, layout.um_per_px) if classifier else None
+        if self._neighbourhoods or self._assigner:
+            first = targets[0][0] if targets else None
             self._waiting = stack.enter_context(Waiting(first.parent if isinstance(first, Path) else None))
-            self._neighbourhoods = Neighbourhoods(layout, rois)
 
     def __bool__(self) -> bool:
-        """Whether there is any table."""
-        return bool(self._writers)
+        """Whether nuclei are needed: for a table, or to count their classes."""
+        return bool(self._writers) or self._assigner is not None
 
     def attach(self, writer: NucleiWriter) -> None:
         """Pass the nuclei on to a further writer."""
         self._writers.append(writer)
 
     def add(self, found: Detections) -> None:
-        """Append nuclei, or keep them until `finish` if their neighbours are not measured yet."""
-        if self._waiting is None or "nearest_um" in found.columns:
+        """Append nuclei, or keep them until `finish` if something of them depends on all others."""
+        if self._waiting is None or (self._assigner is None and "nearest_um" in found.columns):
             self._write(found)
-        else:
+            return
+        if self._neighbourhoods:
             self._neighbourhoods.add(found)
-            self._waiting.add(found)
+        if self._assigner:
+            self._assigner.add(found)
+        self._waiting.add(found)
 
     def finish(self) -> None:
         """Append the nuclei that waited; nothing can be added afterwards."""
-        if self._waiting is not None:
-            for found in self._neighbourhoods.attach(self._waiting):
-                self._write(found)
+        if self._waiting is None:
+            return
+        complete: Iterable[Detections] = self._waiting
+        if self._neighbourhoods:
+            complete = self._neighbourhoods.attach(complete)
+        if self._assigner:
+            complete = self._assigner.attach(complete)
+        for found in complete:
+            self._write(found)
+
+    @property
+    def class_counts(self) -> Mapping[str, int]:
+        """Number of nuclei of each class, once `finish` was called; empty without a classifier."""
+        return self._assigner.counts if self._assigner else {}
 
     def _write(self, found: Detections) -> None:
         for add in self._writers:

@@ -1,11 +1,12 @@
 """Prediction on many images: finished ones are skipped, and a failure does not stop the others."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monuseg_cli import __version__
+from monuseg_cli.classes.classes_file import warn_other_model
 from monuseg_cli.core.atomic import require_writable
 from monuseg_cli.core.errors import InputError, MonusegError
 from monuseg_cli.core.progress import SILENT, Progress
@@ -76,16 +77,17 @@ def open_batch(config: PredictConfig, progress: Progress = SILENT) -> Batch:
     require_threads(config.threads)
     images = find_images(config.images, progress)
     plans = plan_outputs(images, config.outputs)[config.part - 1 :: config.num_parts]
-    if config.settings.measurements and plans and not any(plan.has_table for plan in plans):
-        message = "`measurements` are columns of tables, and no output is a .csv, .xlsx, .geojson or .parquet"
-        raise InputError(message)
+    _require_use(config, plans)
     together = _plan_together(config, len(images) == 1, progress)
     card = read_card(config.weights)
     card = replace(card, postprocess=with_overrides(card.postprocess, config.threshold, config.min_area_um2))
     for roi in config.settings.rois:
         if roi.repaired:
             progress.warn(f"region {roi.name} crosses itself: everything inside its outline is taken")
-    return Batch(Job(config, card, hashlib.sha256(config.weights.read_bytes()).hexdigest()), plans, together)
+    job = Job(config, card, hashlib.sha256(config.weights.read_bytes()).hexdigest())
+    if config.settings.classes:
+        warn_other_model(config.settings.classes, job.sha256, progress)
+    return Batch(job, plans, together)
 
 
 def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult:
@@ -123,6 +125,19 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
         failures=tuple((outcome.outputs.image, outcome.error) for outcome in outcomes if outcome.error),
         together=together,
     )
+
+
+def _require_use(config: PredictConfig, plans: Sequence[Outputs]) -> None:
+    """Refuse measurements and classes that no output shows."""
+    if not plans or any(plan.has_table for plan in plans):
+        return
+    if config.settings.classes:
+        if not config.outputs.summary and not any(plan.report for plan in plans):
+            message = "`classes` are a column of tables, and no output is a .csv, .xlsx, .geojson, .parquet or report"
+            raise InputError(message)
+    elif config.settings.measurements:
+        message = "`measurements` are columns of tables, and no output is a .csv, .xlsx, .geojson or .parquet"
+        raise InputError(message)
 
 
 def _plan_together(config: PredictConfig, is_one: bool, progress: Progress) -> BatchOutputs:

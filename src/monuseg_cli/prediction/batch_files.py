@@ -32,16 +32,18 @@ def write_batch_files(files: BatchOutputs, outcomes: Sequence[Outcome], model: s
         write_batch_report(files.report, BatchReportInput(predictions, failures, model))
     regions = [row for one in outcomes for row in _regions_of(one)]
     if files.summary:
-        write_summary(files.summary, [_summary_of(one) for one in outcomes], regions)
+        found = [one.prediction.classes for one in outcomes if one.prediction]
+        classes = tuple(dict.fromkeys(name for counts in found for name in counts))
+        write_summary(files.summary, [_summary_of(one, classes) for one in outcomes], regions, classes)
     if files.roi_summary:
         write_regions(files.roi_summary, regions)
 
 
-def _summary_of(outcome: Outcome) -> Row:
+def _summary_of(outcome: Outcome, classes: Sequence[str]) -> Row:
     image, found, error = str(outcome.outputs.image), outcome.prediction, outcome.error
     if found:
-        return summary_row(image, found.facts(), outcome.status, found.seconds)
-    return failure_row(image, error.exit_code if error else 1, str(error))
+        return summary_row(image, found.facts(), outcome.status, found.seconds, classes)
+    return failure_row(image, error.exit_code if error else 1, str(error), classes)
 
 
 def _regions_of(outcome: Outcome) -> list[Row]:

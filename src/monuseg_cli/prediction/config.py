@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
+from monuseg_cli.classes.classes_file import NucleusClassifier
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.imaging.scale import MAX_MPP, MIN_MPP
 from monuseg_cli.models.devices import Device
@@ -44,7 +45,9 @@ class SlideSettings:
     tta : bool
         Test-time augmentation: average the network over the eight orientations of each tile.
     measurements : tuple of {"texture", "neighbours"}
-        What is measured of each nucleus beside the columns that tables always have.
+        What is measured of each nucleus beside the columns that tables always have, and what `classes` need.
+    classes : NucleusClassifier, optional
+        Finds the classes of the nuclei.
     """
 
     mpp: float | None = None
@@ -57,6 +60,7 @@ class SlideSettings:
     plane: int | None = None
     tta: bool = False
     measurements: tuple[Group, ...] = ()
+    classes: NucleusClassifier | None = None
 
     def __post_init__(self) -> None:
         """Check the values, and convert numbers to plain ones.
@@ -80,7 +84,10 @@ class SlideSettings:
         if self.adapt not in get_args(Adapt):
             message = f"`adapt` takes {' or '.join(get_args(Adapt))}, not {self.adapt!r}"
             raise InputError(message)
-        object.__setattr__(self, "measurements", choose_measurements(self.measurements))
+        measurements = choose_measurements(self.measurements)
+        if self.classes:
+            measurements = choose_measurements((*measurements, *self.classes.card.measurements))
+        object.__setattr__(self, "measurements", measurements)
         if "texture" in self.measurements:
             require_scikit_image()
 

@@ -1,7 +1,7 @@
 """One image of a batch: skipped if done before, remade from kept nuclei, or predicted."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -114,10 +114,16 @@ class Job:
         if kept:
             progress.info(f"{outputs.image.name}: made from {kept.path}, without the network")
             return partial(make_outputs, kept, outputs, settings, self.card, identity, progress)
-        return partial(predict_slide, outputs, settings, engine or self._engine(progress), progress, identity)
+        return partial(predict_slide, outputs, settings, engine or self.engine(progress), progress, identity)
 
-    def _engine(self, progress: Progress) -> Engine:
-        """Open the engine, once per process."""
+    def engine(self, progress: Progress) -> Engine:
+        """Open the engine, once per process.
+
+        Raises
+        ------
+        EngineError
+            If the engine cannot run the model.
+        """
         key = (self.sha256, self.card.to_json(), self.config.engine, self.config.device, str(self.config.threads))
         if key not in _ENGINES:
             _ENGINES.clear()
@@ -143,7 +149,10 @@ class Job:
         """Describe everything that the nuclei of an image depend on, whatever is written of them."""
         with decoding(outputs.image):
             files = [file.stat() for file in files_of(outputs.image)]
-        settings = {name: value for name, value in asdict(self.config.settings).items() if name != "rois"}
+        given = replace(self.config.settings, rois=(), classes=None)
+        settings = {name: value for name, value in asdict(given).items() if name not in ("rois", "classes")}
+        if self.config.settings.classes:
+            settings["classes"] = self.config.settings.classes.sha256
         if not self.card.stain:
             settings["adapt"] = "off"  # nothing to adapt to
         settings = {name: value for name, value in settings.items() if value != _NEW_SETTINGS.get(name, ...)}

@@ -14,6 +14,7 @@ from monuseg_cli import __version__
 from monuseg_cli.annotations.label_warnings import MEDIAN, warn_doubts, warn_left_out
 from monuseg_cli.annotations.read_labels import read_annotated, read_label_image, suffix_of
 from monuseg_cli.annotations.read_outlines import OUTLINE_SUFFIXES, require_nuclei
+from monuseg_cli.classes.assign import with_classes
 from monuseg_cli.core.atomic import require_writable
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import resolve_links
@@ -39,6 +40,7 @@ from monuseg_cli.outputs.slide_tables import TableFiles
 from monuseg_cli.outputs.summary_tables import region_rows, summary_row, write_regions, write_summary
 from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.plausibility import Finding, find_doubt
+from monuseg_cli.prediction.predict_slide import describe_classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class MeasureConfig:
     outputs : tuple of Path
         Tables to write; the suffix selects the format: .csv, .xlsx, .geojson, .geojson.gz or .parquet.
     settings : SlideSettings
-        Scale, regions of interest, measurements, series, plane, and damaged tiles; the other settings have no effect.
+        Scale, regions of interest, measurements, classes, series, plane, and damaged tiles; the other settings have no
+        effect.
     summary : Path, optional
         Table with one row, on the image (CSV; an .xlsx has a sheet of the regions, too).
     roi_summary : Path, optional
@@ -92,6 +95,8 @@ class MeasureResult:
         Number of objects of the file that were not measured, by kind.
     warnings : tuple of str
         Tiles that could not be read, and why the result is implausible; see `find_doubt`.
+    classes : mapping of str to int
+        Number of nuclei of each class; empty without a classifier.
     """
 
     outputs: tuple[Path, ...]
@@ -100,6 +105,7 @@ class MeasureResult:
     rois: tuple[RoiCount, ...]
     left_out: Mapping[str, int]
     warnings: tuple[str, ...]
+    classes: Mapping[str, int]
 
 
 def measure_nuclei(config: MeasureConfig, progress: Progress = SILENT) -> MeasureResult:
@@ -140,8 +146,17 @@ def measure_nuclei(config: MeasureConfig, progress: Progress = SILENT) -> Measur
             "measurements": list(settings.measurements),
         }
         targets = [(path, format_of(path)) for path in config.outputs]
+        about |= describe_classes(settings.classes)
         tables = TableFiles(
-            stack, targets, name, layout, settings.measurements, settings.rois, about, has_probability=False
+            stack,
+            targets,
+            name,
+            layout,
+            settings.measurements,
+            settings.rois,
+            about,
+            has_probability=False,
+            classifier=settings.classes,
         )
         counter = RoiCounter(settings.rois, layout.frame)
         areas, measurements = [np.empty(0)], Distributions()
@@ -166,9 +181,11 @@ def measure_nuclei(config: MeasureConfig, progress: Progress = SILENT) -> Measur
             "damaged": (),  # named among the warnings
             "warnings": warnings,
             "medians": measurements.medians(),
+            "classes": tables.class_counts,
         }
     _write_summaries(config, about["found"], time.perf_counter() - began)
-    return MeasureResult(config.files, about["found"]["nuclei"], layout.um_per_px, rois, left_out, warnings)
+    found = about["found"]
+    return MeasureResult(config.files, found["nuclei"], found["mpp"], rois, left_out, warnings, found["classes"])
 
 
 def _warnings_of(slide: Slide, areas_um2: NDArray[np.float64], layout: Layout, progress: Progress) -> tuple[str, ...]:
@@ -187,7 +204,8 @@ def _write_summaries(config: MeasureConfig, found: Mapping[str, Any], seconds: f
     name = str(config.image)
     regions = region_rows(name, found["rois"])
     if config.summary:
-        write_summary(config.summary, [summary_row(name, found, "measured", seconds)], regions)
+        classes = tuple(found["classes"])
+        write_summary(config.summary, [summary_row(name, found, "measured", seconds, classes)], regions, classes)
     if config.roi_summary:
         write_regions(config.roi_summary, regions)
 
@@ -217,7 +235,11 @@ def measure_in_memory(
         progress.warn(f"{windows.covered} nuclei are covered by others, and left out")
     if "neighbours" in settings.measurements:
         parts = with_neighbours(parts, layout, ())
-    return NucleusTable(parts, columns_of(settings.measurements, has_probability=False))
+    if settings.classes:
+        parts = with_classes(parts, settings.classes, layout.um_per_px)
+    return NucleusTable(
+        parts, columns_of(settings.measurements, has_probability=False, has_classes=bool(settings.classes))
+    )
 
 
 def layout_of(slide: Slide, settings: SlideSettings) -> Layout:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from monuseg_cli import __version__
+from monuseg_cli.classes.classes_file import NucleusClassifier
 from monuseg_cli.core.atomic import require_writable
 from monuseg_cli.core.malloc import return_freed_memory
 from monuseg_cli.core.progress import SILENT, Progress
@@ -64,8 +65,17 @@ def predict_slide(
     ):
         prepared = PreparedSlide(slide, settings, engine.card)
         report_slide(prepared, engine, progress, [path for path in outputs.files if path != outputs.overlay])
-        about = describe_nuclei(record, engine, prepared.layout)
-        writers = Writers(stack, outputs, prepared.layout, engine.card, about, settings.measurements, settings.rois)
+        about = {**describe_nuclei(record, engine, prepared.layout), **describe_classes(settings.classes)}
+        writers = Writers(
+            stack,
+            outputs,
+            prepared.layout,
+            engine.card,
+            about,
+            settings.measurements,
+            settings.rois,
+            settings.classes,
+        )
         writers.draw_on(slide)
         if outputs.report:
             mpp, tissue = prepared.mpp or engine.card.mpp, prepared.tissue.found
@@ -87,9 +97,19 @@ def predict_slide(
             stain=prepared.match.found if prepared.match else {},
             warnings=report_doubts(prepared, found, engine, progress),
             medians=found.medians,
+            classes=writers.class_counts,
         )
         about["found"] = prediction.facts()
     return replace(prediction, seconds=time.perf_counter() - began)
+
+
+def describe_classes(classifier: NucleusClassifier | None) -> dict[str, Any]:
+    """Return what a file of nuclei states of their classes, as JSON; empty without a classifier."""
+    if classifier is None:
+        return {}
+    card = classifier.card
+    stated = {"file": classifier.path.name, "sha256": classifier.sha256, "model": card.model, "colours": card.colours}
+    return {"classes": {**stated, "accuracy": asdict(card.validation.accuracy)}}
 
 
 def describe_nuclei(record: Mapping[str, Any], engine: Engine, layout: Layout) -> dict[str, Any]:

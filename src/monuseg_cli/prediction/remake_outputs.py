@@ -25,11 +25,12 @@ from monuseg_cli.outputs.result import Prediction
 from monuseg_cli.outputs.slide_files import Writers
 from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.engines.select import EngineName
+from monuseg_cli.prediction.predict_slide import describe_classes
 from monuseg_cli.prediction.tissue import TissueMap
 from monuseg_cli.reports.slide_report import slide_report
 
 _PARTS = {"engine", "layout", "record", "found"}
-_MEASUREMENTS = "measurements"
+_MEASUREMENTS, _CLASSES = "measurements", "classes"
 _OPTIONS = {"tissue_only": "tissue_mask", "rois": "roi"}
 """Settings that are named otherwise where they are asked for."""
 
@@ -145,6 +146,8 @@ def _differences(about: Mapping[str, Any], wanted: Mapping[str, Any], engine: En
         before, now = record.get(part), wanted[part]
         before = before if isinstance(before, dict) else {}
         names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        if _CLASSES in names:
+            names.remove(_CLASSES)  # found anew from the measurements
         if _MEASUREMENTS in names and _are_enough(before.get(_MEASUREMENTS), now.get(_MEASUREMENTS)):
             names.remove(_MEASUREMENTS)
         found += [f"`{_OPTIONS.get(name, name)}`" for name in names]
@@ -156,6 +159,11 @@ def _differences(about: Mapping[str, Any], wanted: Mapping[str, Any], engine: En
 def _are_enough(kept: object, asked: Sequence[str] | None) -> bool:
     """Return whether kept measurements include those asked for; neighbours are measured from kept centres."""
     return "texture" not in (asked or ()) or (isinstance(kept, list) and "texture" in kept)
+
+
+def _columns_of(settings: Mapping[str, Any]) -> tuple[list[str], str | None]:
+    """Return what the columns of a file of nuclei depend on: its measurements and its classes."""
+    return list(settings.get(_MEASUREMENTS, [])), settings.get(_CLASSES)
 
 
 def make_outputs(
@@ -198,8 +206,10 @@ def make_outputs(
     for path in outputs.files:
         require_writable(path)
     asked, layout = outputs, kept.layout
-    about = {**kept.about, "record": identity, "found": kept.prediction.facts()}
-    if kept.about["record"]["settings"].get(_MEASUREMENTS, []) == list(settings.measurements):
+    prediction = kept.prediction if settings.classes else replace(kept.prediction, classes={})
+    of_nuclei = {name: value for name, value in kept.about.items() if name != _CLASSES}
+    about = {**of_nuclei, "record": identity, "found": prediction.facts(), **describe_classes(settings.classes)}
+    if _columns_of(kept.about["record"]["settings"]) == _columns_of(identity["settings"]):
         others = tuple(path for path in outputs.results if resolve_links(path) != resolve_links(kept.path))
         asked = replace(outputs, results=others)
     with ExitStack() as stack:
@@ -208,7 +218,7 @@ def make_outputs(
             opened = Slide(asked.image, settings.skip_damaged, settings.series, settings.plane)
             slide = stack.enter_context(opened)
             warn_outside(slide, settings.rois, progress)
-        writers = Writers(stack, asked, layout, card, about, settings.measurements, settings.rois)
+        writers = Writers(stack, asked, layout, card, about, settings.measurements, settings.rois, settings.classes)
         if slide and asked.overlay:
             writers.draw_on(slide)
         if slide and (asked.tissue or asked.report):
@@ -222,10 +232,12 @@ def make_outputs(
             for found in nuclei_parquet.read_nuclei(kept.path):
                 writers.add_detections(found)
             writers.finish()
+            prediction = replace(kept.prediction, classes=writers.class_counts)
+            about["found"] = prediction.facts()
         if writers.need_labels:
             for rows in label_rows(nuclei_parquet.read_nuclei(kept.path), nuclei_parquet.read_tops(kept.path), layout):
                 writers.add_labels(rows)
-    prediction = replace(kept.prediction, seconds=time.perf_counter() - began, made_from=str(kept.path))
+    prediction = replace(prediction, seconds=time.perf_counter() - began, made_from=str(kept.path))
     for warning in prediction.warnings:
         progress.warn(f"{outputs.image.name}: {warning}")
     if prediction.damaged:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from monuseg_cli.classes.assign import with_classes
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.coordinates import Frame
 from monuseg_cli.imaging.resample import resize_maps
@@ -89,11 +90,13 @@ def segment(slide: Slide, settings: SlideSettings, engine: Engine, progress: Pro
     parts = kept.nuclei
     if "neighbours" in settings.measurements:
         parts = with_neighbours(parts, prepared.layout, settings.rois)
+    if settings.classes:
+        parts = with_classes(parts, settings.classes, prepared.layout.um_per_px)
     probability = np.concatenate(kept.probability)[None].astype(np.float32) / np.float32(UINT8_MAX)
     return Segmentation(
         labels=np.concatenate(kept.labels),
         probability=resize_maps(probability, prepared.shape)[0],
-        nuclei=NucleusTable(parts, columns_of(settings.measurements)),
+        nuclei=NucleusTable(parts, columns_of(settings.measurements, has_classes=bool(settings.classes))),
         mpp=prepared.mpp or engine.card.mpp,
         tissue_mm2=prepared.tissue.mm2,
         warnings=report_doubts(prepared, found, engine, progress),

@@ -32,6 +32,7 @@ def list_facts(about: Mapping[str, Any], mpp: float) -> str:
         "licence of the model": about.get("licence", "not stated"),
         "engine": about["engine"],
         "post-processing": ", ".join(f"{name} {value}" for name, value in record["postprocess"].items()),
+        **_describe_classes(about.get("classes")),
         "settings": _describe_settings(record["settings"]),
         "stain": _describe_stain(found["stain"]),
         "nucleus in a region": "counts where its centre lies",
@@ -39,6 +40,10 @@ def list_facts(about: Mapping[str, Any], mpp: float) -> str:
         "haematoxylin": "mean optical density (base 10), by the stain vectors of Ruifrok and Johnston (2001)",
     }
     return "".join(f"<dt>{name}</dt><dd>{html.escape(str(text))}</dd>" for name, text in facts.items())
+
+
+def _describe_classes(classes: Mapping[str, Any] | None) -> dict[str, str]:
+    return {"classes": f"{classes['file']}, {classes['model']}, SHA-256 {classes['sha256']}"} if classes else {}
 
 
 def _describe_settings(settings: Mapping[str, Any]) -> str:

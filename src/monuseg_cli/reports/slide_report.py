@@ -117,6 +117,7 @@ def _fill(
         "__LOW__": f"{density.low:,.0f}",
         "__HIGH__": f"{density.high:,.0f}",
         "__RAMP__": density.ramp(),
+        "__CLASSES__": _classes(about),
         "__REGIONS__": _regions(found["rois"]),
         "__PLOTS__": draw_distributions(measured),
         "__FIELDS_NOTE__": _describe_fields(len(fields)),
@@ -153,6 +154,25 @@ def _numbers(found: Mapping[str, Any]) -> str:
         shown.append(("median eccentricity", f"{medians['eccentricity']:.2f}", ""))
         shown.append(("median haematoxylin", f"{medians['haematoxylin_mean']:.2f}", "OD"))
     return "".join(f"<div><dt>{title}</dt><dd>{value} <small>{unit}</small></dd></div>" for title, value, unit in shown)
+
+
+def _classes(about: Mapping[str, Any]) -> str:
+    """Return the number and share of the nuclei of each class; empty without classes."""
+    counts: Mapping[str, int] = about["found"].get("classes") or {}
+    if not counts:
+        return ""
+    stated, total = about["classes"], max(sum(counts.values()), 1)
+    rows = "".join(
+        f'<tr><td class="text"><svg width="12" height="12" aria-hidden="true"><rect width="12" height="12" '
+        f'fill="rgb{tuple(stated["colours"][name])}"/></svg> {html.escape(name)}</td><td>{nuclei:,}</td>'
+        f"<td>{nuclei / total:.1%}</td></tr>"
+        for name, nuclei in counts.items()
+    )
+    heading = '<th class="text">class</th><th>nuclei</th><th>share</th>'
+    score = "accuracy {value:.3f} ({low:.3f} to {high:.3f})".format(**stated["accuracy"])
+    note = f"By {html.escape(stated['file'])}, {stated['model']}: {score} in annotated regions that were held out."
+    table = f"<table><thead><tr>{heading}</tr></thead><tbody>{rows}</tbody></table>"
+    return f'<section><h2>Classes</h2><div class="wide">{table}</div><p class="soft small">{note}</p></section>'
 
 
 def _regions(rois: list[dict[str, Any]]) -> str:

@@ -1,9 +1,13 @@
 """Colours of outlines and maps: a ramp for numbers, and fixed colours for classes."""
 
 import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
+
+from monuseg_cli.classes.card import Colour
 
 OUTLINE = (0, 230, 118)
 """Of nuclei without a measurement or class to show; green is the complement of H&E."""
@@ -58,10 +62,20 @@ def ramp() -> Palette:
     return palette
 
 
-def classes() -> Palette:
-    """Build the palette of classes: 1 is the first class; after the last colour, they start again."""
+def classes(names: Sequence[str] = (), stated: Mapping[str, Colour] = MappingProxyType({})) -> Palette:
+    """Build the palette of classes: 1 is the first class; after the last colour, they start again.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The classes, in order.
+    stated : mapping of str to tuple of int
+        Colours that a file states for classes, in place of those of the palette.
+    """
     palette = np.zeros((256, 3), dtype=np.uint8)
     palette[1:MISSING] = np.array(_CLASSES)[np.arange(RAMP_STEPS) % len(_CLASSES)]
+    for number, name in enumerate(names[:RAMP_STEPS], start=1):
+        palette[number] = stated.get(name, tuple(palette[number]))
     palette[MISSING] = UNKNOWN
     return palette
 

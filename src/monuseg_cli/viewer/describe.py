@@ -121,7 +121,7 @@ def _describe_colours(shown: Shown, mpp: float | None) -> list[dict[str, Any]]:
 
 
 def _describe_classes(overlay: Overlay) -> list[dict[str, str]]:
-    palette = colours.classes()
+    palette = overlay.class_palette
     return [
         {"name": name, "colour": colours.to_hex(palette[1 + number % colours.RAMP_STEPS])}
         for number, name in enumerate(overlay.class_names)

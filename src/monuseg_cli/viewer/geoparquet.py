@@ -9,7 +9,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from monuseg_cli.classes.card import Colour, read_colour
 from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.schema import SchemaError
+from monuseg_cli.outputs import nuclei_parquet
 from monuseg_cli.viewer.nucleus_set import NucleusSet, pack_shapes
 
 _NAMES = ("id", "name", "cell_id")
@@ -61,6 +64,15 @@ def read_groups(path: Path) -> Iterator[tuple[NucleusSet, int, float]]:
     except (pyarrow.ArrowException, OSError, LookupError, ValueError, TypeError, shapely.GEOSException) as error:
         message = f"{path} is not GeoParquet with polygons, or is damaged ({type(error).__name__}); write it again"
         raise InputError(message) from error
+
+
+def read_colours(path: Path) -> dict[str, Colour]:
+    """Return the colours of classes that a GeoParquet of monuseg states; empty if it states none."""
+    try:
+        stated = nuclei_parquet.read_about(path)["classes"]["colours"]
+        return {str(name): read_colour(colour) for name, colour in stated.items()}
+    except (InputError, SchemaError, LookupError, TypeError, AttributeError):
+        return {}
 
 
 def _pack(group: Any, shapes: NDArray[np.object_], geometry: str) -> tuple[NucleusSet, int]:

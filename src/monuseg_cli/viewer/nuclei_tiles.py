@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from monuseg_cli.classes.card import Colour
 from monuseg_cli.viewer import colours
 from monuseg_cli.viewer.heat_maps import Heat, HeatMaps
 from monuseg_cli.viewer.nucleus_set import NucleusSet
@@ -69,14 +71,24 @@ class Overlay:
         Height and width of the slide.
     mpp : float or None
         Micrometres per pixel of level 0.
+    class_colours : mapping of str to tuple of int
+        Colours of classes, where the file states them.
 
     Attributes
     ----------
     class_names : tuple of str
         Classes of the nuclei, in order of name.
+    class_palette : ndarray of shape (256, 3), uint8
+        Their colours, from index 1.
     """
 
-    def __init__(self, nuclei: NucleusSet, shape: tuple[int, int], mpp: float | None) -> None:
+    def __init__(
+        self,
+        nuclei: NucleusSet,
+        shape: tuple[int, int],
+        mpp: float | None,
+        class_colours: Mapping[str, Colour] = MappingProxyType({}),
+    ) -> None:
         self._nuclei = nuclei
         self._maps = HeatMaps(nuclei, shape, mpp)
         self._heats: dict[str, Heat] = {}
@@ -84,6 +96,7 @@ class Overlay:
         self._ranged: dict[tuple[str, colours.Limits | None], Colouring] = {}
         self._lock = threading.Lock()
         self.class_names = tuple(sorted(set(nuclei.class_names) - {""}))
+        self.class_palette = colours.classes(self.class_names, class_colours)
 
     @property
     def coarsest_step(self) -> float:
@@ -132,7 +145,7 @@ class Overlay:
             name: 1 + number % colours.RAMP_STEPS for number, name in enumerate(self.class_names)
         }
         index = [codes.get(name, colours.MISSING) for name in self._nuclei.class_names]
-        return Colouring(np.array(index, dtype=np.uint8), colours.classes())
+        return Colouring(np.array(index, dtype=np.uint8), self.class_palette)
 
     def webp(
         self,

@@ -3,7 +3,7 @@
 import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,10 @@ from monuseg_cli.annotations.geojson import Feature
 from monuseg_cli.annotations.geojson_stream import OnShare, stream_features
 from monuseg_cli.annotations.object_classes import describe_left_out, meaning_of, why_not_roi
 from monuseg_cli.annotations.read_outlines import GEOJSON_SUFFIXES
+from monuseg_cli.classes.card import Colour
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import is_special_file
-from monuseg_cli.viewer.geoparquet import read_groups
+from monuseg_cli.viewer.geoparquet import read_colours, read_groups
 from monuseg_cli.viewer.nucleus_set import NucleusSet, join, pack
 
 _AT_ONCE = 1000
@@ -36,11 +37,14 @@ class NucleiFile:
         Annotated regions, with their polygons.
     left_out : mapping of str to int
         Number of objects that are neither, by what they are, in the plural.
+    colours : mapping of str to tuple of int
+        Colours of classes, where the file states them.
     """
 
     nuclei: NucleusSet
     regions: tuple[Feature, ...]
     left_out: Mapping[str, int]
+    colours: Mapping[str, Colour] = field(default_factory=dict)
 
 
 def read_nuclei(path: Path, on_share: OnShare) -> NucleiFile:
@@ -86,9 +90,12 @@ class _Packer:
     def __init__(self) -> None:
         self._parts: list[NucleusSet] = []
         self._waiting: list[Feature] = []
+        self.colours: dict[str, Colour] = {}
 
     def add(self, feature: Feature) -> None:
         """Add a nucleus."""
+        if feature.colour and feature.class_name:
+            self.colours.setdefault(feature.class_name, feature.colour)
         self._waiting.append(feature)
         if len(self._waiting) >= _AT_ONCE:
             self._pack()
@@ -134,7 +141,7 @@ def _sort(features: Iterator[tuple[Feature | None, str]]) -> NucleiFile:
             regions.append(feature)
         else:
             left_out[meaning.reason] += 1
-    return NucleiFile(found.finish(), tuple(regions), left_out)
+    return NucleiFile(found.finish(), tuple(regions), left_out, found.colours)
 
 
 def _read_geojson(path: Path, on_share: OnShare) -> NucleiFile:
@@ -195,7 +202,7 @@ def _read_parquet(path: Path, on_share: OnShare) -> NucleiFile:
         parts.append(part)
         left_out["geometries that are not polygons"] += others
         on_share(share)
-    return NucleiFile(join(parts), (), +left_out)
+    return NucleiFile(join(parts), (), +left_out, read_colours(path))
 
 
 _READERS: Mapping[tuple[str, ...], Callable[[Path, OnShare], NucleiFile]] = {

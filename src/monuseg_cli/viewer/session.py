@@ -270,7 +270,7 @@ class ViewSession:
         self._idle.wait(_LONGEST_PAUSE_S)
 
     def _prepare(self, path: Path, found: NucleiFile) -> Shown:
-        overlay = Overlay(found.nuclei, self.slide.shape, self.mpp)
+        overlay = Overlay(found.nuclei, self.slide.shape, self.mpp, found.colours)
         for measurement in ("", *found.nuclei.measurements):
             overlay.heat(measurement)  # so that no tile waits for these
             overlay.by_measurement(measurement)

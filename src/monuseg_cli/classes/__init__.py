@@ -1,0 +1,1 @@
+"""Classes of nuclei: the file that holds a classifier, and its use."""

@@ -1,0 +1,1 @@
+"""Training of a classifier from nuclei that were given classes."""
