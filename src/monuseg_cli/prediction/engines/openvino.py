@@ -191,6 +191,7 @@ def convert(weights: Path, folder: Path) -> None:
     OutputError
         If the graph cannot be written.
     """
+    block_telemetry()  # this may be a process of its own
     import openvino
     import torch
     from torch import Tensor, nn
