@@ -105,7 +105,7 @@ def test_a_region_that_crosses_itself_is_what_its_outline_surrounds(tmp_path: Pa
 @pytest.mark.parametrize("name", ["a\nb", "x" * 101])
 def test_names_that_no_table_can_show_are_refused(tmp_path: Path, name: str) -> None:
     path = write_features(tmp_path / "a.geojson", [classified(box(0, 0, 9, 9), name)])
-    with pytest.raises(InputError, match="a class has a name that is not 100 printable characters at most"):
+    with pytest.raises(InputError, match="must be printable, and have at most 100 characters"):
         read_class_annotations(path)
 
 

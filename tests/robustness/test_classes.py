@@ -54,6 +54,8 @@ ANNOTATIONS = {
         *(one for one in regions() if one["properties"]["classification"]["name"] == "Round"),
         regions()[-1],
     ],
+    "a class alone": [one for one in regions() if one["properties"]["classification"]["name"] == "Round"],
+    "a long name": [classified(box(0, 0, 100, 100), "Round" * 100)],
     "no class": [classified(box(0, 0, 100, 100), "")],
     "another image": [
         classified(box(5000 + 100 * place, 0, 90, 90), name) for place in range(2) for name in ("Long", "Round")

@@ -19,6 +19,7 @@ GROUPS = {
     "Weights",
     "Recipes",
     "Config files",
+    "Files of classes",
     "Runs and scores",
     "File system",
 }
@@ -33,6 +34,7 @@ COMMANDS = {
     "slide-info",
     "show",
     "measure",
+    "classify",
     "export",
     "view",
 }

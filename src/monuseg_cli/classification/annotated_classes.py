@@ -157,7 +157,9 @@ def read_class_annotations(path: Path, progress: Progress = SILENT) -> ClassAnno
 
 def _require_name(path: Path, name: str) -> None:
     if not is_class_name(name):
-        message = f"{path}: a class has a name that is not {LONGEST_NAME} printable characters at most; rename it"
+        message = (
+            f"{path}: the name of a class must be printable, and have at most {LONGEST_NAME} characters; rename it"
+        )
         raise InputError(message)
 
 
