@@ -62,6 +62,7 @@ def test_images_of_monuseg_are_recognised_under_any_name(
     assert "from test images of MoNuSeg" in trained.stderr
 
 
+@pytest.mark.slow
 def test_masks_hold_every_nucleus_at_the_area_that_was_drawn(dataset: Dataset) -> None:
     made = {case.case_id: case for case in build_masks(MasksConfig(dataset.root)).cases}
     for split in SPLITS:
@@ -105,6 +106,7 @@ def test_slides_open_with_their_scale_and_are_not_blank(real_data: Path, name: s
         assert slide.levels[0].shape == (height, width)
 
 
+@pytest.mark.slow
 def test_a_mask_for_every_readable_slide_and_one_error_for_the_truncated(
     real_data: Path, monuseg: Monuseg, trained_home: Home, tmp_path: Path
 ) -> None:
@@ -123,6 +125,7 @@ def test_a_mask_for_every_readable_slide_and_one_error_for_the_truncated(
     assert not (tmp_path / "he_truncated.png").exists()
 
 
+@pytest.mark.slow
 def test_a_slide_whose_scale_is_not_stated_does_not_end_without_a_word(
     real_data: Path, monuseg: Monuseg, tmp_path: Path
 ) -> None:

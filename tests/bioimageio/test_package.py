@@ -62,6 +62,7 @@ def random_pixels(*shape: int) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
+@pytest.mark.slow
 def test_bioimageio_accepts_the_default_model_and_reproduces_its_maps_offline(monuseg: Monuseg, tmp_path: Path) -> None:
     path = tmp_path / "default.zip"
     result = monuseg("export", "default", "--format", "bioimageio", "-o", path)

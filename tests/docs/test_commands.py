@@ -208,6 +208,7 @@ def world(
         yield tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_of_a_page_runs(page: Path, world: Path, used_home: Home, monuseg: Monuseg) -> None:
     if page.name not in BEGIN_WITH_NOTHING:

@@ -14,6 +14,8 @@ import tifffile
 from conftest import Monuseg
 from support.tissue import draw_tissue
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "pipelines.md"
 SLIDES = ("one", "two words")
 

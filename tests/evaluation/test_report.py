@@ -15,6 +15,8 @@ from monuseg_cli.evaluation.evaluate import EvaluateConfig, evaluate
 from monuseg_cli.evaluation.folders import evaluate_folders
 from support.systems import PLACES, SIDE, write_folders
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 READY = "labels.truth && labels.systems.every((one) => one) && document.getElementById('base').complete"
 

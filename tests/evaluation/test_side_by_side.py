@@ -23,6 +23,8 @@ from support.browser import opened
 from support.own import feature, write_geojson
 from support.systems import PLACES, SIDE, write_folders
 
+pytestmark = pytest.mark.slow
+
 READY = "labels.truth && labels.systems.every((one) => one) && document.getElementById('base').complete"
 SYSTEMS = ("_faulty $1$", "perfect", "like the first")  # names that a plot must show as they are
 FOUND, MISSED, RIGHT = (0, 114, 178), (213, 94, 0), (86, 180, 233)  # colours of outlines

@@ -217,6 +217,7 @@ def test_a_model_learns_two_patches_by_heart() -> None:
     assert loss.item() < 0.1
 
 
+@pytest.mark.slow
 def test_half_precision_on_a_cpu_is_near_the_full_one_and_resumes(trained_home: Home) -> None:
     full = train(config(trained_home, recipe=RECIPE)).scores
     recipe = dataclasses.replace(RECIPE, amp="bf16")
@@ -252,6 +253,7 @@ def test_a_termination_signal_keeps_what_was_learnt(trained_home: Home) -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs process groups")
 def test_ctrl_c_ends_workers_with_one_line(trained_home: Home) -> None:
     words = ("train", *PATCHES, "--epochs", 500, "--workers", 1, "--name", "group", "--device", "cpu")

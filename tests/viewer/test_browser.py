@@ -19,6 +19,8 @@ from support.viewed import COLS, MPP, ROWS, centre, nuclei, regions, serving, wr
 
 DESK, PHONE = (1100, 700), (390, 800)
 on_desk_and_phone = pytest.mark.parametrize("context", [DESK, PHONE], indirect=True, ids=["desk", "phone"])
+pytestmark = pytest.mark.slow
+
 SETTLED = '#stage[data-settled="true"]'
 READY = '#stage[data-nuclei="ready"][data-settled="true"]'
 

@@ -2,6 +2,7 @@
 
 import re
 import stat
+import textwrap
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Unicod
 """Errors that zipfile and its decompressors raise for damaged archives."""
 
 _CHUNK_BYTES = 1 << 20
+_LONGEST_REASON = 160  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,12 @@ class ZipFiles:
     def read(self, name: str) -> bytes:
         """Read one file; zipfile verifies its checksum."""
         return b"".join(read_chunks(self.archive, self.archive.getinfo(name)))
+
+
+def damaged(path: Path, error: Exception, remedy: str) -> InputError:
+    """Build the error for an archive that zipfile cannot read; its reason may quote much of the file."""
+    reason = textwrap.shorten(str(error), _LONGEST_REASON, placeholder=" ...")
+    return InputError(f"{path} is damaged, or not a zip archive ({reason}); {remedy}")
 
 
 @contextmanager
@@ -62,8 +70,7 @@ def open_archive(path: Path, max_bytes: int, remedy: str) -> Iterator[ZipFiles]:
                 refuse_unsafe(path, entry, remedy)
             yield ZipFiles(archive)
     except DAMAGED as error:
-        message = f"{path} is damaged, or not a zip archive ({error}); {remedy}"
-        raise InputError(message) from error
+        raise damaged(path, error, remedy) from error
     except OSError as error:
         if isinstance(error, InputError) or error.filename != str(path):
             raise

@@ -12,7 +12,7 @@ from monuseg_cli.annotations.aperio_xml import read_mpp
 from monuseg_cli.core.atomic import writing, writing_folder
 from monuseg_cli.core.errors import DownloadError, InputError, MissingError, VerificationError
 from monuseg_cli.core.progress import SILENT, Progress
-from monuseg_cli.dataset.archive import DAMAGED, read_chunks, refuse_unsafe
+from monuseg_cli.dataset.archive import DAMAGED, damaged, read_chunks, refuse_unsafe
 from monuseg_cli.dataset.catalog import ARCHIVES, CATALOG, Archive, Split
 from monuseg_cli.dataset.config import DownloadConfig
 from monuseg_cli.dataset.manifest import Case, Dataset, SourceArchive, sha256_of
@@ -201,8 +201,7 @@ def _add_archive(
             folder = folders.enter_context(writing_folder(config.dataset / split))
             cases = _unpack(path, archive, pairs, folder, progress)
     except DAMAGED as error:
-        message = f"{path} is damaged, or not a zip archive ({error}); {_OFFICIAL}"
-        raise InputError(message) from error
+        raise damaged(path, error, _OFFICIAL) from error
     added[split] = _Added(SourceArchive(split, path.name, sha256, verified), tuple(cases))
 
 
