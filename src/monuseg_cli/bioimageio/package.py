@@ -149,7 +149,7 @@ def _to_torchscript(network: Probabilities) -> bytes:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # padding is part of the trace; PyTorch prefers formats that Java cannot read
         example = torch.zeros(1, 3, _EXAMPLE_PX, _EXAMPLE_PX)
-        traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call] # torch's
         torch.jit.save(torch.jit.freeze(traced), content)
     return content.getvalue()
 

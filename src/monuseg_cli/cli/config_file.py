@@ -174,5 +174,5 @@ def _plain(kind: Any) -> Any:
     if get_origin(kind) in (Union, types.UnionType):
         return Union[tuple(_plain(part) for part in get_args(kind))]  # noqa: UP007  # of a list that is computed
     if get_origin(kind) is list:
-        return list[_plain(get_args(kind)[0])]  # type: ignore[misc]
+        return list[_plain(get_args(kind)[0])]  # type: ignore[misc] # a type that is computed
     return kind
