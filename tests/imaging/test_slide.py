@@ -1,3 +1,4 @@
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,16 @@ def test_a_level_that_ends_early_is_found_when_the_slide_is_opened(tmp_path: Pat
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(InputError, match=r"a\.tif: "):
         Slide(path)
+
+
+def test_a_tag_of_hundreds_of_values_is_not_quoted_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((64, 64, 3), np.uint8), photometric="rgb")
+    with tifffile.TiffFile(path) as tiff:
+        count_at = tiff.pages.first.tags["PhotometricInterpretation"].offset + 4
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<II", content, count_at, 400, 8)  # the values stand from byte 8 on
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.tif: \(.* \.\.\.; ") as caught:
+        Slide(path)
+    assert len(str(caught.value)) < 400 + len(str(path))

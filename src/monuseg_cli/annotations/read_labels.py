@@ -22,12 +22,11 @@ from monuseg_cli.annotations.read_outlines import (
     require_nuclei,
     require_pixels,
 )
-from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.errors import InputError, MissingError, first_line
 from monuseg_cli.core.home import RECORD_SUFFIX
 from monuseg_cli.imaging.decoding import (
     DECODING_ERRORS,
     decoding,
-    first_line,
     is_tiff,
     open_plain,
     open_tiff,

@@ -50,3 +50,22 @@ class TrainingError(MonusegError, ArithmeticError):
     """Training cannot continue, for example because the loss is NaN."""
 
     exit_code = 9
+
+
+_LONGEST_REASON = 160
+"""Characters of another library's message; some quote much of a damaged file."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of another library's message, shortened; of an OSError, its reason.
+
+    Where there is no message, the type of the error is named.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return shortened(str(error).strip().split("\n")[0]) or type(error).__name__
+
+
+def shortened(reason: str) -> str:
+    """Return a reason that another library gives, with " ..." in place of what exceeds a line."""
+    return reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 4].rstrip()} ..."

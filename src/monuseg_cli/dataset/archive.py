@@ -2,7 +2,6 @@
 
 import re
 import stat
-import textwrap
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.errors import InputError, first_line
 
 MAX_ENTRY_BYTES = 64 << 20
 """A larger entry is refused; the largest one of a known data set has 5 MB."""
@@ -19,7 +18,6 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Unicod
 """Errors that zipfile and its decompressors raise for damaged archives."""
 
 _CHUNK_BYTES = 1 << 20
-_LONGEST_REASON = 160  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +36,8 @@ class ZipFiles:
 
 
 def damaged(path: Path, error: Exception, remedy: str) -> InputError:
-    """Build the error for an archive that zipfile cannot read; its reason may quote much of the file."""
-    reason = textwrap.shorten(str(error), _LONGEST_REASON, placeholder=" ...")
-    return InputError(f"{path} is damaged, or not a zip archive ({reason}); {remedy}")
+    """Build the error for an archive that zipfile cannot read."""
+    return InputError(f"{path} is damaged, or not a zip archive ({first_line(error)}); {remedy}")
 
 
 @contextmanager

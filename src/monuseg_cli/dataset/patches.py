@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.core.atomic import write_json, writing_folder
-from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.errors import InputError, MissingError, first_line
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.core.schema import FROM_0, FROM_1, parse_json, read_as, require_mapping
 from monuseg_cli.dataset.catalog import MPP
@@ -20,7 +20,6 @@ from monuseg_cli.dataset.config import PatchesConfig, PatchFormat
 from monuseg_cli.dataset.manifest import Case, CaseSplit, Dataset
 from monuseg_cli.dataset.masks import labels_path, read_labels, require_masks
 from monuseg_cli.dataset.pixels import read_case
-from monuseg_cli.imaging.decoding import first_line
 from monuseg_cli.imaging.resample import resize_image, resize_labels, scaled
 from monuseg_cli.imaging.tiling import Edge, grid
 
@@ -103,7 +102,7 @@ class PatchStore:
             message = f"no patches in {folder}; cut them with: monuseg patches"
             raise MissingError(message) from error
         except (OSError, EOFError, ValueError, TypeError, SyntaxError, ArithmeticError, tokenize.TokenError) as error:
-            reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+            reason = first_line(error)
             message = f"the patches in {folder} are damaged ({reason}); remove the folder and run: monuseg patches"
             raise InputError(message) from error
         origins = np.array([(patch.row, patch.col) for patch in patches], dtype=np.intp)

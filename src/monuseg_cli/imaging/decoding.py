@@ -10,7 +10,7 @@ from pathlib import Path
 import tifffile
 from PIL import Image, UnidentifiedImageError
 
-from monuseg_cli.core.errors import InputError, MissingError, MonusegError
+from monuseg_cli.core.errors import InputError, MissingError, MonusegError, first_line
 from monuseg_cli.core.home import is_special_file
 from monuseg_cli.imaging.to_rgb import RESAVE_HINT, ImageError
 
@@ -73,13 +73,6 @@ def decoding(path: Path) -> Iterator[None]:
         remedy = "check the path and its permissions" if is_from_system else RESAVE_HINT
         message = f"{path}: {first_line(error)}; {remedy}"
         raise InputError(message) from error
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error message, or the type of the error if it has none; of an OSError, its reason."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 def is_tiff(path: Path) -> bool:

@@ -12,7 +12,8 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from monuseg_cli.imaging.decoding import DECODING_ERRORS, first_line, require_moderate
+from monuseg_cli.core.errors import first_line
+from monuseg_cli.imaging.decoding import DECODING_ERRORS, require_moderate
 from monuseg_cli.imaging.to_rgb import ImageError
 
 _KEPT_BYTES = 32 << 20

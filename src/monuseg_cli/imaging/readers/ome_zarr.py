@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monuseg_cli.core.errors import first_line
 from monuseg_cli.core.schema import SchemaError, read_as, show_value
 from monuseg_cli.imaging.channels import Channel, order_channels
-from monuseg_cli.imaging.decoding import DECODING_ERRORS, first_line, require_moderate
+from monuseg_cli.imaging.decoding import DECODING_ERRORS, require_moderate
 from monuseg_cli.imaging.depth import count_samples, find_depth
 from monuseg_cli.imaging.ome import read_ome
 from monuseg_cli.imaging.orientation import Window

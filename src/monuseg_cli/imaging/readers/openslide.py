@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from monuseg_cli.imaging.decoding import first_line, require_moderate
+from monuseg_cli.core.errors import first_line
+from monuseg_cli.imaging.decoding import require_moderate
 from monuseg_cli.imaging.orientation import Window
 from monuseg_cli.imaging.readers.base import ArrayImage, ImageInfo, Level, OnDamage, OpenImage, role_of_name
 from monuseg_cli.imaging.readers.series_and_plane import require_plane

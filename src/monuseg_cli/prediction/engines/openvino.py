@@ -5,7 +5,6 @@ import importlib
 import os
 import subprocess
 import sys
-import textwrap
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.core.atomic import remove, write_bytes, writing_folder
-from monuseg_cli.core.errors import OutputError
+from monuseg_cli.core.errors import OutputError, shortened
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.core.telemetry import block_telemetry
 from monuseg_cli.models import registry
@@ -30,7 +29,6 @@ _ENGINE = "openvino"
 _EXAMPLE_PX = 64
 _GRAPH = "model.xml"
 _CONVERTER = "openvino.tools.ovc"
-_LONGEST_REASON = 160  # characters of another library's message
 _MOST_COMPILED = 16  # files of a model, each of about a megabyte
 _CORES_PER_STREAM = 4  # parallel tiles: each takes memory, and four cores suit one tile
 
@@ -235,4 +233,4 @@ def _reason(error: Exception) -> str:
     told = next((line for line in lines if line.startswith("No conversion rule")), None)
     if told is None and "Exception:" in lines[:-1]:  # what the tracer said
         told = lines[lines.index("Exception:") + 1]
-    return textwrap.shorten(told or lines[0], _LONGEST_REASON, placeholder=" ...")
+    return shortened(told or lines[0])
