@@ -18,7 +18,8 @@ from monuseg_cli.core.home import DEFAULT_MODEL
 from monuseg_cli.models.devices import Device
 
 if TYPE_CHECKING:
-    from monuseg_cli.nuclei.rois import RoiCount
+    from monuseg_cli.classes.classes_file import NucleusClassifier
+    from monuseg_cli.nuclei.rois import Roi, RoiCount
     from monuseg_cli.outputs.result import Prediction
     from monuseg_cli.prediction.batch import PredictResult
     from monuseg_cli.prediction.dry_run import PredictPlan
@@ -181,12 +182,9 @@ def predict(
     part: Annotated[int, _many(help="Predict on this part, from 1.")] = 1,
 ) -> None:
     """Find the nuclei in images and slides: masks, label images, GeoJSON, tables."""
-    from monuseg_cli.annotations.read_rois import read_rois
-    from monuseg_cli.classes.classes_file import read_classes
     from monuseg_cli.outputs.plan import STANDARD_OUTPUT, OutputSpec
     from monuseg_cli.prediction.batch import predict as run
     from monuseg_cli.prediction.config import PredictConfig, SlideSettings, choose_measurements
-    from monuseg_cli.prediction.dry_run import plan_predict
 
     results = tuple(output or ())
     if not results and not any((overlay, probability, save_tissue_mask, report, summary, roi_summary)):
@@ -208,12 +206,12 @@ def predict(
             tissue_mask,
             skip_damaged,
             adapt,
-            read_rois(roi, session.progress) if roi else (),
+            _read_rois(session, roi) if roi else (),
             series,
             plane,
             tta,
             choose_measurements(measurements or ()),
-            read_classes(classes) if classes else None,
+            _read_classes(classes) if classes else None,
         ),
         threshold=threshold,
         min_area_um2=min_area_um2,
@@ -226,9 +224,23 @@ def predict(
         threads=threads,
     )
     if dry_run:
+        from monuseg_cli.prediction.dry_run import plan_predict
+
         _show_plan(session, plan_predict(config, session.progress))
         return
     _show(session, run(config, session.progress))
+
+
+def _read_rois(session: Session, path: Path) -> "tuple[Roi, ...]":
+    from monuseg_cli.annotations.read_rois import read_rois
+
+    return read_rois(path, session.progress)
+
+
+def _read_classes(path: Path) -> "NucleusClassifier":
+    from monuseg_cli.classes.classes_file import read_classes
+
+    return read_classes(path)
 
 
 def _show(session: Session, result: "PredictResult") -> None:

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from monuseg_cli.core.errors import InputError
 
@@ -65,6 +64,8 @@ def draw_outlines(
         raise InputError(message)
     line = outline_pixels(labels)
     if width_px > 1:
+        from scipy import ndimage  # slow to import
+
         line = ndimage.binary_dilation(line, iterations=width_px - 1)
     drawn = image.copy()
     drawn[line] = colour

@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from monuseg_cli.imaging.smooth import gaussian_smooth
+from monuseg_cli.nuclei.holes import fill_small_holes
 from monuseg_cli.nuclei.postprocess_params import PostprocessParams
 
 _CELL_PX = 2
+_ROWS_AT_ONCE = 64  # of maps, so that intermediate results stay in the cache
 _STEEPEST = 0.2  # fall of the predicted position per pixel at which two nuclei are certainly separate
 
 
@@ -47,20 +49,32 @@ def postprocess(
     """
     min_area_px = params.min_area_um2 / mpp**2
     mask = maps[0] >= params.threshold
-    _fill_small_holes(mask, min_area_px)
-    elevation = _mean_of_cells(_elevation_map(mask, dict(zip(classes, maps, strict=True))))
-    elevation = ndimage.gaussian_filter(elevation, params.smoothing_um / mpp / _CELL_PX)
+    fill_small_holes(mask, min_area_px)
+    elevation = _elevation_of_cells(mask, dict(zip(classes, maps, strict=True)))
+    elevation = gaussian_smooth(elevation, params.smoothing_um / mpp / _CELL_PX)
     cells = _Cells(mask)
     cell_labels = _Regions(cells, elevation).merge(min_area_px, params.saddle_depth)
-    labels = np.zeros(cells.shape, dtype=np.int32)
-    labels.reshape(-1)[cells.place] = cell_labels
-    labels = labels.repeat(_CELL_PX, axis=0).repeat(_CELL_PX, axis=1)
-    labels *= cells.mask
+    # Both pixels of a row of a cell are written as one number of twice as many bits.
+    twice = np.zeros(cells.shape, dtype=np.int64)
+    twice.reshape(-1)[cells.place] = cell_labels
+    twice *= 2**32 + 1
+    labels = np.empty(cells.mask.shape, dtype=np.int32)
+    for row in range(_CELL_PX):
+        np.multiply(twice.view(np.int32), cells.mask[row::_CELL_PX], out=labels[row::_CELL_PX])
     return labels[: mask.shape[0], : mask.shape[1]]
 
 
-def _elevation_map(mask: NDArray[np.bool_], maps: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Compute a map (H, W) that is high inside nuclei and low where they touch."""
+def _elevation_of_cells(mask: NDArray[np.bool_], maps: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Compute a map that is high inside nuclei and low where they touch: the means of cells, (H', W')."""
+    if "distance" in maps or "boundary" in maps:
+        parts = [slice(row, row + _ROWS_AT_ONCE) for row in range(0, len(mask), _ROWS_AT_ONCE)]
+        means = [_mean_of_cells(_elevation(mask, {name: of[rows] for name, of in maps.items()})) for rows in parts]
+        return np.concatenate(means)
+    return _mean_of_cells(_elevation(mask, maps))
+
+
+def _elevation(mask: NDArray[np.bool_], maps: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Compute the elevation of pixels; with distances or boundaries, it depends on nothing but that pixel."""
     if "distance" in maps:
         return maps["distance"]
     if "boundary" in maps:
@@ -70,10 +84,14 @@ def _elevation_map(mask: NDArray[np.bool_], maps: Mapping[str, NDArray[np.float3
         fall = -np.minimum(_slope(maps["horizontal"], axis=1), _slope(maps["vertical"], axis=0))
         border = np.clip(fall / np.float32(_STEEPEST), 0, 1)
         return np.asarray(maps["nucleus"] * (1 - border), dtype=np.float32)
+    from scipy import ndimage  # slow to import
+
     return np.asarray(ndimage.distance_transform_edt(mask), dtype=np.float32)
 
 
 def _slope(place: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    from scipy import ndimage  # slow to import
+
     return np.asarray(ndimage.gaussian_filter1d(place, 1.0, axis=axis, order=1), dtype=np.float32)
 
 
@@ -89,14 +107,10 @@ def _whole_cells(image: NDArray[Any]) -> NDArray[Any]:
     return np.pad(image, missing) if any(after for _, after in missing) else image
 
 
-def _fill_small_holes(mask: NDArray[np.bool_], area_px: float) -> None:
-    """Fill holes of fewer than `area_px` pixels in `mask`, except at the border of the image."""
-    background, _ = ndimage.label(~mask)
-    small = np.bincount(background.reshape(-1)) < area_px
-    small[0] = False
-    for edge in (background[0], background[-1], background[:, 0], background[:, -1]):
-        small[edge] = False
-    mask |= small.take(background)
+_TOP_LEFT, _LOW_LEFT, _TOP_RIGHT, _LOW_RIGHT = 1, 2, 4, 8
+_FILLED = np.arange(16, dtype=np.uint8)
+_FILLED[[_TOP_LEFT | _LOW_RIGHT, _LOW_LEFT | _TOP_RIGHT]] = 15  # pixels that touch only at a corner
+_PIXELS = np.array([number.bit_count() for number in range(16)], dtype=np.uint8)
 
 
 class _Cells:
@@ -117,30 +131,36 @@ class _Cells:
         Flat index of each cell with foreground.
     pixels : ndarray of shape (N,), uint8
         Number of foreground pixels of each cell.
-    right, below : ndarray of shape (N,), intp
-        Index 0..N-1 of the cell to the right and below if connected by foreground pixels that share an edge, else -1.
+    links : sequence of (ndarray, ndarray), intp
+        Pairs of cells, as indices 0..N-1, that are connected by foreground pixels that share an edge: first those of
+        cells and their right neighbours, then of cells and those below.
     """
 
     def __init__(self, mask: NDArray[np.bool_]) -> None:
         self.mask = mask = _whole_cells(mask)
-        corners = [mask[row::2, col::2] for row in (0, 1) for col in (0, 1)]
-        top_left, top_right, low_left, low_right = corners
-        at_corner = (top_left == low_right) & (top_right == low_left) & (top_left != top_right)
-        for corner in corners:
-            corner |= at_corner
-        self.shape = at_corner.shape
-        count = sum(corner.view(np.uint8) for corner in corners)
-        self.place = np.flatnonzero(count != 0)
-        self.pixels = np.asarray(count).reshape(-1)[self.place]
-        beside, under = np.zeros_like(at_corner), np.zeros_like(at_corner)
-        beside[:, :-1] = (top_right[:, :-1] & top_left[:, 1:]) | (low_right[:, :-1] & low_left[:, 1:])
-        under[:-1] = (low_left[:-1] & top_left[1:]) | (low_right[:-1] & top_right[1:])
-        number = np.zeros(self.shape, dtype=np.intp).reshape(-1)
+        pairs = mask.view("<u2")  # the left pixel is the lower byte
+        both = pairs[::2] | (pairs[1::2] << 1)
+        found = (both | (both >> 6)).astype(np.uint8) & 15  # the bits of a cell
+        code = _FILLED.take(found)
+        for cell in np.flatnonzero(code != found).tolist():
+            row, col = divmod(cell, code.shape[1])
+            mask[2 * row : 2 * row + 2, 2 * col : 2 * col + 2] = True
+        self.shape = code.shape
+        self.place = np.flatnonzero(code != 0)
+        self.pixels = _PIXELS.take(code.reshape(-1)[self.place])
+        right = (code[:, :-1] >> 2) & code[:, 1:] & (_TOP_LEFT | _LOW_LEFT)
+        below = (code[:-1] >> 1) & code[1:] & (_TOP_LEFT | _TOP_RIGHT)
+        number = np.zeros(code.size, dtype=np.intp)
         number[self.place] = np.arange(len(self.place))
-        self.right, self.below = (
-            np.where(linked.reshape(-1)[self.place], number[np.minimum(self.place + step, number.size - 1)], -1)
-            for linked, step in ((beside, 1), (under, self.shape[1]))
-        )
+        first = number[_places(right, self.shape)]
+        above = _places(below, self.shape)
+        self.links = ((first, first + 1), (number[above], number[above + self.shape[1]]))
+
+
+def _places(linked: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Return the flat indices, in an image of `shape`, of what is not 0 in one that may lack its last column."""
+    place = np.flatnonzero(linked != 0)
+    return place if linked.shape[1] == shape[1] else place + place // max(linked.shape[1], 1)
 
 
 class _Regions:
@@ -157,14 +177,16 @@ class _Regions:
     def __init__(self, cells: _Cells, elevation: NDArray[np.float32]) -> None:
         self._cells = cells
         self._height = elevation.reshape(-1)[cells.place]
-        self._peak, self._region = np.unique(self._find_maxima(), return_inverse=True)
+        maxima = self._find_maxima()
+        self._peak = np.flatnonzero(maxima == np.arange(len(maxima)))
+        number = np.empty(len(maxima), dtype=np.intp)
+        number[self._peak] = np.arange(len(self._peak))
+        self._region = number[maxima]
 
     def _find_maxima(self) -> NDArray[np.intp]:
         """Return the maximum of every cell, (N,): steepest ascent, by pointer jumping."""
         above, height = np.arange(len(self._height)), self._height.copy()
-        for after in (self._cells.right, self._cells.below):
-            first = np.flatnonzero(after >= 0)
-            second = after[first]
+        for first, second in self._cells.links:
             # Ties: of two cells of equal height, the later one counts as higher, which avoids cycles.
             for one, other, is_higher in ((first, second, np.greater_equal), (second, first, np.greater)):
                 theirs = self._height[other]
@@ -201,10 +223,11 @@ class _Regions:
     def _find_saddles(self) -> tuple[list[int], list[int], list[float]]:
         """List pairs of adjacent regions with the elevation of the saddle between them; highest first."""
         pairs, heights = [], []
-        for after in (self._cells.right, self._cells.below):
-            first = np.flatnonzero((after >= 0) & (self._region != self._region[after]))
-            second = after[first]
-            one, other = self._region[first], self._region[second]
+        for linked in self._cells.links:
+            one, other = (self._region[cells] for cells in linked)
+            apart = np.flatnonzero(one != other)
+            first, second = (cells[apart] for cells in linked)
+            one, other = one[apart], other[apart]
             pairs.append(np.minimum(one, other) * len(self._peak) + np.maximum(one, other))
             heights.append(np.minimum(self._height[first], self._height[second]))
         pair, height = np.concatenate(pairs), np.concatenate(heights)

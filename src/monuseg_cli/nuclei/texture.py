@@ -1,6 +1,6 @@
 """Texture of nuclei: Haralick's features of the optical density of haematoxylin, by scikit-image.
 
-scikit-image is imported only where texture is measured.
+scikit-image and scipy are imported only where texture is measured.
 """
 
 import importlib.util
@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from monuseg_cli.core.errors import MissingError
 
@@ -69,6 +68,7 @@ def measure_texture(labels: NDArray[np.int32], haematoxylin: NDArray[np.floating
 
 def _matrices(labels: NDArray[np.int32], levels: NDArray[np.uint8]) -> Iterator[NDArray[np.float64]]:
     """Yield the co-occurrence matrices (LEVELS, LEVELS, N, 4) of some nuclei at a time."""
+    from scipy import ndimage
     from skimage.feature import graycomatrix
 
     boxes = ndimage.find_objects(labels)

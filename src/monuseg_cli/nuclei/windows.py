@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from monuseg_cli.nuclei.polygons import Ring
 from monuseg_cli.nuclei.rasterise import rasterise
@@ -100,6 +99,8 @@ class LabelWindows(NucleusWindows):
     """
 
     def __init__(self, labels: NDArray[np.int32], block_px: int = BLOCK_PX) -> None:
+        from scipy import ndimage  # slow to import
+
         self._labels, self._values = _without_gaps(labels)
         slices = ndimage.find_objects(self._labels)
         boxes = [(rows.start, cols.start, rows.stop, cols.stop) for rows, cols in slices]

@@ -5,13 +5,15 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from monuseg_cli.classes.card import Colour
 from monuseg_cli.nuclei.columns import Column
 from monuseg_cli.nuclei.detections import REGION, Detections
 from monuseg_cli.nuclei.shapes import first_points, geometries, simplify
 from monuseg_cli.outputs.target import NucleiWriter, Target, open_text
+
+if TYPE_CHECKING:
+    from monuseg_cli.classes.card import Colour
 
 CLASS_NAME = "Nucleus"
 _CLASS_COLOUR = (0, 158, 115)
@@ -23,7 +25,7 @@ def nuclei_geojson(
     columns: Sequence[Column],
     slide: str,
     simplify_px: float | None = None,
-    colours: Mapping[str, Colour] = MappingProxyType({}),
+    colours: "Mapping[str, Colour]" = MappingProxyType({}),
 ) -> Iterator[NucleiWriter]:
     """Write one feature per nucleus in QuPath's format: polygon, class, name (the id), measurements, regions.
 

@@ -5,13 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli import __version__
-from monuseg_cli.classes.classes_file import NucleusClassifier
 from monuseg_cli.imaging.coordinates import Layout
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.models.card import Card
@@ -24,6 +23,9 @@ from monuseg_cli.outputs.plan import PLOT_SUFFIXES, TIFF_SUFFIXES, Outputs, suff
 from monuseg_cli.outputs.rasters import RowWriter, mask_png, pyramid_tiff
 from monuseg_cli.outputs.slide_tables import TableFiles
 from monuseg_cli.outputs.target import NucleiWriter, Target
+
+if TYPE_CHECKING:
+    from monuseg_cli.classes.classes_file import NucleusClassifier
 
 
 class Writers:
@@ -58,7 +60,7 @@ class Writers:
         about: Mapping[str, Any],
         measurements: Collection[Group],
         rois: tuple[Roi, ...],
-        classifier: NucleusClassifier | None = None,
+        classifier: "NucleusClassifier | None" = None,
     ) -> None:
         self._stack, self._outputs, self._layout = stack, outputs, layout
         self._measurements = measurements

@@ -3,10 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from monuseg_cli.classes.assign import ClassAssigner
-from monuseg_cli.classes.classes_file import NucleusClassifier
 from monuseg_cli.imaging.coordinates import Layout
 from monuseg_cli.nuclei.columns import Group, columns_of
 from monuseg_cli.nuclei.detections import CLASS, REGION, Detections
@@ -17,6 +15,10 @@ from monuseg_cli.outputs.nuclei_csv import nuclei_csv
 from monuseg_cli.outputs.nuclei_geojson import nuclei_geojson
 from monuseg_cli.outputs.nuclei_xlsx import nuclei_xlsx
 from monuseg_cli.outputs.target import NucleiWriter, Target
+
+if TYPE_CHECKING:
+    from monuseg_cli.classes.assign import ClassAssigner
+    from monuseg_cli.classes.classes_file import NucleusClassifier
 
 
 class TableFiles:
@@ -59,7 +61,7 @@ class TableFiles:
         about: Mapping[str, Any],
         simplify_px: float | None = None,
         has_probability: bool = True,
-        classifier: NucleusClassifier | None = None,
+        classifier: "NucleusClassifier | None" = None,
     ) -> None:
         columns = columns_of(measurements, has_probability, has_classes=classifier is not None)
         texts = [name for name, is_given in {CLASS: classifier, REGION: rois}.items() if is_given]
@@ -79,7 +81,7 @@ class TableFiles:
             self._writers.append(stack.enter_context(writer))
         self._waiting: Waiting | None = None
         self._neighbourhoods = Neighbourhoods(layout, rois) if targets and "neighbours" in measurements else None
-        self._assigner = ClassAssigner(classifier, layout.um_per_px) if classifier else None
+        self._assigner = _open_assigner(classifier, layout.um_per_px) if classifier else None
         if self._neighbourhoods or self._assigner:
             first = targets[0][0] if targets else None
             self._waiting = stack.enter_context(Waiting(first.parent if isinstance(first, Path) else None))
@@ -123,3 +125,9 @@ class TableFiles:
     def _write(self, found: Detections) -> None:
         for add in self._writers:
             add(found)
+
+
+def _open_assigner(classifier: "NucleusClassifier", um_per_px: float) -> "ClassAssigner":
+    from monuseg_cli.classes.assign import ClassAssigner  # imported only for classes
+
+    return ClassAssigner(classifier, um_per_px)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monuseg_cli import __version__
-from monuseg_cli.classes.classes_file import warn_other_model
 from monuseg_cli.core.atomic import require_writable
 from monuseg_cli.core.errors import InputError, MonusegError
 from monuseg_cli.core.progress import SILENT, Progress
@@ -86,6 +85,8 @@ def open_batch(config: PredictConfig, progress: Progress = SILENT) -> Batch:
             progress.warn(f"region {roi.name} crosses itself: everything inside its outline is taken")
     job = Job(config, card, hashlib.sha256(config.weights.read_bytes()).hexdigest())
     if config.settings.classes:
+        from monuseg_cli.classes.classes_file import warn_other_model
+
         warn_other_model(config.settings.classes, job.sha256, progress)
     return Batch(job, plans, together)
 

@@ -6,7 +6,6 @@ from monuseg_cli.outputs.plan import BatchOutputs
 from monuseg_cli.outputs.spreadsheet import Row
 from monuseg_cli.outputs.summary_tables import failure_row, region_rows, summary_row, write_regions, write_summary
 from monuseg_cli.prediction.image_job import Outcome
-from monuseg_cli.reports.batch_report import BatchReportInput, write_batch_report
 
 
 def write_batch_files(files: BatchOutputs, outcomes: Sequence[Outcome], model: str) -> None:
@@ -27,6 +26,8 @@ def write_batch_files(files: BatchOutputs, outcomes: Sequence[Outcome], model: s
         If a file cannot be written.
     """
     if files.report:
+        from monuseg_cli.reports.batch_report import BatchReportInput, write_batch_report  # imported only for reports
+
         predictions = [one.prediction for one in outcomes if one.prediction]
         failures = [(one.outputs.image, one.error) for one in outcomes if one.error]
         write_batch_report(files.report, BatchReportInput(predictions, failures, model))

@@ -4,9 +4,8 @@ import numbers
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from monuseg_cli.classes.classes_file import NucleusClassifier
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.imaging.scale import MAX_MPP, MIN_MPP
 from monuseg_cli.models.devices import Device
@@ -16,6 +15,9 @@ from monuseg_cli.nuclei.texture import require_scikit_image
 from monuseg_cli.outputs.plan import OutputSpec
 from monuseg_cli.prediction.engines.select import EngineName
 from monuseg_cli.prediction.stain_adaptation import Adapt
+
+if TYPE_CHECKING:
+    from monuseg_cli.classes.classes_file import NucleusClassifier
 
 ALL = "all"
 """Name of all measurements."""
@@ -60,7 +62,7 @@ class SlideSettings:
     plane: int | None = None
     tta: bool = False
     measurements: tuple[Group, ...] = ()
-    classes: NucleusClassifier | None = None
+    classes: "NucleusClassifier | None" = None
 
     def __post_init__(self) -> None:
         """Check the values, and convert numbers to plain ones.

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monuseg_cli import __version__
-from monuseg_cli.classes.classes_file import NucleusClassifier
 from monuseg_cli.core.atomic import require_writable
 from monuseg_cli.core.malloc import return_freed_memory
 from monuseg_cli.core.progress import SILENT, Progress
@@ -22,7 +21,9 @@ from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.oriented import with_tta
 from monuseg_cli.prediction.find_nuclei import find_nuclei, report_doubts
 from monuseg_cli.prediction.prepared_slide import PreparedSlide, report_slide
-from monuseg_cli.reports.slide_report import slide_report
+
+if TYPE_CHECKING:
+    from monuseg_cli.classes.classes_file import NucleusClassifier
 
 
 def predict_slide(
@@ -78,6 +79,8 @@ def predict_slide(
         )
         writers.draw_on(slide)
         if outputs.report:
+            from monuseg_cli.reports.slide_report import slide_report  # imported only for reports
+
             mpp, tissue = prepared.mpp or engine.card.mpp, prepared.tissue.found
             report = slide_report(outputs.report, slide, prepared.layout, mpp, tissue, settings.rois, about)
             writers.attach(stack.enter_context(report))
@@ -103,7 +106,7 @@ def predict_slide(
     return replace(prediction, seconds=time.perf_counter() - began)
 
 
-def describe_classes(classifier: NucleusClassifier | None) -> dict[str, Any]:
+def describe_classes(classifier: "NucleusClassifier | None") -> dict[str, Any]:
     """Return what a file of nuclei states of their classes, as JSON; empty without a classifier."""
     if classifier is None:
         return {}

@@ -27,7 +27,6 @@ from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.engines.select import EngineName
 from monuseg_cli.prediction.predict_slide import describe_classes
 from monuseg_cli.prediction.tissue import TissueMap
-from monuseg_cli.reports.slide_report import slide_report
 
 _PARTS = {"engine", "layout", "record", "found"}
 _MEASUREMENTS, _CLASSES = "measurements", "classes"
@@ -226,6 +225,8 @@ def make_outputs(
             tissue = TissueMap(slide, layout.region, mpp, layout.map_shape, settings)
             writers.add_tissue(tissue.found)
             if asked.report:
+                from monuseg_cli.reports.slide_report import slide_report  # imported only for reports
+
                 report = slide_report(asked.report, slide, layout, mpp, tissue.found, settings.rois, about)
                 writers.attach(stack.enter_context(report))
         if writers.need_nuclei:

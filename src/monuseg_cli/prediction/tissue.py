@@ -2,11 +2,11 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from monuseg_cli.imaging.brightness import doubt_brightness
 from monuseg_cli.imaging.scaled_source import read_thumbnail
 from monuseg_cli.imaging.slide import Slide
+from monuseg_cli.imaging.smooth import dilate, gaussian_smooth
 from monuseg_cli.imaging.stains import OPTICAL_DENSITY
 from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.nuclei.rois import draw_rois
@@ -48,9 +48,9 @@ def find_tissue(thumbnail: NDArray[np.uint8], um_per_px: float, sparse: bool = F
     scanned = np.asarray((thumbnail > _BLACK).any(axis=2))
     if sparse:
         scanned = scanned & (thumbnail != 255).any(axis=2)
-    smooth = ndimage.gaussian_filter(np.where(scanned, density, 0), sigma)
+    smooth = gaussian_smooth(np.where(scanned, density, 0), sigma)
     if not scanned.all():
-        weight = ndimage.gaussian_filter(scanned.astype(density.dtype), sigma)
+        weight = gaussian_smooth(scanned.astype(density.dtype), sigma)
         smooth = np.where(scanned, smooth / np.maximum(weight, np.finfo(weight.dtype).tiny), 0)
     if not scanned.any():
         return scanned
@@ -60,9 +60,7 @@ def find_tissue(thumbnail: NDArray[np.uint8], um_per_px: float, sparse: bool = F
 
 def widen(tissue: NDArray[np.bool_], um_per_px: float) -> NDArray[np.bool_]:
     """Dilate tissue by a margin, so that nothing at its edge is missed."""
-    if not tissue.any():
-        return tissue
-    return np.asarray(ndimage.distance_transform_edt(~tissue) <= _MARGIN_UM / um_per_px)
+    return dilate(tissue, _MARGIN_UM / um_per_px)
 
 
 class TissueMap:

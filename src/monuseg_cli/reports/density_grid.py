@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from monuseg_cli.imaging.tiling import Box
 
@@ -61,6 +60,8 @@ class DensityGrid:
 
         Counts and tissue are smoothed by the same Gaussian, so that the density is right up to the edge of the tissue.
         """
+        from scipy import ndimage  # slow to import
+
         counts, area = (
             ndimage.gaussian_filter(layer.astype(np.float64), _SMOOTHING_CELLS, mode="constant")
             for layer in (self.counts, self.tissue * self._cell_mm2)
