@@ -13,7 +13,8 @@ def filled_by_scipy(mask: NDArray[np.bool_], area_px: float) -> NDArray[np.bool_
     small[0] = False
     for edge in (background[0], background[-1], background[:, 0], background[:, -1]):
         small[edge] = False
-    return mask | small[background]
+    filled: NDArray[np.bool_] = mask | small[background]
+    return filled
 
 
 @pytest.mark.parametrize("share", [0, 0.02, 0.4, 0.5, 0.6, 0.9, 1])

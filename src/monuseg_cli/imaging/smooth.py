@@ -44,7 +44,7 @@ def _correlate(lines: NDArray[np.float64], weights: NDArray[np.float64]) -> NDAr
     """Correlate along the first axis with symmetric weights (2 R + 1,), without the first and last R lines."""
     radius = len(weights) // 2
     count = len(lines) - 2 * radius
-    total = lines[radius : radius + count] * weights[radius]
+    total: NDArray[np.float64] = lines[radius : radius + count] * weights[radius]
     pair = np.empty_like(total)
     for step in range(radius, 0, -1):
         np.add(lines[radius - step :][:count], lines[radius + step :][:count], out=pair)

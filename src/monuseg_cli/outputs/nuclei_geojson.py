@@ -5,11 +5,12 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from monuseg_cli.nuclei.columns import Column
 from monuseg_cli.nuclei.detections import REGION, Detections
-from monuseg_cli.nuclei.shapes import first_points, geometries, simplify
+from monuseg_cli.nuclei.shapes import first_points, simplify
+from monuseg_cli.outputs.geojson_text import geometry_texts, uuid_texts
 from monuseg_cli.outputs.target import NucleiWriter, Target, open_text
 
 if TYPE_CHECKING:
@@ -47,48 +48,41 @@ def nuclei_geojson(
     """
     namespace = uuid.uuid5(uuid.NAMESPACE_URL, slide)
     measured = [column for column in columns if column.label]
-    labels = [str(column.label) for column in measured]
+    labels = [f"{_text(str(column.label))}:" for column in measured]
     with open_text(target) as file:
-        begun = False
+        between = "\n"
 
         def add(found: Detections) -> None:
-            nonlocal begun
+            nonlocal between
             shapes = found.shapes if simplify_px is None else simplify(found.shapes, simplify_px)
-            places = first_points(found.shapes).tolist()
-            regions: Sequence[str | None] = found.regions or [None] * len(found)
+            places = (f"{x:.3f} {y:.3f}" for x, y in first_points(found.shapes).tolist())
+            ends = [f',"metadata":{_text({REGION: region})}' for region in found.regions or ()] or [""] * len(found)
             classes = found.classes or [CLASS_NAME] * len(found)
-            numbers = found.columns["id"].tolist()
-            rows = found.rows(measured)
-            for number, row, geometry, (x, y), region, name in zip(
-                numbers, rows, geometries(shapes), places, regions, classes, strict=True
-            ):
-                known = {label: value for label, value in zip(labels, row, strict=True) if value is not None}
-                known_as = {"name": name, "color": colours.get(name, _CLASS_COLOUR)}
-                identity = uuid.uuid5(namespace, f"{x:.3f} {y:.3f}")
-                feature = _feature(number, known, geometry, identity, region, known_as)
-                file.write(",\n" if begun else "\n")
-                begun = True
-                file.write(json.dumps(feature, separators=(",", ":"), ensure_ascii=False))
+            known_as = {name: _text({"name": name, "color": colours.get(name, _CLASS_COLOUR)}) for name in set(classes)}
+            parts = zip(
+                uuid_texts(namespace, places),
+                geometry_texts(shapes),
+                found.columns["id"].tolist(),
+                classes,
+                found.rows(measured),
+                ends,
+                strict=True,
+            )
+            for identity, geometry, number, name, row, end in parts:
+                # Python and JSON write finite numbers in the same way.
+                values = zip(labels, row, strict=True)
+                known = ",".join([f"{label}{value!r}" for label, value in values if value is not None])
+                file.write(
+                    f'{between}{{"type":"Feature","id":"{identity}","geometry":{geometry},'
+                    f'"properties":{{"objectType":"detection","name":"{number}","classification":{known_as[name]},'
+                    f'"measurements":{{{known}}}{end}}}}}'
+                )
+                between = ",\n"
 
         file.write('{"type":"FeatureCollection","features":[')
         yield add
         file.write("\n]}\n")
 
 
-def _feature(
-    number: int,
-    measurements: Mapping[str, int | float],
-    geometry: dict[str, object],
-    identity: uuid.UUID,
-    region: str | None,
-    classification: Mapping[str, object],
-) -> dict[str, object]:
-    properties: dict[str, Any] = {
-        "objectType": "detection",
-        "name": str(number),
-        "classification": classification,
-        "measurements": measurements,
-    }
-    if region is not None:
-        properties["metadata"] = {REGION: region}
-    return {"type": "Feature", "id": str(identity), "geometry": geometry, "properties": properties}
+def _text(content: object) -> str:
+    return json.dumps(content, separators=(",", ":"), ensure_ascii=False)
