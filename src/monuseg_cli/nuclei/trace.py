@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from monuseg_cli.nuclei.runs import label_runs
+
 _STEPS = np.array([(0, 1), (1, 0), (0, -1), (-1, 0)])
 """Right, down, left, up; each is a right turn from the previous one."""
 
@@ -57,7 +59,7 @@ def trace(labels: NDArray[np.integer]) -> Contours:
     first, position = _rank(following)
     if _split_rings(following, first, key):
         first, position = _rank(following)
-    order = np.lexsort((position, first))
+    order = _sort_rings(first, position)
     label, start, direction, first = label[order], start[order], direction[order], first[order]
     new_ring = np.diff(first, prepend=-1) != 0
     number = np.cumsum(new_ring) - 1
@@ -80,21 +82,19 @@ def trace(labels: NDArray[np.integer]) -> Contours:
 
 def _edges(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the edges between pixels of different labels: label (N,), first point (N, 2), direction (N,)."""
-    padded = np.pad(labels, 1)
-    height, width = labels.shape
-    found = []
-    # For the four edges of a pixel: offset of the neighbour, and of the first point.
-    for direction, (neighbour, begin) in enumerate(
-        (((-1, 0), (0, 0)), ((0, 1), (0, 1)), ((1, 0), (1, 1)), ((0, -1), (1, 0)))
-    ):
-        beside = padded[1 + neighbour[0] : 1 + neighbour[0] + height, 1 + neighbour[1] : 1 + neighbour[1] + width]
-        place = np.flatnonzero((labels != 0) & (labels != beside))
-        rows = place // width
-        start = np.stack([rows + begin[0], place - rows * width + begin[1]], axis=1)
-        label = labels.reshape(-1)[place].astype(np.int64)
-        found.append((label, start, np.full(len(place), direction, dtype=np.int64)))
-    label, start, directions = zip(*found, strict=True)
-    return np.concatenate(label), np.concatenate(start), np.concatenate(directions)
+    runs = label_runs(labels)
+    flat, width = labels.reshape(-1), labels.shape[1]
+    changes = np.flatnonzero(labels[1:] != labels[:-1])
+    above = np.concatenate([np.flatnonzero(labels[:1]), changes[flat[changes + width] != 0] + width])
+    below = np.concatenate([changes[flat[changes] != 0], np.flatnonzero(labels[-1:]) + (len(flat) - width)])
+    rows = above // width, below // width
+    # By direction: the upper edges of pixels lead right, those at the right lead down, and so on.
+    label = [flat[above], runs.label, flat[below], runs.label]
+    row = [rows[0], runs.row, rows[1] + 1, runs.row + 1]
+    col = [above - rows[0] * width, runs.stop, below - rows[1] * width + 1, runs.first]
+    start = np.stack([np.concatenate(row), np.concatenate(col)], axis=1)
+    directions = np.repeat(np.arange(4), [len(edges) for edges in label])
+    return np.concatenate(label).astype(np.int64), start, directions
 
 
 def _key(
@@ -136,12 +136,26 @@ def _rank(following: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.int
     doublings = max(count, 1).bit_length()
     first, reach = np.arange(count), following
     for _ in range(doublings):
-        first = np.minimum(first, first[reach])
-        reach = reach[reach]
+        lower = np.minimum(first, first[reach])
+        if np.array_equal(lower, first):  # true of all rings, also of the longest
+            break
+        first, reach = lower, reach[reach]
     is_last = following == first
     reach = np.where(is_last, np.arange(count), following)
     left = np.where(is_last, 0, 1)
     for _ in range(doublings):
-        left = left + left[reach]
-        reach = reach[reach]
+        further = left[reach]
+        if not further.any():
+            break
+        left, reach = left + further, reach[reach]
     return first, -left
+
+
+def _sort_rings(first: NDArray[np.intp], position: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the order of edges by their ring, and along it."""
+    number = np.cumsum(first == np.arange(len(first))) - 1
+    ring = number[first]
+    ends = np.cumsum(np.bincount(ring))
+    order = np.empty_like(first)
+    order[ends[ring] - 1 + position] = np.arange(len(first))
+    return order

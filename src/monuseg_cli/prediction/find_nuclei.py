@@ -74,12 +74,11 @@ def find_nuclei(
     """
     warn_outside(prepared.slide, rois, progress)
     counter = RoiCounter(rois, prepared.layout.frame)
-    areas_px, measured = [np.empty(0, dtype=np.intp)], Distributions()
+    areas_px, measured = [np.empty(0, dtype=np.int64)], Distributions()
     with progress.task(prepared.slide.path.name, len(prepared.tissue.tiles()), "tiles") as task:
         for nuclei in _find_blocks(prepared, engine, counter, sink, task):
-            areas_px.append(np.bincount(nuclei.window.reshape(-1))[1:])
-            if len(nuclei):
-                measured.add(measure_columns(nuclei, prepared.layout.frame))
+            areas_px.append(nuclei.measurements.area_px)
+            measured.add(measure_columns(nuclei, prepared.layout.frame))
     areas_um2 = np.concatenate(areas_px) * np.float64(prepared.layout.map_mpp**2)
     return FoundNuclei(areas_um2, counter.counts(prepared.mpp or engine.card.mpp), measured.medians())
 

@@ -31,7 +31,7 @@ from monuseg_cli.nuclei.neighbours import with_neighbours
 from monuseg_cli.nuclei.nucleus_table import NucleusTable
 from monuseg_cli.nuclei.polygons import area_of
 from monuseg_cli.nuclei.rois import RoiCount, RoiCounter, warn_outside
-from monuseg_cli.nuclei.shape_and_stain import labelled_pixels
+from monuseg_cli.nuclei.runs import label_runs
 from monuseg_cli.nuclei.windows import LabelWindows, NucleusWindows, OutlineWindows, Window, boxes_of
 from monuseg_cli.outputs import nuclei_parquet, spreadsheet
 from monuseg_cli.outputs.plan import ROI_SUMMARY_SUFFIXES, SUMMARY_SUFFIXES, TABLE_SUFFIXES
@@ -358,10 +358,8 @@ def measured(
 
 def _centres(window: Window) -> NDArray[np.float64]:
     """Compute the centre of each nucleus of a window, row and column in pixels of the image (N, 2)."""
-    place, *coordinates = labelled_pixels(window.labels)
-    label, count = window.labels.reshape(-1)[place] - 1, len(window.ids)
-    sums = [np.bincount(label, weights=along + 0.5, minlength=count) for along in coordinates]
-    return np.stack(sums, axis=1) / np.bincount(label, minlength=count)[:, None] + window.corner
+    centres: NDArray[np.float64] = label_runs(window.labels).centres(len(window.ids))[1:] + window.corner
+    return centres
 
 
 def _require_outputs(config: MeasureConfig) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from monuseg_cli.nuclei.labelled_nuclei import Nuclei
 from monuseg_cli.nuclei.postprocess import postprocess
 from monuseg_cli.nuclei.postprocess_params import PostprocessParams
-from monuseg_cli.nuclei.shape_and_stain import labelled_pixels
+from monuseg_cli.nuclei.runs import label_runs
 from monuseg_cli.prediction.blend import UINT8_MAX
 
 HALO_UM = 20.0
@@ -78,19 +78,21 @@ class Stitcher:
         self._halo = 2 * round(HALO_UM / mpp / 2)  # even, so that all blocks are aligned to the same 2x2 cells
         self._next_block = 0  # first row of the next blocks
         self._count = 0
-        self._maps, self._haematoxylin, self._painted = _Rows(), _Rows(), _Rows()
+        self._maps = [_Rows() for _ in classes]
+        self._haematoxylin, self._painted = _Rows(), _Rows()
 
     def add(self, maps: NDArray[np.uint8], haematoxylin: NDArray[np.uint8]) -> Iterator[Nuclei | LabelRows]:
         """Add the next rows: maps (C, R, W) and the density of haematoxylin (R, W), as `blended_rows` yields them.
 
         Yields nuclei as they are found, then the rows of the label image that can no longer change.
         """
-        self._maps.append(maps.transpose(1, 2, 0))
+        for channel, rows_of_channel in zip(self._maps, maps, strict=True):
+            channel.append(rows_of_channel)
         self._haematoxylin.append(haematoxylin)
         while self._next_block < self._height:
             end = min(self._next_block + self._block_rows, self._height)
             seen = min(end + self._halo, self._height)
-            if self._maps.end < seen:
+            if self._haematoxylin.end < seen:
                 return
             self._painted.append(np.zeros((seen - self._painted.end, self._width), dtype=np.int32))
             for col in range(0, self._width, self._block_cols):
@@ -104,7 +106,7 @@ class Stitcher:
             for top in range(row, final, _ROWS_AT_ONCE):
                 rows = slice(top, min(top + _ROWS_AT_ONCE, final))
                 yield LabelRows(top, self._painted.read(rows, slice(0, self._width)))
-            for kept in (self._maps, self._haematoxylin, self._painted):
+            for kept in (*self._maps, self._haematoxylin, self._painted):
                 kept.forget(final)
 
     def _postprocess_block(self, top: int, bottom: int, left: int, right: int) -> Nuclei | None:
@@ -112,13 +114,15 @@ class Stitcher:
         rows = slice(max(top - self._halo, self._painted.begin), min(bottom + self._halo, self._height))
         cols = slice(max(left - self._halo, 0), min(right + self._halo, self._width))
         corner = np.array((rows.start, cols.start))
-        maps_uint8 = self._maps.read(rows, cols)
-        if not (maps_uint8[..., 0] >= self._params.threshold * UINT8_MAX).any():
+        if self._maps[0].read(rows, cols).max() < self._params.threshold * UINT8_MAX:
             return None
-        maps = np.ascontiguousarray(maps_uint8.transpose(2, 0, 1), dtype=np.float32) / np.float32(UINT8_MAX)
+        shape = (rows.stop - rows.start, cols.stop - cols.start)
+        maps = np.empty((len(self._maps), *shape), dtype=np.float32)
+        for channel, of_channel in zip(self._maps, maps, strict=True):
+            np.divide(channel.read(rows, cols), np.float32(UINT8_MAX), out=of_channel)
         labels = postprocess(maps, self._classes, self._mpp, self._params)
         painted = self._painted.read(rows, cols)
-        seen = _Candidates(labels, painted == 0)
+        seen = _Candidates(labels, painted)
         kept = seen.are_new
         if bottom < self._height:
             kept &= seen.centres[:, 0] < bottom - rows.start
@@ -129,8 +133,8 @@ class Stitcher:
         count = int(kept.sum())
         if not count:
             return None
-        own = seen.number(kept)
-        self._painted.write(rows, cols, np.where(own > 0, own + np.int32(self._count), painted))
+        own = seen.paint(kept, self._count, painted)
+        self._painted.write(rows, cols, painted)
         self._count += count
         return Nuclei(
             first=self._count - count + 1,
@@ -149,8 +153,8 @@ class _Candidates:
     ----------
     labels : ndarray of shape (H, W), int32
         Labels 1..L.
-    is_free : ndarray of shape (H, W), bool
-        Pixels where no earlier block has painted a nucleus.
+    painted : ndarray of shape (H, W), int32
+        Ids of the nuclei that earlier blocks have painted; 0 elsewhere.
 
     Attributes
     ----------
@@ -160,23 +164,23 @@ class _Candidates:
         Whether most of a nucleus is unpainted by earlier blocks; False for the background.
     """
 
-    def __init__(self, labels: NDArray[np.int32], is_free: NDArray[np.bool_]) -> None:
-        self._shape = labels.shape
-        self._index, *coordinates = labelled_pixels(labels)
-        self._label = labels.reshape(-1)[self._index]
-        self._is_free = is_free.reshape(-1)[self._index]
-        pixels = np.bincount(self._label, minlength=1)
-        pixels[0] = 1
-        sums = [np.bincount(self._label, weights=along + 0.5, minlength=1) for along in coordinates]
-        self.centres = np.stack(sums, axis=1) / pixels[:, None]
-        self.are_new = np.bincount(self._label, weights=self._is_free, minlength=1) > _NEW_SHARE * pixels
+    def __init__(self, labels: NDArray[np.int32], painted: NDArray[np.int32]) -> None:
+        self._runs = runs = label_runs(labels)
+        count = int(runs.label.max(initial=0))
+        self._label = runs.per_pixel(runs.label)
+        self._is_free = painted.reshape(-1)[runs.places] == 0
+        self.centres = runs.centres(count)
+        free = np.bincount(self._label[self._is_free], minlength=count + 1)
+        self.are_new = free > _NEW_SHARE * runs.areas(count)
 
-    def number(self, kept: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """Label the free pixels of the kept nuclei 1..N; (H, W)."""
-        numbers = np.cumsum(kept, dtype=np.int32) * kept
-        painted = np.zeros(self._shape, dtype=np.int32)
-        painted.reshape(-1)[self._index] = numbers[self._label] * self._is_free
-        return painted
+    def paint(self, kept: NDArray[np.bool_], first: int, painted: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Paint the free pixels of the kept nuclei into `painted`, with ids after `first`; return them as 1..N."""
+        numbers = (np.cumsum(kept, dtype=np.int32) * kept)[self._label] * self._is_free
+        own = np.zeros(self._runs.shape, dtype=np.int32)
+        own.reshape(-1)[self._runs.places] = numbers
+        new = np.flatnonzero(numbers)
+        painted.reshape(-1)[self._runs.places[new]] = numbers[new] + np.int32(first)
+        return own
 
 
 class _Rows:
