@@ -61,12 +61,16 @@ class Told(Silent):
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.details: list[str] = []
 
     def info(self, message: str) -> None:
         self.lines.append(message)
 
     def warn(self, message: str) -> None:
         self.lines.append(message)
+
+    def detail(self, message: str) -> None:
+        self.details.append(message)
 
 
 @pytest.fixture(autouse=True)

@@ -369,3 +369,14 @@ def test_a_pale_image_is_matched_and_its_record_says_so(weights: Path, tmp_path:
         found[adapt] = record["found"]["stain"]
     assert found == {"auto": {name: list(pair) for name, pair in levels.items()}, "off": {}}
     assert (tmp_path / "auto.png").read_bytes() != (tmp_path / "off.png").read_bytes()
+
+
+def test_the_share_of_each_stage_is_told(picture: Path, weights: Path, tmp_path: Path) -> None:
+    told = Told()
+    predict(config(picture, output=tmp_path / "t.csv", weights=weights, threads=1), told)
+    (line,) = [line for line in told.details if "busy" in line]
+    stages = re.findall(r"([a-z ]+) (\d+) %", line.split(": ", 2)[2].split(";")[0])
+    names = ["reading", "stain", "blending", "nuclei", "writing", "network and other work"]
+    assert sorted(name.strip() for name, _ in stages) == sorted(names)
+    assert sum(int(share) for _, share in stages) == pytest.approx(100, abs=3)
+    assert "1 cores busy for" in line

@@ -32,15 +32,18 @@ def truth() -> NDArray[np.int32]:
 
 
 def stitched(
-    maps: NDArray[np.float32], heights: list[int], block: tuple[int, int] = (512, 2048)
+    maps: NDArray[np.float32], heights: list[int], block: tuple[int, int] = (512, 2048), threads: int = 1
 ) -> tuple[list[LabelRows], list[Nuclei]]:
-    given = list(added(maps, heights, block))
+    given = list(added(maps, heights, block, threads))
     finished = [part for part in given if isinstance(part, LabelRows)]
     return finished, [part for part in given if isinstance(part, Nuclei)]
 
 
-def added(maps: NDArray[np.float32], heights: list[int], block: tuple[int, int]) -> Iterator[Nuclei | LabelRows]:
-    stitcher = Stitcher(maps.shape[1:], CLASSES["boundary"], MPP, PostprocessParams(), block_px=block)
+def added(
+    maps: NDArray[np.float32], heights: list[int], block: tuple[int, int], threads: int = 1
+) -> Iterator[Nuclei | LabelRows]:
+    params = PostprocessParams()
+    stitcher = Stitcher(maps.shape[1:], CLASSES["boundary"], MPP, params, block_px=block, threads=threads)
     edges = np.cumsum([0, *heights]).tolist()
     assert edges[-1] == maps.shape[1]
     for top, bottom in pairwise(edges):
@@ -65,6 +68,19 @@ def test_blocks_find_the_nuclei_of_the_whole_image(truth: NDArray[np.int32], blo
     centroids = np.concatenate([found.measurements.centroids for found in nuclei])
     rows, cols = np.nonzero(labels == 17)
     np.testing.assert_allclose(centroids[16], [rows.mean() + 0.5, cols.mean() + 0.5])
+
+
+def test_the_result_does_not_depend_on_the_number_of_threads(truth: NDArray[np.int32]) -> None:
+    maps = make_targets(truth, "boundary")
+    (rows, nuclei), (rows_of_four, nuclei_of_four) = (
+        stitched(maps, [100, 7, 193, 100], (64, 96), threads) for threads in (1, 4)
+    )
+    labels, labels_of_four = (np.concatenate([part.labels for part in of]) for of in (rows, rows_of_four))
+    np.testing.assert_array_equal(labels, labels_of_four)
+    assert [found.first for found in nuclei] == [found.first for found in nuclei_of_four]
+    for one, other in zip(nuclei, nuclei_of_four, strict=True):
+        np.testing.assert_array_equal(one.window, other.window)
+        np.testing.assert_array_equal(one.centres, other.centres)
 
 
 def test_a_nucleus_on_the_corner_of_four_blocks_is_one() -> None:

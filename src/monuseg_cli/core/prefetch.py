@@ -1,11 +1,14 @@
-"""Iterators that are evaluated in a background thread, a few items ahead of the consumer."""
+"""Iterators that are evaluated in background threads, a few items ahead of the consumer."""
 
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def prefetch(items: Iterator[T], most: int = 2) -> Generator[T]:
@@ -42,3 +45,26 @@ def prefetch(items: Iterator[T], most: int = 2) -> Generator[T]:
         stopped.set()
         room.release()
         thread.join()
+
+
+def in_threads(function: Callable[[T], R], items: Iterable[T], threads: int) -> Generator[R]:
+    """Apply a function to items in several threads, and yield its results in the order of the items.
+
+    At most `threads` items are taken ahead of the result that is waited for; `items` itself is evaluated by the
+    consumer. An error of an item is raised in its turn. Wrap the generator in `contextlib.closing` if it may be left
+    before its end; closing it waits for the items that are being worked on.
+    """
+    if threads <= 1:
+        yield from map(function, items)
+        return
+    waiting: deque[Future[R]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="in_threads")
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -38,7 +38,8 @@ class LabelRuns:
         """Flat indices of the pixels of all runs, ascending."""
         begun = np.cumsum(self.lengths) - self.lengths
         offsets = self.row * self.shape[1] + self.first - begun
-        return np.arange(int(self.lengths.sum())) + self.per_pixel(offsets)
+        places: NDArray[np.intp] = np.arange(int(self.lengths.sum())) + self.per_pixel(offsets)
+        return places
 
     def per_pixel(self, values: NDArray[Sample]) -> NDArray[Sample]:
         """Repeat the value of each run (N,) for its pixels."""
@@ -46,7 +47,8 @@ class LabelRuns:
 
     def areas(self, count: int) -> NDArray[np.float64]:
         """Return the number of pixels of each label 0..count; (count + 1,)."""
-        return np.bincount(self.label, weights=self.lengths, minlength=count + 1)
+        areas = np.bincount(self.label, weights=self.lengths.astype(np.float64), minlength=count + 1)
+        return areas.astype(np.float64)  # of integers, if there is no run
 
     def centres(self, count: int) -> NDArray[np.float64]:
         """Return row and column of the centre of mass of each label 0..count; (count + 1, 2), NaN without pixels."""

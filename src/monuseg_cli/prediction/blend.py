@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from monuseg_cli.core.prefetch import prefetch
 from monuseg_cli.core.progress import SILENT_TASK, Task
+from monuseg_cli.core.stages import StageClock
 from monuseg_cli.imaging.scaled_source import Source
 from monuseg_cli.imaging.stains import StainMatch, density_to_8_bits, haematoxylin_density
 from monuseg_cli.imaging.tiling import Box, TileAxis
@@ -78,6 +79,7 @@ def blended_rows(
     dtype: type[Sample],
     task: Task = SILENT_TASK,
     match: StainMatch | None = None,
+    clock: StageClock | None = None,
 ) -> Iterator[tuple[NDArray[Sample], NDArray[np.uint8]]]:
     """Run a network over an image in overlapping tiles, and blend them.
 
@@ -99,6 +101,8 @@ def blended_rows(
         Advanced by one for every tile that is predicted on.
     match : StainMatch, optional
         Applied to the input of the network, but not to the density of haematoxylin.
+    clock : StageClock, optional
+        Counts the stages reading, stain and blending.
 
     Yields
     ------
@@ -108,15 +112,18 @@ def blended_rows(
         Optical density of haematoxylin of the same rows; see `density_to_8_bits`.
     """
     height, width = source.shape
-    classes = len(engine.card.classes)
-    with closing(prefetch((source.read(*tile) for tile in grid if is_included(*tile)), _TILES_AHEAD)) as tiles:
-        predicted = _predict_tiles(engine, tiles, match)
+    classes, clock = len(engine.card.classes), clock or StageClock("")
+    read = clock.each("reading", (source.read(*tile) for tile in grid if is_included(*tile)))
+    with closing(prefetch(read, _TILES_AHEAD)) as tiles:
+        predicted = _predict_tiles(engine, tiles, match, clock)
         row: _TileRow[Sample] | None = None
         for i in range(grid.rows.count):
             row = _TileRow(grid, i, height, classes, dtype, above=row)
             for j in range(grid.cols.count):
                 if is_included(*grid.window(i, j)):
-                    row.add(j, *next(predicted))
+                    tile = next(predicted)
+                    with clock.stage("blending"):
+                        row.add(j, *tile)
                     task.advance()
                 else:
                     row.add_nothing(j)
@@ -124,15 +131,17 @@ def blended_rows(
 
 
 def _predict_tiles(
-    engine: Engine, tiles: Iterable[NDArray[np.uint8]], match: StainMatch | None
+    engine: Engine, tiles: Iterable[NDArray[np.uint8]], match: StainMatch | None, clock: StageClock
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
     """Yield the maps and the haematoxylin density of each tile; the engine consumes some tiles ahead."""
     densities: deque[NDArray[np.uint8]] = deque()
 
     def taken() -> Iterator[NDArray[np.uint8]]:
         for tile in tiles:
-            densities.append(density_to_8_bits(haematoxylin_density(tile)))
-            yield match.apply(tile) if match else tile
+            with clock.stage("stain"):
+                densities.append(density_to_8_bits(haematoxylin_density(tile)))
+                matched = match.apply(tile) if match else tile
+            yield matched
 
     for maps in engine.run(taken()):
         yield maps, densities.popleft()

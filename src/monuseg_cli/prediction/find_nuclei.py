@@ -8,8 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from monuseg_cli.core.prefetch import prefetch
+from monuseg_cli.core.prefetch import in_threads, prefetch
 from monuseg_cli.core.progress import Progress, Task
+from monuseg_cli.core.stages import StageClock, usable_cores
 from monuseg_cli.imaging.resample import RowsResized
 from monuseg_cli.nuclei.detections import measure_columns
 from monuseg_cli.nuclei.distributions import Distributions
@@ -20,6 +21,8 @@ from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.plausibility import Finding, find_doubt
 from monuseg_cli.prediction.prepared_slide import PreparedSlide
 from monuseg_cli.prediction.stitch import LabelRows, Stitcher
+
+_MOST_THREADS = 4  # that find nuclei: each takes memory for a block, and the network takes longer than four of them
 
 
 class Sink(Protocol):
@@ -55,7 +58,12 @@ class FoundNuclei:
 
 
 def find_nuclei(
-    prepared: PreparedSlide, rois: tuple[Roi, ...], engine: Engine, sink: Sink, progress: Progress
+    prepared: PreparedSlide,
+    rois: tuple[Roi, ...],
+    engine: Engine,
+    sink: Sink,
+    progress: Progress,
+    threads: int | None = None,
 ) -> FoundNuclei:
     """Predict from top to bottom, and pass results to `sink` as they are computed.
 
@@ -70,15 +78,20 @@ def find_nuclei(
     sink : Sink
         Receives probabilities, labels and nuclei.
     progress : Progress
-        Shows a bar.
+        Shows a bar, and receives the share of each stage.
+    threads : int, optional
+        Number of cores to use for the nuclei; by default, all. The result does not depend on it.
     """
+    cores = threads or usable_cores()
     warn_outside(prepared.slide, rois, progress)
+    clock = StageClock("network and other work")
     counter = RoiCounter(rois, prepared.layout.frame)
     areas_px, measured = [np.empty(0, dtype=np.int64)], Distributions()
     with progress.task(prepared.slide.path.name, len(prepared.tissue.tiles()), "tiles") as task:
-        for nuclei in _find_blocks(prepared, engine, counter, sink, task):
+        for nuclei in _find_blocks(prepared, engine, counter, sink, task, clock, min(cores, _MOST_THREADS)):
             areas_px.append(nuclei.measurements.area_px)
             measured.add(measure_columns(nuclei, prepared.layout.frame))
+    progress.detail(f"{prepared.slide.path.name}: {clock.summary(cores)}")
     areas_um2 = np.concatenate(areas_px) * np.float64(prepared.layout.map_mpp**2)
     return FoundNuclei(areas_um2, counter.counts(prepared.mpp or engine.card.mpp), measured.medians())
 
@@ -96,21 +109,53 @@ def report_doubts(prepared: PreparedSlide, found: FoundNuclei, engine: Engine, p
     return doubts
 
 
-def _find_blocks(prepared: PreparedSlide, engine: Engine, rois: RoiCounter, sink: Sink, task: Task) -> Iterator[Nuclei]:
-    """Predict from top to bottom, pass results to `sink` as they are computed, and yield the nuclei block by block."""
+def _find_blocks(
+    prepared: PreparedSlide,
+    engine: Engine,
+    rois: RoiCounter,
+    sink: Sink,
+    task: Task,
+    clock: StageClock,
+    threads: int,
+) -> Iterator[Nuclei]:
+    """Predict from top to bottom, pass results to `sink` as they are computed, and yield the nuclei block by block.
+
+    Tiles are read in one thread, and pass through the network and are blended in another. Blocks of nuclei are found
+    and measured in several. This one writes, always in the same order.
+    """
     card = engine.card
     inside = rois.contains if rois else None
-    stitcher = Stitcher(prepared.source.shape, card.classes, prepared.layout.map_mpp, card.postprocess, inside)
+    stitcher = Stitcher(
+        prepared.source.shape,
+        card.classes,
+        prepared.layout.map_mpp,
+        card.postprocess,
+        inside,
+        threads=threads,
+        clock=clock,
+    )
     resized = RowsResized(prepared.source.shape, prepared.shape)
     blended = blended_rows(
-        prepared.source, prepared.tissue.grid, engine, prepared.tissue.is_in, np.uint8, task, prepared.match
+        prepared.source, prepared.tissue.grid, engine, prepared.tissue.is_in, np.uint8, task, prepared.match, clock
     )
+    measure = clock.timed("nuclei", _measure)
     with closing(prefetch(blended, most=1)) as rows:
         for maps, haematoxylin in rows:
-            sink.add_probability(maps[0])
-            for found in stitcher.add(maps, haematoxylin):
-                if isinstance(found, LabelRows):
-                    sink.add_labels(resized.add(found.labels))
-                else:
-                    sink.add_nuclei(found, rois.add(found.centres))
-                    yield found
+            with clock.stage("writing"):
+                sink.add_probability(maps[0])
+            with closing(in_threads(measure, stitcher.add(maps, haematoxylin), threads)) as measured:
+                for found in measured:
+                    with clock.stage("writing"):
+                        if isinstance(found, LabelRows):
+                            sink.add_labels(resized.add(found.labels))
+                        else:
+                            sink.add_nuclei(found, rois.add(found.centres))
+                    if not isinstance(found, LabelRows):
+                        yield found
+
+
+def _measure(found: Nuclei | LabelRows) -> Nuclei | LabelRows:
+    """Measure nuclei, which are written and counted later."""
+    if not isinstance(found, LabelRows):
+        assert found.measurements is not None
+    return found

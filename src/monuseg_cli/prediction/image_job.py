@@ -114,7 +114,8 @@ class Job:
         if kept:
             progress.info(f"{outputs.image.name}: made from {kept.path}, without the network")
             return partial(make_outputs, kept, outputs, settings, self.card, identity, progress)
-        return partial(predict_slide, outputs, settings, engine or self.engine(progress), progress, identity)
+        chosen = engine or self.engine(progress)
+        return partial(predict_slide, outputs, settings, chosen, progress, identity, self.config.threads)
 
     def engine(self, progress: Progress) -> Engine:
         """Open the engine, once per process.

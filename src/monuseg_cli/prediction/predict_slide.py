@@ -32,6 +32,7 @@ def predict_slide(
     engine: Engine,
     progress: Progress = SILENT,
     record: Mapping[str, Any] = MappingProxyType({}),
+    threads: int | None = None,
 ) -> Prediction:
     """Find the nuclei of one image and write the outputs, in memory that grows with its width, not with its height.
 
@@ -47,6 +48,8 @@ def predict_slide(
         Receives messages.
     record : mapping
         What the result depends on, as JSON, for the metadata of files of nuclei.
+    threads : int, optional
+        Number of cores to use beside the network's; see `find_nuclei`.
 
     Raises
     ------
@@ -85,7 +88,7 @@ def predict_slide(
             report = slide_report(outputs.report, slide, prepared.layout, mpp, tissue, settings.rois, about)
             writers.attach(stack.enter_context(report))
         writers.add_tissue(prepared.tissue.found)
-        found = find_nuclei(prepared, settings.rois, engine, writers, progress)
+        found = find_nuclei(prepared, settings.rois, engine, writers, progress, threads)
         writers.finish()
         prediction = Prediction(
             outputs=outputs,

@@ -1,12 +1,15 @@
 """Post-processing of maps block by block, with each nucleus found once and whole."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monuseg_cli.core.prefetch import in_threads
+from monuseg_cli.core.stages import StageClock
 from monuseg_cli.nuclei.labelled_nuclei import Nuclei
 from monuseg_cli.nuclei.postprocess import postprocess
 from monuseg_cli.nuclei.postprocess_params import PostprocessParams
@@ -15,6 +18,9 @@ from monuseg_cli.prediction.blend import UINT8_MAX
 
 HALO_UM = 20.0
 """Width of the halo around a block: a nucleus with its centre in the block is seen whole if it extends no farther."""
+
+Block = tuple[int, int, int, int]
+"""First row, the row after the last, first column, and the column after the last."""
 
 Inside = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 
@@ -60,6 +66,10 @@ class Stitcher:
         Returns which nuclei to keep, from their centres (N, 2), row and column in pixels of the maps.
     block_px : tuple of int
         Height and width of the blocks, without the halo around them.
+    threads : int
+        Number of blocks that are post-processed at once; the result does not depend on it.
+    clock : StageClock, optional
+        Counts the stage nuclei.
     """
 
     def __init__(
@@ -70,9 +80,11 @@ class Stitcher:
         params: PostprocessParams,
         inside: Inside | None = None,
         block_px: tuple[int, int] = (512, 2048),
+        threads: int = 1,
+        clock: StageClock | None = None,
     ) -> None:
         self._block_rows, self._block_cols = block_px
-        self._inside = inside
+        self._inside, self._threads, self._clock = inside, threads, clock or StageClock("")
         self._height, self._width = shape
         self._classes, self._mpp, self._params = classes, mpp, params
         self._halo = 2 * round(HALO_UM / mpp / 2)  # even, so that all blocks are aligned to the same 2x2 cells
@@ -95,10 +107,13 @@ class Stitcher:
             if self._haematoxylin.end < seen:
                 return
             self._painted.append(np.zeros((seen - self._painted.end, self._width), dtype=np.int32))
-            for col in range(0, self._width, self._block_cols):
-                block = (self._next_block, end, col, min(col + self._block_cols, self._width))
-                if found := self._postprocess_block(*block):
-                    yield found
+            starts = range(0, self._width, self._block_cols)
+            blocks = [(self._next_block, end, col, min(col + self._block_cols, self._width)) for col in starts]
+            label, keep = self._clock.timed("nuclei", self._postprocess_block), self._clock.timed("nuclei", self._keep)
+            with closing(in_threads(label, blocks, self._threads)) as labelled:
+                for candidates in labelled:
+                    if candidates and (found := keep(candidates)):
+                        yield found
             self._next_block = end
             # Later blocks reach up into this one by a halo, and paint no farther up.
             row = self._painted.begin
@@ -109,11 +124,11 @@ class Stitcher:
             for kept in (*self._maps, self._haematoxylin, self._painted):
                 kept.forget(final)
 
-    def _postprocess_block(self, top: int, bottom: int, left: int, right: int) -> Nuclei | None:
-        """Find the nuclei of the block rows `top` to `bottom`, columns `left` to `right`, and paint those it keeps."""
+    def _postprocess_block(self, block: Block) -> "_Candidates | None":
+        """Find the nuclei of a block and its halo; None if there is none. Nothing is changed by it."""
+        top, bottom, left, right = block
         rows = slice(max(top - self._halo, self._painted.begin), min(bottom + self._halo, self._height))
         cols = slice(max(left - self._halo, 0), min(right + self._halo, self._width))
-        corner = np.array((rows.start, cols.start))
         if self._maps[0].read(rows, cols).max() < self._params.threshold * UINT8_MAX:
             return None
         shape = (rows.stop - rows.start, cols.stop - cols.start)
@@ -121,28 +136,32 @@ class Stitcher:
         for channel, of_channel in zip(self._maps, maps, strict=True):
             np.divide(channel.read(rows, cols), np.float32(UINT8_MAX), out=of_channel)
         labels = postprocess(maps, self._classes, self._mpp, self._params)
-        painted = self._painted.read(rows, cols)
-        seen = _Candidates(labels, painted)
-        kept = seen.are_new
+        return _Candidates(block, rows, cols, labels, maps[0].copy())
+
+    def _keep(self, seen: "_Candidates") -> Nuclei | None:
+        """Paint the nuclei of a block that belong to it and that no earlier block has painted, and return them."""
+        _, bottom, _, right = seen.block
+        painted = self._painted.read(seen.rows, seen.cols)
+        kept = seen.find_new(painted)
         if bottom < self._height:
-            kept &= seen.centres[:, 0] < bottom - rows.start
+            kept &= seen.centres[:, 0] < bottom - seen.rows.start
         if right < self._width:
-            kept &= seen.centres[:, 1] < right - cols.start
+            kept &= seen.centres[:, 1] < right - seen.cols.start
         if self._inside is not None:
-            kept &= self._inside(seen.centres + corner)
+            kept &= self._inside(seen.centres + seen.corner)
         count = int(kept.sum())
         if not count:
             return None
         own = seen.paint(kept, self._count, painted)
-        self._painted.write(rows, cols, painted)
+        self._painted.write(seen.rows, seen.cols, painted)
         self._count += count
         return Nuclei(
             first=self._count - count + 1,
-            centres=(seen.centres + corner)[kept],
+            centres=(seen.centres + seen.corner)[kept],
             window=own,
-            probability=maps[0],
-            haematoxylin=self._haematoxylin.read(rows, cols),
-            corner=corner,
+            probability=seen.probability,
+            haematoxylin=self._haematoxylin.read(seen.rows, seen.cols),
+            corner=seen.corner,
         )
 
 
@@ -151,35 +170,46 @@ class _Candidates:
 
     Parameters
     ----------
+    block : Block
+        The block, without its halo.
+    rows, cols : slice
+        The block with its halo.
     labels : ndarray of shape (H, W), int32
         Labels 1..L.
-    painted : ndarray of shape (H, W), int32
-        Ids of the nuclei that earlier blocks have painted; 0 elsewhere.
+    probability : ndarray of shape (H, W), float32
+        Probability of nuclei.
 
     Attributes
     ----------
+    corner : ndarray of shape (2,), intp
+        Row and column of the first pixel.
     centres : ndarray of shape (L + 1, 2), float64
         Row and column of each label's centre of mass; meaningless for the background.
-    are_new : ndarray of shape (L + 1,), bool
-        Whether most of a nucleus is unpainted by earlier blocks; False for the background.
     """
 
-    def __init__(self, labels: NDArray[np.int32], painted: NDArray[np.int32]) -> None:
-        self._runs = runs = label_runs(labels)
-        count = int(runs.label.max(initial=0))
-        self._label = runs.per_pixel(runs.label)
-        self._is_free = painted.reshape(-1)[runs.places] == 0
-        self.centres = runs.centres(count)
-        free = np.bincount(self._label[self._is_free], minlength=count + 1)
-        self.are_new = free > _NEW_SHARE * runs.areas(count)
+    def __init__(
+        self, block: Block, rows: slice, cols: slice, labels: NDArray[np.int32], probability: NDArray[np.float32]
+    ) -> None:
+        self.block, self.rows, self.cols, self.probability = block, rows, cols, probability
+        self.corner = np.array((rows.start, cols.start))
+        self._runs = label_runs(labels)
+        self._count = int(self._runs.label.max(initial=0))
+        self.centres = self._runs.centres(self._count)
+
+    def find_new(self, painted: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Return which nuclei are mostly unpainted in the ids of earlier blocks (H, W); False for the background."""
+        self._is_free = painted.reshape(-1)[self._runs.places] == 0
+        free = np.bincount(self._runs.per_pixel(self._runs.label)[self._is_free], minlength=self._count + 1)
+        return np.asarray(free > _NEW_SHARE * self._runs.areas(self._count))
 
     def paint(self, kept: NDArray[np.bool_], first: int, painted: NDArray[np.int32]) -> NDArray[np.int32]:
         """Paint the free pixels of the kept nuclei into `painted`, with ids after `first`; return them as 1..N."""
-        numbers = (np.cumsum(kept, dtype=np.int32) * kept)[self._label] * self._is_free
+        numbers = np.cumsum(kept, dtype=np.int32) * kept
+        of_pixels = self._runs.per_pixel(numbers[self._runs.label]) * self._is_free
         own = np.zeros(self._runs.shape, dtype=np.int32)
-        own.reshape(-1)[self._runs.places] = numbers
-        new = np.flatnonzero(numbers)
-        painted.reshape(-1)[self._runs.places[new]] = numbers[new] + np.int32(first)
+        own.reshape(-1)[self._runs.places] = of_pixels
+        new = np.flatnonzero(of_pixels)
+        painted.reshape(-1)[self._runs.places[new]] = of_pixels[new] + np.int32(first)
         return own
 
 
