@@ -50,9 +50,9 @@ def prefetch(items: Iterator[T], most: int = 2) -> Generator[T]:
 def in_threads(function: Callable[[T], R], items: Iterable[T], threads: int) -> Generator[R]:
     """Apply a function to items in several threads, and yield its results in the order of the items.
 
-    At most `threads` items are taken ahead of the result that is waited for; `items` itself is evaluated by the
-    consumer. An error of an item is raised in its turn. Wrap the generator in `contextlib.closing` if it may be left
-    before its end; closing it waits for the items that are being worked on.
+    No more than `threads` items are taken whose results were not; `items` itself is evaluated by the consumer. An error
+    of an item is raised in its turn. Wrap the generator in `contextlib.closing` if it may be left before its end;
+    closing it waits for the items that are being worked on.
     """
     if threads <= 1:
         yield from map(function, items)
@@ -62,7 +62,7 @@ def in_threads(function: Callable[[T], R], items: Iterable[T], threads: int) -> 
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
-            if len(waiting) > threads:
+            if len(waiting) == threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

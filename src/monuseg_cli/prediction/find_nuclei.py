@@ -139,11 +139,12 @@ def _find_blocks(
         prepared.source, prepared.tissue.grid, engine, prepared.tissue.is_in, np.uint8, task, prepared.match, clock
     )
     measure = clock.timed("nuclei", _measure)
+    at_once = threads if stitcher.has_several_blocks else 1  # starting threads takes longer than measuring one block
     with closing(prefetch(blended, most=1)) as rows:
         for maps, haematoxylin in rows:
             with clock.stage("writing"):
                 sink.add_probability(maps[0])
-            with closing(in_threads(measure, stitcher.add(maps, haematoxylin), threads)) as measured:
+            with closing(in_threads(measure, stitcher.add(maps, haematoxylin), at_once)) as measured:
                 for found in measured:
                     with clock.stage("writing"):
                         if isinstance(found, LabelRows):

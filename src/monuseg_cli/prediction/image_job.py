@@ -125,6 +125,8 @@ class Job:
         EngineError
             If the engine cannot run the model.
         """
+        if _OPENED and _OPENED[0][0] is self:
+            return _OPENED[0][1]
         key = (self.sha256, self.card.to_json(), self.config.engine, self.config.device, str(self.config.threads))
         if key not in _ENGINES:
             _ENGINES.clear()
@@ -144,6 +146,7 @@ class Job:
             progress.detail(
                 f"{self.card.architecture} of {config.weights}, by {name}{threads}, SHA-256 {self.sha256[:12]}"
             )
+        _OPENED[:] = [(self, _ENGINES[key])]
         return _ENGINES[key]
 
     def identity(self, outputs: Outputs) -> dict[str, Any]:
@@ -176,3 +179,5 @@ _NEW_SETTINGS: Mapping[str, Any] = {"series": None, "plane": None, "tta": False,
 """Settings that records of earlier versions do not have, with their defaults, which are not recorded."""
 
 _ENGINES: dict[tuple[str, ...], Engine] = {}
+_OPENED: list[tuple[Job, Engine]] = []
+"""The job that last opened an engine: with many small images, its card would take longer to compare than to use."""

@@ -24,7 +24,7 @@ Block = tuple[int, int, int, int]
 
 Inside = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 
-_ROWS_AT_ONCE = 128  # finished rows per copy
+_ROWS_AT_ONCE = 64  # finished rows per copy
 _NEW_SHARE = 0.5  # a nucleus is new if more than this share of its pixels is not painted yet
 
 
@@ -93,6 +93,11 @@ class Stitcher:
         self._maps = [_Rows() for _ in classes]
         self._haematoxylin, self._painted = _Rows(), _Rows()
 
+    @property
+    def has_several_blocks(self) -> bool:
+        """Whether the maps are larger than a block."""
+        return self._height > self._block_rows or self._width > self._block_cols
+
     def add(self, maps: NDArray[np.uint8], haematoxylin: NDArray[np.uint8]) -> Iterator[Nuclei | LabelRows]:
         """Add the next rows: maps (C, R, W) and the density of haematoxylin (R, W), as `blended_rows` yields them.
 
@@ -110,7 +115,7 @@ class Stitcher:
             starts = range(0, self._width, self._block_cols)
             blocks = [(self._next_block, end, col, min(col + self._block_cols, self._width)) for col in starts]
             label, keep = self._clock.timed("nuclei", self._postprocess_block), self._clock.timed("nuclei", self._keep)
-            with closing(in_threads(label, blocks, self._threads)) as labelled:
+            with closing(in_threads(label, blocks, min(self._threads, len(blocks)))) as labelled:
                 for candidates in labelled:
                     if candidates and (found := keep(candidates)):
                         yield found
@@ -131,12 +136,10 @@ class Stitcher:
         cols = slice(max(left - self._halo, 0), min(right + self._halo, self._width))
         if self._maps[0].read(rows, cols).max() < self._params.threshold * UINT8_MAX:
             return None
-        shape = (rows.stop - rows.start, cols.stop - cols.start)
-        maps = np.empty((len(self._maps), *shape), dtype=np.float32)
+        maps = np.empty((len(self._maps), rows.stop - rows.start, cols.stop - cols.start), dtype=np.float32)
         for channel, of_channel in zip(self._maps, maps, strict=True):
-            np.divide(channel.read(rows, cols), np.float32(UINT8_MAX), out=of_channel)
-        labels = postprocess(maps, self._classes, self._mpp, self._params)
-        return _Candidates(block, rows, cols, labels, maps[0].copy())
+            _from_uint8(channel.read(rows, cols), of_channel)
+        return _Candidates(block, rows, cols, postprocess(maps, self._classes, self._mpp, self._params))
 
     def _keep(self, seen: "_Candidates") -> Nuclei | None:
         """Paint the nuclei of a block that belong to it and that no earlier block has painted, and return them."""
@@ -159,10 +162,16 @@ class Stitcher:
             first=self._count - count + 1,
             centres=(seen.centres + seen.corner)[kept],
             window=own,
-            probability=seen.probability,
+            probability=_from_uint8(self._maps[0].read(seen.rows, seen.cols)),
             haematoxylin=self._haematoxylin.read(seen.rows, seen.cols),
             corner=seen.corner,
         )
+
+
+def _from_uint8(maps: NDArray[np.uint8], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """Return maps within 0..1, into `out` if it is given."""
+    values: NDArray[np.float32] = np.divide(maps, np.float32(UINT8_MAX), out=out, dtype=np.float32)
+    return values
 
 
 class _Candidates:
@@ -176,8 +185,6 @@ class _Candidates:
         The block with its halo.
     labels : ndarray of shape (H, W), int32
         Labels 1..L.
-    probability : ndarray of shape (H, W), float32
-        Probability of nuclei.
 
     Attributes
     ----------
@@ -187,10 +194,8 @@ class _Candidates:
         Row and column of each label's centre of mass; meaningless for the background.
     """
 
-    def __init__(
-        self, block: Block, rows: slice, cols: slice, labels: NDArray[np.int32], probability: NDArray[np.float32]
-    ) -> None:
-        self.block, self.rows, self.cols, self.probability = block, rows, cols, probability
+    def __init__(self, block: Block, rows: slice, cols: slice, labels: NDArray[np.int32]) -> None:
+        self.block, self.rows, self.cols = block, rows, cols
         self.corner = np.array((rows.start, cols.start))
         self._runs = label_runs(labels)
         self._count = int(self._runs.label.max(initial=0))
