@@ -41,6 +41,9 @@ class Ensemble:
         self.card = engines[0].card
         self._engines, self._orientations = engines, orientations
 
+    def prepare(self, height: int, width: int) -> None:
+        """Do nothing."""
+
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         """Yield the mean maps of tiles, one by one."""
         for tile in tiles:

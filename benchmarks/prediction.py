@@ -244,6 +244,9 @@ class _Given:
     def __init__(self, card: Card, maps: list[NDArray[np.float32]]) -> None:
         self.card, self._maps = card, maps
 
+    def prepare(self, height: int, width: int) -> None:
+        """Do nothing."""
+
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         for _, maps in zip(tiles, self._maps, strict=True):
             yield maps

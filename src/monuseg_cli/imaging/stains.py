@@ -1,6 +1,8 @@
 """Haematoxylin and eosin as optical density, in which stains are additive (Beer-Lambert law)."""
 
+import functools
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +73,7 @@ def density_from_8_bits(steps: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def select_tissue(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Select the pixels (M, 3) that are neither glass nor black."""
-    mean = OPTICAL_DENSITY[pixels].mean(axis=1)
+    mean = _sum_of_columns(OPTICAL_DENSITY[pixels]) / np.float32(3)
     selected: NDArray[np.uint8] = pixels[(mean > _FAINTEST) & (mean < _DENSEST)]
     return selected
 
@@ -90,8 +92,13 @@ def select_stained(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """
     stained = OPTICAL_DENSITY[select_tissue(pixels)] @ np.linalg.inv(STAINS)
     # Residual and negative density are not due to haematoxylin and eosin: ink, DAB, pigment, red blood cells.
-    unexplained = np.abs(stained[:, 2]) - np.minimum(stained[:, :2], 0).sum(axis=1)
-    return np.asarray(stained[unexplained <= _MOST_UNEXPLAINED * np.abs(stained).sum(axis=1), :2])
+    unexplained = np.abs(stained[:, 2]) - _sum_of_columns(np.minimum(stained[:, :2], 0))
+    return np.asarray(stained[unexplained <= _MOST_UNEXPLAINED * _sum_of_columns(np.abs(stained)), :2])
+
+
+def _sum_of_columns(table: NDArray[Any]) -> NDArray[Any]:
+    """Return the sums of rows, (N,): those of numpy's sum along the axis, in a fraction of its time for few columns."""
+    return functools.reduce(np.add, table.T)
 
 
 def find_levels(stained: NDArray[np.float64]) -> StainLevels:

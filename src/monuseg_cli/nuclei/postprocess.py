@@ -51,6 +51,7 @@ def postprocess(
     mask = maps[0] >= params.threshold
     fill_small_holes(mask, min_area_px)
     elevation = _elevation_of_cells(mask, dict(zip(classes, maps, strict=True)))
+    del maps  # the largest arrays, which the caller may have given away
     elevation = gaussian_smooth(elevation, params.smoothing_um / mpp / _CELL_PX)
     cells = _Cells(mask)
     cell_labels = _Regions(cells, elevation).merge(min_area_px, params.saddle_depth)

@@ -67,7 +67,7 @@ def predict_slide(
         Slide(outputs.image, settings.skip_damaged, settings.series, settings.plane) as slide,
         ExitStack() as stack,
     ):
-        prepared = PreparedSlide(slide, settings, engine.card)
+        prepared = PreparedSlide(slide, settings, engine.card, engine)
         report_slide(prepared, engine, progress, [path for path in outputs.files if path != outputs.overlay])
         about = {**describe_nuclei(record, engine, prepared.layout), **describe_classes(settings.classes)}
         writers = Writers(

@@ -12,6 +12,7 @@ from monuseg_cli.imaging.scaled_source import SlideSource
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.models.card import Card
+from monuseg_cli.prediction.blend import TileGrid
 from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.stain_adaptation import match_stain, sample_stain
@@ -45,9 +46,11 @@ class PreparedSlide:
         Scale, region and tissue detection.
     card : Card
         Card of the model.
+    engine : Engine, optional
+        Prepares itself for the size of the tiles, while tissue and stain are looked for.
     """
 
-    def __init__(self, slide: Slide, settings: SlideSettings, card: Card) -> None:
+    def __init__(self, slide: Slide, settings: SlideSettings, card: Card, engine: Engine | None = None) -> None:
         self.slide = slide
         self.region = _find_region(slide, settings)
         if settings.mpp is None:
@@ -55,6 +58,9 @@ class PreparedSlide:
         self.mpp = settings.mpp or slide.mpp
         mpp = self.mpp or card.mpp
         self.source = SlideSource(slide, mpp / card.mpp, self.region)
+        if engine:
+            grid = TileGrid(self.source.shape)
+            engine.prepare(grid.rows.size, grid.cols.size)
         self.tissue = TissueMap(slide, self.region, mpp, self.source.shape, settings)
         whole = SlideSource(slide, mpp / card.mpp, (0, 0, *slide.shape))
         sample = sample_stain(whole)

@@ -136,10 +136,14 @@ class Stitcher:
         cols = slice(max(left - self._halo, 0), min(right + self._halo, self._width))
         if self._maps[0].read(rows, cols).max() < self._params.threshold * UINT8_MAX:
             return None
+        labels = postprocess(self._read_maps(rows, cols), self._classes, self._mpp, self._params)
+        return _Candidates(block, rows, cols, labels)
+
+    def _read_maps(self, rows: slice, cols: slice) -> NDArray[np.float32]:
         maps = np.empty((len(self._maps), rows.stop - rows.start, cols.stop - cols.start), dtype=np.float32)
         for channel, of_channel in zip(self._maps, maps, strict=True):
             _from_uint8(channel.read(rows, cols), of_channel)
-        return _Candidates(block, rows, cols, postprocess(maps, self._classes, self._mpp, self._params))
+        return maps
 
     def _keep(self, seen: "_Candidates") -> Nuclei | None:
         """Paint the nuclei of a block that belong to it and that no earlier block has painted, and return them."""

@@ -45,6 +45,9 @@ class Engine(Protocol):
     name: str
     card: Card
 
+    def prepare(self, height: int, width: int) -> None:
+        """Begin to load what `run` needs for tiles of this size, in a thread, and return at once."""
+
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         """Yield the maps of equally sized tiles in order; some tiles are consumed before the first maps are yielded.
 

@@ -5,6 +5,7 @@ import importlib
 import os
 import subprocess
 import sys
+import threading
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -85,6 +86,17 @@ class OpenVinoEngine:
         made_for = f"{openvino.__version__} {processor} {self._streams}{f' {threads} threads' if threads else ''}"
         self._key = hashlib.sha256(made_for.encode()).hexdigest()[:16]
         self._compiled: dict[tuple[int, ...], Any] = {}
+        self._compiling = threading.Lock()
+
+    def prepare(self, height: int, width: int) -> None:
+        """Compile for tiles of a size; see `Engine`."""
+        shape = (1, height, width, 3)
+        if shape not in self._compiled:
+            threading.Thread(target=self._try_to_compile, args=(shape,), name="compile").start()
+
+    def _try_to_compile(self, shape: tuple[int, ...]) -> None:
+        with suppress(Exception):  # `run` raises it
+            self._compile(shape)
 
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         """Yield the maps of tiles; see `Engine`."""
@@ -112,10 +124,11 @@ class OpenVinoEngine:
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
         """Compile the graph for tiles of one shape, which is faster than for any; or load what was compiled before."""
-        if shape not in self._compiled:
-            path = self._folder / f"{shape[1]}x{shape[2]}-{self._key}.blob"
-            self._compiled[shape] = self._load(path) or self._build(shape, path)
-        return self._compiled[shape]
+        with self._compiling:
+            if shape not in self._compiled:
+                path = self._folder / f"{shape[1]}x{shape[2]}-{self._key}.blob"
+                self._compiled[shape] = self._load(path) or self._build(shape, path)
+            return self._compiled[shape]
 
     def _load(self, path: Path) -> Any:
         with suppress(FileNotFoundError, RuntimeError):  # OpenVINO raises the latter if it cannot use the content

@@ -71,6 +71,10 @@ class OrientedEngine:
         self.card: Card = engine.card
         self._engine = engine
 
+    def prepare(self, height: int, width: int) -> None:
+        """Prepare for tiles of a size; see `Engine`."""
+        self._engine.prepare(max(height, width), max(height, width))
+
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         """Yield the mean maps of tiles; see `Engine`."""
         shapes: deque[tuple[int, int]] = deque()

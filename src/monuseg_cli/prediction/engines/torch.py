@@ -34,6 +34,9 @@ class TorchEngine:
         self._model, self._device = model.eval(), device
         to_device(model, device)
 
+    def prepare(self, height: int, width: int) -> None:
+        """Do nothing: the network is the same for tiles of all sizes."""
+
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         """Yield the maps of tiles; see `Engine`."""
         waiting = iter(tiles)
