@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,20 @@ def test_a_compiled_network_is_loaded_again_with_equal_results(weights: Path) ->
     blob.write_bytes(blob.read_bytes()[:-1000])
     np.testing.assert_array_equal(next(opened(weights, "openvino").run(tiles)), compiled)
     assert blob.stat().st_mtime_ns != made  # what could not be loaded was made anew
+
+
+def test_a_network_is_compiled_in_a_thread_before_it_runs(weights: Path) -> None:
+    engine = opened(weights, "openvino")
+    engine.prepare(96, 64)
+    for thread in [thread for thread in threading.enumerate() if thread.name == "compile"]:
+        thread.join()
+    (blob,) = (weights.parent / "cache" / "openvino").glob("*/*.blob")
+    assert blob.name.startswith("96x64-")
+    tile = draw_tissue(96, 1)[0][:, :64]
+    maps = next(engine.run([tile]))
+    np.testing.assert_array_equal(maps, next(opened(weights, "openvino").run([tile])))
+    engine.prepare(96, 64)  # it is compiled already
+    assert "compile" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_only_the_latest_compiled_networks_are_kept(weights: Path) -> None:
