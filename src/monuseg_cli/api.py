@@ -21,6 +21,8 @@ from monuseg_cli.evaluation.scores import Scores, count_image
 from monuseg_cli.imaging.array_slide import ArraySlide, Picture, open_picture
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.to_rgb import ImageError
+from monuseg_cli.measurement.given_nuclei import layout_of, read_windows, require_same_size
+from monuseg_cli.measurement.measure_windows import measure_in_memory
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device
 from monuseg_cli.models.weights import read_card
@@ -34,7 +36,6 @@ from monuseg_cli.prediction.config import PredictConfig, SlideSettings, choose_m
 from monuseg_cli.prediction.engines.base import Engine, with_card
 from monuseg_cli.prediction.engines.select import EngineName, open_engine
 from monuseg_cli.prediction.image_job import Job
-from monuseg_cli.prediction.measure_annotations import layout_of, measure_in_memory, read_windows, require_same_size
 from monuseg_cli.prediction.segment import Segmentation, segment
 from monuseg_cli.prediction.stain_adaptation import Adapt
 

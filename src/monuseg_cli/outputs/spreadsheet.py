@@ -5,7 +5,6 @@ apostrophe, as OWASP advises (https://owasp.org/www-community/attacks/CSV_Inject
 """
 
 import csv
-import importlib.util
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from monuseg_cli.core.atomic import write_text, writing
-from monuseg_cli.core.errors import MissingError
+from monuseg_cli.core.extras import require_extra
 
 SUFFIX = ".xlsx"
 MOST_ROWS = 1_048_576
@@ -37,16 +36,8 @@ def plain_text(text: str) -> str:
 
 
 def require_openpyxl() -> None:
-    """Check that openpyxl is installed.
-
-    Raises
-    ------
-    MissingError
-        If it is not.
-    """
-    if importlib.util.find_spec("openpyxl") is None:
-        message = "an .xlsx needs openpyxl, which is not installed: pip install 'monuseg-cli[tables]'"
-        raise MissingError(message)
+    """Check that openpyxl is installed; else raise a MissingError."""
+    require_extra("tables", "an .xlsx", openpyxl="openpyxl")
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
