@@ -215,7 +215,7 @@ def _require_outputs(config: MeasureConfig) -> None:
         if format_of(path) == nuclei_parquet.SUFFIX:
             nuclei_parquet.require_pyarrow()
         if format_of(path) == spreadsheet.SUFFIX:
-            spreadsheet.require_openpyxl()
+            spreadsheet.require_xlsxwriter()
         require_writable(path)
     if len(set(map(resolve_links, config.files))) < len(config.files):
         message = "an `output` is named twice; leave one out"

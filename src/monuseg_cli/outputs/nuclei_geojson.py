@@ -5,12 +5,11 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any
 
 from monuseg_cli.classes.card import Colour
 from monuseg_cli.nuclei.columns import Column
 from monuseg_cli.nuclei.detections import REGION, Detections
-from monuseg_cli.nuclei.shapes import first_points, geometries, simplify
+from monuseg_cli.nuclei.shapes import first_points, simplify, to_geojson
 from monuseg_cli.outputs.target import NucleiWriter, Target, open_text
 
 CLASS_NAME = "Nucleus"
@@ -45,7 +44,7 @@ def nuclei_geojson(
     """
     namespace = uuid.uuid5(uuid.NAMESPACE_URL, slide)
     measured = [column for column in columns if column.label]
-    labels = [str(column.label) for column in measured]
+    labels = [_to_json(column.label) for column in measured]
     with open_text(target) as file:
         begun = False
 
@@ -55,38 +54,29 @@ def nuclei_geojson(
             places = first_points(found.shapes).tolist()
             regions: Sequence[str | None] = found.regions or [None] * len(found)
             classes = found.classes or [CLASS_NAME] * len(found)
+            stated = {
+                name: _to_json({"name": name, "color": colours.get(name, _CLASS_COLOUR)}) for name in set(classes)
+            }
             numbers = found.columns["id"].tolist()
             rows = found.rows(measured)
             for number, row, geometry, (x, y), region, name in zip(
-                numbers, rows, geometries(shapes), places, regions, classes, strict=True
+                numbers, rows, to_geojson(shapes), places, regions, classes, strict=True
             ):
-                known = {label: value for label, value in zip(labels, row, strict=True) if value is not None}
-                known_as = {"name": name, "color": colours.get(name, _CLASS_COLOUR)}
+                values = zip(labels, row, strict=True)
+                measurements = ",".join([f"{label}:{value}" for label, value in values if value is not None])
                 identity = uuid.uuid5(namespace, f"{x:.3f} {y:.3f}")
-                feature = _feature(number, known, geometry, identity, region, known_as)
-                file.write(",\n" if begun else "\n")
+                metadata = "" if region is None else f',"metadata":{_to_json({REGION: region})}'
+                file.write(
+                    f'{"," if begun else ""}\n{{"type":"Feature","id":"{identity}","geometry":{geometry},"properties":'
+                    f'{{"objectType":"detection","name":"{number}","classification":{stated[name]},'
+                    f'"measurements":{{{measurements}}}{metadata}}}}}'
+                )
                 begun = True
-                file.write(json.dumps(feature, separators=(",", ":"), ensure_ascii=False))
 
         file.write('{"type":"FeatureCollection","features":[')
         yield add
         file.write("\n]}\n")
 
 
-def _feature(
-    number: int,
-    measurements: Mapping[str, int | float],
-    geometry: dict[str, object],
-    identity: uuid.UUID,
-    region: str | None,
-    classification: Mapping[str, object],
-) -> dict[str, object]:
-    properties: dict[str, Any] = {
-        "objectType": "detection",
-        "name": str(number),
-        "classification": classification,
-        "measurements": measurements,
-    }
-    if region is not None:
-        properties["metadata"] = {REGION: region}
-    return {"type": "Feature", "id": str(identity), "geometry": geometry, "properties": properties}
+def _to_json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
