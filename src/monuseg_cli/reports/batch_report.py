@@ -12,9 +12,9 @@ from monuseg_cli.core.atomic import write_text
 from monuseg_cli.core.errors import MonusegError
 from monuseg_cli.outputs.result import Prediction
 from monuseg_cli.outputs.summary_tables import describe_warnings
-from monuseg_cli.pages.template import fill, stylesheet
 from monuseg_cli.reports.slide_report import format_density, read_data
 from monuseg_cli.reports.svg import draw_swatch
+from monuseg_cli.reports.template import fill, stylesheet
 
 _MOST_BARS = 60
 _JPEG = "data:image/jpeg;base64,"
@@ -109,7 +109,7 @@ def _row(path: Path, one: Prediction) -> str:
 
 def _draw_densities(predictions: Sequence[Prediction]) -> str:
     # matplotlib takes half a second to import, so it is imported only for a report
-    from monuseg_cli.pages.figures import BLUE, begin, to_svg
+    from monuseg_cli.outputs.figures import BLUE, begin, to_svg
 
     ordered = sorted((one for one in predictions if one.tissue_mm2), key=lambda one: -one.per_mm2)
     if not ordered:

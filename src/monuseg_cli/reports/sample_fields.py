@@ -17,9 +17,9 @@ from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.nuclei.detections import Detections
 from monuseg_cli.nuclei.shapes import Shapes, ragged, simplify
-from monuseg_cli.pages.template import jpeg_uri
 from monuseg_cli.reports.density_grid import DensityGrid
 from monuseg_cli.reports.svg import draw_scale_bar, path_of_rings, round_length
+from monuseg_cli.reports.template import jpeg_uri
 
 FIELDS = 12
 _CANDIDATES = 400

@@ -20,12 +20,12 @@ from monuseg_cli.nuclei.distributions import Distributions
 from monuseg_cli.nuclei.rois import Roi
 from monuseg_cli.outputs.summary_tables import describe_warnings
 from monuseg_cli.outputs.target import NucleiWriter
-from monuseg_cli.pages.template import fill, jpeg_uri, stylesheet
 from monuseg_cli.reports.density_grid import DensityGrid
 from monuseg_cli.reports.density_map import Density, draw_map
 from monuseg_cli.reports.methods import list_facts
 from monuseg_cli.reports.sample_fields import FieldPicker, draw_field
 from monuseg_cli.reports.svg import draw_swatch
+from monuseg_cli.reports.template import fill, jpeg_uri, stylesheet
 
 SUFFIX = ".html"
 _LONGEST_PX = 1400
