@@ -1,12 +1,14 @@
 """Measure prediction: memory, seams, speed against others and against the machine's limit, growth.
 
-usage: python benchmarks/prediction.py memory|seams|bits|peers|limit|growth|stages HOME FOLDER
+usage: python benchmarks/prediction.py memory|further|seams|bits|peers|limit|growth|stages HOME FOLDER
 
 HOME is a folder that `monuseg download --home HOME` filled; FOLDER keeps the slides that are made of its train images
 (benchmarks/make_slide.py), and what is predicted. Nothing else should run on the machine meanwhile.
 
 memory
     Peak resident memory of `monuseg predict` with every output, 10,000 and 20,000 pixels wide and high.
+further
+    The 20,000 slide: seconds of a GeoParquet of its nuclei, and of further outputs that are made from it, as shares.
 seams
     3,000 x 3,000 px of tissue, in tiles and blocks against in one: pixels of the mask that are equal, PQ of the label
     images. And whether filling the GeoJSON's polygons by the pixel-centre rule restores the label image.
@@ -64,7 +66,7 @@ from monuseg_cli.prediction.engines.torch import TorchEngine
 from monuseg_cli.prediction.predict_array import predict_array
 from monuseg_cli.prediction.stitch import LabelRows, Stitcher
 
-ALL = (".png", ".tif", ".ome.tif", ".geojson", ".csv")
+ALL = (".png", ".tif", ".ome.tif", ".geojson", ".geojson.gz", ".csv", ".xlsx", ".parquet", ".svg", ".pdf")
 NUCLEI = (".tif", ".geojson", ".csv")
 PEERS = ("monai", "tiatoolbox")
 ROUNDS = 3
@@ -79,11 +81,13 @@ def slide(home: Home, folder: Path, side: int, *, full: bool = False) -> Path:
     return path
 
 
-def predict(home: Home, image: Path, suffixes: tuple[str, ...], *more: str | Path) -> tuple[float, int]:
+def predict(
+    home: Home, image: Path, suffixes: tuple[str, ...], *more: str | Path, overwrite: bool = True
+) -> tuple[float, int]:
     """Run `monuseg predict`; return its seconds and its peak memory."""
     outputs = [word for suffix in suffixes for word in ("-o", image.with_name(f"of-{image.stem}{suffix}"))]
-    command = [sys.executable, "-m", "monuseg_cli", "predict", image, *outputs, "--overwrite", "--home", home.root]
-    return machine.run([*map(str, command), *map(str, more)])
+    command = [sys.executable, "-m", "monuseg_cli", "predict", image, *outputs, *more, "--home", home.root]
+    return machine.run([*map(str, command), *(["--overwrite"] if overwrite else [])])
 
 
 def result_of(image: Path, suffix: str) -> dict[str, float]:
@@ -93,23 +97,42 @@ def result_of(image: Path, suffix: str) -> dict[str, float]:
     return found
 
 
+def pictures_in(folder: Path) -> tuple[str | Path, ...]:
+    """Return the options of every picture beside the results."""
+    return ("--overlay", folder / "o.png", "--probability", folder / "p.tif", "--save-tissue-mask", folder / "t.png")
+
+
 def memory(home: Home, folder: Path) -> None:
     """Print the peaks."""
     peaks = []
     for side in (10_000, 20_000):
         image = slide(home, folder, side)
-        pictures = (
-            "--overlay",
-            folder / "o.png",
-            "--probability",
-            folder / "p.tif",
-            "--save-tissue-mask",
-            folder / "t.png",
-        )
-        seconds, peak = predict(home, image, ALL, "--labels", *pictures)
+        report = ("--report", folder / "r.html", "--summary", folder / "s.xlsx", "--measurements", "all")
+        seconds, peak = predict(home, image, ALL, "--labels", *pictures_in(folder), *report)
         peaks.append(peak)
         print(f"{side} px: {peak / 2**30:.2f} GiB, {seconds:.1f} s", flush=True)
     print(f"larger over smaller {peaks[1] / peaks[0]:.3f}")
+
+
+def further(home: Home, folder: Path) -> None:
+    """Print the seconds of the first output of a slide, and of each further one."""
+    image = slide(home, folder, 20_000)
+    first, peak = predict(home, image, (".parquet",))
+    print(f".parquet: {first:.1f} s; {peak / 2**30:.2f} GiB", flush=True)
+    pictures = ("--overlay", folder / "o.png", "--save-tissue-mask", folder / "t.png")
+    report = ("--report", folder / "r.html")
+    wanted: list[tuple[tuple[str, ...], tuple[str | Path, ...]]] = [
+        *(((suffix,), ()) for suffix in (".png", ".geojson", ".csv", ".xlsx", ".svg")),
+        *(((), more) for more in (pictures[:2], pictures[2:], report)),
+        ((".png",), pictures),
+    ]
+    for suffixes, more in wanted:
+        seconds, peak = predict(home, image, suffixes, *more, overwrite=False)
+        names = " ".join([*suffixes, *(str(word) for word in more if str(word).startswith("--"))])
+        print(f"{names}: {seconds:.1f} s, {seconds / first:.3f} of the first; {peak / 2**30:.2f} GiB", flush=True)
+        for path in (*folder.glob("of-*"), *folder.glob("[ort].*")):
+            if ".parquet" not in path.name:  # --overwrite would run the network again
+                path.unlink()
 
 
 def seams(home: Home, folder: Path) -> None:
@@ -291,5 +314,5 @@ if __name__ == "__main__":
     torch.set_num_threads(2)
     what, home_folder, slides = sys.argv[1:]
     Path(slides).mkdir(parents=True, exist_ok=True)
-    parts = {part.__name__: part for part in (memory, seams, bits, peers, limit, growth, stages)}
+    parts = {part.__name__: part for part in (memory, further, seams, bits, peers, limit, growth, stages)}
     parts[what](Home.resolve(Path(home_folder)), Path(slides).resolve())

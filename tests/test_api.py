@@ -13,6 +13,7 @@ import numpy as np
 import pandas
 import pytest
 import tifffile
+import torch
 from PIL import Image
 from scipy import ndimage
 
@@ -367,6 +368,19 @@ def test_models_are_found_by_name_folder_and_file(home: Home) -> None:
         api.load("unet-se", home=home.root, engine="onnx")  # type: ignore[arg-type] # that is what is tried
     with pytest.raises(api.InputError, match="unknown device 'gpu'"):
         api.load("unet-se", home=home.root, device="gpu")  # type: ignore[arg-type] # that is what is tried
+
+
+def test_threads_are_limited_and_stated_in_the_record(home: Home, slide: Path, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        model = api.load("unet-se", home=home.root, engine="torch", threads=2, progress=SILENT)
+        assert torch.get_num_threads() == 2
+        model.predict_slide(slide, [tmp_path / "a.png"])
+        assert json.loads((tmp_path / "a.png.monuseg.json").read_text(encoding="utf-8"))["threads"] == 2
+    finally:
+        torch.set_num_threads(before)
+    with pytest.raises(api.InputError, match="`threads` takes a whole number from 1 to"):
+        api.load("unet-se", home=home.root, threads=0)
 
 
 def test_slides_are_opened_by_path(slide: Path) -> None:

@@ -21,6 +21,8 @@ from monuseg_cli.evaluation.scores import Scores, count_image
 from monuseg_cli.imaging.array_slide import ArraySlide, Picture, open_picture
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.to_rgb import ImageError
+from monuseg_cli.measurement.given_nuclei import layout_of, read_windows, require_same_size
+from monuseg_cli.measurement.measure_windows import measure_in_memory
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device
 from monuseg_cli.models.weights import read_card
@@ -34,7 +36,6 @@ from monuseg_cli.prediction.config import PredictConfig, SlideSettings, choose_m
 from monuseg_cli.prediction.engines.base import Engine, with_card
 from monuseg_cli.prediction.engines.select import EngineName, open_engine
 from monuseg_cli.prediction.image_job import Job
-from monuseg_cli.prediction.measure_annotations import layout_of, measure_in_memory, read_windows, require_same_size
 from monuseg_cli.prediction.segment import Segmentation, segment
 from monuseg_cli.prediction.stain_adaptation import Adapt
 
@@ -67,6 +68,7 @@ def load(
     device: Device = "auto",
     engine: EngineName = "auto",
     home: str | Path | None = None,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> "Model":
     """Load a model once, for any number of images.
@@ -82,6 +84,8 @@ def load(
         What runs the network; ``"auto"`` uses OpenVINO on a CPU if it is installed.
     home : str or Path, optional
         Folder of data, runs and models; None: the variable MONUSEG_HOME, or else the platform's folder for user data.
+    threads : int, optional
+        Threads of the network on the CPU; None: the engine's own number. PyTorch keeps it for the whole process.
     progress : Progress, optional
         Receives messages; None: lines on standard error. `monuseg_cli.core.progress.SILENT` drops them.
 
@@ -92,8 +96,8 @@ def load(
     InputError
         If the weights cannot be used, or the engine or device is unknown or not available.
     """
-    place = _home(home)
-    return Model(place.find_weights(str(model)), place.cache, device, engine, Lines() if progress is None else progress)
+    place, shown = _home(home), Lines() if progress is None else progress
+    return Model(place.find_weights(str(model)), place.cache, device, engine, threads, shown)
 
 
 class Model:
@@ -105,7 +109,7 @@ class Model:
         Weights file.
     cache : Path
         Folder for the prepared models of engines.
-    device, engine
+    device, engine, threads
         See `load`.
     progress : Progress
         Receives messages.
@@ -116,11 +120,14 @@ class Model:
         Architecture, scale, post-processing, training data, scores and licence.
     """
 
-    def __init__(self, weights: Path, cache: Path, device: Device, engine: EngineName, progress: Progress) -> None:
+    def __init__(
+        self, weights: Path, cache: Path, device: Device, engine: EngineName, threads: int | None, progress: Progress
+    ) -> None:
         self.card: Card = read_card(weights)
         self._sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-        self._engine = open_engine(weights, self.card, engine, device, cache, self._sha256, progress)
-        self._weights, self._cache, self._progress, self._engine_name = weights, cache, progress, engine
+        self._engine = open_engine(weights, self.card, engine, device, cache, self._sha256, progress, threads=threads)
+        self._weights, self._cache, self._engine_name, self._threads = weights, cache, engine, threads
+        self._progress = progress
 
     def __repr__(self) -> str:
         """Return the weights file, the architecture, the scale and the licence."""
@@ -276,7 +283,14 @@ class Model:
         with Slide(path, skip_damaged, series, plane) as slide:
             _require_scale(slide, settings)
         config = PredictConfig(
-            (path,), spec, self._weights, self._cache, settings, overwrite=overwrite, engine=self._engine_name
+            (path,),
+            spec,
+            self._weights,
+            self._cache,
+            settings,
+            overwrite=overwrite,
+            engine=self._engine_name,
+            threads=self._threads,
         )
         outcome = Job(config, engine.card, self._sha256).run(plan, self._progress, engine)
         if outcome.error:

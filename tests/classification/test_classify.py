@@ -7,6 +7,7 @@ from pathlib import Path
 import openpyxl
 import pyarrow.parquet
 import pytest
+from PIL import Image
 
 import monuseg_cli
 from conftest import Monuseg
@@ -14,6 +15,7 @@ from monuseg_cli.classes.classes_file import read_classes
 from monuseg_cli.classification.classify import ClassifyConfig, classify
 from monuseg_cli.core.home import Home
 from monuseg_cli.prediction.config import SlideSettings
+from support.browser import opened
 from support.classes import COLOURS, MPP, classified, draw_two_kinds, regions, write_features, write_two_kinds
 
 CLASSES = {"Long", "Round"}
@@ -143,6 +145,32 @@ def test_predicted_nuclei_have_classes_and_further_outputs_keep_them(
     plain = monuseg("predict", kinds[0], *common, "-o", tmp_path / "plain.csv")
     assert "without the network" in plain.stderr
     assert "class" not in rows_of(tmp_path / "plain.csv")[0]
+
+
+def test_the_overview_counts_the_classes_of_each_slide(
+    trained: Path, kinds: tuple[Path, Path, Path], trained_home: Home, tmp_path: Path, monuseg: Monuseg
+) -> None:
+    Image.open(kinds[0]).crop((0, 0, 200, 400)).save(tmp_path / "part.png")
+    common = ("--model", "unet-se", "--engine", "torch", "--mpp", MPP, "--home", trained_home.root, "--json")
+    report = tmp_path / "report"
+    told = monuseg("predict", kinds[0], tmp_path / "part.png", *common, "--classes", trained, "--report", report)
+    assert told.exit_code == 0, told.stderr
+    found = {
+        Path(one["outputs"]["image"]).name: (one["nuclei"], one["classes"])
+        for one in json.loads(told.stdout)["predictions"]
+    }
+    with opened(report / "index.html") as tab:
+        table = tab.locator("section", has_text="Classes").locator("table")
+        heading = table.locator("th").all_inner_texts()
+        rows = [row.split("\t") for row in table.locator("tbody tr").all_inner_texts()]
+        colours = table.locator("rect").evaluate_all("all => all.map((one) => one.getAttribute('fill'))")
+    assert [text.strip() for text in heading] == ["slide", "Long", "Round"]
+    assert colours == ["rgb({}, {}, {})".format(*COLOURS[name]) for name in ("Long", "Round")]
+    assert rows == [
+        [name, *(f"{classes[kind]} ({classes[kind] / nuclei:.1%})" for kind in ("Long", "Round"))]
+        for name, (nuclei, classes) in found.items()
+    ]
+    assert all(nuclei for nuclei, _ in found.values())
 
 
 def test_classes_are_added_to_nuclei_that_were_kept_without(

@@ -51,4 +51,4 @@ def test_it_serves_until_ctrl_c_and_ends_without_an_error(image: Path) -> None:
 def test_without_its_packages_the_extra_is_named(image: Path) -> None:
     run = subprocess.run([sys.executable, "-c", WITHOUT], cwd=image.parent, capture_output=True, text=True, check=False)
     assert run.returncode == 4
-    assert run.stderr == "error: the package uvicorn is not installed: pip install 'monuseg-cli[view]'\n"
+    assert run.stderr == "error: the viewer needs uvicorn, which is not installed: pip install 'monuseg-cli[view]'\n"

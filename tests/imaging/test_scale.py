@@ -132,6 +132,8 @@ def test_ome_of_an_image_of_another_size_is_ignored(tmp_path: Path) -> None:
         ("AppMag = 20|MPP = 0,2521", 0.2521, "Aperio's MPP"),
         ("AppMag = 20", 0.5, "Aperio's AppMag"),
         ("AppMag = 20x", 0.5, "Aperio's AppMag"),
+        ("MPP = '0.25'", 0.25, "Aperio's MPP"),
+        ('Mpp = "0.5" ', 0.5, "Aperio's MPP"),
         ("AppMag = 20|MPP = 0", 0.5, "Aperio's AppMag"),
         ("AppMag = 20|OriginalMPP = 0.1", 0.5, "Aperio's AppMag"),
         ("MPP=0.25", 0.25, "Aperio's MPP"),

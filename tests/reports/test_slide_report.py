@@ -1,7 +1,7 @@
 """The report of a slide, as a person meets it: in a browser."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -69,6 +69,7 @@ def write(
     mpp: float | None = MPP,
     drawn: tuple[Roi, ...] = (),
     more: Mapping[str, Any] = MappingProxyType({}),
+    names: Sequence[str] = (),
     **found: Any,
 ) -> Path:
     """Write the report of drawn tissue with square nuclei at these places."""
@@ -80,8 +81,10 @@ def write(
         Slide(folder / NAME) as slide,
         slide_report(page, slide, layout, MPP, tissue, drawn, {**about(len(places), **found), **more}) as add,
     ):
-        for first, batch in enumerate(np.array_split(places, 4)):
-            add(squares(batch, first=1 + 1000 * first))
+        batches = np.array_split(np.arange(len(places)), 4)
+        for first, batch in enumerate(batches):
+            classes = [names[index] for index in batch] if names else None
+            add(squares(places[batch], first=1 + 1000 * first, classes=classes))
     return page
 
 
@@ -168,13 +171,23 @@ def test_classes_are_counted_with_their_colours_and_score(tmp_path: Path) -> Non
     counts, score = {"a<b>": 3, "Long": 1}, {"value": 0.9, "low": 0.8, "high": 0.95}
     stated = {"file": "x.classes", "sha256": "f00d", "model": "logistic regression", "accuracy": score}
     colours = {"a<b>": (250, 10, 20), "Long": (1, 2, 3)}
-    page = write(tmp_path, centres(), more={"classes": {**stated, "colours": colours}}, classes=counts)
+    names = ["Long" if row < 160 else "a<b>" for row, _ in centres()]
+    page = write(tmp_path, centres(), more={"classes": {**stated, "colours": colours}}, names=names, classes=counts)
     with opened(page) as tab:
         rows = tab.locator("section", has_text="Classes").locator("tbody tr").all_inner_texts()
         assert [row.split() for row in rows] == [["a<b>", "3", "75.0%"], ["Long", "1", "25.0%"]]
         assert tab.locator("tbody rect").first.get_attribute("fill") == "rgb(250, 10, 20)"
         assert "accuracy 0.900 (0.800 to 0.950)" in tab.locator("main").inner_text()
         assert "x.classes, logistic regression, SHA-256 f00d" in tab.locator(".facts").inner_text()
+        drawn = tab.locator("#fields .outline").evaluate_all(
+            "all => all.map((one) => [one.getAttribute('stroke'), one.getBBox().y, one.getAttribute('d').length > 0])"
+        )
+    outlined = {
+        stroke: [y < 160 for colour, y, is_drawn in drawn if colour == stroke and is_drawn] for stroke, *_ in drawn
+    }
+    assert set(outlined) == {"rgb(250, 10, 20)", "rgb(1, 2, 3)"}
+    assert set(outlined["rgb(1, 2, 3)"]) == {True}
+    assert set(outlined["rgb(250, 10, 20)"]) == {False}
 
 
 def test_a_slide_without_nuclei_has_a_report(tmp_path: Path) -> None:

@@ -10,7 +10,11 @@ from monuseg_cli.nuclei.detections import Detections
 
 
 def squares(
-    centres: NDArray[np.float64], side: float = 10, first: int = 1, regions: Sequence[str] | None = None
+    centres: NDArray[np.float64],
+    side: float = 10,
+    first: int = 1,
+    regions: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Detections:
     """Build a square nucleus around each centre (N, 2), row and column; its other measurements follow from its id."""
     rows, cols = centres.T
@@ -33,4 +37,4 @@ def squares(
         "probability": np.full(len(ids), 0.9),
     }
     shapes = shapely.box(cols - half, rows - half, cols + half, rows + half)
-    return Detections(columns, shapes, regions)
+    return Detections(columns, shapes, regions, classes)

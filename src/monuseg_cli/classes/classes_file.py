@@ -80,7 +80,7 @@ def save_classes(path: Path, card: ClassesCard, model: ClassModel, fill: NDArray
     """
     from safetensors.numpy import save
 
-    arrays = {part.name: getattr(model, part.name) for part in fields(type(model))} | {_FILL: fill}  # type: ignore[arg-type]
+    arrays = {part.name: getattr(model, part.name) for part in fields(model)} | {_FILL: fill}  # type: ignore[arg-type] # every ClassModel is a dataclass of arrays
     content = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     write_bytes(path, save(content, metadata={_CARD_KEY: card.to_json()}))
 

@@ -16,10 +16,11 @@ from monuseg_cli.classes.features import RADIUS_UM, compute_features, feature_na
 from monuseg_cli.classification.annotated_classes import ClassAnnotations, read_class_annotations
 from monuseg_cli.classification.cross_validation import cross_validate, median_of
 from monuseg_cli.classification.examples import build_examples, describe_classes, require_enough
-from monuseg_cli.classification.fit import CANDIDATES, require_scikit_learn
+from monuseg_cli.classification.fit import CANDIDATES
 from monuseg_cli.classification.known_nuclei import KnownNuclei, find_slide_nuclei, read_nuclei_file
 from monuseg_cli.core.atomic import require_writable
 from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.extras import require_extra
 from monuseg_cli.core.home import resolve_links
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.folder import stem_of
@@ -96,7 +97,7 @@ def classify(config: ClassifyConfig, progress: Progress = SILENT) -> ClassifyRes
     OutputError
         If the classifier cannot be written.
     """
-    require_scikit_learn()
+    require_extra("classes", "classify", sklearn="scikit-learn")
     annotation_files = _require_files(config)
     given = [read_class_annotations(path, progress) for path in annotation_files]
     drawn = Counter(name for annotations in given for name in annotations.names)

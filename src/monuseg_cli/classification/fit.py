@@ -1,6 +1,5 @@
 """Classifiers trained by scikit-learn, and kept as arrays."""
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,25 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.classes.models import Boosted, ClassModel, Logistic
-from monuseg_cli.core.errors import MissingError
 
 _SEED = 0
 _TREES, _DEPTH, _LEARNING_RATE, _SUBSAMPLE = 100, 3, 0.1, 0.5
 _REGULARISATION, _ITERATIONS = 1.0, 10_000
 _LEAF = -1
-
-
-def require_scikit_learn() -> None:
-    """Check that scikit-learn is installed.
-
-    Raises
-    ------
-    MissingError
-        If it is not.
-    """
-    if importlib.util.find_spec("sklearn") is None:
-        message = "classify needs scikit-learn, which is not installed: pip install 'monuseg-cli[classes]'"
-        raise MissingError(message)
 
 
 def fit_logistic(features: NDArray[np.float64], classes: NDArray[np.int64]) -> Logistic:

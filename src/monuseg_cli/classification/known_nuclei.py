@@ -16,6 +16,8 @@ from monuseg_cli.core.progress import Progress
 from monuseg_cli.core.schema import POSITIVE, SchemaError, read_as, require_in
 from monuseg_cli.imaging.coordinates import Layout
 from monuseg_cli.imaging.slide import Slide
+from monuseg_cli.measurement.given_nuclei import layout_of, read_windows
+from monuseg_cli.measurement.measure_windows import measured
 from monuseg_cli.nuclei.detections import Detections, detect
 from monuseg_cli.nuclei.labelled_nuclei import Nuclei
 from monuseg_cli.nuclei.rois import RoiCounter
@@ -24,7 +26,6 @@ from monuseg_cli.outputs.plan import Outputs, suffix_of
 from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.find_nuclei import find_nuclei
 from monuseg_cli.prediction.image_job import Job
-from monuseg_cli.prediction.measure_annotations import layout_of, measured, read_windows
 from monuseg_cli.prediction.prepared_slide import PreparedSlide, report_slide
 from monuseg_cli.prediction.remake_outputs import find_kept
 

@@ -87,8 +87,8 @@ def measure(
     """Measure nuclei that any tool found: size, shape, stain, texture, neighbours."""
     from monuseg_cli.annotations.read_rois import read_rois
     from monuseg_cli.classes.classes_file import read_classes
+    from monuseg_cli.measurement.measure_nuclei import MeasureConfig, measure_nuclei
     from monuseg_cli.prediction.config import SlideSettings, choose_measurements
-    from monuseg_cli.prediction.measure_annotations import MeasureConfig, measure_nuclei
 
     settings = SlideSettings(
         mpp,

@@ -10,6 +10,7 @@ import typer
 
 from monuseg_cli.cli.console import Session, command
 from monuseg_cli.cli.option_names import with_options
+from monuseg_cli.core.extras import require_extra
 
 
 @command(
@@ -60,9 +61,9 @@ def view(
     The page is served on this machine only, to whoever knows its address. Nothing is sent anywhere, and nothing is
     changed. Ctrl-C ends it.
     """
-    from monuseg_cli.viewer.serve import HOST, listen, require_server, serve
+    from monuseg_cli.viewer.serve import HOST, listen, serve
 
-    require_server()
+    require_extra("view", "the viewer", starlette="starlette", uvicorn="uvicorn")
     from monuseg_cli.viewer.app import build_app
     from monuseg_cli.viewer.guard import new_token
     from monuseg_cli.viewer.session import ViewConfig, ViewSession

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from monuseg_cli.evaluation.error_analysis import KINDS, Side, SystemErrors
 from monuseg_cli.evaluation.scores import ImageScores, Summary
 from monuseg_cli.evaluation.tables import TITLES
-from monuseg_cli.pages.figures import BLUE, COLOURS, GREEN, ORANGE, add_legend, begin, begin_panels
+from monuseg_cli.outputs.figures import BLUE, COLOURS, GREEN, ORANGE, add_legend, begin, begin_panels
 
 _SCORES = {"f1": BLUE, "aji": ORANGE, "pq": GREEN}
 _MARKERS = "osD^vPX<>"  # of another number than the colours, so that pairs differ

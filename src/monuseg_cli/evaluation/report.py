@@ -22,7 +22,7 @@ from monuseg_cli.evaluation.scores import ImageScores
 from monuseg_cli.evaluation.tables import format_score
 from monuseg_cli.metrics.error_types import find_faults
 from monuseg_cli.metrics.instance import find_overlaps
-from monuseg_cli.pages.template import fill
+from monuseg_cli.reports.template import fill
 
 _PLOT_SUFFIXES = (".svg", ".pdf")
 
@@ -145,7 +145,7 @@ class Report:
             return result
         # matplotlib takes half a second to import, so it is imported only for a report
         from monuseg_cli.evaluation.plots import System, draw_plots
-        from monuseg_cli.pages.figures import to_svg, write_figure
+        from monuseg_cli.outputs.figures import to_svg, write_figure
 
         names = short_names([evaluation.name for evaluation in result.evaluations])
         figures = draw_plots(

@@ -11,7 +11,7 @@ from monuseg_cli.evaluation.error_analysis import KINDS, Side
 from monuseg_cli.metrics.error_types import Faults
 from monuseg_cli.metrics.instance import number_labels
 from monuseg_cli.nuclei.draw_outlines import outline_pixels
-from monuseg_cli.pages.template import jpeg_uri, palette_uri, png_uri
+from monuseg_cli.reports.template import jpeg_uri, palette_uri, png_uri
 
 _WORST = 20
 

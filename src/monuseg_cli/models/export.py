@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from monuseg_cli.core.atomic import writing
-from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.extras import require_extra
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.probabilities import Probabilities
@@ -77,11 +78,9 @@ def export_onnx(
         given = " and ".join(map(str, size))
         message = f"`size` takes a height and a width of 1 to {LARGEST_PX} px, not {given}; without it, all sizes fit"
         raise InputError(message)
-    try:
-        import onnx
-    except ImportError as error:
-        message = "the package onnx is not installed: pip install 'monuseg-cli[export]'"
-        raise MissingError(message) from error
+    require_extra("export", "the export", onnx="onnx")
+    import onnx
+
     model, card = load_model(weights)
     progress.detail(f"{card.architecture} of {weights}, by onnx {onnx.__version__}, operators of version {OPSET}")
     free = {0: "images", 2: "height", 3: "width"}

@@ -1,5 +1,6 @@
 """All nuclei of an image in memory, as a table with outlines, for Python."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from monuseg_cli.core.errors import MissingError
 from monuseg_cli.core.suggest import did_you_mean
 from monuseg_cli.nuclei.columns import CLASS_PROBABILITY, Column
 from monuseg_cli.nuclei.detections import CLASS, Detections
-from monuseg_cli.nuclei.shapes import geometries
+from monuseg_cli.nuclei.shapes import to_geojson
 
 if TYPE_CHECKING:
     import pandas
@@ -75,7 +76,7 @@ class NucleusTable:
 
         Coordinates are x, y in pixels of the whole image. ``shapely.geometry.shape`` converts them.
         """
-        return [geometry for part in self._parts for geometry in geometries(part.shapes)]
+        return [json.loads(geometry) for part in self._parts for geometry in to_geojson(part.shapes)]
 
     def to_pandas(self) -> "pandas.DataFrame":
         """Return the columns as a data frame.

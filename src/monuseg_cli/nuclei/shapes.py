@@ -3,7 +3,7 @@
 shapely is imported only when outlines are needed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +17,7 @@ Shapes = NDArray[np.object_]
 
 _DECIMALS_PX = 3
 _FEWEST_POINTS = 4  # of a ring, whose last point is its first
-_SHAPES_AT_ONCE = 1000  # lists of numbers take ten times the memory of arrays
+_SHAPES_AT_ONCE = 1000  # numbers in lists take several times the memory of arrays
 
 
 def outline(contours: Contours, frame: Frame) -> Shapes:
@@ -124,28 +124,38 @@ def ragged(shapes: Shapes) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArr
     return points, rings, polygons, nuclei
 
 
-def geometries(shapes: Shapes) -> Iterator[dict[str, object]]:
+def to_geojson(shapes: Shapes) -> Iterator[str]:
     """Yield outlines as GeoJSON geometries: closed rings of x, y; whole numbers where all of a nucleus are whole."""
     for begin in range(0, len(shapes), _SHAPES_AT_ONCE):
-        yield from _geometries(shapes[begin : begin + _SHAPES_AT_ONCE])
+        yield from _to_geojson(shapes[begin : begin + _SHAPES_AT_ONCE])
 
 
-def _geometries(shapes: Shapes) -> Iterator[dict[str, object]]:
-    coordinates, *offsets = ragged(shapes)
+def _to_geojson(shapes: Shapes) -> Iterator[str]:
+    points, *offsets = ragged(shapes)
     first = offsets[0][offsets[1][offsets[2][:-1]]]
-    are_whole = np.logical_and.reduceat((coordinates % 1 == 0).all(axis=1), first).tolist()
+    are_whole = np.logical_and.reduceat((points % 1 == 0).all(axis=1), first)
+    # Flat lists of numbers: a list for each point would keep the garbage collector busy.
+    numbers: dict[bool, Sequence[float]] = {}
+    if are_whole.any():
+        numbers[True] = points.astype(np.int64).ravel().tolist()
+    if not are_whole.all():
+        numbers[False] = points.ravel().tolist()
     rings, polygons, nuclei = (offset.tolist() for offset in offsets)
-    floats, whole = coordinates.tolist(), coordinates.astype(np.int64).tolist()
-    for (begin, end), is_whole in zip(pairwise(nuclei), are_whole, strict=True):
-        points = whole if is_whole else floats
-        parts = [
-            [points[rings[ring] : rings[ring + 1]] for ring in range(polygons[part], polygons[part + 1])]
-            for part in range(begin, end)
+    for (begin, end), is_whole in zip(pairwise(nuclei), are_whole.tolist(), strict=True):
+        lines = [
+            _line(numbers[is_whole][2 * a : 2 * b]) for a, b in pairwise(rings[polygons[begin] : polygons[end] + 1])
         ]
+        base = polygons[begin]
+        parts = [f"[{','.join(lines[a - base : b - base])}]" for a, b in pairwise(polygons[begin : end + 1])]
         if len(parts) == 1:
-            yield {"type": "Polygon", "coordinates": parts[0]}
+            yield f'{{"type":"Polygon","coordinates":{parts[0]}}}'
         else:
-            yield {"type": "MultiPolygon", "coordinates": parts}
+            yield f'{{"type":"MultiPolygon","coordinates":[{",".join(parts)}]}}'
+
+
+def _line(numbers: Sequence[float]) -> str:
+    points = [f"[{x},{y}]" for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
+    return f"[{','.join(points)}]"
 
 
 def first_points(shapes: Shapes) -> NDArray[np.float64]:

@@ -3,13 +3,10 @@
 scikit-image and scipy are imported only where texture is measured.
 """
 
-import importlib.util
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-
-from monuseg_cli.core.errors import MissingError
 
 LEVELS = 32
 LEVEL_OD = 0.075
@@ -26,19 +23,6 @@ _FEATURES = {
 """Column -> property of scikit-image."""
 
 _AT_ONCE = 250  # nuclei; 8 MB of matrices
-
-
-def require_scikit_image() -> None:
-    """Check that scikit-image is installed.
-
-    Raises
-    ------
-    MissingError
-        If it is not.
-    """
-    if importlib.util.find_spec("skimage") is None:
-        message = "texture needs scikit-image, which is not installed: pip install 'monuseg-cli[texture]'"
-        raise MissingError(message)
 
 
 def measure_texture(labels: NDArray[np.int32], haematoxylin: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:

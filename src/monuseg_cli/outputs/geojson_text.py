@@ -1,7 +1,6 @@
-"""Outlines and ids of nuclei as text of GeoJSON, as `json` and `uuid` write it, in a fraction of their time."""
+"""Outlines and ids of nuclei as text of GeoJSON, from arrays of digits and from hashes."""
 
 import hashlib
-import json
 import uuid
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -9,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from monuseg_cli.nuclei.shapes import Shapes, geometries, ragged
+from monuseg_cli.nuclei.shapes import Shapes, ragged, to_geojson
 
 _SHAPES_AT_ONCE = 1000  # the text of a point takes as many bytes as it may have digits
 _LARGEST = 10**12  # in thousandths of a pixel
@@ -17,7 +16,7 @@ _ZERO, _COMMA, _POINT = b"0"[0], b","[0], b"."[0]
 
 
 def geometry_texts(shapes: Shapes) -> Iterator[str]:
-    """Yield outlines as text of GeoJSON geometries: what `json` makes of `geometries`, without spaces.
+    """Yield outlines as GeoJSON geometries: the same as `to_geojson`, in a fraction of its time.
 
     Parameters
     ----------
@@ -32,7 +31,7 @@ def geometry_texts(shapes: Shapes) -> Iterator[str]:
         if is_exact and thousandths.max(initial=0) < _LARGEST:
             yield from _fast_texts(thousandths.astype(np.int64), *offsets)
         else:
-            yield from (json.dumps(geometry, separators=(",", ":")) for geometry in geometries(some))
+            yield from to_geojson(some)
 
 
 def _fast_texts(

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from monuseg_cli.nuclei.detections import Detections
 from monuseg_cli.nuclei.distributions import Distribution, Distributions
+from monuseg_cli.outputs.figures import BLUE, ORANGE, begin_panels, write_figure
 from monuseg_cli.outputs.target import NucleiWriter
-from monuseg_cli.pages.figures import BLUE, ORANGE, begin_panels, write_figure
 
 _BINS = 40
 _SHOWN = 0.995

@@ -7,7 +7,6 @@ x and y are pixels of level 0, and y points down. The metadata key `ABOUT` state
 pyarrow is imported only here, and only when a file is written or read.
 """
 
-import importlib.util
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from monuseg_cli.core.atomic import writing
-from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.extras import is_installed, require_extra
 from monuseg_cli.nuclei.columns import ALL_COLUMNS, Column
 from monuseg_cli.nuclei.detections import CLASS, REGION, Detections
 from monuseg_cli.nuclei.shapes import Shapes
@@ -34,20 +34,12 @@ _POLYGONS = {3: "Polygon", 6: "MultiPolygon"}  # by the number of the type in sh
 
 def has_pyarrow() -> bool:
     """Whether pyarrow is installed."""
-    return importlib.util.find_spec("pyarrow") is not None
+    return is_installed("pyarrow")
 
 
 def require_pyarrow() -> None:
-    """Check that pyarrow is installed.
-
-    Raises
-    ------
-    MissingError
-        If it is not.
-    """
-    if not has_pyarrow():
-        message = "a .parquet needs pyarrow, which is not installed: pip install 'monuseg-cli[tables]'"
-        raise MissingError(message)
+    """Check that pyarrow is installed; else raise a MissingError."""
+    require_extra("tables", "a .parquet", pyarrow="pyarrow")
 
 
 @contextmanager

@@ -187,7 +187,7 @@ def plan_outputs(images: Sequence[Path], spec: OutputSpec) -> list[Outputs]:
     if any(suffix_of(path) == nuclei_parquet.SUFFIX for path in planned):
         nuclei_parquet.require_pyarrow()
     if any(suffix_of(path) == spreadsheet.SUFFIX for path in planned):
-        spreadsheet.require_openpyxl()
+        spreadsheet.require_xlsxwriter()
     twice = [path for path, count in Counter(planned).items() if count > 1]
     if twice:
         message = f"{twice[0]} would be written more than once; give a folder, or a pattern such as out/{{stem}}.png"

@@ -1,19 +1,19 @@
-"""Tables for spreadsheets: CSV and, by openpyxl, .xlsx.
+"""Tables for spreadsheets: CSV and, by XlsxWriter, .xlsx.
 
 Text that begins like a formula never becomes one: in .xlsx it is stored as text, and in CSV it begins with an
 apostrophe, as OWASP advises (https://owasp.org/www-community/attacks/CSV_Injection).
 """
 
 import csv
-import importlib.util
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from monuseg_cli.core.atomic import write_text, writing
-from monuseg_cli.core.errors import MissingError
+from monuseg_cli.core.extras import require_extra
 
 SUFFIX = ".xlsx"
 MOST_ROWS = 1_048_576
@@ -36,17 +36,9 @@ def plain_text(text: str) -> str:
     return safe.replace("\r", " ")
 
 
-def require_openpyxl() -> None:
-    """Check that openpyxl is installed.
-
-    Raises
-    ------
-    MissingError
-        If it is not.
-    """
-    if importlib.util.find_spec("openpyxl") is None:
-        message = "an .xlsx needs openpyxl, which is not installed: pip install 'monuseg-cli[tables]'"
-        raise MissingError(message)
+def require_xlsxwriter() -> None:
+    """Check that XlsxWriter is installed; else raise a MissingError."""
+    require_extra("tables", "an .xlsx", xlsxwriter="XlsxWriter")
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
@@ -63,14 +55,15 @@ class Workbook:
 
     Parameters
     ----------
-    book : openpyxl.Workbook
-        A workbook in its write-only mode.
+    book : xlsxwriter.Workbook
+        A workbook that keeps no rows in memory.
     most_rows : int
         Rows of a sheet, with its heading; further ones go to another sheet, whose name has a number.
     """
 
     def __init__(self, book: Any, most_rows: int) -> None:
         self._book, self._most_rows = book, most_rows
+        self._heading = book.add_format({"bold": True})
         self._sheets: dict[str, tuple[Any, int]] = {}
         self._numbers: dict[str, int] = {}
 
@@ -80,33 +73,25 @@ class Workbook:
         for row in rows:
             if number == self._most_rows:
                 sheet, number = self._begin(name, columns), 1
-            sheet.append([self._cell(sheet, cell) for cell in row])
+            for column, cell in enumerate(row):
+                if isinstance(cell, str):
+                    sheet.write_string(number, column, _cell_text(cell))  # a text, never a formula
+                elif cell is not None:
+                    sheet.write_number(number, column, cell)
             number += 1
         self._sheets[name] = sheet, number
 
     def _begin(self, name: str, columns: Sequence[str]) -> Any:
-        from openpyxl.cell import WriteOnlyCell
-        from openpyxl.styles import Font
-
         self._numbers[name] = number = self._numbers.get(name, 0) + 1
-        sheet = self._book.create_sheet(name if number == 1 else f"{name} {number}")
-        sheet.freeze_panes = "A2"
-        heading = [WriteOnlyCell(sheet, column) for column in columns]
-        for cell in heading:
-            cell.font = Font(bold=True)
-        sheet.append(heading)
+        sheet = self._book.add_worksheet(name if number == 1 else f"{name} {number}")
+        sheet.freeze_panes(1, 0)
+        for column, title in enumerate(columns):
+            sheet.write_string(0, column, _cell_text(title), self._heading)
         return sheet
 
-    @staticmethod
-    def _cell(sheet: Any, value: Cell) -> Any:
-        """Return a value that openpyxl stores as it is: numbers as numbers, texts as texts, never as formulas."""
-        if not isinstance(value, str):
-            return value
-        from openpyxl.cell import WriteOnlyCell
 
-        cell = WriteOnlyCell(sheet, value.translate(_CONTROL)[:_LONGEST_TEXT])
-        cell.data_type = "s"
-        return cell
+def _cell_text(text: str) -> str:
+    return text.translate(_CONTROL)[:_LONGEST_TEXT]
 
 
 @contextmanager
@@ -120,12 +105,16 @@ def workbook(path: Path, most_rows: int = MOST_ROWS) -> Iterator[Workbook]:
     most_rows : int
         Rows of a sheet, with its heading.
     """
-    import openpyxl
+    import xlsxwriter
+    from xlsxwriter.exceptions import FileCreateError
 
-    book = openpyxl.Workbook(write_only=True)
-    yield Workbook(book, most_rows)
-    with writing(path) as part:
-        book.save(part)
+    with writing(path) as part, TemporaryDirectory() as rows:
+        book = xlsxwriter.Workbook(part, {"constant_memory": True, "tmpdir": rows, "use_zip64": True})
+        yield Workbook(book, most_rows)
+        try:
+            book.close()
+        except FileCreateError as error:  # carries the error of the operating system
+            raise error.args[0] from error
 
 
 def write_tables(path: Path, tables: Mapping[str, tuple[Sequence[str], Iterable[Row]]]) -> None:

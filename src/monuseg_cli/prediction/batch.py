@@ -117,7 +117,9 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
         if len(plans) > 1 and not outcome.skipped:
             progress.info(f"{number} of {len(plans)}: {outcome.summary()}")
     places = {outputs.image: place for place, outputs in enumerate(plans)}
-    write_batch_files(together, sorted(outcomes, key=lambda outcome: places[outcome.outputs.image]), _describe(card))
+    outcomes.sort(key=lambda outcome: places[outcome.outputs.image])
+    classifier = config.settings.classes
+    write_batch_files(together, outcomes, _describe(card), classifier.card.colours if classifier else {})
     return PredictResult(
         weights=config.weights,
         card=card,

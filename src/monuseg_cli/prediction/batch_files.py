@@ -1,14 +1,17 @@
 """The files on all images of a prediction together: the report, and the tables of images and of regions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from monuseg_cli.classes.card import Colour
 from monuseg_cli.outputs.plan import BatchOutputs
 from monuseg_cli.outputs.spreadsheet import Row
 from monuseg_cli.outputs.summary_tables import failure_row, region_rows, summary_row, write_regions, write_summary
 from monuseg_cli.prediction.image_job import Outcome
 
 
-def write_batch_files(files: BatchOutputs, outcomes: Sequence[Outcome], model: str) -> None:
+def write_batch_files(
+    files: BatchOutputs, outcomes: Sequence[Outcome], model: str, colours: Mapping[str, Colour]
+) -> None:
     """Write the requested files.
 
     Parameters
@@ -19,6 +22,8 @@ def write_batch_files(files: BatchOutputs, outcomes: Sequence[Outcome], model: s
         Outcome of each image; that of an image that was done before is read from its record.
     model : str
         A line on the model.
+    colours : mapping of str to Colour
+        Colours of the classes; empty without a classifier.
 
     Raises
     ------
@@ -30,7 +35,7 @@ def write_batch_files(files: BatchOutputs, outcomes: Sequence[Outcome], model: s
 
         predictions = [one.prediction for one in outcomes if one.prediction]
         failures = [(one.outputs.image, one.error) for one in outcomes if one.error]
-        write_batch_report(files.report, BatchReportInput(predictions, failures, model))
+        write_batch_report(files.report, BatchReportInput(predictions, failures, model, colours))
     regions = [row for one in outcomes for row in _regions_of(one)]
     if files.summary:
         found = [one.prediction.classes for one in outcomes if one.prediction]

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from monuseg_cli.core.errors import InputError
+from monuseg_cli.core.extras import require_extra
 from monuseg_cli.imaging.scale import MAX_MPP, MIN_MPP
 from monuseg_cli.models.devices import Device
 from monuseg_cli.nuclei.columns import Group
 from monuseg_cli.nuclei.rois import Roi
-from monuseg_cli.nuclei.texture import require_scikit_image
 from monuseg_cli.outputs.plan import OutputSpec
 from monuseg_cli.prediction.engines.select import EngineName
 from monuseg_cli.prediction.stain_adaptation import Adapt
@@ -91,7 +91,7 @@ class SlideSettings:
             measurements = choose_measurements((*measurements, *self.classes.card.measurements))
         object.__setattr__(self, "measurements", measurements)
         if "texture" in self.measurements:
-            require_scikit_image()
+            require_extra("texture", "texture", skimage="scikit-image")
 
 
 def require_number(name: str, value: object) -> float:

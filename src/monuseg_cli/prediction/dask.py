@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from monuseg_cli.core.errors import InputError, MissingError, MonusegError
+from monuseg_cli.core.errors import InputError, MonusegError
+from monuseg_cli.core.extras import require_extra
 from monuseg_cli.core.progress import Progress
 from monuseg_cli.outputs.plan import Outputs
 
@@ -48,11 +49,9 @@ def run_on_cluster(
     """
     from monuseg_cli.prediction.image_job import Outcome
 
-    try:
-        from distributed import Client, KilledWorker, as_completed
-    except ImportError as error:
-        message = "Dask is not installed: pip install 'monuseg-cli[cluster]'"
-        raise MissingError(message) from error
+    require_extra("cluster", "a Dask scheduler", distributed="dask")
+    from distributed import Client, KilledWorker, as_completed
+
     try:
         client = Client(address, timeout=timeout_s)  # type: ignore[no-untyped-call] # Dask's
     except (OSError, ValueError) as error:

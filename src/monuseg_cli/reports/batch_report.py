@@ -2,17 +2,19 @@
 
 import html
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from monuseg_cli.classes.card import Colour
 from monuseg_cli.core.atomic import write_text
 from monuseg_cli.core.errors import MonusegError
 from monuseg_cli.outputs.result import Prediction
 from monuseg_cli.outputs.summary_tables import describe_warnings
-from monuseg_cli.pages.template import fill, stylesheet
 from monuseg_cli.reports.slide_report import format_density, read_data
+from monuseg_cli.reports.svg import draw_swatch
+from monuseg_cli.reports.template import fill, stylesheet
 
 _MOST_BARS = 60
 _JPEG = "data:image/jpeg;base64,"
@@ -20,11 +22,12 @@ _JPEG = "data:image/jpeg;base64,"
 
 @dataclass(frozen=True, slots=True)
 class BatchReportInput:
-    """What the page shows: the predictions, the images that failed, and a line on the model."""
+    """What the page shows: the predictions, the images that failed, a line on the model, and colours of classes."""
 
     predictions: Sequence[Prediction]
     failures: Sequence[tuple[Path, MonusegError]]
     model: str
+    colours: Mapping[str, Colour]
 
 
 def write_batch_report(path: Path, shown: BatchReportInput) -> None:
@@ -45,6 +48,7 @@ def write_batch_report(path: Path, shown: BatchReportInput) -> None:
         "__NUMBERS__": _numbers(shown),
         "__TABLE__": _table(path, shown),
         "__PLOT__": _draw_densities(shown.predictions),
+        "__CLASSES__": _classes(shown.predictions, shown.colours),
         "__REGIONS__": _regions(shown.predictions),
     }
     write_text(path, fill("monuseg_cli.reports", "batch_report.html", parts))
@@ -105,7 +109,7 @@ def _row(path: Path, one: Prediction) -> str:
 
 def _draw_densities(predictions: Sequence[Prediction]) -> str:
     # matplotlib takes half a second to import, so it is imported only for a report
-    from monuseg_cli.pages.figures import BLUE, begin, to_svg
+    from monuseg_cli.outputs.figures import BLUE, begin, to_svg
 
     ordered = sorted((one for one in predictions if one.tissue_mm2), key=lambda one: -one.per_mm2)
     if not ordered:
@@ -124,6 +128,24 @@ def _draw_densities(predictions: Sequence[Prediction]) -> str:
     return (
         f'<figure><div role="img" aria-label="{about}">{to_svg(figure)}</div><figcaption>{about}</figcaption></figure>'
     )
+
+
+def _classes(predictions: Sequence[Prediction], colours: Mapping[str, Colour]) -> str:
+    if not colours:
+        return ""
+    rows = "".join(
+        f'<tr><td class="text">{html.escape(one.outputs.image.name)}</td>'
+        + "".join(f"<td>{_share(one.classes.get(name, 0), one.nuclei)}</td>" for name in colours)
+        + "</tr>"
+        for one in predictions
+    )
+    heading = "".join(f"<th>{draw_swatch(colour)} {html.escape(name)}</th>" for name, colour in colours.items())
+    table = f'<table><thead><tr><th class="text">slide</th>{heading}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<section><h2>Classes</h2><div class="wide">{table}</div></section>'
+
+
+def _share(nuclei: int, of: int) -> str:
+    return f"{nuclei:,} ({nuclei / of:.1%})" if of else "0"
 
 
 def _regions(predictions: Sequence[Prediction]) -> str:

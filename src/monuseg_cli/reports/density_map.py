@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.nuclei.rois import Roi
-from monuseg_cli.pages.template import jpeg_uri, png_uri
 from monuseg_cli.reports.sample_fields import Field
 from monuseg_cli.reports.svg import draw_scale_bar, draw_text, path_of_rings, round_length
+from monuseg_cli.reports.template import jpeg_uri, png_uri
 
 _OPACITY = 0.6
 _TOP = 0.995

@@ -1,8 +1,8 @@
 """The histograms of a report, as SVG."""
 
 from monuseg_cli.nuclei.distributions import Distributions
+from monuseg_cli.outputs.figures import begin, to_svg
 from monuseg_cli.outputs.histograms import HISTOGRAMS, SIZE, describe_histogram, plot_histogram
-from monuseg_cli.pages.figures import begin, to_svg
 
 
 def draw_distributions(measured: Distributions) -> str:

@@ -4,6 +4,7 @@ Outlines of all nuclei would not fit into memory. So candidates are drawn at ran
 the nuclei are found, and only outlines in candidates are kept.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -16,9 +17,9 @@ from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.tiling import Box
 from monuseg_cli.nuclei.detections import Detections
 from monuseg_cli.nuclei.shapes import Shapes, ragged, simplify
-from monuseg_cli.pages.template import jpeg_uri
 from monuseg_cli.reports.density_grid import DensityGrid
 from monuseg_cli.reports.svg import draw_scale_bar, path_of_rings, round_length
+from monuseg_cli.reports.template import jpeg_uri
 
 FIELDS = 12
 _CANDIDATES = 400
@@ -28,6 +29,7 @@ _SEED = 0
 _FIELD_PX = 480
 _FIELD_BAR_UM = 20
 _TOLERANCE_PX = 0.75
+_NO_CLASS = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,14 @@ class Field:
         Number of nuclei with their centre in it.
     shapes : ndarray of shape (N,), object
         Outlines of the nuclei that reach into it; see `Shapes`.
+    classes : ndarray of shape (N,), object
+        Class of each of them; empty texts without a classifier.
     """
 
     window: Box
     nuclei: int
     shapes: Shapes
+    classes: NDArray[np.object_]
 
 
 class FieldPicker:
@@ -73,6 +78,7 @@ class FieldPicker:
         self._is_candidate.reshape(-1)[self._candidates] = True
         self._before = np.pad(self._is_candidate.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
         self._kept: list[Shapes] = []
+        self._classes: list[NDArray[np.object_]] = []
 
     def _sum(self, cells: NDArray[Any]) -> NDArray[np.float64]:
         """Add up the cells of each field."""
@@ -93,6 +99,8 @@ class FieldPicker:
         inside = before[last_row, last_col] - before[first_row, last_col]
         inside += before[first_row, first_col] - before[last_row, first_col]
         self._kept.append(found.shapes[inside > 0])
+        classes = np.array(found.classes or [_NO_CLASS] * len(found), dtype=object)
+        self._classes.append(classes[inside > 0])
 
     def _field_of(self, places: NDArray[np.float64], axis: int, length: int) -> NDArray[np.intp]:
         size = self._grid.step[axis] * self._cells
@@ -106,15 +114,15 @@ class FieldPicker:
         nuclei = self._sum(self._grid.counts).reshape(-1)[self._candidates].astype(np.int64)
         by_density = self._candidates[np.argsort(nuclei, kind="stable")]
         places = np.linspace(0, len(by_density) - 1, min(FIELDS, len(by_density))).round().astype(np.intp)
-        kept = np.concatenate([np.empty(0, dtype=object), *self._kept])
+        kept, classes = (np.concatenate([np.empty(0, dtype=object), *parts]) for parts in (self._kept, self._classes))
         tree = shapely.STRtree(kept)
         found = []
         for index in by_density[places]:
             window = self._window(*divmod(int(index), self._is_candidate.shape[1]))
             row, col, height, width = window
-            inside = tree.query(shapely.box(col, row, col + width, row + height), predicate="intersects")
+            inside = np.sort(tree.query(shapely.box(col, row, col + width, row + height), predicate="intersects"))
             count = int(nuclei[self._candidates == index][0])
-            found.append(Field(window, count, kept[np.sort(inside)]))
+            found.append(Field(window, count, kept[inside], classes[inside]))
         return found
 
     def _window(self, row: int, col: int) -> Box:
@@ -133,8 +141,11 @@ def _cells_per_field(grid: DensityGrid) -> int:
     )
 
 
-def draw_field(slide: Slide, field: Field, number: int, mpp: float) -> str:
-    """Draw a field with the outlines of the nuclei, as a ``<figure>`` with the id ``field-NUMBER``."""
+def draw_field(slide: Slide, field: Field, number: int, mpp: float, colours: Mapping[str, Sequence[int]]) -> str:
+    """Draw a field with the outlines of the nuclei, as a ``<figure>`` with the id ``field-NUMBER``.
+
+    Outlines have the colour of their class (R, G, B), or are green without classes.
+    """
     row, col, height, width = field.window
     pixels = read_thumbnail(slide, max(max(height, width) / _FIELD_PX, 1), field.window)
     per_mm2 = field.nuclei / (height * width * (mpp / 1000) ** 2)
@@ -144,10 +155,17 @@ def draw_field(slide: Slide, field: Field, number: int, mpp: float) -> str:
     return (
         f'<figure id="field-{number}"><svg viewBox="{col} {row} {width} {height}" role="img" '
         f'aria-label="Field {number}: {about}"><image x="{col}" y="{row}" width="{width}" height="{height}" '
-        f'preserveAspectRatio="none" href="{jpeg_uri(pixels)}"/><path class="outline" '
-        f'd="{_path(field.shapes)}" fill="none" stroke="#00ff40" stroke-width="1.5" '
-        f'vector-effect="non-scaling-stroke"/>{bar}</svg>'
+        f'preserveAspectRatio="none" href="{jpeg_uri(pixels)}"/>{_outlines(field, colours)}{bar}</svg>'
         f"<figcaption><b>{number}</b> &nbsp;{about}<br>x {col:,}, y {row:,}</figcaption></figure>"
+    )
+
+
+def _outlines(field: Field, colours: Mapping[str, Sequence[int]]) -> str:
+    groups = {name: "rgb({}, {}, {})".format(*colour) for name, colour in colours.items()} or {_NO_CLASS: "#00ff40"}
+    return "".join(
+        f'<path class="outline" d="{_path(field.shapes[field.classes == name])}" fill="none" stroke="{stroke}" '
+        f'stroke-width="1.5" vector-effect="non-scaling-stroke"/>'
+        for name, stroke in groups.items()
     )
 
 

@@ -20,11 +20,12 @@ from monuseg_cli.nuclei.distributions import Distributions
 from monuseg_cli.nuclei.rois import Roi
 from monuseg_cli.outputs.summary_tables import describe_warnings
 from monuseg_cli.outputs.target import NucleiWriter
-from monuseg_cli.pages.template import fill, jpeg_uri, stylesheet
 from monuseg_cli.reports.density_grid import DensityGrid
 from monuseg_cli.reports.density_map import Density, draw_map
 from monuseg_cli.reports.methods import list_facts
 from monuseg_cli.reports.sample_fields import FieldPicker, draw_field
+from monuseg_cli.reports.svg import draw_swatch
+from monuseg_cli.reports.template import fill, jpeg_uri, stylesheet
 
 SUFFIX = ".html"
 _LONGEST_PX = 1400
@@ -106,6 +107,7 @@ def _fill(
     small = thumbnail[
         :: -(-max(thumbnail.shape) // _LONGEST_SMALL_PX), :: -(-max(thumbnail.shape) // _LONGEST_SMALL_PX)
     ]
+    colours = about.get("classes", {}).get("colours", {})
     data = json.dumps({"thumbnail": jpeg_uri(np.ascontiguousarray(small))})
     parts = {
         "__TITLE__": html.escape(name),
@@ -121,7 +123,7 @@ def _fill(
         "__REGIONS__": _regions(found["rois"]),
         "__PLOTS__": draw_distributions(measured),
         "__FIELDS_NOTE__": _describe_fields(len(fields)),
-        "__FIELDS__": "".join(draw_field(slide, field, number, mpp) for number, field in enumerate(fields, 1)),
+        "__FIELDS__": "".join(draw_field(slide, field, number, mpp, colours) for number, field in enumerate(fields, 1)),
         "__FACTS__": list_facts(about, mpp),
         "__DATA__": data.replace("<", "\\u003c"),
     }
@@ -163,8 +165,7 @@ def _classes(about: Mapping[str, Any]) -> str:
         return ""
     stated, total = about["classes"], max(sum(counts.values()), 1)
     rows = "".join(
-        f'<tr><td class="text"><svg width="12" height="12" aria-hidden="true"><rect width="12" height="12" '
-        f'fill="rgb{tuple(stated["colours"][name])}"/></svg> {html.escape(name)}</td><td>{nuclei:,}</td>'
+        f'<tr><td class="text">{draw_swatch(stated["colours"][name])} {html.escape(name)}</td><td>{nuclei:,}</td>'
         f"<td>{nuclei / total:.1%}</td></tr>"
         for name, nuclei in counts.items()
     )

@@ -1,6 +1,6 @@
 """Parts of the pictures of a report, as SVG: text, scale bars and outlines."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,15 @@ def draw_text(x: float, y: float, size: float, content: str) -> str:
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}" font-family="system-ui, sans-serif" font-weight="600" '
         f'text-anchor="middle" fill="#fff" stroke="#000" stroke-width="{size / 4:.1f}" paint-order="stroke" '
         f'stroke-linejoin="round">{content}</text>'
+    )
+
+
+def draw_swatch(colour: Sequence[int]) -> str:
+    """Draw a small square of a colour (R, G, B), for legends."""
+    red, green, blue = colour
+    return (
+        f'<svg width="12" height="12" aria-hidden="true"><rect width="12" height="12" fill="rgb({red}, {green}, '
+        f'{blue})"/></svg>'
     )
 
 

@@ -45,7 +45,7 @@ def draw_curves(picture: Path, trainings: Sequence[Training]) -> None:
     # matplotlib takes half a second to import; without pyplot, no display is needed
     from matplotlib.ticker import MaxNLocator
 
-    from monuseg_cli.pages.figures import COLOURS, add_legend, begin_panels, write_figure
+    from monuseg_cli.outputs.figures import COLOURS, add_legend, begin_panels, write_figure
 
     curves = [_Curve(training.name, training, "val_") for training in trainings]
     if len(trainings) == 1:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from monuseg_cli.classes.card import Colour, read_colour
 from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.extras import require_extra
 from monuseg_cli.core.schema import SchemaError
 from monuseg_cli.outputs import nuclei_parquet
 from monuseg_cli.viewer.nucleus_set import NucleusSet, pack_shapes
@@ -45,12 +46,10 @@ def read_groups(path: Path) -> Iterator[tuple[NucleusSet, int, float]]:
     InputError
         If it is not GeoParquet, or damaged.
     """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        message = f"{path} needs pyarrow, which is not installed: pip install 'monuseg-cli[view]'"
-        raise MissingError(message) from error
+    require_extra("view", str(path), pyarrow="pyarrow")
+    import pyarrow
+    import pyarrow.parquet
+
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             geometry = json.loads((file.metadata.metadata or {})[b"geo"])["primary_column"]

@@ -6,10 +6,11 @@ from monuseg_cli.annotations.geojson_stream import OnShare
 from monuseg_cli.annotations.read_labels import LABEL_SUFFIXES
 from monuseg_cli.core.progress import SILENT_TASK, Progress
 from monuseg_cli.imaging.slide import Slide
+from monuseg_cli.measurement.given_nuclei import layout_of, read_windows
+from monuseg_cli.measurement.measure_windows import measured
 from monuseg_cli.nuclei.columns import columns_of
 from monuseg_cli.nuclei.rois import RoiCounter
 from monuseg_cli.prediction.config import SlideSettings
-from monuseg_cli.prediction.measure_annotations import layout_of, measured, read_windows
 from monuseg_cli.viewer.nucleus_set import NucleusSet, join, pack_shapes
 from monuseg_cli.viewer.read_nuclei import NucleiFile
 

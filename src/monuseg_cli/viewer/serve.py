@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.errors import InputError
 from monuseg_cli.viewer.guard import App
 
 if TYPE_CHECKING:
@@ -66,19 +66,3 @@ def serve(app: App, listening: socket.socket) -> None:
             build_server(app).run(sockets=[listening])
     finally:
         sys.setswitchinterval(interval)
-
-
-def require_server() -> None:
-    """Check that the packages of the server are installed.
-
-    Raises
-    ------
-    MissingError
-        If they are not.
-    """
-    try:
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        message = f"the package {error.name} is not installed: pip install 'monuseg-cli[view]'"
-        raise MissingError(message) from error

@@ -108,8 +108,8 @@ def _aperio_scale(page: tifffile.TiffPage) -> Scale | None:
     """Read the scale from Aperio's MPP, else from the magnification, else from the resolution tags."""
     stated: dict[str, float | None] = {}
     for key in ("MPP", "AppMag"):
-        found = re.search(rf"(?:^|\|)\s*{key}\s*=\s*([^|\r\n]*)", page.description, re.MULTILINE)
-        stated[key] = parse_number(found[1].rstrip("xX \t")) if found else None
+        found = re.search(rf"(?:^|\|)\s*{key}\s*=\s*([^|\r\n]*)", page.description, re.MULTILINE | re.IGNORECASE)
+        stated[key] = parse_number(found[1].strip("'\"xX \t")) if found else None
     by_lens = UM_TIMES_X / stated["AppMag"] if stated["AppMag"] else None
     return (
         make_scale(stated["MPP"], None, "Aperio's MPP")

@@ -1,6 +1,5 @@
 """Choice of the engine that runs the network."""
 
-import importlib.util
 import platform
 import shutil
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Literal, get_args
 
 from monuseg_cli import __version__
 from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.extras import is_installed
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import Device, limit_threads, pick_device, require_threads
@@ -94,7 +94,7 @@ def choose_engine(name: EngineName, device: Device, progress: Progress = SILENT)
     if device not in ("auto", "cpu"):
         message = f"`engine=openvino` runs on the CPU here, not on {device}"
         raise InputError(message)
-    if not _has_openvino():
+    if not is_installed("openvino"):
         message = "OpenVINO is not installed: pip install 'monuseg-cli[fast]', or use `engine=torch`"
         raise MissingError(message)
     return "openvino"
@@ -123,14 +123,10 @@ def _suits_openvino(device: Device, progress: Progress) -> bool:
     """Decide whether OpenVINO is the first choice: on a CPU, where it is installed."""
     if device != "cpu" and (device != "auto" or _sees_gpu()):
         return False
-    if not _has_openvino():
+    if not is_installed("openvino"):
         progress.detail("PyTorch runs the model: OpenVINO is not installed (pip install 'monuseg-cli[fast]')")
         return False
     return True
-
-
-def _has_openvino() -> bool:
-    return importlib.util.find_spec("openvino") is not None
 
 
 def _sees_gpu() -> bool:

@@ -33,7 +33,7 @@ def fill(package: str, name: str, parts: Mapping[str, str]) -> str:
 
 def stylesheet() -> str:
     """Return the style of the pages on predictions."""
-    return resources.files("monuseg_cli.pages").joinpath("style.css").read_text(encoding="utf-8")
+    return resources.files("monuseg_cli.reports").joinpath("style.css").read_text(encoding="utf-8")
 
 
 def png_uri(pixels: NDArray[np.uint8]) -> str:

@@ -21,10 +21,10 @@ from conftest import Monuseg, Told
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import Home
 from monuseg_cli.core.progress import SILENT
+from monuseg_cli.measurement.measure_nuclei import MeasureConfig, measure_nuclei
 from monuseg_cli.nuclei.columns import PROBABILITY, Group, columns_of
 from monuseg_cli.nuclei.rasterise import rasterise
 from monuseg_cli.prediction.config import SlideSettings
-from monuseg_cli.prediction.measure_annotations import MeasureConfig, measure_nuclei
 from support.tissue import draw_tissue
 
 PICTURE, OUTLINES = draw_tissue(150, seed=4)

@@ -1,9 +1,9 @@
 """Nuclei that any tool found, measured on their image: the command `measure`."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli import __version__
-from monuseg_cli.annotations.label_warnings import MEDIAN, warn_doubts, warn_left_out
-from monuseg_cli.annotations.read_labels import read_annotated, read_label_image, suffix_of
-from monuseg_cli.annotations.read_outlines import OUTLINE_SUFFIXES, require_nuclei
-from monuseg_cli.classes.assign import with_classes
 from monuseg_cli.core.atomic import require_writable
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import resolve_links
 from monuseg_cli.core.malloc import return_freed_memory
-from monuseg_cli.core.progress import SILENT, Progress, Task
+from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.coordinates import Layout
 from monuseg_cli.imaging.slide import Slide
-from monuseg_cli.imaging.stains import density_to_8_bits, haematoxylin_density
-from monuseg_cli.nuclei.columns import columns_of
-from monuseg_cli.nuclei.detections import Detections, detect
+from monuseg_cli.measurement.given_nuclei import layout_of, read_windows
+from monuseg_cli.measurement.measure_windows import measured
 from monuseg_cli.nuclei.distributions import Distributions
-from monuseg_cli.nuclei.labelled_nuclei import Nuclei
-from monuseg_cli.nuclei.neighbours import with_neighbours
-from monuseg_cli.nuclei.nucleus_table import NucleusTable
-from monuseg_cli.nuclei.polygons import area_of
 from monuseg_cli.nuclei.rois import RoiCount, RoiCounter, warn_outside
-from monuseg_cli.nuclei.runs import label_runs
-from monuseg_cli.nuclei.windows import LabelWindows, NucleusWindows, OutlineWindows, Window, boxes_of
 from monuseg_cli.outputs import nuclei_parquet, spreadsheet
 from monuseg_cli.outputs.plan import ROI_SUMMARY_SUFFIXES, SUMMARY_SUFFIXES, TABLE_SUFFIXES
 from monuseg_cli.outputs.plan import suffix_of as format_of
@@ -210,158 +199,6 @@ def _write_summaries(config: MeasureConfig, found: Mapping[str, Any], seconds: f
         write_regions(config.roi_summary, regions)
 
 
-def measure_in_memory(
-    slide: Slide, windows: NucleusWindows, settings: SlideSettings, layout: Layout, progress: Progress = SILENT
-) -> NucleusTable:
-    """Measure the nuclei of an open image, and return them as a table.
-
-    Parameters
-    ----------
-    slide : Slide
-        The open image.
-    windows : NucleusWindows
-        Its nuclei.
-    settings : SlideSettings
-        What is measured.
-    layout : Layout
-        From `layout_of`.
-    progress : Progress
-        Receives messages.
-    """
-    counter = RoiCounter((), layout.frame)
-    with progress.task(slide.path.name, len(windows), "blocks") as task:
-        parts = list(measured(slide, windows, settings, counter, layout, task))
-    if windows.covered:
-        progress.warn(f"{windows.covered} nuclei are covered by others, and left out")
-    if "neighbours" in settings.measurements:
-        parts = with_neighbours(parts, layout, ())
-    if settings.classes:
-        parts = with_classes(parts, settings.classes, layout.um_per_px)
-    return NucleusTable(
-        parts, columns_of(settings.measurements, has_probability=False, has_classes=bool(settings.classes))
-    )
-
-
-def layout_of(slide: Slide, settings: SlideSettings) -> Layout:
-    """Return the layout of a slide whose nuclei are measured at full resolution.
-
-    Raises
-    ------
-    InputError
-        If its scale is unknown, or its pixels are not square.
-    """
-    if settings.mpp is None:
-        slide.require_square()
-    mpp = settings.mpp or slide.mpp
-    if mpp is None:
-        message = f"{slide.path} states no credible scale ({slide.mpp_source}); set it with `mpp`"
-        raise InputError(message)
-    return Layout((0, 0, *slide.shape), slide.shape, mpp, mpp)
-
-
-def read_windows(path: Path, layout: Layout, progress: Progress) -> tuple[NucleusWindows, Mapping[str, int]]:
-    """Read the nuclei of an image, and what of the file is not a nucleus, by kind.
-
-    Raises
-    ------
-    MonusegError
-        As `read_label_image` and `read_annotated` do.
-    InputError
-        If the nuclei are of another image.
-    """
-    shape = layout.shape
-    if not suffix_of(path, OUTLINE_SUFFIXES):
-        read = read_label_image(path)
-        require_same_size(str(path), read.labels.shape, shape)
-        doubts = {kind: figure for kind, figure in read.doubts(layout.mpp).items() if kind != MEDIAN}
-        warn_doubts([(path.name, doubts)], progress)
-        return LabelWindows(read.labels), read.left_out
-    annotated = read_annotated(path, shape, layout.mpp)
-    outlines = annotated.within_regions()
-    outside_regions = len(annotated.nuclei) - len(outlines.nuclei)
-    if outside_regions:
-        progress.warn(f"{path.name}: {outside_regions} nuclei are outside of the annotated regions, and left out")
-    areas = np.array([round(area_of(ring)) for ring in outlines.nuclei], dtype=np.int64)
-    outlines = outlines.without_tissue(areas, shape, layout.mpp)
-    require_nuclei(path, outlines)
-    warn_left_out({path.name: outlines.left_out}, progress)
-    boxes = boxes_of(outlines.nuclei, shape)
-    outside = int((boxes[:, 2:] <= boxes[:, :2]).any(axis=1).sum())
-    if outside:
-        size = f"{shape[1]}x{shape[0]} pixels"
-        message = f"{path} has {outside} nuclei outside of {size}, so it is of another image; name the right one"
-        raise InputError(message)
-    left_out = {**outlines.left_out, "outside of the annotated regions": outside_regions}
-    return OutlineWindows(outlines.nuclei, shape), {kind: count for kind, count in left_out.items() if count}
-
-
-def require_same_size(name: str, found: tuple[int, ...], shape: tuple[int, int]) -> None:
-    """Check that labels have the size of their image.
-
-    Raises
-    ------
-    InputError
-        If they have not.
-    """
-    if found != shape:
-        message = (
-            f"{name}: the labels are {found[1]}x{found[0]} pixels, the image is {shape[1]}x{shape[0]}; name the labels "
-            "of this image"
-        )
-        raise InputError(message)
-
-
-def measured(
-    slide: Slide,
-    windows: NucleusWindows,
-    settings: SlideSettings,
-    counter: RoiCounter,
-    layout: Layout,
-    task: Task,
-) -> Iterator[Detections]:
-    """Measure the nuclei of each window, without their neighbourhoods.
-
-    Parameters
-    ----------
-    slide : Slide
-        The open slide.
-    windows : NucleusWindows
-        The nuclei.
-    settings : SlideSettings
-        What is measured.
-    counter : RoiCounter
-        Counts the nuclei in regions of interest; those outside of all are left out.
-    layout : Layout
-        Scale of the slide.
-    task : Task
-        Advanced by one for every window.
-    """
-    for window in windows:
-        centres = _centres(window)
-        if counter:
-            inside = counter.contains(centres)
-            window, centres = window.select(inside), centres[inside]
-        if len(window.ids):
-            pixels = slide.read_region(0, *window.corner, *window.labels.shape)
-            nuclei = Nuclei(
-                first=1,
-                centres=centres,
-                window=window.labels,
-                probability=None,
-                haematoxylin=density_to_8_bits(haematoxylin_density(pixels)),
-                corner=np.array(window.corner),
-            )
-            found = detect(nuclei, layout.frame, counter.add(centres), settings.measurements)
-            yield replace(found, columns={**found.columns, "id": window.ids})
-        task.advance()
-
-
-def _centres(window: Window) -> NDArray[np.float64]:
-    """Compute the centre of each nucleus of a window, row and column in pixels of the image (N, 2)."""
-    centres: NDArray[np.float64] = label_runs(window.labels).centres(len(window.ids))[1:] + window.corner
-    return centres
-
-
 def _require_outputs(config: MeasureConfig) -> None:
     """Check, before anything is computed, that all tables can be written."""
     inputs = {resolve_links(config.image), resolve_links(config.nuclei)}
@@ -378,7 +215,7 @@ def _require_outputs(config: MeasureConfig) -> None:
         if format_of(path) == nuclei_parquet.SUFFIX:
             nuclei_parquet.require_pyarrow()
         if format_of(path) == spreadsheet.SUFFIX:
-            spreadsheet.require_openpyxl()
+            spreadsheet.require_xlsxwriter()
         require_writable(path)
     if len(set(map(resolve_links, config.files))) < len(config.files):
         message = "an `output` is named twice; leave one out"

@@ -1,0 +1,1 @@
+"""Nuclei that any tool found, measured on their image."""

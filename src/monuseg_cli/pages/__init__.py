@@ -1,1 +1,0 @@
-"""Self-contained HTML pages: filled templates, embedded images, plots as SVG."""
