@@ -12,6 +12,7 @@ from rich.table import Table
 
 from monuseg_cli.cli import complete
 from monuseg_cli.cli.command import end_with_usage_error
+from monuseg_cli.cli.config_file import FileKind
 from monuseg_cli.cli.console import THREADS_HELP, Session, command, table
 from monuseg_cli.cli.option_names import with_options
 from monuseg_cli.core.home import DEFAULT_MODEL
@@ -132,6 +133,7 @@ def predict(
             help="Scale of the image in micrometres per pixel; estimate: from the image, roughly.",
             show_default="as stated in the image",
         ),
+        FileKind(float | Literal["estimate"]),
     ] = None,
     region: Annotated[
         tuple[int, int, int, int] | None,
