@@ -44,10 +44,9 @@ def pale(image: Path) -> Path:
     """Return a slide with a share of the stains of another, which is built if it does not exist."""
     path = image.with_name(f"pale-{image.name}")
     if not path.exists():
-        resolution = (1e4 / 0.25, 1e4 / 0.25)
+        pixels = stain(PALE, PALE)(tifffile.imread(image))
         with tifffile.TiffWriter(path) as file:
-            options = {"tile": (256, 256), "photometric": "rgb", "resolution": resolution, "resolutionunit": 3}
-            file.write(stain(PALE, PALE)(tifffile.imread(image)), **options)
+            file.write(pixels, tile=(256, 256), photometric="rgb", resolution=(4e4, 4e4), resolutionunit="CENTIMETER")
     return path
 
 

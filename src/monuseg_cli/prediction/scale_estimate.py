@@ -87,7 +87,7 @@ class Appearance:
 
     def terms(self) -> NDArray[np.float64]:
         """Return the terms of the regression: powers of the median area, in octaves."""
-        return np.log2(self.area_um2 / _USUAL_AREA_UM2) ** np.arange(3.0)
+        return np.asarray(np.log2(self.area_um2 / _USUAL_AREA_UM2) ** np.arange(3.0), dtype=np.float64)
 
 
 def with_scale(
