@@ -136,7 +136,7 @@ class Model:
     def predict(
         self,
         image: Picture,
-        mpp: float | None = None,
+        mpp: float | Literal["estimate"] | None = None,
         *,
         threshold: float | None = None,
         min_area_um2: float | None = None,
@@ -156,9 +156,9 @@ class Model:
         ----------
         image : ndarray of shape (H, W, 3), uint8, or PIL image, or path
             Red, green, blue. Other arrays are refused. A PIL image is converted as a file of its mode is.
-        mpp : float, optional
+        mpp : float or "estimate", optional
             Micrometres per pixel: about 0.25 at 40x, 0.5 at 20x. It may be omitted only if the image is a file that
-            states it.
+            states it. ``"estimate"`` estimates it from the image, with the model in the package only.
         threshold : float, optional
             Pixels of at least this probability belong to nuclei; None: the value in the card.
         min_area_um2 : float, optional
@@ -202,7 +202,7 @@ class Model:
         self,
         image: str | Path,
         outputs: Sequence[str | Path],
-        mpp: float | None = None,
+        mpp: float | Literal["estimate"] | None = None,
         *,
         labels: bool = False,
         overlay: str | Path | None = None,
@@ -483,7 +483,7 @@ def _name(file: object) -> Any:
 def _require_scale(slide: Slide, settings: SlideSettings) -> None:
     if not (settings.mpp or slide.mpp):
         found = f"the scale of {slide.path} is {slide.mpp_source}"
-        message = f"{found}; set `mpp`, in micrometres per pixel: about 0.25 at 40x, 0.5 at 20x"
+        message = f"{found}; set `mpp`, in micrometres per pixel: about 0.25 at 40x, 0.5 at 20x, or to 'estimate'"
         raise InputError(message)
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from monuseg_cli.prediction.plausibility import Finding, find_doubt
+from monuseg_cli.prediction.plausibility import Finding, ScaleSource, find_doubt
 
 
-def finding(count: int, area_um2: float, mm2: float = 1.0, mpp: float = 0.25, is_assumed: bool = False) -> Finding:
-    return Finding(np.full(count, area_um2), mm2, mpp, is_assumed)
+def finding(count: int, area_um2: float, mm2: float = 1.0, mpp: float = 0.25, scale: ScaleSource = "stated") -> Finding:
+    return Finding(np.full(count, area_um2), mm2, mpp, scale)
 
 
 def test_tissue_as_it_usually_is_raises_no_doubt() -> None:
@@ -24,9 +24,10 @@ def test_nuclei_of_an_unlikely_size_name_the_scale_to_try(area: float, mpp: floa
 
 
 def test_few_nuclei_on_much_tissue_raise_a_doubt() -> None:
-    assumed = find_doubt(finding(13, 30.0, mm2=0.77, is_assumed=True))
+    assumed = find_doubt(finding(13, 30.0, mm2=0.77, scale="assumed"))
     assert assumed == (
-        "13 nuclei on 0.77 mm2 of tissue, 17 per mm2, at 0.25 um/px, which was assumed; state the true scale with `mpp`"
+        "13 nuclei on 0.77 mm2 of tissue, 17 per mm2, at 0.25 um/px, which was assumed; state the true scale with "
+        "`mpp`, or `mpp=estimate`"
     )
     stated = find_doubt(finding(13, 30.0, mm2=0.77))
     assert stated is not None
@@ -40,8 +41,14 @@ def test_a_small_piece_of_tissue_may_have_none() -> None:
 
 def test_bounds_are_narrower_where_the_scale_was_assumed() -> None:
     assert find_doubt(finding(800, 12.0)) is None
-    assert "12 um2, which is small at 0.25 um/px, which was assumed; try `mpp=0.5`" in str(
-        find_doubt(finding(800, 12.0, is_assumed=True))
+    assert "12 um2, which is small at 0.25 um/px, which was assumed; try `mpp=0.5`, or `mpp=estimate`" in str(
+        find_doubt(finding(800, 12.0, scale="assumed"))
     )
     assert find_doubt(finding(300, 30.0)) is None
-    assert "300 per mm2, at 0.25 um/px, which was assumed" in str(find_doubt(finding(300, 30.0, is_assumed=True)))
+    assert "300 per mm2, at 0.25 um/px, which was assumed" in str(find_doubt(finding(300, 30.0, scale="assumed")))
+
+
+def test_an_estimated_scale_is_called_so_and_not_estimated_again() -> None:
+    doubt = str(find_doubt(finding(500, 7.0, scale="estimated")))
+    assert "at 0.25 um/px, which was estimated; try `mpp=0.5`" in doubt
+    assert "mpp=estimate" not in doubt

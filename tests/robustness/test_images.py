@@ -261,3 +261,9 @@ def test_label_images_that_are_refused(says: Says, tmp_path: Path, make: Make) -
 def test_labels_of_another_size_are_refused(says: Says, picture: Path, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((8, 9), dtype=np.uint8)).save(tmp_path / "l.png")
     says("show", picture, "--labels", tmp_path / "l.png", "-o", tmp_path / "s.png")
+
+
+def test_a_scale_that_cannot_be_estimated(says: Says, tmp_path: Path) -> None:
+    Image.new("RGB", (100, 100), (245, 244, 246)).save(tmp_path / "glass.png")
+    output = ("-o", tmp_path / "mask.png", "--engine", "torch", "--device", "cpu")
+    says("predict", tmp_path / "glass.png", *output, "--mpp", "estimate")

@@ -120,7 +120,7 @@ def find_slide_nuclei(
         progress.info(f"{image.name}: nuclei of {kept.path}")
         return KnownNuclei(_joined(nuclei_parquet.read_nuclei(kept.path), settings), kept.layout.um_per_px, found_by)
     with Slide(image, settings.skip_damaged, settings.series, settings.plane) as slide:
-        um_per_px = settings.mpp or slide.mpp or job.card.mpp
+        um_per_px = settings.given_mpp or slide.mpp or job.card.mpp
         rois = annotations.around(um_per_px)
         engine = job.engine(progress)
         prepared = PreparedSlide(slide, replace(settings, rois=rois), engine.card)

@@ -23,6 +23,13 @@ _KEY = "monuseg_cli.config_file"
 
 
 @dataclass(frozen=True, slots=True)
+class FileKind:
+    """The type of an option in a config file, where it is not that on the command line: metadata of its annotation."""
+
+    kind: Any
+
+
+@dataclass(frozen=True, slots=True)
 class UsedConfig:
     """What a command took from a config file.
 
@@ -168,7 +175,8 @@ def _read_value(value: Any, annotation: Any, field: str) -> Any:
 def _plain(kind: Any) -> Any:
     """Return the type of an option as it stands in a file: without metadata, and text for paths."""
     if get_origin(kind) is Annotated:
-        return _plain(get_args(kind)[0])
+        stated = [part.kind for part in get_args(kind)[1:] if isinstance(part, FileKind)]
+        return stated[0] if stated else _plain(get_args(kind)[0])
     if kind is Path:
         return str
     if get_origin(kind) in (Union, types.UnionType):

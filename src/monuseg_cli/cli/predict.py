@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
 
 from monuseg_cli.cli import complete
 from monuseg_cli.cli.command import end_with_usage_error
+from monuseg_cli.cli.config_file import FileKind
 from monuseg_cli.cli.console import THREADS_HELP, Session, command, table
 from monuseg_cli.cli.option_names import with_options
 from monuseg_cli.core.home import DEFAULT_MODEL
@@ -28,6 +29,17 @@ _output = partial(typer.Option, rich_help_panel="Output")
 _scale = partial(typer.Option, rich_help_panel="Scale and region")
 _model = partial(typer.Option, rich_help_panel="Model and engine")
 _many = partial(typer.Option, rich_help_panel="Many images")
+
+
+def read_mpp(text: str | float) -> float | str:
+    """Read the scale of an image, as a number or the word "estimate", from the command line or a config file."""
+    if text == "estimate":
+        return text
+    try:
+        return float(text)
+    except (TypeError, ValueError) as error:
+        message = "it should be a number or estimate"
+        raise typer.BadParameter(message) from error
 
 
 @command(
@@ -115,7 +127,14 @@ def predict(
         str | None, _output(metavar="FILE", help="Also write a table with a row per region of --roi (.csv).")
     ] = None,
     mpp: Annotated[
-        float | None, _scale(help="Scale of the image in micrometres per pixel.", show_default="as stated in the image")
+        Any,
+        _scale(
+            parser=read_mpp,
+            metavar="FLOAT|estimate",
+            help="Scale of the image in micrometres per pixel; estimate: from the image, roughly.",
+            show_default="as stated in the image",
+        ),
+        FileKind(float | Literal["estimate"]),
     ] = None,
     region: Annotated[
         tuple[int, int, int, int] | None,
@@ -272,12 +291,13 @@ def _show(session: Session, result: "PredictResult") -> None:
 
 def _show_plan(session: Session, plan: "PredictPlan") -> None:
     """Print a dry run, then what would be refused; the exit code is that of the first refusal."""
+    unknown = "to be estimated" if plan.is_scale_estimated else "not stated"
     rows = table("image", "width x height", "um/px", "resampled", "would be", "files")
     for column in rows.columns[-2:]:
         column.justify = "left"
     for one in plan.images:
         size = f"{one.width} x {one.height}" if one.width else "-"
-        scale = f"{one.mpp:.4f}" if one.mpp else "not stated" if one.width else "-"
+        scale = f"{one.mpp:.4f}" if one.mpp else unknown if one.width else "-"
         resampled = "-" if one.step is None else "no" if one.step == 1 else f"by {1 / one.step:.3g}"
         files = [*map(str, one.outputs.files), *(["the standard output"] if one.outputs.stream else [])]
         done = {"predict": "predicted", "remake": "remade", "skip": "skipped", "refuse": "refused"}[one.action]
@@ -327,7 +347,8 @@ def _images_table(predictions: "tuple[Prediction, ...]") -> Table:
     rows = table("image", "width x height", "um/px", "nuclei", "per mm2 of tissue", "seconds")
     for one in predictions:
         size = f"{one.width} x {one.height}"
-        scale = f"{one.mpp:.4f}" if one.mpp else "not stated"
+        estimate = " (estimated)" if one.mpp_range else ""
+        scale = f"{one.mpp:.4f}{estimate}" if one.mpp else "not stated"
         rows.add_row(one.outputs.image.name, size, scale, str(one.nuclei), f"{one.per_mm2:.0f}", f"{one.seconds:.1f}")
     return rows
 

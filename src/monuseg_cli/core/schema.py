@@ -284,8 +284,14 @@ def _read_union(kinds: tuple[Any, ...], value: Any, field: str) -> Any:
                 errors.append(error)
     if len(errors) == 1:
         raise errors[0]
-    message = f"must be {' or '.join(_NAMES.get(kind, 'a list or mapping') for kind in kinds)}, not {show_value(value)}"
+    message = f"must be {' or '.join(map(_name, kinds))}, not {show_value(value)}"
     raise SchemaError(message, field)
+
+
+def _name(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(map(repr, get_args(kind)))
+    return _NAMES.get(kind, "a list or mapping")
 
 
 def _read_list(kind: Any, value: Any, field: str) -> Any:

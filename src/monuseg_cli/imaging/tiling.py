@@ -1,7 +1,9 @@
 """Positions of tiles and windows in an image: geometry only, no pixels."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal
 
 Edge = Literal["shift", "drop"]
@@ -87,3 +89,32 @@ class TileAxis:
     def overhang(self, tile: int) -> int:
         """Return by how many pixels a tile is moved back to stay on the axis: 0 except for the last."""
         return tile * self.step - self.start(tile)
+
+
+def spread_windows(shape: tuple[int, int], size: int) -> Iterator[Box]:
+    """Yield windows without end, at the points of the Halton sequence in bases 2 and 3, which covers an area evenly.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width of the area.
+    size : int
+        Height and width of a window; no window is larger than the area.
+    """
+    height, width = (min(side, size) for side in shape)
+    for index in count(1):
+        row, col = (
+            round(_radical_inverse(index, base) * (side - extent))
+            for base, side, extent in ((2, shape[0], height), (3, shape[1], width))
+        )
+        yield row, col, height, width
+
+
+def _radical_inverse(index: int, base: int) -> float:
+    """Compute the radical inverse of an index: its digits mirrored at the point; 1, 2, 3 -> 1/2, 1/4, 3/4 in base 2."""
+    result, digit = 0.0, 1.0
+    while index:
+        digit /= base
+        result += digit * (index % base)
+        index //= base
+    return result

@@ -25,9 +25,9 @@ def layout_of(slide: Slide, settings: SlideSettings) -> Layout:
     InputError
         If its scale is unknown, or its pixels are not square.
     """
-    if settings.mpp is None:
+    if settings.given_mpp is None:
         slide.require_square()
-    mpp = settings.mpp or slide.mpp
+    mpp = settings.given_mpp or slide.mpp
     if mpp is None:
         message = f"{slide.path} states no credible scale ({slide.mpp_source}); set it with `mpp`"
         raise InputError(message)

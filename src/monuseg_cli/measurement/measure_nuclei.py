@@ -181,7 +181,7 @@ def _warnings_of(slide: Slide, areas_um2: NDArray[np.float64], layout: Layout, p
     """Report and return what is doubtful: tiles that could not be read, and implausible areas."""
     damaged = len(set(slide.damaged))
     warnings = [f"{damaged} damaged tiles were read as white"] if damaged else []
-    doubt = find_doubt(Finding(areas_um2, tissue_mm2=0, mpp=layout.um_per_px, is_assumed=False))
+    doubt = find_doubt(Finding(areas_um2, tissue_mm2=0, mpp=layout.um_per_px, scale="stated"))
     warnings += [doubt] if doubt else []
     for warning in warnings:
         progress.warn(f"{slide.path.name}: {warning}")

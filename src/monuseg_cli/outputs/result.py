@@ -44,6 +44,8 @@ class Prediction:
         File of nuclei, found before, that the outputs were made from; None: the network ran.
     classes : mapping of str to int
         Number of nuclei of each class; empty without a classifier.
+    mpp_range : tuple of float, optional
+        If `mpp` was estimated from the image: the range that contains the true scale of 19 in 20 images.
     """
 
     outputs: Outputs
@@ -60,6 +62,7 @@ class Prediction:
     medians: Mapping[str, float] = field(default_factory=dict)
     made_from: str | None = None
     classes: Mapping[str, int] = field(default_factory=dict)
+    mpp_range: tuple[float, float] | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return what is known of the slide, whichever files are written of it."""
@@ -101,3 +104,4 @@ class _Found:
     medians: Mapping[str, float] = field(default_factory=dict)
     made_from: str | None = None
     classes: Mapping[str, _Count] = field(default_factory=dict)
+    mpp_range: tuple[float, float] | None = None

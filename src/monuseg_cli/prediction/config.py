@@ -4,7 +4,7 @@ import numbers
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.extras import require_extra
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 ALL = "all"
 """Name of all measurements."""
 
+ESTIMATE: Literal["estimate"] = "estimate"
+"""In place of a scale: estimate it from the image."""
+
 
 @dataclass(frozen=True, slots=True)
 class SlideSettings:
@@ -29,8 +32,9 @@ class SlideSettings:
 
     Parameters
     ----------
-    mpp : float, optional
-        Micrometres per pixel of the image, instead of the value in its metadata.
+    mpp : float or "estimate", optional
+        Micrometres per pixel of the image, instead of the value in its metadata; ``"estimate"``: as estimated from the
+        image.
     region : tuple of int, optional
         First column, first row, width and height of the part to predict on, in pixels of level 0. Image outputs cover
         only this part; nuclei have the coordinates of the whole slide.
@@ -52,7 +56,7 @@ class SlideSettings:
         Finds the classes of the nuclei.
     """
 
-    mpp: float | None = None
+    mpp: float | Literal["estimate"] | None = None
     region: tuple[int, int, int, int] | None = None
     tissue_only: bool = True
     skip_damaged: bool = False
@@ -75,7 +79,10 @@ class SlideSettings:
         MissingError
             If scikit-image is needed and not installed.
         """
-        if self.mpp is not None:
+        if self.mpp is not None and self.mpp != ESTIMATE:
+            if isinstance(self.mpp, str):
+                message = f"`mpp` must be a number or {ESTIMATE!r}, not {self.mpp!r}"
+                raise InputError(message)
             mpp = require_number("mpp", self.mpp)
             if not MIN_MPP <= mpp <= MAX_MPP:
                 message = f"`mpp` must be between {MIN_MPP} and {MAX_MPP}, not {mpp}"
@@ -92,6 +99,20 @@ class SlideSettings:
         object.__setattr__(self, "measurements", measurements)
         if "texture" in self.measurements:
             require_extra("texture", "texture", skimage="scikit-image")
+
+    @property
+    def given_mpp(self) -> float | None:
+        """Micrometres per pixel that were given, or estimated before; None: those that the image states.
+
+        Raises
+        ------
+        InputError
+            If they are yet to be estimated.
+        """
+        if isinstance(self.mpp, str):
+            message = f"`mpp` must be a number here: only a prediction can take {ESTIMATE!r}"
+            raise InputError(message)
+        return self.mpp
 
 
 def require_number(name: str, value: object) -> float:

@@ -1,7 +1,7 @@
 """A dry run: what a prediction would read, write, skip and refuse."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monuseg_cli.core.atomic import require_writable
@@ -11,7 +11,7 @@ from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.models.card import Card
 from monuseg_cli.outputs.plan import BatchOutputs, Outputs
 from monuseg_cli.prediction.batch import open_batch
-from monuseg_cli.prediction.config import PredictConfig
+from monuseg_cli.prediction.config import ESTIMATE, PredictConfig
 from monuseg_cli.prediction.engines.select import choose_engine
 from monuseg_cli.prediction.image_job import Action, Job
 from monuseg_cli.prediction.prepared_slide import PreparedSlide
@@ -65,6 +65,8 @@ class PredictPlan:
         The images, in order.
     together : BatchOutputs
         The files on all images together.
+    is_scale_estimated : bool
+        Whether the scale of each image would be estimated, which takes the network.
     """
 
     weights: Path
@@ -73,6 +75,7 @@ class PredictPlan:
     threads: int | None
     images: tuple[PlannedImage, ...]
     together: BatchOutputs
+    is_scale_estimated: bool = False
 
 
 def plan_predict(config: PredictConfig, progress: Progress = SILENT) -> PredictPlan:
@@ -89,7 +92,8 @@ def plan_predict(config: PredictConfig, progress: Progress = SILENT) -> PredictP
     batch = open_batch(config, progress)
     engine = choose_engine(config.engine, config.device, progress)
     images = tuple(_plan_images(batch.job, batch.plans, progress))
-    return PredictPlan(config.weights, batch.job.card, engine, config.threads, images, batch.together)
+    is_estimated = config.settings.mpp == ESTIMATE
+    return PredictPlan(config.weights, batch.job.card, engine, config.threads, images, batch.together, is_estimated)
 
 
 def _plan_images(job: Job, plans: list[Outputs], progress: Progress) -> Iterator[PlannedImage]:
@@ -108,6 +112,9 @@ def _plan_image(job: Job, outputs: Outputs, progress: Progress) -> PlannedImage:
         for path in outputs.files:
             require_writable(path)
         with Slide(outputs.image, settings.skip_damaged, settings.series, settings.plane) as slide:
+            if settings.mpp == ESTIMATE:  # takes the network
+                height, width = PreparedSlide(slide, replace(settings, mpp=None), job.card).shape
+                return PlannedImage(outputs, action, height, width)
             prepared = PreparedSlide(slide, settings, job.card)
             height, width = prepared.shape
             return PlannedImage(outputs, action, height, width, prepared.mpp, max(prepared.source.step))

@@ -18,8 +18,9 @@ from monuseg_cli.nuclei.labelled_nuclei import Nuclei
 from monuseg_cli.nuclei.rois import Roi, RoiCount, RoiCounter, warn_outside
 from monuseg_cli.prediction.blend import blended_rows
 from monuseg_cli.prediction.engines.base import Engine
-from monuseg_cli.prediction.plausibility import Finding, find_doubt
+from monuseg_cli.prediction.plausibility import Finding, ScaleSource, find_doubt
 from monuseg_cli.prediction.prepared_slide import PreparedSlide
+from monuseg_cli.prediction.scale_estimate import ScaleEstimate
 from monuseg_cli.prediction.stitch import LabelRows, Stitcher
 
 _MOST_THREADS = 4  # that find nuclei: each takes memory for a block, and the network takes longer than four of them
@@ -96,17 +97,27 @@ def find_nuclei(
     return FoundNuclei(areas_um2, counter.counts(prepared.mpp or engine.card.mpp), measured.medians())
 
 
-def report_doubts(prepared: PreparedSlide, found: FoundNuclei, engine: Engine, progress: Progress) -> tuple[str, ...]:
-    """Warn of damaged tiles and of an implausible result; return the warnings about the latter."""
+def report_doubts(
+    prepared: PreparedSlide,
+    found: FoundNuclei,
+    engine: Engine,
+    progress: Progress,
+    estimate: ScaleEstimate | None = None,
+) -> tuple[str, ...]:
+    """Warn of damaged tiles and of an implausible result; return the warnings on the result.
+
+    An estimated scale is one of those, but was reported before.
+    """
     name = prepared.slide.path.name
     if prepared.damaged:
         progress.warn(f"{name}: {len(prepared.damaged)} damaged tiles were treated as glass")
     mpp = prepared.mpp or engine.card.mpp
-    finding = Finding(found.areas_um2, prepared.tissue.mm2, mpp, is_assumed=prepared.mpp is None)
+    source: ScaleSource = "estimated" if estimate else "stated" if prepared.mpp else "assumed"
+    finding = Finding(found.areas_um2, prepared.tissue.mm2, mpp, source)
     doubts = tuple(doubt for doubt in (prepared.colour_doubt, find_doubt(finding)) if doubt)
     for doubt in doubts:
         progress.warn(f"{name}: {doubt}")
-    return doubts
+    return (f"the scale was estimated from the image: {estimate}", *doubts) if estimate else doubts
 
 
 def _find_blocks(

@@ -21,6 +21,7 @@ from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.oriented import with_tta
 from monuseg_cli.prediction.find_nuclei import find_nuclei, report_doubts
 from monuseg_cli.prediction.prepared_slide import PreparedSlide, report_slide
+from monuseg_cli.prediction.scale_estimate import with_scale
 
 if TYPE_CHECKING:
     from monuseg_cli.classes.classes_file import NucleusClassifier
@@ -54,7 +55,7 @@ def predict_slide(
     Raises
     ------
     InputError
-        If the image or the region is unusable.
+        If the image or the region is unusable, or the scale cannot be estimated.
     OutputError
         If a file cannot be written.
     """
@@ -62,11 +63,12 @@ def predict_slide(
     return_freed_memory()
     for path in outputs.files:
         require_writable(path)
-    engine = with_tta(engine, settings.tta)
     with (
         Slide(outputs.image, settings.skip_damaged, settings.series, settings.plane) as slide,
         ExitStack() as stack,
     ):
+        settings, estimate = with_scale(slide, settings, engine, progress)
+        engine = with_tta(engine, settings.tta)
         prepared = PreparedSlide(slide, settings, engine.card, engine)
         report_slide(prepared, engine, progress, [path for path in outputs.files if path != outputs.overlay])
         about = {**describe_nuclei(record, engine, prepared.layout), **describe_classes(settings.classes)}
@@ -95,13 +97,14 @@ def predict_slide(
             height=prepared.shape[0],
             width=prepared.shape[1],
             mpp=prepared.mpp,
+            mpp_range=(estimate.low, estimate.high) if estimate else None,
             tissue_mm2=prepared.tissue.mm2,
             nuclei=len(found.areas_um2),
             seconds=0.0,
             rois=found.rois,
             damaged=prepared.damaged,
             stain=prepared.match.found if prepared.match else {},
-            warnings=report_doubts(prepared, found, engine, progress),
+            warnings=report_doubts(prepared, found, engine, progress, estimate),
             medians=found.medians,
             classes=writers.class_counts,
         )

@@ -52,10 +52,10 @@ class PreparedSlide:
 
     def __init__(self, slide: Slide, settings: SlideSettings, card: Card, engine: Engine | None = None) -> None:
         self.slide = slide
-        self.region = _find_region(slide, settings)
-        if settings.mpp is None:
+        self.region = find_region(slide, settings)
+        if settings.given_mpp is None:
             slide.require_square()
-        self.mpp = settings.mpp or slide.mpp
+        self.mpp = settings.given_mpp or slide.mpp
         mpp = self.mpp or card.mpp
         self.source = SlideSource(slide, mpp / card.mpp, self.region)
         if engine:
@@ -113,7 +113,14 @@ def _estimate(tiles: list[Box], source: SlideSource, engine: Engine, files: Sequ
     return f"{len(tiles)} tiles, about {max(seconds / 60, 1):.0f} minutes{size}"
 
 
-def _find_region(slide: Slide, settings: SlideSettings) -> Box:
+def find_region(slide: Slide, settings: SlideSettings) -> Box:
+    """Return the part of a slide to predict on, in pixels of level 0.
+
+    Raises
+    ------
+    InputError
+        If the region is not within the slide.
+    """
     if settings.region is None:
         return (0, 0, *slide.shape)
     col, row, width, height = settings.region

@@ -23,6 +23,7 @@ from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.oriented import with_tta
 from monuseg_cli.prediction.find_nuclei import find_nuclei, report_doubts
 from monuseg_cli.prediction.prepared_slide import PreparedSlide, report_slide
+from monuseg_cli.prediction.scale_estimate import with_scale
 
 if TYPE_CHECKING:
     pass
@@ -80,8 +81,9 @@ def segment(slide: Slide, settings: SlideSettings, engine: Engine, progress: Pro
     Raises
     ------
     InputError
-        If the image or the region is unusable.
+        If the image or the region is unusable, or the scale cannot be estimated.
     """
+    settings, estimate = with_scale(slide, settings, engine, progress)
     engine = with_tta(engine, settings.tta)
     prepared = PreparedSlide(slide, settings, engine.card)
     report_slide(prepared, engine, progress)
@@ -99,7 +101,7 @@ def segment(slide: Slide, settings: SlideSettings, engine: Engine, progress: Pro
         nuclei=NucleusTable(parts, columns_of(settings.measurements, has_classes=bool(settings.classes))),
         mpp=prepared.mpp or engine.card.mpp,
         tissue_mm2=prepared.tissue.mm2,
-        warnings=report_doubts(prepared, found, engine, progress),
+        warnings=report_doubts(prepared, found, engine, progress, estimate),
     )
 
 

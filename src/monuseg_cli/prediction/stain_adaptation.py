@@ -1,7 +1,7 @@
 """Stain adaptation: a slide's stain is measured once and matched to that of the training images."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from monuseg_cli.imaging.scaled_source import Source
 from monuseg_cli.imaging.stains import StainLevels, StainMatch, find_levels, select_stained
-from monuseg_cli.imaging.tiling import Box
+from monuseg_cli.imaging.tiling import spread_windows
 from monuseg_cli.models.card import Card
 
 Adapt = Literal["auto", "off"]
@@ -53,7 +53,7 @@ def sample_stain(source: Source) -> StainSample:
         The whole image at the network's scale.
     """
     read, stained, count = [np.empty((0, 3), np.uint8)], [np.empty((0, 2))], 0
-    for window in _spread_windows(source.shape):
+    for window in islice(spread_windows(source.shape, _WINDOW_PX), _MOST_WINDOWS):
         read.append(source.read(*window)[::_EVERY, ::_EVERY].reshape(-1, 3))
         stained.append(select_stained(read[-1]))
         count += len(stained[-1])
@@ -86,24 +86,3 @@ def match_stain(found: StainLevels, card: Card, adapt: Adapt) -> StainMatch | No
     factors = [found[stain][1] / card.stain[stain][1] for stain in ("haematoxylin", "eosin")]
     is_pale, is_dark = max(factors) < _TRAINED_FOR[0], min(factors) > _TRAINED_FOR[1]
     return StainMatch(found, card.stain) if is_pale or is_dark else None
-
-
-def _spread_windows(shape: tuple[int, int]) -> Iterator[Box]:
-    """Yield windows at the points of the Halton sequence in bases 2 and 3, which covers an area evenly."""
-    height, width = (min(side, _WINDOW_PX) for side in shape)
-    for index in range(1, _MOST_WINDOWS + 1):
-        row, col = (
-            round(_radical_inverse(index, base) * (side - extent))
-            for base, side, extent in ((2, shape[0], height), (3, shape[1], width))
-        )
-        yield row, col, height, width
-
-
-def _radical_inverse(index: int, base: int) -> float:
-    """Compute the radical inverse of an index: its digits mirrored at the point; 1, 2, 3 -> 1/2, 1/4, 3/4 in base 2."""
-    result, digit = 0.0, 1.0
-    while index:
-        digit /= base
-        result += digit * (index % base)
-        index //= base
-    return result

@@ -26,7 +26,7 @@ def list_facts(about: Mapping[str, Any], mpp: float) -> str:
         "software": about.get("software", "not stated"),
         "image": record["image"]["name"],
         "size of the file": f"{record['image']['bytes']:,} bytes",
-        "scale": f"{mpp:.6g} µm/px{'' if layout['mpp'] else ', assumed'}; the network ran at {layout['map_mpp']:.4g}",
+        "scale": f"{mpp:.6g} µm/px{_describe_source(layout, found)}; the network ran at {layout['map_mpp']:.4g}",
         "region": "x {1}, y {0}, width {3}, height {2}".format(*layout["region"]),
         "model": f"{record['model']['architecture']}, SHA-256 {record['model']['sha256']}",
         "licence of the model": about.get("licence", "not stated"),
@@ -46,9 +46,17 @@ def _describe_classes(classes: Mapping[str, Any] | None) -> dict[str, str]:
     return {"classes": f"{classes['file']}, {classes['model']}, SHA-256 {classes['sha256']}"} if classes else {}
 
 
+def _describe_source(layout: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Return where the scale comes from, if neither the image nor the user stated it."""
+    if found.get("mpp_range"):
+        low, high = found["mpp_range"]
+        return f", estimated from the image ({low:.3g} to {high:.3g})"
+    return "" if layout["mpp"] else ", assumed"
+
+
 def _describe_settings(settings: Mapping[str, Any]) -> str:
     said = [text for name, text in _SETTINGS.items() if settings.get(name)]
-    if settings.get("mpp"):
+    if settings.get("mpp") and not isinstance(settings["mpp"], str):
         said.append("the scale was given by the user")
     if settings.get("rois"):
         said.append(f"only nuclei in {len(settings['rois'])} regions of interest")

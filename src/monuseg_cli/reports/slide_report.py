@@ -112,7 +112,7 @@ def _fill(
     parts = {
         "__TITLE__": html.escape(name),
         "__STYLE__": stylesheet(),
-        "__SUBTITLE__": html.escape(_describe_size(layout, mpp)),
+        "__SUBTITLE__": html.escape(_describe_size(layout, mpp, found)),
         "__WARNINGS__": _warnings(found, layout, mpp),
         "__NUMBERS__": _numbers(found),
         "__MAP__": draw_map(thumbnail, density, layout.region, mpp, fields, rois),
@@ -130,10 +130,11 @@ def _fill(
     return fill("monuseg_cli.reports", "slide_report.html", parts)
 
 
-def _describe_size(layout: Layout, mpp: float) -> str:
+def _describe_size(layout: Layout, mpp: float, found: Mapping[str, Any]) -> str:
     height, width = layout.shape
     size = f"{width:,} x {height:,} px, {width * mpp / 1000:.2f} x {height * mpp / 1000:.2f} mm"
-    return f"{size}, {mpp:.4g} µm/px{' (assumed)' if layout.mpp is None else ''}"
+    source = " (assumed)" if layout.mpp is None else " (estimated)" if found.get("mpp_range") else ""
+    return f"{size}, {mpp:.4g} µm/px{source}"
 
 
 def _warnings(found: Mapping[str, Any], layout: Layout, mpp: float) -> str:
