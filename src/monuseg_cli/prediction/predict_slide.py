@@ -77,6 +77,7 @@ def predict_slide(
             settings.measurements,
             settings.rois,
             settings.classes,
+            slide,
         )
         writers.draw_on(slide)
         if outputs.report:
