@@ -1,9 +1,9 @@
 // Finds nuclei with monuseg in the open image, or inside its selected annotations, and imports them as detections with
 // measurements and classes. For QuPath 0.5 and 0.6; monuseg must be installed on the same computer.
 
-import groovy.json.JsonSlurper
 import java.nio.file.Files
 import qupath.lib.common.GeneralTools
+import qupath.lib.io.GsonTools
 import static qupath.lib.gui.scripting.QPEx.*
 
 // The program. If QuPath does not find it, give its full path, as `which monuseg` (Windows: `where monuseg`) prints it.
@@ -47,10 +47,12 @@ if (process.waitFor() != 0)
     throw new IllegalStateException("monuseg ended with exit code " + process.exitValue() + "; its message is above")
 
 // Of a file with several images, QuPath may show another one than monuseg reads.
-def found = new JsonSlurper().parse(new File(nuclei + ".monuseg.json"), "UTF-8").found
-if (found.width != server.getWidth() || found.height != server.getHeight())
-    throw new IllegalStateException("monuseg read an image of " + found.width + " x " + found.height + " pixels, and " +
-        "QuPath shows one of " + server.getWidth() + " x " + server.getHeight() + "; choose it with the option --series")
+def record = new File(nuclei + ".monuseg.json").getText("UTF-8")
+def found = GsonTools.getInstance().fromJson(record, Map.class).found
+def size = [found.width as int, found.height as int]
+if (size != [server.getWidth(), server.getHeight()])
+    throw new IllegalStateException("monuseg read an image of " + size.join(" x ") + " pixels, and QuPath shows one of " +
+        server.getWidth() + " x " + server.getHeight() + "; choose it with the option --series")
 
 if (replace) {
     def earlier = getDetectionObjects().findAll { detection ->
@@ -61,4 +63,5 @@ if (replace) {
 }
 importObjectsFromFile(nuclei)
 resolveHierarchy()
-println found.nuclei + " nuclei imported from " + nuclei
+def count = found.nuclei as int
+println count + " nuclei imported from " + nuclei

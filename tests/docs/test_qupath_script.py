@@ -28,6 +28,20 @@ class GeneralTools {
     static java.nio.file.Path toPath(URI uri) { uri.getScheme() == "file" ? java.nio.file.Paths.get(uri) : null }
 }
 """,
+    "qupath/lib/io/GsonTools.groovy": """
+package qupath.lib.io
+class GsonTools {
+    static GsonTools getInstance() { new GsonTools() }
+    def fromJson(String text, Class<?> kind) {
+        assert kind == Map
+        numbers(new groovy.json.JsonSlurper().parseText(text))
+    }
+    private numbers(value) {  // Gson reads all numbers as double
+        value instanceof Map ? value.collectEntries { key, inside -> [key, numbers(inside)] } :
+            value instanceof Number ? value.doubleValue() : value
+    }
+}
+""",
     "qupath/lib/gui/scripting/QPEx.groovy": """
 package qupath.lib.gui.scripting
 class ROI {

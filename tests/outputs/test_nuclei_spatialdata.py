@@ -16,14 +16,14 @@ import shapely
 from PIL import Image
 
 from conftest import Monuseg, Told
-from monuseg_cli.core.errors import OutputError
+from monuseg_cli.core.errors import InputError, OutputError
 from monuseg_cli.core.home import Home
 from monuseg_cli.imaging.coordinates import Layout
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.nuclei.columns import columns_of
 from monuseg_cli.nuclei.rois import Roi
 from monuseg_cli.outputs.nuclei_spatialdata import nuclei_spatialdata, require_replaceable
-from monuseg_cli.outputs.plan import OutputSpec
+from monuseg_cli.outputs.plan import OutputSpec, plan_outputs
 from monuseg_cli.prediction.batch import predict
 from monuseg_cli.prediction.config import PredictConfig, SlideSettings
 from support.classes import COLOURS, MPP, made_classes, write_two_kinds
@@ -267,6 +267,26 @@ def test_stores_in_a_folder_are_never_taken_for_images(monuseg: Monuseg, tmp_pat
     one = monuseg("predict", folder / "a.zarr", "-o", tmp_path / "m.png")
     assert one.exit_code == 3
     assert "SpatialData is not read; name the folder of an image in it, such as images/NAME" in one.stderr
+
+
+def test_an_image_in_a_store_is_read_if_it_is_named(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "other.zarr", PICTURE)
+    with Slide(store / "images" / "he") as slide:
+        np.testing.assert_array_equal(slide.read_region(0, 0, 0, 150, 150), PICTURE)
+    with pytest.raises(InputError, match=r"other\.zarr: SpatialData is not read; name the folder of an image in it"):
+        Slide(store)
+
+
+def test_a_store_is_the_output_itself_and_no_folder_for_others(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "n.zarr", PICTURE)
+    image = tmp_path / "a.png"
+    (plan,) = plan_outputs([image], OutputSpec((f"{store}/",)))
+    assert plan.stores == plan.files == (store,)
+    (plan,) = plan_outputs([image], OutputSpec((str(tmp_path),), format="zarr"))
+    assert plan.stores == (tmp_path / "a.zarr",)
+    for images, outputs in {(store / "images" / "he",): (store,), (image,): (store, store / "n.csv")}.items():
+        with pytest.raises(InputError, match=r"lies in .*n\.zarr, which would be replaced as a whole"):
+            plan_outputs(images, OutputSpec(tuple(map(str, outputs))))
 
 
 def test_without_spatialdata_it_says_what_to_install_before_anything_is_done(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ _ZARR_METADATA = (".zgroup", ".zattrs", "zarr.json", ".zarray")
 _GROUP_ATTRIBUTES = {"zarr.json": "attributes", ".zattrs": None}
 """Where a group keeps its attributes: the file, and the key in it; Zarr 3, and 2."""
 
-_SPATIALDATA = "spatialdata_attrs"
+_SPATIALDATA, _OF_A_STORE = "spatialdata_attrs", "spatialdata_software_version"
 _WHOLE_SLIDE_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _DICOM_SUFFIXES = (".dcm", ".dicom")
 _SERIES_TAGS = ["SOPClassUID", "SeriesInstanceUID"]
@@ -47,8 +47,9 @@ def zarr_attributes(folder: Path) -> dict[str, Any]:
 
 
 def is_spatialdata(folder: Path) -> bool:
-    """Return whether a folder is a SpatialData store, by the attributes of its root."""
-    return _SPATIALDATA in zarr_attributes(folder)
+    """Return whether a folder is a SpatialData store, and not one of its elements, which have attributes of it, too."""
+    stated = zarr_attributes(folder).get(_SPATIALDATA)
+    return isinstance(stated, dict) and _OF_A_STORE in stated
 
 
 def is_mrxs_folder(folder: Path) -> bool:
