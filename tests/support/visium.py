@@ -16,7 +16,7 @@ _BIN_UM = 2.0
 def write_bins(path: Path, side_px: int, mpp: float) -> None:
     """Write squares of 2 µm over an image, with random counts; every seventh square had none, and is left out.
 
-    Names of elements, columns and coordinate systems are those of `spatialdata_io.visium_hd` 0.3 with ``bin_size=2``.
+    Names of elements, columns and coordinate systems are those of `spatialdata_io.visium_hd` 0.7 with ``bin_size=2``.
     """
     with warnings.catch_warnings(action="ignore"):  # of the packages that spatialdata imports
         import anndata
