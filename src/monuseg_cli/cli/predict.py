@@ -130,7 +130,7 @@ def predict(
         Any,
         _scale(
             parser=read_mpp,
-            metavar="FLOAT|estimate",
+            metavar="NUMBER",
             help="Scale of the image in micrometres per pixel; estimate: from the image, roughly.",
             show_default="as stated in the image",
         ),
