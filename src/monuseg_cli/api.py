@@ -235,7 +235,7 @@ class Model:
             An image file.
         outputs : sequence of str or Path
             Files to write; the suffix selects the content: .png (mask), .tif (mask, or labels), .geojson, .geojson.gz,
-            .csv, .xlsx, .parquet.
+            .csv, .xlsx, .parquet, .zarr.
         mpp, threshold, min_area_um2, region, tissue_mask, skip_damaged, adapt, tta, series, plane, measurements
             See `predict`.
         classes
@@ -250,7 +250,7 @@ class Model:
             Simplify the outlines in GeoJSON by at most this distance, in pixels of full resolution.
         format : str, optional
             Format of the file if a folder is given: ``"png"``, ``"tif"``, ``"geojson"``, ``"geojson.gz"``, ``"csv"``,
-            ``"parquet"`` or ``"xlsx"``.
+            ``"parquet"``, ``"xlsx"`` or ``"zarr"``.
         overwrite : bool
             Compute and write again even if all files exist, or the nuclei do.
 

@@ -113,7 +113,7 @@ def test_the_watcher_sees_network_calls(tmp_path: Path) -> None:
 def commands(trained_home: Home, tmp_path: Path) -> list[list[str]]:
     """Commands that predict with OpenVINO, which makes its graph for the first of them, and has it for the others."""
     Image.fromarray(draw_tissue(80, 1)[0]).save(tmp_path / "a.png")
-    outputs = [word for name in ("m.png", "l.tif", "n.geojson", "n.csv") for word in ("-o", name)]
+    outputs = [word for name in ("m.png", "l.tif", "n.geojson", "n.csv", "n.zarr") for word in ("-o", name)]
     words = [
         f"predict a.png --model unet-se --engine openvino --overlay o.png {' '.join(outputs)}",
         f"predict a.png --model unet-se --engine openvino --overwrite {' '.join(outputs)}",

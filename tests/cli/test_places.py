@@ -52,9 +52,9 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
         [*scores("{out}/s"), "{out}/r.html"],
     ),
     "masks of an image": (
-        "predict {image} -o {out}/m.png -o {out}/n.csv -o {out}/h.pdf --overlay {out}/o.png "
+        "predict {image} -o {out}/m.png -o {out}/n.csv -o {out}/h.pdf -o {out}/n.zarr --overlay {out}/o.png "
         "--save-tissue-mask {out}/t.png --overwrite --model unet-se --engine torch",
-        ["{out}/m.png", "{out}/n.csv", "{out}/h.pdf", "{out}/o.png", "{out}/t.png"],
+        ["{out}/m.png", "{out}/n.csv", "{out}/h.pdf", "{out}/n.zarr", "{out}/o.png", "{out}/t.png"],
     ),
     "measurements": (
         "measure {image} --nuclei {mask} --mpp 0.25 -o {out}/n.csv -o {out}/n.xlsx --summary {out}/s.csv "

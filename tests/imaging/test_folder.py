@@ -12,6 +12,7 @@ from PIL import Image
 from monuseg_cli.imaging.folder import files_of, list_images
 from support.ome_zarr import write_ome_zarr
 from support.scanners import TILE, write_dicom, write_mrxs, write_trestle, write_vms
+from support.spatial import write_store
 from support.tissue import draw_tissue
 
 SCAN, _ = draw_tissue(3 * TILE, seed=3)
@@ -68,6 +69,16 @@ def test_what_is_not_read_is_counted_and_named(tmp_path: Path) -> None:
         "1 file of formats that are not read: b.vsi (Olympus VSI); "
         "7 files of no known format: note 0.txt, note 1.txt, note 2.txt, note 3.txt, note 4.txt, ..."
     )
+
+
+def test_spatialdata_stores_are_no_images_and_are_named(tmp_path: Path) -> None:
+    """So that outputs of earlier predictions are not taken for images, wherever they were copied."""
+    write_ome_zarr(tmp_path / "a.zarr", np.moveaxis(SCAN, -1, 0), "cyx")
+    write_store(tmp_path / "b.zarr", SCAN)
+    found = list_images(tmp_path)
+    assert [path.name for path in found.images] == ["a.zarr"]
+    assert found.describe_unread() == "1 file of formats that are not read: b.zarr (SpatialData)"
+    assert names(tmp_path / "b.zarr" / "images" / "he") == ["he"]
 
 
 def test_a_file_of_an_images_name_is_one_whatever_its_content(tmp_path: Path) -> None:

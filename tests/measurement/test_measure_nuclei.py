@@ -252,7 +252,10 @@ def test_a_prediction_in_memory_has_the_measurements_of_the_file(trained_home: H
 def test_measurements_without_a_table_are_refused(monuseg: Monuseg, folder: Path) -> None:
     said = monuseg("predict", folder / "picture.png", "-o", folder / "m.png", "--measurements", "neighbours")
     assert said.exit_code == 3
-    assert "--measurements are columns of tables, and no output is a .csv, .xlsx, .geojson or .parquet" in said.stderr
+    assert (
+        "--measurements are columns of tables, and no output is a .csv, .xlsx, .geojson, .parquet or .zarr"
+        in said.stderr
+    )
 
 
 def test_without_scikit_image_it_says_what_to_install_before_anything_is_done(folder: Path) -> None:

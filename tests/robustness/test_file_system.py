@@ -19,8 +19,10 @@ from monuseg_cli.core.home import Home
 from monuseg_cli.dataset.manifest import Dataset
 from monuseg_cli.dataset.masks import labels_path
 from robustness.conftest import QUICK, Says
+from support.ome_zarr import write_ome_zarr
 from support.own import write_folder
 from support.processes import kill_at_the_second_file, start
+from support.spatial import write_store
 from support.table import Row, hold, snapshot
 from support.tissue import draw_tissue
 
@@ -43,7 +45,7 @@ def fill(disk: Path, *, but: int) -> None:
     (disk / "ballast").write_bytes(bytes(max(free - but, 0)))
 
 
-@pytest.mark.parametrize("option", ["labels", "overlay", "probability", "packed", "parquet"])
+@pytest.mark.parametrize("option", ["labels", "overlay", "probability", "packed", "parquet", "store"])
 def test_outputs_on_a_full_disk_are_refused(
     says: Says, predict: tuple[object, ...], large_picture: Path, tmp_path: Path, small_disk: Path, option: str
 ) -> None:
@@ -54,6 +56,7 @@ def test_outputs_on_a_full_disk_are_refused(
         "probability": ("-o", tmp_path / "m.png", "--probability", small_disk / "p.tif"),
         "packed": ("-o", small_disk / "n.geojson.gz"),
         "parquet": ("-o", small_disk / "n.parquet"),
+        "store": ("-o", small_disk / "n.zarr"),
     }
     says("predict", large_picture, *predict, *options[option])
 
@@ -67,6 +70,21 @@ def test_kept_nuclei_that_are_damaged(
     content[4:300] = bytes(296)  # of the outlines; what the file states of itself is at its end
     kept.write_bytes(content)
     says("predict", large_picture, *predict, "-o", tmp_path / "n.csv")
+
+
+@pytest.mark.parametrize("what", ["folder", "OME-Zarr", "store"])
+def test_folders_that_are_not_stores_of_nuclei_are_kept(
+    says: Says, predict: tuple[object, ...], picture: Path, tmp_path: Path, what: str
+) -> None:
+    path = tmp_path / "n.zarr"
+    if what == "folder":
+        path.mkdir()
+        (path / "thesis.txt").write_text("mine")
+    elif what == "OME-Zarr":
+        write_ome_zarr(path, np.zeros((3, 64, 64), np.uint8), "cyx")
+    else:
+        write_store(path)
+    says("predict", picture, *predict, "-o", path, *(() if what == "store" else ("--overwrite",)))
 
 
 @pytest.mark.parametrize("stage", ["download", "masks", "patches", "train", "export", "runs", "evaluate"])

@@ -15,6 +15,7 @@ import zarr
 from robustness.conftest import Says
 from support.ome_zarr import write_ome_zarr
 from support.scanners import jpeg_bytes, write_bif, write_dicom, write_mrxs, write_vms
+from support.spatial import write_store
 from support.tissue import draw_tissue
 
 PICTURE, _ = draw_tissue(80, seed=6)
@@ -101,6 +102,7 @@ def folder_of_notes(path: Path) -> None:
         pytest.param("a.tif", content(b"\0\0\0\x0cjP  \r\n\x87\n"), id="JP2"),
         pytest.param("a.czi", content(b"ZISRAWFILE"), id="CZI"),
         pytest.param("a.zarr", empty_store, id="empty Zarr"),
+        pytest.param("a.zarr", write_store, id="SpatialData"),
         pytest.param("a.zarr", damaged_chunk, id="damaged chunk"),
         pytest.param("a.zarr", other_metadata, id="other metadata"),
         pytest.param("dicom", sparse_without_places, id="tiles without places"),

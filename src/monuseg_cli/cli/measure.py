@@ -40,7 +40,8 @@ def measure(
             "-o",
             "--output",
             metavar="FILE",
-            help="Table to write; may be repeated: .csv, .xlsx, .geojson, .geojson.gz or .parquet (GeoParquet).",
+            help="Table to write; may be repeated: .csv, .xlsx, .geojson, .geojson.gz, .parquet (GeoParquet) "
+            "or .zarr (SpatialData).",
         ),
     ],
     measurements: Annotated[

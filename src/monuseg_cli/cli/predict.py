@@ -70,12 +70,13 @@ def predict(
             "--output",
             metavar="FILE",
             help="File to write; may be repeated. The suffix sets the format: .png mask, .tif mask or label image, "
-            ".geojson for QuPath, .geojson.gz compressed, .csv or .xlsx table, .parquet (GeoParquet), .svg or .pdf "
-            "histograms. For several images, a folder or a pattern with {stem}; - is the standard output.",
+            ".geojson for QuPath, .geojson.gz compressed, .csv or .xlsx table, .parquet (GeoParquet), "
+            ".zarr (SpatialData), .svg or .pdf histograms. For several images, a folder or a pattern "
+            "with {stem}; - is the standard output.",
         ),
     ] = None,
     format: Annotated[
-        Literal["png", "tif", "geojson", "geojson.gz", "csv", "parquet", "xlsx", "svg", "pdf"] | None,
+        Literal["png", "tif", "geojson", "geojson.gz", "csv", "parquet", "xlsx", "zarr", "svg", "pdf"] | None,
         _output(help="Format where -o does not state it: of a folder, or of -.", show_default="png; tif with --labels"),
     ] = None,
     labels: Annotated[
@@ -130,7 +131,7 @@ def predict(
         Any,
         _scale(
             parser=read_mpp,
-            metavar="FLOAT|estimate",
+            metavar="NUMBER",
             help="Scale of the image in micrometres per pixel; estimate: from the image, roughly.",
             show_default="as stated in the image",
         ),

@@ -7,8 +7,15 @@ from pathlib import Path
 from monuseg_cli.core.home import RECORD_SUFFIX
 from monuseg_cli.core.schema import parse_json
 from monuseg_cli.imaging.decoding import DECODING_ERRORS
-from monuseg_cli.imaging.readers.formats import DICOM, MRXS, SUFFIXES, VMS, Format, format_of_file
-from monuseg_cli.imaging.readers.multifile import dicom_files, dicom_series, is_mrxs_folder, is_zarr, vms_parts
+from monuseg_cli.imaging.readers.formats import DICOM, MRXS, SPATIALDATA, SUFFIXES, VMS, Format, format_of_file
+from monuseg_cli.imaging.readers.multifile import (
+    dicom_files,
+    dicom_series,
+    is_mrxs_folder,
+    is_spatialdata,
+    is_zarr,
+    vms_parts,
+)
 from monuseg_cli.imaging.to_rgb import ImageError
 
 _NAMED = 5
@@ -24,8 +31,8 @@ class FolderImages:
     images : tuple of Path
         The images, sorted by name: files, and folders that are one slide.
     unread : tuple of (Path, Format or None)
-        The files that cannot be read, with their format if known; without hidden files, parts of slides in several
-        files, and outputs and records of earlier predictions.
+        The files and SpatialData stores that cannot be read, with their format if known; without hidden files, parts
+        of slides in several files, and outputs and records of earlier predictions.
     """
 
     images: tuple[Path, ...]
@@ -59,6 +66,7 @@ def list_images(folder: Path) -> FolderImages:
     dicom, other_dicom = _whole_slides([path for path in files if formats[path] is DICOM])
     images = [path for path in entries if path.is_dir() and path not in parts and _is_slide_folder(path)]
     unread: list[tuple[Path, Format | None]] = [(path, DICOM) for path in other_dicom]
+    unread += [(path, SPATIALDATA) for path in entries if path.is_dir() and is_spatialdata(path)]
     unread += [(path, None) for path in entries if path not in formats and not path.is_dir()]
     for path in files:
         found = formats[path]
@@ -134,10 +142,10 @@ def _whole_slides(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 def _is_slide_folder(folder: Path) -> bool:
     """Return whether a folder is one slide: a Zarr store, or a DICOM series."""
+    if is_mrxs_folder(folder) or is_spatialdata(folder):
+        return False
     if is_zarr(folder):
         return True
-    if is_mrxs_folder(folder):
-        return False
     try:
         return bool(dicom_files(folder))
     except OSError:

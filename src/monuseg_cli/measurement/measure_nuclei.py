@@ -22,8 +22,8 @@ from monuseg_cli.measurement.given_nuclei import layout_of, read_windows
 from monuseg_cli.measurement.measure_windows import measured
 from monuseg_cli.nuclei.distributions import Distributions
 from monuseg_cli.nuclei.rois import RoiCount, RoiCounter, warn_outside
-from monuseg_cli.outputs import nuclei_parquet, spreadsheet
-from monuseg_cli.outputs.plan import ROI_SUMMARY_SUFFIXES, SUMMARY_SUFFIXES, TABLE_SUFFIXES
+from monuseg_cli.outputs import nuclei_spatialdata
+from monuseg_cli.outputs.plan import ROI_SUMMARY_SUFFIXES, SUMMARY_SUFFIXES, TABLE_SUFFIXES, require_package
 from monuseg_cli.outputs.plan import suffix_of as format_of
 from monuseg_cli.outputs.slide_tables import TableFiles
 from monuseg_cli.outputs.summary_tables import region_rows, summary_row, write_regions, write_summary
@@ -43,7 +43,7 @@ class MeasureConfig:
     nuclei : Path
         Its nuclei: a label image, a mask, or outlines, in pixels of full resolution; see `read_labels_of`.
     outputs : tuple of Path
-        Tables to write; the suffix selects the format: .csv, .xlsx, .geojson, .geojson.gz or .parquet.
+        Tables to write; the suffix selects the format: .csv, .xlsx, .geojson, .geojson.gz, .parquet or .zarr.
     settings : SlideSettings
         Scale, regions of interest, measurements, classes, series, plane, and damaged tiles; the other settings have no
         effect.
@@ -146,6 +146,7 @@ def measure_nuclei(config: MeasureConfig, progress: Progress = SILENT) -> Measur
             about,
             has_probability=False,
             classifier=settings.classes,
+            slide=slide,
         )
         counter = RoiCounter(settings.rois, layout.frame)
         areas, measurements = [np.empty(0)], Distributions()
@@ -212,10 +213,9 @@ def _require_outputs(config: MeasureConfig) -> None:
         if resolve_links(path) in inputs:
             message = f"{path} is an input, and would be replaced by the table; choose another `output`"
             raise InputError(message)
-        if format_of(path) == nuclei_parquet.SUFFIX:
-            nuclei_parquet.require_pyarrow()
-        if format_of(path) == spreadsheet.SUFFIX:
-            spreadsheet.require_xlsxwriter()
+        require_package(format_of(path))
+        if format_of(path) == nuclei_spatialdata.SUFFIX:
+            nuclei_spatialdata.require_replaceable(path)
         require_writable(path)
     if len(set(map(resolve_links, config.files))) < len(config.files):
         message = "an `output` is named twice; leave one out"

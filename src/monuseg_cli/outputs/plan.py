@@ -13,18 +13,18 @@ from monuseg_cli.core.home import require_text_name, resolve_links
 from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.decoding import decoding
 from monuseg_cli.imaging.folder import list_images, stem_of
-from monuseg_cli.outputs import nuclei_parquet, spreadsheet
+from monuseg_cli.outputs import nuclei_parquet, nuclei_spatialdata, spreadsheet
 
 _LONGEST_NAME = 255  # bytes, on the file systems in use
 TIFF_SUFFIXES = (".tif", ".tiff")
 GEOJSON_SUFFIXES = (".geojson", ".geojson.gz")
-TABLE_SUFFIXES = (*GEOJSON_SUFFIXES, ".csv", nuclei_parquet.SUFFIX, spreadsheet.SUFFIX)
+TABLE_SUFFIXES = (*GEOJSON_SUFFIXES, ".csv", nuclei_parquet.SUFFIX, spreadsheet.SUFFIX, nuclei_spatialdata.SUFFIX)
 PLOT_SUFFIXES = (".svg", ".pdf")
 RESULT_SUFFIXES = (".png", *TIFF_SUFFIXES, *TABLE_SUFFIXES, *PLOT_SUFFIXES)
 """Suffixes of the results: a mask (or labels, for TIFF), tables of nuclei, and histograms of measurements."""
 
 STANDARD_OUTPUT = "-"
-Format = Literal["png", "tif", "geojson", "geojson.gz", "csv", "parquet", "xlsx", "svg", "pdf"]
+Format = Literal["png", "tif", "geojson", "geojson.gz", "csv", "parquet", "xlsx", "zarr", "svg", "pdf"]
 _FORMATS_OF_TEXT = ("geojson", "csv")
 
 REPORT_SUFFIXES = (".html",)
@@ -126,8 +126,19 @@ class Outputs:
         return bool(self.stream) or any(suffix_of(path) in TABLE_SUFFIXES for path in self.results)
 
     @property
+    def stores(self) -> tuple[Path, ...]:
+        """The outputs that are folders: SpatialData stores."""
+        return tuple(path for path in self.results if suffix_of(path) == nuclei_spatialdata.SUFFIX)
+
+    @property
+    def exist(self) -> bool:
+        """Whether all outputs exist."""
+        stores = self.stores
+        return all(path.is_dir() if path in stores else path.is_file() for path in self.files)
+
+    @property
     def files(self) -> tuple[Path, ...]:
-        """All output files."""
+        """All output files, and stores."""
         others = (self.overlay, self.probability, self.tissue, self.report)
         return self.results + tuple(path for path in others if path is not None)
 
@@ -173,7 +184,7 @@ def plan_outputs(images: Sequence[Path], spec: OutputSpec) -> list[Outputs]:
     InputError
         If two outputs would be the same file, one would replace an image, a suffix is unknown, or a name is not text.
     MissingError
-        If pyarrow is needed and not installed.
+        If a package that a format needs is not installed.
     """
     if STANDARD_OUTPUT in spec.results and len(images) > 1:
         message = f"the standard output takes one image, not {len(images)}; give a folder in `outputs`"
@@ -184,10 +195,8 @@ def plan_outputs(images: Sequence[Path], spec: OutputSpec) -> list[Outputs]:
     for path in (*images, *planned):
         require_text_name(path)
     _require_use(spec, plans)
-    if any(suffix_of(path) == nuclei_parquet.SUFFIX for path in planned):
-        nuclei_parquet.require_pyarrow()
-    if any(suffix_of(path) == spreadsheet.SUFFIX for path in planned):
-        spreadsheet.require_xlsxwriter()
+    for suffix in {suffix_of(path) for path in planned}:
+        require_package(suffix)
     twice = [path for path, count in Counter(planned).items() if count > 1]
     if twice:
         message = f"{twice[0]} would be written more than once; give a folder, or a pattern such as out/{{stem}}.png"
@@ -197,7 +206,28 @@ def plan_outputs(images: Sequence[Path], spec: OutputSpec) -> list[Outputs]:
         if resolve_links(path) in sources:
             message = f"{path} is an image to predict on, and would be replaced by its result; give other `outputs`"
             raise InputError(message)
+    for store in (store for plan in plans for store in plan.stores):
+        inside = [path for path in (*images, *planned) if resolve_links(store) in resolve_links(path).parents]
+        if inside:
+            message = f"{inside[0]} lies in {store}, which would be replaced as a whole; give other `outputs`"
+            raise InputError(message)
     return plans
+
+
+def require_package(suffix: str) -> None:
+    """Check that the package that writes a format is installed.
+
+    Raises
+    ------
+    MissingError
+        If it is not.
+    """
+    if suffix == nuclei_parquet.SUFFIX:
+        nuclei_parquet.require_pyarrow()
+    elif suffix == spreadsheet.SUFFIX:
+        spreadsheet.require_xlsxwriter()
+    elif suffix == nuclei_spatialdata.SUFFIX:
+        nuclei_spatialdata.require_spatialdata()
 
 
 def _require_use(spec: OutputSpec, plans: Sequence[Outputs]) -> None:
@@ -312,6 +342,8 @@ def suffix_of(path: Path) -> str:
 
 def _names_no_format(pattern: str) -> bool:
     path = Path(pattern)
+    if suffix_of(path) == nuclei_spatialdata.SUFFIX:  # a folder itself
+        return False
     return path.is_dir() or pattern.endswith(("/", "\\")) or not path.suffix
 
 

@@ -49,6 +49,8 @@ class Writers:
         Regions of interest.
     classifier : NucleusClassifier, optional
         Finds the classes of the nuclei.
+    slide : Slide, optional
+        The open image, to which a SpatialData store refers.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Writers:
         measurements: Collection[Group],
         rois: tuple[Roi, ...],
         classifier: "NucleusClassifier | None" = None,
+        slide: Slide | None = None,
     ) -> None:
         self._stack, self._outputs, self._layout = stack, outputs, layout
         self._measurements = measurements
@@ -93,6 +96,7 @@ class Writers:
             about,
             outputs.simplify,
             classifier=classifier,
+            slide=slide,
         )
         if plots:
             # matplotlib takes half a second to import, so it is imported only for plots

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monuseg_cli.imaging.coordinates import Layout
+from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.nuclei.columns import Group, columns_of
 from monuseg_cli.nuclei.detections import CLASS, REGION, Detections
 from monuseg_cli.nuclei.neighbours import Neighbourhoods, Waiting
 from monuseg_cli.nuclei.rois import Roi
-from monuseg_cli.outputs import nuclei_parquet, spreadsheet
+from monuseg_cli.outputs import nuclei_parquet, nuclei_spatialdata, spreadsheet
 from monuseg_cli.outputs.nuclei_csv import nuclei_csv
 from monuseg_cli.outputs.nuclei_geojson import nuclei_geojson
 from monuseg_cli.outputs.nuclei_xlsx import nuclei_xlsx
@@ -41,13 +42,15 @@ class TableFiles:
     rois : tuple of Roi
         Regions of interest.
     about : mapping
-        What a GeoParquet states of itself; it can be completed until the stack is closed.
+        What a GeoParquet or SpatialData store states of itself; it can be completed until the stack is closed.
     simplify_px : float, optional
         See `simplify`.
     has_probability : bool
         Whether the nuclei were found by a network.
     classifier : NucleusClassifier, optional
         Finds the classes of the nuclei.
+    slide : Slide, optional
+        The open image, to which a SpatialData store refers.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class TableFiles:
         simplify_px: float | None = None,
         has_probability: bool = True,
         classifier: "NucleusClassifier | None" = None,
+        slide: Slide | None = None,
     ) -> None:
         columns = columns_of(measurements, has_probability, has_classes=classifier is not None)
         texts = [name for name, is_given in {CLASS: classifier, REGION: rois}.items() if is_given]
@@ -74,6 +78,10 @@ class TableFiles:
             elif suffix == spreadsheet.SUFFIX:
                 assert isinstance(target, Path)
                 writer = nuclei_xlsx(target, columns, image, about, texts)
+            elif suffix == nuclei_spatialdata.SUFFIX:
+                assert isinstance(target, Path)
+                assert slide is not None
+                writer = nuclei_spatialdata.nuclei_spatialdata(target, columns, slide, layout, about, colours)
             elif suffix == ".csv":
                 writer = nuclei_csv(target, columns, texts)
             else:

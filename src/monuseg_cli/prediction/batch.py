@@ -136,10 +136,11 @@ def _require_use(config: PredictConfig, plans: Sequence[Outputs]) -> None:
         return
     if config.settings.classes:
         if not config.outputs.summary and not any(plan.report for plan in plans):
-            message = "`classes` are a column of tables, and no output is a .csv, .xlsx, .geojson, .parquet or report"
+            formats = ".csv, .xlsx, .geojson, .parquet, .zarr or report"
+            message = f"`classes` are a column of tables, and no output is a {formats}"
             raise InputError(message)
     elif config.settings.measurements:
-        message = "`measurements` are columns of tables, and no output is a .csv, .xlsx, .geojson or .parquet"
+        message = "`measurements` are columns of tables, and no output is a .csv, .xlsx, .geojson, .parquet or .zarr"
         raise InputError(message)
 
 

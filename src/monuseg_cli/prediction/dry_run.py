@@ -109,6 +109,7 @@ def _plan_image(job: Job, outputs: Outputs, progress: Progress) -> PlannedImage:
         action = job.foresee(outputs, progress)
         if action == "skip":
             return PlannedImage(outputs, action)
+        job.require_replaceable(outputs)
         for path in outputs.files:
             require_writable(path)
         with Slide(outputs.image, settings.skip_damaged, settings.series, settings.plane) as slide:

@@ -11,6 +11,7 @@ from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.imaging.decoding import decoding
 from monuseg_cli.imaging.folder import files_of
 from monuseg_cli.models.card import Card
+from monuseg_cli.outputs.nuclei_spatialdata import require_replaceable
 from monuseg_cli.outputs.plan import Outputs
 from monuseg_cli.outputs.result import Prediction
 from monuseg_cli.prediction.config import PredictConfig
@@ -81,6 +82,7 @@ class Job:
             if not self.config.overwrite and (recorded := read_record(outputs, provenance)):
                 progress.detail(f"{outputs.image} was done before, according to {first_record(outputs)}")
                 return Outcome(outputs, recorded, skipped=True)
+            self.require_replaceable(outputs)
             make = self._prepare(outputs, identity, progress, engine)
             remove_records(outputs)
             prediction = make()
@@ -90,6 +92,17 @@ class Job:
         except MonusegError as error:
             return Outcome(outputs, error=error)
         return Outcome(outputs, prediction)
+
+    def require_replaceable(self, outputs: Outputs) -> None:
+        """Check that no output would delete a folder that is not one; see `nuclei_spatialdata.require_replaceable`.
+
+        Raises
+        ------
+        OutputError
+            If one would.
+        """
+        for store in outputs.stores:
+            require_replaceable(store, self.config.overwrite)
 
     def _machine(self) -> dict[str, Any]:
         """Describe what the record states, but a later run may change: the nuclei are the same."""

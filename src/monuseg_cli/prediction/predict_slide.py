@@ -81,6 +81,7 @@ def predict_slide(
             settings.measurements,
             settings.rois,
             settings.classes,
+            slide,
         )
         writers.draw_on(slide)
         if outputs.report:

@@ -48,7 +48,7 @@ def read_record(outputs: Outputs, provenance: dict[str, Any]) -> Prediction | No
             return None
         record = require_mapping(parse_json(path.read_bytes()))
         require_shallow(record)
-        if not all(path.is_file() for path in outputs.files):
+        if not outputs.exist:
             return None
         record = _upgrade_record(record)
         if any(record.get(name) != value for name, value in json.loads(json.dumps(provenance)).items()):

@@ -175,8 +175,8 @@ def make_outputs(
 ) -> Prediction:
     """Write the outputs of a slide from its kept nuclei, byte for byte equal to those of a prediction.
 
-    The image is opened only for an overlay, a report, the mask of tissue, or to compare regions of interest with its
-    size.
+    The image is opened only for an overlay, a report, the mask of tissue, a SpatialData store, or to compare regions of
+    interest with its size.
 
     Parameters
     ----------
@@ -213,11 +213,13 @@ def make_outputs(
         asked = replace(outputs, results=others)
     with ExitStack() as stack:
         slide = None
-        if asked.overlay or asked.tissue or asked.report or settings.rois:
+        if asked.overlay or asked.tissue or asked.report or asked.stores or settings.rois:
             opened = Slide(asked.image, settings.skip_damaged, settings.series, settings.plane)
             slide = stack.enter_context(opened)
             warn_outside(slide, settings.rois, progress)
-        writers = Writers(stack, asked, layout, card, about, settings.measurements, settings.rois, settings.classes)
+        writers = Writers(
+            stack, asked, layout, card, about, settings.measurements, settings.rois, settings.classes, slide
+        )
         if slide and asked.overlay:
             writers.draw_on(slide)
         if slide and (asked.tissue or asked.report):

@@ -40,6 +40,7 @@ _PLAIN = Format("picture", "pillow")
 MRXS = Format("3DHISTECH MRXS", "openslide")
 DICOM = Format("DICOM", "openslide")
 VMS = Format("Hamamatsu VMS", "openslide")
+SPATIALDATA = Format("SpatialData", None, "name the folder of an image in it, such as images/NAME")
 VMS_HEADS = (b"[Virtual Microscope Specimen]", b"[Uncompressed Virtual Microscope Specimen]")
 
 

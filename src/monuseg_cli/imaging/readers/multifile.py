@@ -5,7 +5,9 @@ import mmap
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from monuseg_cli.core.schema import parse_json
 from monuseg_cli.imaging.decoding import DECODING_ERRORS
 from monuseg_cli.imaging.readers.formats import DICOM, VMS_HEADS, format_of_file
 from monuseg_cli.imaging.readers.openslide import CONVERT_HINT, EXTRA_HINT
@@ -13,6 +15,10 @@ from monuseg_cli.imaging.to_rgb import ImageError
 
 _SLIDEDAT = "Slidedat.ini"
 _ZARR_METADATA = (".zgroup", ".zattrs", "zarr.json", ".zarray")
+_GROUP_ATTRIBUTES = {"zarr.json": "attributes", ".zattrs": None}
+"""Where a group keeps its attributes: the file, and the key in it; Zarr 3, and 2."""
+
+_SPATIALDATA, _OF_A_STORE = "spatialdata_attrs", "spatialdata_software_version"
 _WHOLE_SLIDE_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _DICOM_SUFFIXES = (".dcm", ".dicom")
 _SERIES_TAGS = ["SOPClassUID", "SeriesInstanceUID"]
@@ -25,6 +31,25 @@ _PIXEL_DATA, _FRAME_GROUPS, _SPARSE = b"\xe0\x7f\x10\x00", b"\x00\x52\x30\x92", 
 def is_zarr(folder: Path) -> bool:
     """Return whether a folder is a Zarr store, or a group or array of one."""
     return any((folder / name).is_file() for name in _ZARR_METADATA)
+
+
+def zarr_attributes(folder: Path) -> dict[str, Any]:
+    """Read the attributes of a Zarr group, of either version, without zarr; none if they cannot be read."""
+    for name, key in _GROUP_ATTRIBUTES.items():
+        try:
+            content = parse_json((folder / name).read_bytes())
+        except (OSError, ValueError):
+            continue
+        found = content.get(key) if key and isinstance(content, dict) else content
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def is_spatialdata(folder: Path) -> bool:
+    """Return whether a folder is a SpatialData store, and not one of its elements, which have attributes of it, too."""
+    stated = zarr_attributes(folder).get(_SPATIALDATA)
+    return isinstance(stated, dict) and _OF_A_STORE in stated
 
 
 def is_mrxs_folder(folder: Path) -> bool:

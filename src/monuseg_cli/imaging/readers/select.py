@@ -6,10 +6,11 @@ from pathlib import Path
 
 from monuseg_cli.imaging.decoding import open_tiff
 from monuseg_cli.imaging.readers.base import Reader
-from monuseg_cli.imaging.readers.formats import DICOM, MRXS, VMS, Format, format_of_file
+from monuseg_cli.imaging.readers.formats import DICOM, MRXS, SPATIALDATA, VMS, Format, format_of_file
 from monuseg_cli.imaging.readers.multifile import (
     dicom_files,
     is_mrxs_folder,
+    is_spatialdata,
     is_zarr,
     require_mrxs_folder,
     require_placed_frames,
@@ -41,12 +42,15 @@ def open_reader(path: Path) -> Reader:
     if found is None or found.library == "pillow":
         return PlainReader(path)
     if found.library is None:
-        message = f"{found.name} is not read; {found.remedy}"
-        raise ImageError(message)
+        raise _unsupported(found)
     if found.library == "tifffile":
         wrapped = _needs_openslide(path)
         return OpenSlideReader(path, wrapped) if wrapped else TiffReader(path)
     return _open_slide(path, found)
+
+
+def _unsupported(found: Format) -> ImageError:
+    return ImageError(f"{found.name} is not read; {found.remedy}")
 
 
 def _open_slide(path: Path, found: Format) -> Reader:
@@ -60,6 +64,8 @@ def _open_slide(path: Path, found: Format) -> Reader:
 
 
 def _open_folder(path: Path) -> Reader:
+    if is_spatialdata(path):
+        raise _unsupported(SPATIALDATA)
     if is_zarr(path):
         from monuseg_cli.imaging.readers.ome_zarr import OmeZarrReader
 
