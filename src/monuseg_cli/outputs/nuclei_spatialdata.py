@@ -11,11 +11,10 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monuseg_cli.classes.card import Colour
 from monuseg_cli.core.atomic import writing_folder
 from monuseg_cli.core.errors import OutputError
 from monuseg_cli.core.extras import require_extra
@@ -25,6 +24,9 @@ from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.nuclei.columns import Column
 from monuseg_cli.nuclei.detections import CLASS, REGION, Detections
 from monuseg_cli.outputs.target import NucleiWriter
+
+if TYPE_CHECKING:
+    from monuseg_cli.classes.card import Colour
 
 SUFFIX = ".zarr"
 SHAPES, TABLE = "nuclei", "table"
@@ -89,7 +91,7 @@ def nuclei_spatialdata(
     slide: Slide,
     layout: Layout,
     about: Mapping[str, Any],
-    colours: Mapping[str, Colour],
+    colours: "Mapping[str, Colour]",
 ) -> Iterator[NucleiWriter]:
     """Write a store with all nuclei, when the context ends; without nuclei, it has neither shapes nor a table.
 
@@ -130,7 +132,7 @@ def describe_image(slide: Slide, layout: Layout) -> dict[str, Any]:
 
 
 def _build_elements(
-    parts: Sequence[Detections], columns: Sequence[Column], mpp: float | None, colours: Mapping[str, Colour]
+    parts: Sequence[Detections], columns: Sequence[Column], mpp: float | None, colours: "Mapping[str, Colour]"
 ) -> dict[str, Any]:
     """Build the shapes and the table of nuclei; none without nuclei, since spatialdata has no empty shapes."""
     import geopandas
@@ -155,7 +157,7 @@ def _build_table(
     parts: Sequence[Detections],
     known: Mapping[str, Any],
     columns: Sequence[Column],
-    colours: Mapping[str, Colour],
+    colours: "Mapping[str, Colour]",
 ) -> Any:
     """Build the table: ids, classes and regions of interest, measurements with units, and centres (x, y) in pixels."""
     import anndata
