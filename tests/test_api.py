@@ -247,7 +247,7 @@ def test_the_remedies_in_error_messages_work(model: api.Model) -> None:
         ({"mpp": 40}, "`mpp` must be between 0.05 and 5.0, not 40.0"),
         ({"mpp": float("nan")}, "`mpp` must be between"),
         ({"mpp": np.float32(40)}, "`mpp` must be between"),
-        ({"mpp": "0.25"}, "`mpp` must be a number, not '0.25'"),
+        ({"mpp": "0.25"}, "`mpp` must be a number or 'estimate', not '0.25'"),
         ({"mpp": True}, "`mpp` must be a number, not True"),
         ({"mpp": 0.25, "threshold": 1.5}, "`threshold` must be above 0 and below 1"),
         ({"mpp": 0.25, "threshold": "high"}, "`threshold` must be a number"),

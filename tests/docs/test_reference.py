@@ -45,7 +45,8 @@ def test_every_command_is_there_with_examples_defaults_and_panels() -> None:
     predict = PAGE["monuseg predict"]
     assert "| `IMAGE...` | Images, slides, or folders of them. | required |" in predict
     assert "| `--output, -o FILE` |" in predict
-    assert "| `--mpp NUMBER` | Scale of the image in micrometres per pixel; estimate: from the image, roughly. | as stated in the image |" in predict
+    scale = "Scale of the image in micrometres per pixel; estimate: from the image, roughly."
+    assert f"| `--mpp NUMBER` | {scale} | as stated in the image |" in predict
     assert "One of `auto`, `torch`, `openvino`. | auto |" in predict
     assert "| `--part N` | Predict on this part, from 1. | 1 |" in predict
     assert "| `--version` |" in PAGE["monuseg"]
