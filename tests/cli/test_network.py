@@ -163,4 +163,6 @@ def test_no_library_makes_network_calls(commands: list[list[str]], tmp_path: Pat
     log = tmp_path / "calls"
     strace = ("strace", "-f", "-qq", "-e", "trace=network", "-o", str(log))
     run_watched(RUN.format(commands=commands), tmp_path, *strace)
-    assert [line for line in log.read_text().splitlines() if "AF_INET" in line] == []
+    calls = [line for line in log.read_text().splitlines() if "AF_INET" in line]
+    # urllib3, which spatialdata imports, opens a socket on the loopback address to learn whether there is IPv6.
+    assert [line for line in calls if " socket(" not in line and '"::1"' not in line] == []
