@@ -1,6 +1,6 @@
 """Measure prediction: memory, seams, speed against others and against the machine's limit, growth.
 
-usage: python benchmarks/prediction.py memory|further|seams|bits|peers|limit|growth|stages HOME FOLDER
+usage: python benchmarks/prediction.py memory|further|seams|bits|peers|networks|limit|growth|stages HOME FOLDER
 
 HOME is a folder that `monuseg download --home HOME` filled; FOLDER keeps the slides that are made of its train images
 (benchmarks/make_slide.py), and what is predicted. Nothing else should run on the machine meanwhile.
@@ -19,6 +19,10 @@ peers
     sliding_window_inference and TIAToolbox's SemanticSegmentor with the same weights (benchmarks/peers). Their
     environments are FOLDER/monai and FOLDER/tiatoolbox, each `python -m venv`, then `pip install monai monuseg-cli` or
     `pip install tiatoolbox monuseg-cli`.
+networks
+    The network alone, on one core, in turns: this tool's, StarDist's and InstanSeg's for H&E, from their own packages
+    and with random weights (benchmarks/peers): seconds per mm2 at the scale of each. Environments: FOLDER/stardist
+    (`pip install stardist tensorflow`) and FOLDER/instanseg (`pip install instanseg-torch`).
 limit
     The 20,000 slide: operations of the network over the pixels of tissue, once, over the machine's float32 rate in a
     matrix product of 2048 cubed, as a share of the time of `monuseg predict SLIDE -o mask.png` from its start.
@@ -33,6 +37,7 @@ stages
 import contextlib
 import json
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -71,6 +76,8 @@ NUCLEI = (".tif", ".geojson", ".csv")
 PEERS = ("monai", "tiatoolbox")
 ROUNDS = 3
 MPX = 1e6
+NETWORK_PX = 1024
+MPX_PER_MM2 = {0.25: 16, 0.5: 4}
 
 
 def slide(home: Home, folder: Path, side: int, *, full: bool = False) -> Path:
@@ -219,6 +226,37 @@ def peers(home: Home, folder: Path) -> None:
             print(f"{image.name:16s} {name:12s} {middle:7.1f} s, {middle / ours:5.1f} times ours", flush=True)
 
 
+def networks(home: Home, folder: Path) -> None:
+    """Print the seconds per mm2 of each network, and ratios."""
+    engine = open_engine(SHIPPED, read_card(SHIPPED), "openvino", "cpu", home.cache, sha256_of(SHIPPED), threads=1)
+    tiles = list(np.random.default_rng(0).integers(0, 256, (4, NETWORK_PX, NETWORK_PX, 3), dtype=np.uint8))
+
+    def ours() -> float:
+        began = time.perf_counter()
+        list(engine.run(tiles))
+        return (time.perf_counter() - began) / len(tiles) / NETWORK_PX**2 * MPX
+
+    def theirs(peer: str) -> float:
+        script = Path(__file__).parent / "peers" / f"{peer}_network.py"
+        command = [folder / peer / "bin" / "python", script, str(NETWORK_PX)]
+        return float(
+            subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout.split()[-1]
+        )
+
+    ours()  # compiles
+    rounds = [(ours(), theirs("stardist"), theirs("instanseg")) for _ in range(ROUNDS)]
+    own, stardist, instanseg = (statistics.median(seconds) for seconds in zip(*rounds, strict=True))
+    first = own * MPX_PER_MM2[0.25]
+    for name, per_mpx, mpp in (
+        ("monuseg", own, 0.25),
+        ("stardist", stardist, 0.5),
+        ("stardist", stardist, 0.25),
+        ("instanseg", instanseg, 0.5),
+    ):
+        per_mm2 = per_mpx * MPX_PER_MM2[mpp]
+        print(f"{name:10s} at {mpp:4} um/px  {per_mm2:6.2f} s per mm2, {per_mm2 / first:5.1f} times ours", flush=True)
+
+
 def limit(home: Home, folder: Path) -> None:
     """Print the share of the machine's rate that arrives at the network's operations."""
     image = slide(home, folder, 20_000)
@@ -314,5 +352,5 @@ if __name__ == "__main__":
     torch.set_num_threads(2)
     what, home_folder, slides = sys.argv[1:]
     Path(slides).mkdir(parents=True, exist_ok=True)
-    parts = {part.__name__: part for part in (memory, further, seams, bits, peers, limit, growth, stages)}
+    parts = {part.__name__: part for part in (memory, further, seams, bits, peers, networks, limit, growth, stages)}
     parts[what](Home.resolve(Path(home_folder)), Path(slides).resolve())
