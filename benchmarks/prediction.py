@@ -28,7 +28,7 @@ limit
     matrix product of 2048 cubed, as a share of the time of `monuseg predict SLIDE -o mask.png` from its start.
 growth
     Seconds per megapixel of tissue at 5,000, 10,000 and 20,000 pixels, without start-up; the mask alone, and with
-    labels, GeoJSON and CSV.
+    labels, GeoJSON, CSV and GeoParquet.
 stages
     Seconds of each stage by itself, one after the other, for the images of `peers`; and of the process, in which they
     overlap.
@@ -72,7 +72,7 @@ from monuseg_cli.prediction.predict_array import predict_array
 from monuseg_cli.prediction.stitch import LabelRows, Stitcher
 
 ALL = (".png", ".tif", ".ome.tif", ".geojson", ".geojson.gz", ".csv", ".xlsx", ".parquet", ".svg", ".pdf")
-NUCLEI = (".tif", ".geojson", ".csv")
+NUCLEI = (".tif", ".geojson", ".csv", ".parquet")
 PEERS = ("monai", "tiatoolbox")
 ROUNDS = 3
 MPX = 1e6
