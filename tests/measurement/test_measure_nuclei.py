@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import geopandas
@@ -25,6 +23,7 @@ from monuseg_cli.measurement.measure_nuclei import MeasureConfig, measure_nuclei
 from monuseg_cli.nuclei.columns import PROBABILITY, Group, columns_of
 from monuseg_cli.nuclei.rasterise import rasterise
 from monuseg_cli.prediction.config import SlideSettings
+from support.processes import run_without
 from support.tissue import draw_tissue
 
 PICTURE, OUTLINES = draw_tissue(150, seed=4)
@@ -259,24 +258,8 @@ def test_measurements_without_a_table_are_refused(monuseg: Monuseg, folder: Path
 
 
 def test_without_scikit_image_it_says_what_to_install_before_anything_is_done(folder: Path) -> None:
-    code = (
-        "import importlib.util, sys\n"
-        "find = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name, *more: None if name == 'skimage' else find(name, *more)\n"
-        "from monuseg_cli.cli.app import main\n"
-        "sys.argv = 'monuseg measure picture.png --nuclei labels.tif -o m.csv --mpp 0.25'.split() + sys.argv[1:]\n"
-        "main()"
-    )
-    results = [
-        subprocess.run(
-            [sys.executable, "-c", code, "--measurements", name],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        for name in ("texture", "neighbours")
-    ]
+    words = ["measure", "picture.png", "--nuclei", "labels.tif", "-o", "m.csv", "--mpp", "0.25", "--measurements"]
+    results = [run_without("skimage", *words, name, folder=folder) for name in ("texture", "neighbours")]
     assert [result.returncode for result in results] == [4, 0]
     assert results[0].stderr.strip().endswith("not installed: pip install 'monuseg-cli[texture]'")
 

@@ -1,9 +1,6 @@
 """GeoParquet, read by geopandas, pyarrow and shapely."""
 
-import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,41 +12,29 @@ import shapely
 from numpy.typing import NDArray
 from PIL import Image
 
-from conftest import Told
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import Home
 from monuseg_cli.nuclei.columns import columns_of
 from monuseg_cli.nuclei.detections import Detections
-from monuseg_cli.nuclei.rois import Roi
 from monuseg_cli.outputs.nuclei_parquet import nuclei_parquet, read_about, read_nuclei
-from monuseg_cli.outputs.plan import OutputSpec
-from monuseg_cli.prediction.batch import predict
-from monuseg_cli.prediction.config import PredictConfig, SlideSettings
-from support.tissue import draw_tissue
+from support.halves import PICTURE, predict_halves
+from support.processes import run_without
+from support.rows import read_rows
 
-PICTURE, _ = draw_tissue(150, seed=4)
 COLUMNS = columns_of()
 
 
 @pytest.fixture
 def folder(trained_home: Home, tmp_path: Path) -> Path:
-    """A folder with nuclei of one picture as GeoParquet, GeoJSON and CSV, inside two regions of interest."""
-    Image.fromarray(PICTURE).save(tmp_path / "picture.png")
-    halves = {"top": (0, 75), "bottom": (75, 150)}
-    corners = {name: np.array([(a, 0), (a, 150), (b, 150), (b, 0)], dtype=float) for name, (a, b) in halves.items()}
-    settings = SlideSettings(mpp=0.4, tissue_only=False, rois=tuple(Roi(name, ((corners[name],),)) for name in corners))
-    outputs = OutputSpec(tuple(str(tmp_path / f"n.{form}") for form in ("parquet", "geojson", "csv")))
-    weights = trained_home.find_weights("unet-se")
-    images = (tmp_path / "picture.png",)
-    result = predict(PredictConfig(images, outputs, weights, weights.parent, settings, engine="torch"), Told())
-    assert not result.failures
+    """A folder with nuclei of one picture as GeoParquet, GeoJSON and CSV, inside both halves."""
+    outputs = (tmp_path / f"n.{form}" for form in ("parquet", "geojson", "csv"))
+    predict_halves(trained_home, tmp_path / "picture.png", *outputs)
     return tmp_path
 
 
 def test_geopandas_reads_what_the_other_tables_say(folder: Path) -> None:
     frame = geopandas.read_parquet(folder / "n.parquet")
-    with (folder / "n.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(folder / "n.csv")
     assert len(frame) == len(rows) > 20
     for column in COLUMNS:
         expected = [float(row[column.name] or "nan") for row in rows]
@@ -161,15 +146,7 @@ def test_files_that_are_not_ours_or_damaged_are_refused(tmp_path: Path) -> None:
 
 def test_without_pyarrow_it_says_what_to_install_before_anything_is_done(tmp_path: Path) -> None:
     Image.fromarray(PICTURE).save(tmp_path / "a.png")
-    code = (
-        "import importlib.util, sys\n"
-        "find = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name, *more: None if name == 'pyarrow' else find(name, *more)\n"
-        "from monuseg_cli.cli.app import main\n"
-        "sys.argv = ['monuseg', 'predict', 'a.png', '-o', 'n.parquet', '--home', 'home']\n"
-        "main()"
-    )
-    said = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    said = run_without("pyarrow", "predict", "a.png", "-o", "n.parquet", "--home", "home", folder=tmp_path)
     assert (said.returncode, said.stdout) == (4, "")
     assert said.stderr.strip().endswith("not installed: pip install 'monuseg-cli[tables]'")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -1,6 +1,5 @@
 """SpatialData stores, read back and used by spatialdata itself."""
 
-import csv
 import json
 import subprocess
 import sys
@@ -15,23 +14,20 @@ import pytest
 import shapely
 from PIL import Image
 
-from conftest import Monuseg, Told
+from conftest import Monuseg
 from monuseg_cli.core.errors import InputError, OutputError
 from monuseg_cli.core.home import Home
 from monuseg_cli.imaging.coordinates import Layout
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.nuclei.columns import columns_of
-from monuseg_cli.nuclei.rois import Roi
 from monuseg_cli.outputs.nuclei_spatialdata import nuclei_spatialdata, require_replaceable
 from monuseg_cli.outputs.plan import OutputSpec, plan_outputs
-from monuseg_cli.prediction.batch import predict
-from monuseg_cli.prediction.config import PredictConfig, SlideSettings
 from support.classes import COLOURS, MPP, made_classes, write_two_kinds
+from support.halves import PICTURE, predict_halves
 from support.ome_zarr import write_ome_zarr
+from support.processes import run_without
+from support.rows import read_rows
 from support.spatial import read_store, write_store
-from support.tissue import draw_tissue
-
-PICTURE, _ = draw_tissue(150, seed=4)
 
 
 def snapshot(store: Path) -> dict[str, bytes]:
@@ -39,26 +35,13 @@ def snapshot(store: Path) -> dict[str, bytes]:
     return {str(path.relative_to(store)): path.read_bytes() for path in store.rglob("*") if path.is_file()}
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.fixture
 def predicted(trained_home: Home, tmp_path: Path) -> Callable[..., Path]:
-    """Predict on a picture, inside two regions of interest; give the folder of the outputs."""
-    Image.fromarray(PICTURE).save(tmp_path / "picture.png")
-    weights = trained_home.find_weights("unet-se")
-    halves = {"top": (0, 75), "bottom": (75, 150)}
-    corners = {name: np.array([(a, 0), (a, 150), (b, 150), (b, 0)], dtype=float) for name, (a, b) in halves.items()}
-    rois = tuple(Roi(name, ((corners[name],),)) for name in corners)
+    """Predict on a picture, inside both halves; give the folder of the outputs."""
+    image = tmp_path / "picture.png"
 
     def run(folder: str, *names: str, **asked: Any) -> Path:
-        settings = SlideSettings(**{"mpp": 0.4, "tissue_only": False, "rois": rois, **asked})
-        outputs = OutputSpec(tuple(str(tmp_path / folder / name) for name in names))
-        config = PredictConfig((tmp_path / "picture.png",), outputs, weights, weights.parent, settings, engine="torch")
-        result = predict(config, Told())
-        assert not result.failures, result.failures
+        predict_halves(trained_home, image, *(tmp_path / folder / name for name in names), **asked)
         return tmp_path / folder
 
     return run
@@ -291,15 +274,7 @@ def test_a_store_is_the_output_itself_and_no_folder_for_others(tmp_path: Path) -
 
 def test_without_spatialdata_it_says_what_to_install_before_anything_is_done(tmp_path: Path) -> None:
     Image.fromarray(PICTURE).save(tmp_path / "a.png")
-    code = (
-        "import importlib.util, sys\n"
-        "find = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name, *more: None if name == 'spatialdata' else find(name, *more)\n"
-        "from monuseg_cli.cli.app import main\n"
-        "sys.argv = ['monuseg', 'predict', 'a.png', '-o', 'n.zarr', '--home', 'home']\n"
-        "main()"
-    )
-    said = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    said = run_without("spatialdata", "predict", "a.png", "-o", "n.zarr", "--home", "home", folder=tmp_path)
     assert (said.returncode, said.stdout) == (4, "")
     assert said.stderr.strip().endswith("not installed: pip install 'monuseg-cli[spatial]'")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

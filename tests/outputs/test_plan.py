@@ -1,6 +1,5 @@
 """Formats and destinations of the tables of nuclei, as a person asks for them."""
 
-import csv
 import gzip
 import io
 import json
@@ -20,6 +19,7 @@ from monuseg_cli.core.home import Home
 from monuseg_cli.outputs.plan import OutputSpec, plan_outputs
 from monuseg_cli.prediction.batch import predict
 from monuseg_cli.prediction.config import PredictConfig, SlideSettings
+from support.rows import read_rows
 from support.tissue import draw_tissue
 
 PICTURE, _ = draw_tissue(150, seed=4)
@@ -51,11 +51,6 @@ def run(picture: Path, weights: Path, output: Path | tuple[Path, ...], **setting
 def features(path: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["features"]
     return found
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def draw_regions(path: Path, **boxes: tuple[int, int, int, int]) -> Path:
@@ -102,7 +97,7 @@ def test_each_nucleus_names_its_regions(weights: Path, picture: Path, tmp_path: 
     rois = read_rois(draw_regions(tmp_path / "rois.geojson", **boxes))
     assert [roi.name for roi in rois] == ["Tumor", "Tumor (2)", "Rim"]
     result = run(picture, weights, (tmp_path / "n.csv", tmp_path / "n.geojson"), rois=rois)
-    found = [row["region"] for row in rows(tmp_path / "n.csv")]
+    found = [row["region"] for row in read_rows(tmp_path / "n.csv")]
     assert set(found) == {"Tumor", "Tumor (2)", "Tumor; Rim", "Tumor (2); Rim"}
     counted = Counter(name for names in found for name in names.split("; "))
     assert counted == {roi.name: roi.nuclei for roi in result.predictions[0].rois}
@@ -110,7 +105,7 @@ def test_each_nucleus_names_its_regions(weights: Path, picture: Path, tmp_path: 
     jsonschema.validate(content, SCHEMA)
     assert [one["properties"]["metadata"]["region"] for one in content["features"]] == found
     run(picture, weights, tmp_path / "n.csv")
-    assert "region" not in rows(tmp_path / "n.csv")[0]
+    assert "region" not in read_rows(tmp_path / "n.csv")[0]
 
 
 def test_geopandas_reads_the_packed_geojson(weights: Path, picture: Path, tmp_path: Path) -> None:
@@ -119,7 +114,7 @@ def test_geopandas_reads_the_packed_geojson(weights: Path, picture: Path, tmp_pa
         frame = geopandas.read_file(io.BytesIO(file.read())).set_crs(None, allow_override=True)  # pixels, not degrees
     assert len(frame) == result.predictions[0].nuclei
     assert frame.geometry.is_valid.all()
-    areas = [float(row["area_um2"]) for row in rows(tmp_path / "n.csv")]
+    areas = [float(row["area_um2"]) for row in read_rows(tmp_path / "n.csv")]
     assert (frame.geometry.area * 0.25**2).round(3).tolist() == pytest.approx(areas, abs=2e-3)
 
 

@@ -1,6 +1,5 @@
 """What QuPath reads of a prediction, by its own rules."""
 
-import csv
 import json
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from conftest import Monuseg
 from monuseg_cli.nuclei.columns import columns_of
 from support.classes import COLOURS, MPP, made_classes, write_two_kinds
 from support.qupath import read_objects, trace_labels
+from support.rows import read_rows
 from support.tissue import draw_tissue
 
 
@@ -27,13 +27,8 @@ def outputs(monuseg: Monuseg, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def test_nuclei_become_detections_with_measurements(outputs: Path) -> None:
-    objects, rows = read_objects(outputs / "n.geojson"), rows_of(outputs / "n.csv")
+    objects, rows = read_objects(outputs / "n.geojson"), read_rows(outputs / "n.csv")
     assert len(objects) == len(rows) > 20
     columns = [column for column in columns_of() if column.label]
     for one, row in zip(objects, rows, strict=True):
@@ -69,7 +64,7 @@ def test_classes_keep_their_colours_and_regions_become_metadata(monuseg: Monuseg
     words = ("measure", image, "--nuclei", labels, "--mpp", MPP, "--classes", classes, "--roi", areas)
     done = monuseg(*words, "-o", tmp_path / "n.geojson", "-o", tmp_path / "n.csv")
     assert done.exit_code == 0, done.stderr
-    objects, rows = read_objects(tmp_path / "n.geojson"), rows_of(tmp_path / "n.csv")
+    objects, rows = read_objects(tmp_path / "n.geojson"), read_rows(tmp_path / "n.csv")
     assert [one.class_name for one in objects] == [row["class"] for row in rows]
     assert {one.class_name: one.colour for one in objects}["Long"] == tuple(COLOURS["Long"])
     assert [one.metadata for one in objects] == [{"region": row["region"]} for row in rows]

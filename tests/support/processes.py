@@ -178,6 +178,21 @@ sys.exit(code)
 """
 
 
+_WITHOUT = """
+import importlib.util, sys
+find, lacking = importlib.util.find_spec, sys.argv.pop(1)
+importlib.util.find_spec = lambda name, *more: None if name == lacking else find(name, *more)
+from monuseg_cli.cli.app import main
+main()
+"""
+
+
+def run_without(package: str, *words: object, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder, in a process in which a package cannot be found."""
+    command = [sys.executable, "-c", _WITHOUT, package, *map(str, words)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
 def measure(*words: object) -> tuple[subprocess.CompletedProcess[str], float]:
     """Run a command in a fresh process, and give its most memory, in GiB."""
     if sys.platform == "win32":
