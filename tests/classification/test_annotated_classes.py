@@ -59,6 +59,20 @@ def test_nuclei_in_objects_of_several_classes_have_none(tmp_path: Path) -> None:
     assert found.unclear == 1
 
 
+def test_objects_without_a_nucleus_are_counted(tmp_path: Path) -> None:
+    features = [
+        *REGIONS,
+        classified(box(500, 0, 60, 60), "Long"),
+        classified(box(600, 0, 60, 60), "Long"),
+        classified(box(700, 0, 60, 60), "Round"),
+        classified(box(40, 40, 20, 20), "Round", "detection"),
+        classified(box(440, 40, 20, 20), "Round", "detection"),
+    ]
+    found = read_class_annotations(write_features(tmp_path / "a.geojson", features)).assign(CENTRES, 0.5)
+    assert found.empty_regions == {"Long": 2, "Round": 1}
+    assert found.empty_nuclei == 1
+
+
 def test_what_is_no_class_is_left_out_and_counted(tmp_path: Path) -> None:
     others = [
         classified(box(0, 0, 100, 100), "Ignore*"),
@@ -74,6 +88,15 @@ def test_what_is_no_class_is_left_out_and_counted(tmp_path: Path) -> None:
     ]
     with pytest.raises(InputError, match=r"has no object with a class, only .*; give regions or nuclei a class"):
         read_class_annotations(write_features(tmp_path / "b.geojson", others))
+
+
+def test_regions_without_a_class_are_left_out_unless_they_group_nuclei(tmp_path: Path) -> None:
+    frame, nucleus = classified(box(0, 0, 90, 90), ""), classified(box(40, 40, 20, 20), "Round", "detection")
+    path, told = tmp_path / "a.geojson", Told()
+    read_class_annotations(write_features(path, [*REGIONS, nucleus, frame]), told)
+    assert told.lines == []
+    read_class_annotations(write_features(path, [*REGIONS, frame]), told)
+    assert told.lines == [f"left out of {path}: regions without a class (1)"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """From regions drawn in QuPath to a classifier, and to the classes of all nuclei in every output."""
 
-import csv
 import json
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from monuseg_cli.core.home import Home
 from monuseg_cli.prediction.config import SlideSettings
 from support.browser import opened
 from support.classes import COLOURS, MPP, classified, draw_two_kinds, regions, write_features, write_two_kinds
+from support.rows import read_rows
 
 CLASSES = {"Long", "Round"}
 
@@ -33,11 +33,6 @@ def trained(kinds: tuple[Path, Path, Path]) -> Path:
     settings = SlideSettings(MPP)
     classify(ClassifyConfig((image,), (annotations,), path, Path("unused"), Path("unused"), (labels,), settings))
     return path
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_classifier_is_trained_and_described(
@@ -94,7 +89,7 @@ def test_every_output_has_the_classes(
     )
     assert measured.exit_code == 0, measured.stderr
     assert "slide.png: Long" in measured.stdout
-    rows = rows_of(tmp_path / "n.csv")
+    rows = read_rows(tmp_path / "n.csv")
     right = [row["class"] == ("Round" if float(row["col_px"]) < 400 else "Long") for row in rows]
     assert sum(right) / len(right) > 0.97
     assert all(0.5 <= float(row["class_probability"]) <= 1 for row in rows)
@@ -118,7 +113,7 @@ def test_predicted_nuclei_have_classes_and_further_outputs_keep_them(
     words = ("predict", kinds[0], *common, "--classes", trained)
     first = monuseg(*words, "-o", tmp_path / "n.csv", "-o", tmp_path / "n.parquet", "-o", tmp_path / "n.xlsx")
     assert first.exit_code == 0, first.stderr
-    rows = rows_of(tmp_path / "n.csv")
+    rows = read_rows(tmp_path / "n.csv")
     assert rows
     assert {row["class"] for row in rows} <= CLASSES
     sheet = openpyxl.load_workbook(tmp_path / "n.xlsx")["nuclei"]
@@ -140,11 +135,11 @@ def test_predicted_nuclei_have_classes_and_further_outputs_keep_them(
     assert {name: summary[f"nuclei_{name}"][0].value for name in ("Long", "Round")} == counts
     done = monuseg(*words, "--summary", tmp_path / "all.csv")
     assert done.exit_code == 0, done.stderr
-    (row,) = rows_of(tmp_path / "all.csv")
+    (row,) = read_rows(tmp_path / "all.csv")
     assert {name: int(row[f"nuclei_{name}"]) for name in ("Long", "Round")} == counts
     plain = monuseg("predict", kinds[0], *common, "-o", tmp_path / "plain.csv")
     assert "without the network" in plain.stderr
-    assert "class" not in rows_of(tmp_path / "plain.csv")[0]
+    assert "class" not in read_rows(tmp_path / "plain.csv")[0]
 
 
 def test_the_overview_counts_the_classes_of_each_slide(
@@ -180,7 +175,7 @@ def test_classes_are_added_to_nuclei_that_were_kept_without(
     assert monuseg(*words, "-o", tmp_path / "n.parquet").exit_code == 0
     done = monuseg(*words, "-o", tmp_path / "n.parquet", "-o", tmp_path / "n.csv", "--classes", trained)
     assert "without the network" in done.stderr
-    classes = [row["class"] for row in rows_of(tmp_path / "n.csv")]
+    classes = [row["class"] for row in read_rows(tmp_path / "n.csv")]
     assert pyarrow.parquet.read_table(tmp_path / "n.parquet")["class"].to_pylist() == classes
 
 
@@ -218,8 +213,20 @@ def test_python_returns_the_classes(trained: Path, kinds: tuple[Path, Path, Path
 
 REFUSED = {
     "no annotations for a slide": (
-        ("{image}", "{image}", "--annotations", "{annotations}"),
+        ("{image}", "{other}", "--annotations", "{annotations}"),
         "2 slides and 1 files of --annotations: give one for each slide, in the same order",
+    ),
+    "a folder of slides": (
+        ("{empty}", "--annotations", "{annotations}"),
+        "empty is a folder; name the slides in it that are annotated",
+    ),
+    "a slide twice": (
+        ("{image}", "{image}", "--annotations", "{annotations}", "--annotations", "{annotations}"),
+        "slide.png is named twice; name each slide once, with all of its annotations in one file",
+    ),
+    "annotations twice": (
+        ("{image}", "{other}", "--annotations", "{annotations}", "--annotations", "{annotations}"),
+        "classes.geojson would be used for several slides; give a file of --annotations for each, in the same order",
     ),
     "no annotation in the folder": (
         ("{image}", "--annotations", "{empty}"),
@@ -239,7 +246,7 @@ def test_what_does_not_fit_is_refused_in_one_line(
 ) -> None:
     words, message = REFUSED[kind]
     (tmp_path / "empty").mkdir()
-    places = {"image": kinds[0], "annotations": kinds[2], "empty": tmp_path / "empty"}
+    places = {"image": kinds[0], "other": kinds[1], "annotations": kinds[2], "empty": tmp_path / "empty"}
     given = [word.format(**places) for word in words]
     given += [] if "-o" in given else ["-o", str(tmp_path / "a.classes")]
     done = monuseg("classify", *given)

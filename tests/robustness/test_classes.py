@@ -50,6 +50,7 @@ def test_files_of_classes(says: Says, tmp_path: Path, kind: str) -> None:
 
 
 ANNOTATIONS = {
+    "one nucleus": [*regions()[:4], classified(box(0, 600, 40, 40), "Long")],
     "one region": [
         *(one for one in regions() if one["properties"]["classification"]["name"] == "Round"),
         regions()[-1],
@@ -57,6 +58,8 @@ ANNOTATIONS = {
     "a class alone": [one for one in regions() if one["properties"]["classification"]["name"] == "Round"],
     "a long name": [classified(box(0, 0, 100, 100), "Round" * 100)],
     "no class": [classified(box(0, 0, 100, 100), "")],
+    "a region without a class": [*regions(), classified(box(0, 0, 100, 100), "")],
+    "a region beside the tissue": [*regions(), classified(box(5000, 0, 100, 100), "Round")],
     "another image": [
         classified(box(5000 + 100 * place, 0, 90, 90), name) for place in range(2) for name in ("Long", "Round")
     ],
@@ -67,5 +70,12 @@ ANNOTATIONS = {
 def test_annotations_of_classes(says: Says, tmp_path: Path, kind: str) -> None:
     image, labels, path = write_two_kinds(tmp_path)
     write_features(path, ANNOTATIONS[kind])
+    words = ("classify", image, "--nuclei", labels, "--annotations", path, "--mpp", MPP)
+    says(*words, "-o", tmp_path / "a.classes")
+
+
+def test_damaged_annotations_of_classes(says: Says, tmp_path: Path) -> None:
+    image, labels, path = write_two_kinds(tmp_path)
+    path.write_bytes(path.read_bytes()[:-20])
     words = ("classify", image, "--nuclei", labels, "--annotations", path, "--mpp", MPP)
     says(*words, "-o", tmp_path / "a.classes")

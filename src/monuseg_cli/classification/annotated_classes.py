@@ -72,11 +72,19 @@ class ClassAnnotations:
         is_unclear = (highest != _NO_CLASS) & (lowest != highest)
         kept = np.flatnonzero((highest != _NO_CLASS) & ~is_unclear)
         first = shape[np.searchsorted(place, kept)]
+        is_empty = np.bincount(shape, minlength=len(self.shapes)) == 0
         groups = [
             f"region {index + 1}" if index < self.regions else self._group_of(centres[nucleus], um_per_px)
             for nucleus, index in zip(kept.tolist(), first.tolist(), strict=True)
         ]
-        return Assigned(kept, [known[code] for code in highest[kept].tolist()], groups, int(is_unclear.sum()))
+        return Assigned(
+            index=kept,
+            names=[known[code] for code in highest[kept].tolist()],
+            groups=groups,
+            unclear=int(is_unclear.sum()),
+            empty_regions=Counter(np.array(self.names)[: self.regions][is_empty[: self.regions]].tolist()),
+            empty_nuclei=int(is_empty[self.regions :].sum()),
+        )
 
     def _group_of(self, centre: NDArray[np.float64], um_per_px: float) -> str:
         for number, frame in enumerate(self.frames, start=1):
@@ -100,19 +108,26 @@ class Assigned:
         Their groups, which are held out as a whole.
     unclear : int
         Number of nuclei left out since they lie in objects of several classes.
+    empty_regions : mapping of str to int
+        Number of regions without any nucleus, by class.
+    empty_nuclei : int
+        Number of annotated nuclei where no nucleus was found.
     """
 
     index: NDArray[np.intp]
     names: Sequence[str]
     groups: Sequence[str]
     unclear: int
+    empty_regions: Mapping[str, int]
+    empty_nuclei: int
 
 
 def read_class_annotations(path: Path, progress: Progress = SILENT) -> ClassAnnotations:
     """Read the objects of a GeoJSON file that have a class.
 
     Left out, with a line that counts them: classes that end with a star, which QuPath ignores; nuclei without a class,
-    or of the class "Nucleus", which is that of nuclei without one; tiles, cores, points and lines.
+    or of the class "Nucleus", which is that of nuclei without one; tiles, cores, points and lines; regions without a
+    class, unless there are nuclei with classes for them to group.
 
     Raises
     ------
@@ -139,6 +154,8 @@ def read_class_annotations(path: Path, progress: Progress = SILENT) -> ClassAnno
         else:
             _require_name(path, name)
             (nuclei if is_nucleus else regions).append(feature)
+    if frames and not nuclei:
+        left_out["regions without a class"] += len(frames)
     others = describe_left_out(left_out)
     if not regions and not nuclei:
         message = f"{path} has no object with a class{f', only {others}' if others else ''}; {_HOW}"

@@ -13,7 +13,7 @@ from monuseg_cli import __version__
 from monuseg_cli.classes.card import ClassesCard, Colour, FoundBy, units_of
 from monuseg_cli.classes.classes_file import SUFFIX, fill_missing, save_classes
 from monuseg_cli.classes.features import RADIUS_UM, compute_features, feature_names
-from monuseg_cli.classification.annotated_classes import ClassAnnotations, read_class_annotations
+from monuseg_cli.classification.annotated_classes import Assigned, ClassAnnotations, read_class_annotations
 from monuseg_cli.classification.cross_validation import cross_validate, median_of
 from monuseg_cli.classification.examples import build_examples, describe_classes, require_enough
 from monuseg_cli.classification.fit import CANDIDATES
@@ -23,7 +23,7 @@ from monuseg_cli.core.errors import InputError, MissingError
 from monuseg_cli.core.extras import require_extra
 from monuseg_cli.core.home import resolve_links
 from monuseg_cli.core.progress import SILENT, Progress
-from monuseg_cli.imaging.folder import stem_of
+from monuseg_cli.imaging.folder import is_slide_folder, stem_of
 from monuseg_cli.models.weights import read_card
 from monuseg_cli.outputs.plan import OutputSpec
 from monuseg_cli.prediction.config import PredictConfig, SlideSettings
@@ -137,6 +137,7 @@ def _require_files(config: ClassifyConfig) -> list[Path]:
     if config.output.suffix.lower() != SUFFIX:
         message = f"cannot write {config.output}: a file of classes needs a name that ends in {SUFFIX}"
         raise InputError(message)
+    _require_slides(config.images)
     files = list(config.annotations)
     if len(files) == 1 and files[0].is_dir():
         files = [_file_of(files[0], image) for image in config.images]
@@ -145,6 +146,9 @@ def _require_files(config: ClassifyConfig) -> list[Path]:
             f"{len(config.images)} slides and {len(files)} files of `annotations`: give one for each slide, in "
             "the same order, or a folder with a file named after each slide"
         )
+        raise InputError(message)
+    if twice := _find_twice(files):
+        message = f"{twice} would be used for several slides; give a file of `annotations` for each, in the same order"
         raise InputError(message)
     if config.nuclei and len(config.nuclei) != len(config.images):
         message = f"{len(config.images)} slides and {len(config.nuclei)} files of `nuclei`: give one for each slide"
@@ -158,6 +162,26 @@ def _require_files(config: ClassifyConfig) -> list[Path]:
         raise InputError(message)
     require_writable(config.output)
     return files
+
+
+def _require_slides(images: Sequence[Path]) -> None:
+    for image in images:
+        if image.is_dir() and not is_slide_folder(image):
+            message = f"{image} is a folder; name the slides in it that are annotated"
+            raise InputError(message)
+    if twice := _find_twice(images):
+        message = f"{twice} is named twice; name each slide once, with all of its annotations in one file"
+        raise InputError(message)
+
+
+def _find_twice(paths: Sequence[Path]) -> Path | None:
+    """Return the first path that names the file of an earlier one: its nuclei would be held out and trained on."""
+    known: set[Path] = set()
+    for path in paths:
+        if (file := resolve_links(path)) in known:
+            return path
+        known.add(file)
+    return None
 
 
 def _file_of(folder: Path, image: Path) -> Path:
@@ -181,8 +205,22 @@ def _read_slide(
     assigned = annotations.assign(known.centres, known.um_per_px)
     if assigned.unclear:
         progress.warn(f"{image.name}: {assigned.unclear} nuclei lie in objects of several classes, and are left out")
+    _warn_empty(image.name, annotations, assigned, progress)
     features = compute_features(known.columns, known.um_per_px, config.settings.measurements)
     return _SlideExamples(features[assigned.index], assigned.names, assigned.groups, known.um_per_px, known.found_by)
+
+
+def _warn_empty(name: str, annotations: ClassAnnotations, assigned: Assigned, progress: Progress) -> None:
+    """Warn of annotated objects in which no nucleus was found, which say nothing."""
+    if assigned.empty_regions:
+        number = sum(assigned.empty_regions.values())
+        classes = ", ".join(f"{one} ({count})" for one, count in sorted(assigned.empty_regions.items()))
+        progress.warn(f"{name}: no nucleus was found in {number} of {annotations.regions} regions: {classes}")
+    if assigned.empty_nuclei:
+        number = len(annotations.names) - annotations.regions
+        progress.warn(
+            f"{name}: {assigned.empty_nuclei} of {number} annotated nuclei are not among those that were found"
+        )
 
 
 def _find_nuclei(config: ClassifyConfig, image: Path, annotations: ClassAnnotations, progress: Progress) -> KnownNuclei:

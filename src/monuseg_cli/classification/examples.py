@@ -96,7 +96,8 @@ def require_enough(examples: Examples, drawn: Mapping[str, int], progress: Progr
         counts = examples.counts[:, place]
         nuclei, regions = int(counts.sum()), int((counts > 0).sum())
         if nuclei < FEWEST_NUCLEI:
-            raise InputError(describe_too_few(name, f"it has {nuclei} nuclei, and needs {FEWEST_NUCLEI}"))
+            has = "1 nucleus" if nuclei == 1 else f"{nuclei} nuclei"
+            raise InputError(describe_too_few(name, f"it has {has}, and needs {FEWEST_NUCLEI}"))
         if regions < FEWEST_REGIONS:
             raise InputError(
                 describe_too_few(

@@ -64,7 +64,7 @@ def list_images(folder: Path) -> FolderImages:
     formats = {path: _format_of(path) for path in files}
     parts = {part for path in files for part in _parts_of(path, formats[path])}
     dicom, other_dicom = _whole_slides([path for path in files if formats[path] is DICOM])
-    images = [path for path in entries if path.is_dir() and path not in parts and _is_slide_folder(path)]
+    images = [path for path in entries if path.is_dir() and path not in parts and is_slide_folder(path)]
     unread: list[tuple[Path, Format | None]] = [(path, DICOM) for path in other_dicom]
     unread += [(path, SPATIALDATA) for path in entries if path.is_dir() and is_spatialdata(path)]
     unread += [(path, None) for path in entries if path not in formats and not path.is_dir()]
@@ -140,7 +140,7 @@ def _whole_slides(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return [members[0] for members in series.values()], [path for path in files if path not in used]
 
 
-def _is_slide_folder(folder: Path) -> bool:
+def is_slide_folder(folder: Path) -> bool:
     """Return whether a folder is one slide: a Zarr store, or a DICOM series."""
     if is_mrxs_folder(folder) or is_spatialdata(folder):
         return False
