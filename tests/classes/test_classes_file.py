@@ -12,6 +12,7 @@ import safetensors.numpy
 from safetensors import safe_open
 
 from conftest import Told
+from monuseg_cli.classes.card import FoundBy
 from monuseg_cli.classes.classes_file import read_classes, save_classes, warn_other_model
 from monuseg_cli.core.errors import InputError, MissingError
 from support.classes import made_classes
@@ -163,15 +164,13 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_another_model_is_warned_of(made: Path) -> None:
-    found, told = read_classes(made), Told()
-    assert found.card.found_by is None
-    warn_other_model(found, "f00d", told)
+    of_tool, told = read_classes(made), Told()
+    assert of_tool.card.found_by is None
+    of_model = replace(of_tool, card=replace(of_tool.card, found_by=FoundBy("unet", "0123456789abcdef")))
+    warn_other_model(of_tool, None, told)
+    warn_other_model(of_model, "0123456789abcdef", told)
     assert told.lines == []
-    from monuseg_cli.classes.card import FoundBy
-
-    other = replace(found, card=replace(found.card, found_by=FoundBy("unet", "0123456789abcdef")))
-    warn_other_model(other, "0123456789abcdef", told)
-    assert told.lines == []
-    warn_other_model(other, "f00d", told)
-    (line,) = told.lines
-    assert "was trained on nuclei of another model (unet, SHA-256 0123456789ab)" in line
+    for classifier, sha256 in ((of_model, "f00d"), (of_model, None), (of_tool, "f00d")):
+        warn_other_model(classifier, sha256, told)
+    origins = [line.split("was trained on nuclei of ")[1].split(";")[0] for line in told.lines]
+    assert origins == ["the model unet (SHA-256 0123456789ab)"] * 2 + ["another tool, or of several models"]

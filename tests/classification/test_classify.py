@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import monuseg_cli
-from conftest import Monuseg
+from conftest import Monuseg, Told
 from monuseg_cli.classes.classes_file import read_classes
 from monuseg_cli.classification.classify import ClassifyConfig, classify
 from monuseg_cli.core.home import Home
@@ -183,7 +183,7 @@ def test_nuclei_are_kept_by_a_prediction_or_predicted_in_and_around_the_regions(
     kinds: tuple[Path, Path, Path], trained_home: Home, tmp_path: Path, monuseg: Monuseg
 ) -> None:
     """Both give the same examples, since the neighbourhood of every annotated nucleus is predicted, too."""
-    image, _, annotations = kinds
+    image, labels, annotations = kinds
     common = ("--model", "unet-se", "--engine", "torch", "--mpp", MPP, "--home", trained_home.root)
     words = ("classify", image, "--annotations", annotations, *common)
     found = monuseg(*words, "-o", tmp_path / "new" / "a.classes")
@@ -200,6 +200,13 @@ def test_nuclei_are_kept_by_a_prediction_or_predicted_in_and_around_the_regions(
     assert first.found_by == second.found_by == third.found_by is not None
     assert first.classes == second.classes == third.classes
     assert second == third
+    measuring = ("measure", image, "--nuclei", labels, "--mpp", MPP, "-o", tmp_path / "m.csv")
+    warned = monuseg(*measuring, "--classes", kept / "a.classes")
+    assert warned.exit_code == 0
+    assert "was trained on nuclei of the model unet-se" in warned.stderr
+    told = Told()
+    monuseg_cli.measure(image, labels, MPP, classes=kept / "a.classes", progress=told)
+    assert any("was trained on nuclei of the model unet-se" in line for line in told.lines)
 
 
 def test_python_returns_the_classes(trained: Path, kinds: tuple[Path, Path, Path], trained_home: Home) -> None:

@@ -55,14 +55,18 @@ class NucleusClassifier:
         return [names[index] for index in best.tolist()], found.max(axis=1, initial=0)
 
 
-def warn_other_model(classifier: NucleusClassifier, sha256: str, progress: Progress) -> None:
-    """Warn if a classifier was trained on nuclei that another model found, given its SHA-256."""
+def warn_other_model(classifier: NucleusClassifier, sha256: str | None, progress: Progress) -> None:
+    """Warn if a classifier was not trained on nuclei of the same model, given its SHA-256; None: nuclei of a file."""
     found_by = classifier.card.found_by
-    if found_by and found_by.sha256 != sha256:
-        progress.warn(
-            f"{classifier.path} was trained on nuclei of another model ({found_by.architecture}, SHA-256 "
-            f"{found_by.sha256[:12]}), whose outlines may differ; check the classes, or train it again"
-        )
+    if (found_by.sha256 if found_by else None) == sha256:
+        return
+    origin = "another tool, or of several models"
+    if found_by:
+        origin = f"the model {found_by.architecture} (SHA-256 {found_by.sha256[:12]})"
+    progress.warn(
+        f"{classifier.path} was trained on nuclei of {origin}; the measurements of these nuclei may differ, so check "
+        "the classes, or train it again"
+    )
 
 
 def fill_missing(features: NDArray[np.float64], fill: NDArray[np.float64]) -> NDArray[np.float64]:
