@@ -3,6 +3,9 @@
 #   docker run --rm --network none --user "$(id -u):$(id -g)" -v "$PWD:/data" monuseg monuseg predict slide.svs -o mask.png
 FROM python:3.12-slim AS build
 
+# Extras of monuseg-cli (docs/install.md), without spatial, which is large, and without cluster and pretrained.
+ARG EXTRAS=classes,export,fast,slides,tables,texture,view
+
 WORKDIR /src
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY src ./src
@@ -10,7 +13,7 @@ RUN python -m venv /opt/monuseg \
     && /opt/monuseg/bin/pip install --no-cache-dir --constraint constraints.txt \
         torch torchvision --index-url https://download.pytorch.org/whl/cpu \
     && /opt/monuseg/bin/pip install --no-cache-dir --constraint constraints.txt \
-        '.[export,fast,slides,tables,texture,view]'
+        ".[${EXTRAS}]"
 
 FROM python:3.12-slim
 

@@ -7,7 +7,6 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import yaml
 from dockerfile_parse import DockerfileParser
 from packaging.requirements import Requirement
@@ -80,11 +79,20 @@ def test_the_container_does_not_run_as_root_and_its_python_is_supported() -> Non
     assert after.startswith("--network=none monuseg demo")
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "environment.yml"])
-def test_extras_that_are_installed_exist(name: str) -> None:
-    (extras,) = re.findall(r"\.\[([a-z,]+)\]", (ROOT / name).read_text(encoding="utf-8"))
-    assert set(extras.split(",")) <= EXTRAS.keys()
-    assert "fast" in extras
+def test_all_extras_are_installed_but_those_that_the_page_names() -> None:
+    (argument,) = [value for name, value in instructions() if name == "ARG"]
+    name, extras = argument.split("=")
+    (install,) = [value for name, value in instructions() if name == "RUN" and "pip install" in value]
+    assert f'".[${{{name}}}]"' in install
+    assert (
+        f".[{extras}]"
+        in yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"][2]["pip"]
+    )
+    page = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8")
+    (missing,) = re.findall(r"Not in it are (.*?):", page, re.DOTALL)
+    assert set(extras.split(",")) == EXTRAS.keys() - {"dev", "docs"} - set(re.findall(r"`(\w+)`", missing))
+    (more,) = re.findall(rf"--build-arg {name}=(\S+)", page)
+    assert set(extras.split(",")) < set(more.split(",")) <= EXTRAS.keys()
 
 
 def test_the_environment_of_conda_names_a_supported_python_and_existing_files() -> None:

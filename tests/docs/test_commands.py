@@ -93,7 +93,7 @@ OTHER_PROGRAMS = {
     "dask": "starts the cluster that tests/prediction/test_dask.py starts",
     "docker": "tests/test_container.py checks the recipe, and .ci/run builds it where docker runs",
     "export": "the tests' home is set by the tests",
-    "nextflow": "is in no package registry; tests/docs/test_workflows.py runs the command of the process",
+    "nextflow": "is not to be had by pip; tests/docs/test_workflows.py runs the command of the process",
     "pip": "installs packages; tests/test_wheel.py does so",
     "python": "runs these tests, or makes an environment",
     "snakemake": "tests/docs/test_workflows.py runs the rule",

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import tifffile
 
 from conftest import Monuseg
 from support.classes import box, classified, write_features
+from support.groovy import groovy_environment, needs_groovy
 from support.qupath import read_objects
 from support.tissue import draw_tissue
 
@@ -141,7 +141,7 @@ def groovy(picture: Path) -> dict[str, str]:
     (programs / "monuseg").write_text(f'#!/bin/sh\nexec {sys.executable} -m monuseg_cli "$@"\n', encoding="utf-8")
     (programs / "monuseg").chmod(0o755)
     return {
-        **os.environ,
+        **groovy_environment(),
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join(sys.path),
         "IMAGE": picture.as_uri(),
@@ -158,7 +158,7 @@ def run(folder: Path, environment: dict[str, str], **more: str) -> tuple[int, st
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("groovy"), reason="Groovy is not installed")
+@needs_groovy
 def test_the_script_predicts_and_imports(picture: Path, groovy: dict[str, str]) -> None:
     folder, made = picture.parent, picture.parent / "a project" / "monuseg" / "a slide.tif.geojson"
     code, said = run(folder, groovy)
@@ -173,7 +173,7 @@ def test_the_script_predicts_and_imports(picture: Path, groovy: dict[str, str]) 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("groovy"), reason="Groovy is not installed")
+@needs_groovy
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -12,6 +12,7 @@ import pytest
 import tifffile
 
 from conftest import Monuseg
+from support.groovy import groovy_environment, needs_groovy
 from support.tissue import draw_tissue
 
 pytestmark = pytest.mark.slow
@@ -60,6 +61,20 @@ def test_the_rule_of_snakemake_runs(folder: Path) -> None:
         record = json.loads((folder / "out" / f"{name}.geojson.monuseg.json").read_bytes())
         assert record["threads"] == 2
     assert "Nothing to be done" in snakemake("--dry-run")
+
+
+@needs_groovy
+def test_groovy_parses_the_workflow_of_nextflow(folder: Path) -> None:
+    """Nextflow's language is Groovy with functions of its own; the text of the command is compiled, too."""
+
+    def parse(text: str) -> subprocess.CompletedProcess[str]:
+        (folder / "main.nf").write_text(text, encoding="utf-8")
+        words = ["groovy", "-e", "new GroovyShell().parse(new File('main.nf'))"]
+        return subprocess.run(words, cwd=folder, env=groovy_environment(), capture_output=True, text=True, check=False)
+
+    done = parse(block("nextflow"))
+    assert done.returncode == 0, done.stderr
+    assert parse(block("nextflow").replace('"""', '"', 1)).returncode != 0
 
 
 def test_the_command_of_the_nextflow_process_runs(folder: Path, monuseg: Monuseg) -> None:
