@@ -18,7 +18,7 @@ from PIL import Image
 from scipy import ndimage
 
 import monuseg_cli as api
-from conftest import PATCHES, Monuseg
+from conftest import PATCHES, Monuseg, Told
 from monuseg_cli.core.home import Home
 from monuseg_cli.core.progress import SILENT
 from monuseg_cli.nuclei.rasterise import rasterise
@@ -371,12 +371,14 @@ def test_models_are_found_by_name_folder_and_file(home: Home) -> None:
 
 
 def test_threads_are_limited_and_stated_in_the_record(home: Home, slide: Path, tmp_path: Path) -> None:
-    before = torch.get_num_threads()
+    before, told = torch.get_num_threads(), Told()
     try:
-        model = api.load("unet-se", home=home.root, engine="torch", threads=2, progress=SILENT)
-        assert torch.get_num_threads() == 2
+        model = api.load("unet-se", home=home.root, engine="torch", threads=3, progress=told)
+        assert torch.get_num_threads() == 3
+        model.predict(slide)
         model.predict_slide(slide, [tmp_path / "a.png"])
-        assert json.loads((tmp_path / "a.png.monuseg.json").read_text(encoding="utf-8"))["threads"] == 2
+        assert json.loads((tmp_path / "a.png.monuseg.json").read_text(encoding="utf-8"))["threads"] == 3
+        assert sum("; 3 cores busy for" in line for line in told.details) == 2  # of finding nuclei, in both ways
     finally:
         torch.set_num_threads(before)
     with pytest.raises(api.InputError, match="`threads` takes a whole number from 1 to"):

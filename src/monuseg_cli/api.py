@@ -85,7 +85,8 @@ def load(
     home : str or Path, optional
         Folder of data, runs and models; None: the variable MONUSEG_HOME, or else the platform's folder for user data.
     threads : int, optional
-        Threads of the network on the CPU; None: the engine's own number. PyTorch keeps it for the whole process.
+        Threads of the network on the CPU, and of the post-processing that finds nuclei; None: the engine's own number,
+        and all cores. PyTorch keeps it for the whole process.
     progress : Progress, optional
         Receives messages; None: lines on standard error. `monuseg_cli.core.progress.SILENT` drops them.
 
@@ -196,7 +197,7 @@ class Model:
         with open_picture(image, skip_damaged, series, plane) as slide:
             _require_scale(slide, settings)
             _require_fitting_memory(slide, settings)
-            return segment(slide, settings, engine, self._progress)
+            return segment(slide, settings, engine, self._progress, self._threads)
 
     def predict_slide(
         self,

@@ -64,7 +64,9 @@ class Segmentation:
         return f"<{type(self).__name__} of {size}: {len(self.nuclei)} nuclei, {self.tissue_mm2:.4g} mm2 of tissue>"
 
 
-def segment(slide: Slide, settings: SlideSettings, engine: Engine, progress: Progress = SILENT) -> Segmentation:
+def segment(
+    slide: Slide, settings: SlideSettings, engine: Engine, progress: Progress = SILENT, threads: int | None = None
+) -> Segmentation:
     """Find the nuclei of a slide, with the same result as `predict_slide`, and return them.
 
     Parameters
@@ -77,6 +79,8 @@ def segment(slide: Slide, settings: SlideSettings, engine: Engine, progress: Pro
         Runs the network.
     progress : Progress
         Receives messages.
+    threads : int, optional
+        Number of cores to use for the nuclei; see `find_nuclei`.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def segment(slide: Slide, settings: SlideSettings, engine: Engine, progress: Pro
     prepared = PreparedSlide(slide, settings, engine.card)
     report_slide(prepared, engine, progress)
     kept = _Kept(prepared.layout.frame, settings.measurements)
-    found = find_nuclei(prepared, settings.rois, engine, kept, progress)
+    found = find_nuclei(prepared, settings.rois, engine, kept, progress, threads)
     parts = kept.nuclei
     if "neighbours" in settings.measurements:
         parts = with_neighbours(parts, prepared.layout, settings.rois)
