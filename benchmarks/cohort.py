@@ -11,7 +11,6 @@ which each process uses as many as it was measured on. HOME is a home whose cach
 import argparse
 import json
 import os
-import resource
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -25,12 +24,6 @@ SUFFIXES = (".png", ".geojson", ".csv", ".parquet")
 HOUR = 3600
 
 
-def cpu_seconds() -> float:
-    """Return the CPU time of all processes that ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 def main(home: Path, image: Path, slides: int, mm2: float, cores: int) -> None:
     """Print what was measured, and what the cohort costs."""
     with tempfile.TemporaryDirectory() as folder:
@@ -38,9 +31,9 @@ def main(home: Path, image: Path, slides: int, mm2: float, cores: int) -> None:
         words: Sequence[str | Path] = [word for path in outputs for word in ("-o", path)]
         command = [sys.executable, "-m", "monuseg_cli", "predict", image, *words, "--overwrite", "--home", home]
         machine.run(command)  # converts and compiles the model, and fills the file system's cache
-        before = cpu_seconds()
+        before = machine.cpu_seconds()
         seconds, peak = machine.run(command)
-        cpu = cpu_seconds() - before
+        cpu = machine.cpu_seconds() - before
         found = json.loads(Path(f"{outputs[0]}.monuseg.json").read_text(encoding="utf-8"))["found"]
         written = sum(path.stat().st_size for path in outputs)
     tissue, own = found["tissue_mm2"], usable_cores()

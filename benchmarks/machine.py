@@ -1,6 +1,7 @@
 """Resource use of a command, and the machine's peak rate."""
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -40,6 +41,12 @@ def _resident(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (FileNotFoundError, ProcessLookupError):
         return 0
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of all child processes that ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def matmul_rate() -> float:

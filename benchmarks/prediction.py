@@ -1,6 +1,6 @@
 """Measure prediction: memory, seams, speed against others and against the machine's limit, growth.
 
-usage: python benchmarks/prediction.py memory|further|seams|bits|peers|networks|limit|growth|stages HOME FOLDER
+usage: python benchmarks/prediction.py memory|further|seams|bits|peers|networks|limit|growth|small|stages HOME FOLDER
 
 HOME is a folder that `monuseg download --home HOME` filled; FOLDER keeps the slides that are made of its train images
 (benchmarks/make_slide.py), and what is predicted. Nothing else should run on the machine meanwhile.
@@ -29,6 +29,10 @@ limit
 growth
     Seconds per megapixel of tissue at 5,000, 10,000 and 20,000 pixels, without start-up; the mask alone, and with
     labels, GeoJSON, CSV and GeoParquet.
+small
+    8,192 x 8,192 px of tissue as one slide, and cut into 1,024 PNG of 256 px, in turns: seconds and CPU seconds per
+    megapixel from start to end, and their ratios (medians of those of each turn); the mask alone, and with labels,
+    GeoJSON and CSV.
 stages
     Seconds of each stage by itself, one after the other, for the images of `peers`; and of the process, in which they
     overlap.
@@ -36,6 +40,7 @@ stages
 
 import contextlib
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -77,6 +82,8 @@ PEERS = ("monai", "tiatoolbox")
 ROUNDS = 3
 MPX = 1e6
 NETWORK_PX = 1024
+SMALL_PX = 256
+SMALL_SIDE = 8192
 MPX_PER_MM2 = {0.25: 16, 0.5: 4}
 
 
@@ -297,6 +304,52 @@ def growth(home: Home, folder: Path) -> None:
             )
 
 
+def small_images(large: Path) -> Path:
+    """Return a folder of the small images that a slide is cut into."""
+    folder = large.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    pixels = tifffile.imread(large)
+    for row in range(0, len(pixels), SMALL_PX):
+        for col in range(0, pixels.shape[1], SMALL_PX):
+            Image.fromarray(pixels[row : row + SMALL_PX, col : col + SMALL_PX]).save(folder / f"{row}-{col}.png")
+    return folder
+
+
+def small(home: Home, folder: Path) -> None:
+    """Print the cost of a megapixel in one slide and in small images."""
+    large = slide(home, folder, SMALL_SIDE, full=True)
+    images = {"one slide": large, "small images": small_images(large)}
+    for image in (large, images["small images"] / "0-0.png"):
+        predict(home, image, (".png",))  # makes the graph of both sizes of tiles, once
+    for name, suffixes in (("mask", (".png",)), ("and nuclei", (".png", *NUCLEI))):
+        costs: dict[str, list[NDArray[np.float64]]] = {of: [] for of in images}
+        for _ in range(ROUNDS):
+            for of, image in images.items():
+                out = folder / "small-out"
+                outputs = [word for suffix in suffixes for word in ("-o", f"{out}/{{stem}}{suffix}")]
+                labels = ["--labels"] if suffixes[1:] else []
+                before = machine.cpu_seconds()
+                command = [
+                    sys.executable,
+                    "-m",
+                    "monuseg_cli",
+                    "predict",
+                    image,
+                    *outputs,
+                    *labels,
+                    "--home",
+                    home.root,
+                ]
+                seconds, _ = machine.run(command)
+                costs[of].append(np.array([seconds, machine.cpu_seconds() - before]) / (SMALL_SIDE**2 / MPX))
+                shutil.rmtree(out)
+        for of, of_images in costs.items():
+            wall, cpu = np.median(of_images, axis=0)
+            print(f"{name:12s} {of:12s} {wall:.3f} s, {cpu:.3f} s of CPU a megapixel", flush=True)
+        wall, cpu = np.median(np.divide(costs["small images"], costs["one slide"]), axis=0)
+        print(f"{name:12s} ratio {wall:.2f}, of CPU {cpu:.2f}", flush=True)
+
+
 class _Given:
     """An engine with precomputed maps."""
 
@@ -352,5 +405,6 @@ if __name__ == "__main__":
     torch.set_num_threads(2)
     what, home_folder, slides = sys.argv[1:]
     Path(slides).mkdir(parents=True, exist_ok=True)
-    parts = {part.__name__: part for part in (memory, further, seams, bits, peers, networks, limit, growth, stages)}
+    every = (memory, further, seams, bits, peers, networks, limit, growth, small, stages)
+    parts = {part.__name__: part for part in every}
     parts[what](Home.resolve(Path(home_folder)), Path(slides).resolve())

@@ -101,3 +101,16 @@ def test_what_a_killed_process_left_is_removed_by_the_next_that_writes(tmp_path:
     assert left[0] == other.name
     assert left[1].startswith(".b.")
     assert left[2] == "a.txt"
+
+
+def test_many_files_in_a_folder_do_not_slow_down_the_next(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom monuseg_cli.core.atomic import write_text\n"
+        "folder, listed = Path(sys.argv[1]), []\n"
+        "sys.addaudithook(lambda event, words: listed.append(words) if event == 'os.scandir' else None)\n"
+        "for number in range(200):\n    write_text(folder / f'{number}.txt', '')\nprint(len(listed))\n"
+    )
+    for number in range(2000):
+        (tmp_path / f"before-{number}").touch()
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True)
+    assert 1 <= int(done.stdout) <= 50

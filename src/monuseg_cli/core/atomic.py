@@ -5,12 +5,12 @@ moved by `os.replace`. A process that dies at any moment leaves either the old c
 """
 
 import errno
-import glob
 import json
 import os
 import platform
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +19,8 @@ from typing import Any
 from monuseg_cli.core.errors import MonusegError, OutputError
 
 _HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node())[:16]
+_LIST_AGAIN_AFTER = 50  # times what listing a folder took; with thousands of files in it, more than writing another one
+_HIDDEN: dict[Path, tuple[float, tuple[str, ...]]] = {}
 _REASONS = {
     errno.ENOSPC: "the disk is full; make room, or write elsewhere",
     errno.EDQUOT: "the disk quota is used up; make room, or write elsewhere",
@@ -50,14 +52,27 @@ def _remove_parts_of_the_dead(path: Path) -> None:
     """Remove partial files of `path` left behind by processes of this machine that no longer run."""
     if os.name != "posix":
         return
-    for part in path.parent.glob(f"{glob.escape(_part_prefix(path))}*"):
-        number = part.name.removeprefix(_part_prefix(path)).split(".")[0]
-        is_ours = part.name in (f"{_part_prefix(path)}{number}.part{path.suffix}", _old_name(part).name)
+    prefix = _part_prefix(path)
+    for part in (path.with_name(name) for name in _hidden_in(path.parent) if name.startswith(prefix)):
+        number = part.name.removeprefix(prefix).split(".")[0]
+        is_ours = part.name in (f"{prefix}{number}.part{path.suffix}", _old_name(part).name)
         if is_ours and number.isdigit() and not _is_alive(int(number)):
             if part.is_dir():
                 shutil.rmtree(part, ignore_errors=True)
             else:
                 part.unlink(missing_ok=True)
+
+
+def _hidden_in(folder: Path) -> tuple[str, ...]:
+    """List the hidden names in a folder, as they are or were a moment ago: see `_LIST_AGAIN_AFTER`."""
+    place, began = folder.absolute(), time.monotonic()
+    kept_until, names = _HIDDEN.get(place, (0.0, ()))
+    if began >= kept_until:
+        with os.scandir(place) as entries:
+            names = tuple(entry.name for entry in entries if entry.name.startswith("."))
+        taken = time.monotonic() - began
+        _HIDDEN[place] = (began + _LIST_AGAIN_AFTER * taken, names)
+    return names
 
 
 def _is_alive(process: int) -> bool:

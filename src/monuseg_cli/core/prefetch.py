@@ -14,9 +14,13 @@ R = TypeVar("R")
 def prefetch(items: Iterator[T], most: int = 2) -> Generator[T]:
     """Evaluate `items` in a thread, up to `most` ahead of the consumer; errors of the thread are raised here.
 
-    The item being evaluated counts: with 1, an item is started when the one before it is taken. Wrap the generator in
-    `contextlib.closing` if it may be left before its end; closing it joins the thread.
+    The item being evaluated counts: with 1, an item is started when the one before it is taken; with 0, it is evaluated
+    by the consumer, without a thread. Wrap the generator in `contextlib.closing` if it may be left before its end;
+    closing it joins the thread.
     """
+    if most == 0:
+        yield from items
+        return
     made: queue.SimpleQueue[tuple[T] | BaseException | None] = queue.SimpleQueue()
     room = threading.Semaphore(most)
     stopped = threading.Event()

@@ -1,7 +1,7 @@
 """The interface by which a stage reports its progress."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -62,6 +62,30 @@ class Silent:
 
 
 SILENT = Silent()
+
+
+class Held(Silent):
+    """Progress that keeps messages until they are shown, for work whose turn has not come."""
+
+    def __init__(self) -> None:
+        self._messages: list[Callable[[Progress], None]] = []
+
+    def info(self, message: str) -> None:
+        """Keep the message."""
+        self._messages.append(lambda progress: progress.info(message))
+
+    def warn(self, message: str) -> None:
+        """Keep the message."""
+        self._messages.append(lambda progress: progress.warn(message))
+
+    def detail(self, message: str) -> None:
+        """Keep the message."""
+        self._messages.append(lambda progress: progress.detail(message))
+
+    def show(self, progress: Progress) -> None:
+        """Report all messages, in order."""
+        for report in self._messages:
+            report(progress)
 
 
 class Lines(Silent):

@@ -95,6 +95,18 @@ def open_plain(path: Path) -> Image.Image:
     return Image.open(path, formats=_PLAIN_FORMATS)
 
 
+def is_one_image(path: Path, most_px: int) -> bool:
+    """Return whether a file is a PNG, JPEG, BMP, WebP or TIFF of one image of at most `most_px` pixels, by its header.
+
+    Of other files, and of those that cannot be read, False is returned.
+    """
+    try:
+        with Image.open(path, formats=(*_PLAIN_FORMATS, "TIFF")) as image:
+            return image.width * image.height <= most_px and getattr(image, "n_frames", 1) == 1
+    except (*DECODING_ERRORS, EOFError):
+        return False
+
+
 def open_tiff(path: Path, *, whole: bool = True) -> tifffile.TiffFile:
     """Open a TIFF and check, if `whole`, that its first page is complete; call this within `decoding`.
 

@@ -131,6 +131,12 @@ class Outputs:
         return tuple(path for path in self.results if suffix_of(path) == nuclei_spatialdata.SUFFIX)
 
     @property
+    def suit_threads(self) -> bool:
+        """Whether several images can be written at a time, each in a thread: without matplotlib and spatialdata."""
+        has_plots = any(suffix_of(path) in PLOT_SUFFIXES for path in self.results)
+        return not (has_plots or self.stores or self.report)
+
+    @property
     def exist(self) -> bool:
         """Whether all outputs exist."""
         stores = self.stores

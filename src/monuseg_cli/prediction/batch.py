@@ -1,7 +1,7 @@
 """Prediction on many images: finished ones are skipped, and a failure does not stop the others."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from monuseg_cli.outputs.plan import STANDARD_OUTPUT, BatchOutputs, Outputs, fin
 from monuseg_cli.outputs.result import Prediction
 from monuseg_cli.prediction.batch_files import write_batch_files
 from monuseg_cli.prediction.config import PredictConfig, require_number
-from monuseg_cli.prediction.image_job import Job, Outcome
+from monuseg_cli.prediction.image_job import Job
+from monuseg_cli.prediction.small_images import run_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def predict(config: PredictConfig, progress: Progress = SILENT) -> PredictResult
     """
     batch = open_batch(config, progress)
     job, plans, together, card = batch.job, batch.plans, batch.together, batch.job.card
-    coming: Iterator[Outcome] = (job.run(outputs, progress) for outputs in plans)
+    coming = run_images(job, plans, progress)
     if config.scheduler:
         from monuseg_cli.prediction.dask import run_on_cluster
 

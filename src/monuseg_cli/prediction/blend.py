@@ -54,6 +54,11 @@ class TileGrid:
         """The tiles from left to right."""
         return TileAxis.cover(self.shape[1], self.largest_px, self.overlap_px, _MULTIPLE)
 
+    @property
+    def has_several(self) -> bool:
+        """Whether the image is larger than a tile."""
+        return self.rows.count > 1 or self.cols.count > 1
+
     def window(self, i: int, j: int) -> Box:
         """Return the tile in row i and column j of the grid."""
         return self.rows.start(i), self.cols.start(j), self.rows.size, self.cols.size
@@ -83,7 +88,7 @@ def blended_rows(
 ) -> Iterator[tuple[NDArray[Sample], NDArray[np.uint8]]]:
     """Run a network over an image in overlapping tiles, and blend them.
 
-    Tiles are read in a thread, a few ahead of the network.
+    Tiles are read in a thread, a few ahead of the network; starting it would take longer than reading a single one.
 
     Parameters
     ----------
@@ -114,7 +119,7 @@ def blended_rows(
     height, width = source.shape
     classes, clock = len(engine.card.classes), clock or StageClock("")
     read = clock.each("reading", (source.read(*tile) for tile in grid if is_included(*tile)))
-    with closing(prefetch(read, _TILES_AHEAD)) as tiles:
+    with closing(prefetch(read, _TILES_AHEAD if grid.has_several else 0)) as tiles:
         predicted = _predict_tiles(engine, tiles, match, clock)
         row: _TileRow[Sample] | None = None
         for i in range(grid.rows.count):

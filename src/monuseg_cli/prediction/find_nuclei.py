@@ -132,7 +132,7 @@ def _find_blocks(
     """Predict from top to bottom, pass results to `sink` as they are computed, and yield the nuclei block by block.
 
     Tiles are read in one thread, and pass through the network and are blended in another. Blocks of nuclei are found
-    and measured in several. This one writes, always in the same order.
+    and measured in several. This one writes, always in the same order. An image of one tile and block needs no other.
     """
     card = engine.card
     inside = rois.contains if rois else None
@@ -151,7 +151,7 @@ def _find_blocks(
     )
     measure = clock.timed("nuclei", _measure)
     at_once = threads if stitcher.has_several_blocks else 1  # starting threads takes longer than measuring one block
-    with closing(prefetch(blended, most=1)) as rows:
+    with closing(prefetch(blended, most=1 if prepared.tissue.grid.has_several else 0)) as rows:
         for maps, haematoxylin in rows:
             with clock.stage("writing"):
                 sink.add_probability(maps[0])

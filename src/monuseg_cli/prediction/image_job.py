@@ -17,6 +17,7 @@ from monuseg_cli.outputs.result import Prediction
 from monuseg_cli.prediction.config import PredictConfig
 from monuseg_cli.prediction.engines.base import Engine, EngineError
 from monuseg_cli.prediction.engines.select import open_engine
+from monuseg_cli.prediction.files_of_nuclei import FilesOfNuclei
 from monuseg_cli.prediction.predict_slide import predict_slide
 from monuseg_cli.prediction.record import describe_outputs, first_record, read_record, remove_records, write_records
 from monuseg_cli.prediction.remake_outputs import KeptNuclei, find_kept, make_outputs
@@ -68,8 +69,25 @@ class Job:
     card: Card
     sha256: str
 
-    def run(self, outputs: Outputs, progress: Progress = SILENT, engine: Engine | None = None) -> Outcome:
-        """Predict on an image unless it was done before; without `engine`, one is opened.
+    def run(
+        self,
+        outputs: Outputs,
+        progress: Progress = SILENT,
+        engine: Engine | None = None,
+        files: FilesOfNuclei | None = None,
+    ) -> Outcome:
+        """Predict on an image unless it was done before.
+
+        Parameters
+        ----------
+        outputs : Outputs
+            The image, and the files to write.
+        progress : Progress
+            Receives messages.
+        engine : Engine, optional
+            Runs the network; by default, one is opened.
+        files : FilesOfNuclei, optional
+            Kept nuclei are looked for among these files; by default, among those that are there now.
 
         Raises
         ------
@@ -83,7 +101,7 @@ class Job:
                 progress.detail(f"{outputs.image} was done before, according to {first_record(outputs)}")
                 return Outcome(outputs, recorded, skipped=True)
             self.require_replaceable(outputs)
-            make = self._prepare(outputs, identity, progress, engine)
+            make = self._prepare(outputs, identity, progress, engine, files)
             remove_records(outputs)
             prediction = make()
             write_records(outputs, {**provenance, **self._machine()}, prediction)
@@ -115,15 +133,22 @@ class Job:
             return "skip"
         return "remake" if self._find_kept(outputs, identity, progress) else "predict"
 
-    def _find_kept(self, outputs: Outputs, identity: dict[str, Any], progress: Progress) -> KeptNuclei | None:
-        return None if self.config.overwrite else find_kept(outputs, identity, self.config.engine, progress)
+    def _find_kept(
+        self, outputs: Outputs, identity: dict[str, Any], progress: Progress, files: FilesOfNuclei | None = None
+    ) -> KeptNuclei | None:
+        return None if self.config.overwrite else find_kept(outputs, identity, self.config.engine, progress, files)
 
     def _prepare(
-        self, outputs: Outputs, identity: dict[str, Any], progress: Progress, engine: Engine | None
+        self,
+        outputs: Outputs,
+        identity: dict[str, Any],
+        progress: Progress,
+        engine: Engine | None,
+        files: FilesOfNuclei | None,
     ) -> Callable[[], Prediction]:
         """Return what makes the outputs: from nuclei that are kept, or with the network, whose engine is opened."""
         settings = self.config.settings
-        kept = self._find_kept(outputs, identity, progress)
+        kept = self._find_kept(outputs, identity, progress, files)
         if kept:
             progress.info(f"{outputs.image.name}: made from {kept.path}, without the network")
             return partial(make_outputs, kept, outputs, settings, self.card, identity, progress)
@@ -138,7 +163,7 @@ class Job:
         EngineError
             If the engine cannot run the model.
         """
-        if _OPENED and _OPENED[0][0] is self:
+        if self.has_engine:
             return _OPENED[0][1]
         key = (self.sha256, self.card.to_json(), self.config.engine, self.config.device, str(self.config.threads))
         if key not in _ENGINES:
@@ -161,6 +186,11 @@ class Job:
             )
         _OPENED[:] = [(self, _ENGINES[key])]
         return _ENGINES[key]
+
+    @property
+    def has_engine(self) -> bool:
+        """Whether the engine is open in this process."""
+        return bool(_OPENED) and _OPENED[0][0] is self
 
     def identity(self, outputs: Outputs) -> dict[str, Any]:
         """Describe everything that the nuclei of an image depend on, whatever is written of them."""

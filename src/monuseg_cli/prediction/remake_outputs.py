@@ -1,10 +1,9 @@
 """Further outputs of a slide whose nuclei are kept in a file: made of that file, without the network."""
 
-import functools
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,10 @@ from monuseg_cli.outputs.result import Prediction
 from monuseg_cli.outputs.slide_files import Writers
 from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.engines.select import EngineName
+from monuseg_cli.prediction.files_of_nuclei import FilesOfNuclei
 from monuseg_cli.prediction.predict_slide import describe_classes
 from monuseg_cli.prediction.tissue import TissueMap
 
-_PARTS = {"engine", "layout", "record", "found"}
 _MEASUREMENTS, _CLASSES = "measurements", "classes"
 _OPTIONS = {"tissue_only": "tissue_mask", "rois": "roi"}
 """Settings that are named otherwise where they are asked for."""
@@ -73,7 +72,11 @@ class KeptNuclei:
 
 
 def find_kept(
-    outputs: Outputs, identity: Mapping[str, Any], engine: EngineName, progress: Progress = SILENT
+    outputs: Outputs,
+    identity: Mapping[str, Any],
+    engine: EngineName,
+    progress: Progress = SILENT,
+    files: FilesOfNuclei | None = None,
 ) -> KeptNuclei | None:
     """Find a file of nuclei in a folder of the outputs that was made of the same image, by the same model and settings.
 
@@ -89,10 +92,12 @@ def find_kept(
         Requested engine; with a name, nuclei that the other engine found are not used.
     progress : Progress
         Receives messages.
+    files : FilesOfNuclei, optional
+        The files to look among; by default, those that are there now.
     """
     name = outputs.image.name
     wanted = json.loads(json.dumps(identity))
-    for path in _files_of_nuclei(outputs, progress):
+    for path in (files or FilesOfNuclei()).of(outputs, progress):
         try:
             kept = KeptNuclei.read(path, outputs)
         except (InputError, SchemaError) as error:
@@ -106,30 +111,6 @@ def find_kept(
         else:
             return kept
     return None
-
-
-def _files_of_nuclei(outputs: Outputs, progress: Progress) -> Iterator[Path]:
-    """Yield the files in the folders of the outputs, or in the current folder, that hold nuclei of the image."""
-    folders = dict.fromkeys(path.parent for path in outputs.files) or [Path()]
-    files = [path for folder in folders for path in sorted(folder.glob(f"*{nuclei_parquet.SUFFIX}"))]
-    if files and not nuclei_parquet.has_pyarrow():
-        progress.detail(f"{files[0]} is not read: pyarrow is not installed: pip install 'monuseg-cli[tables]'")
-        return
-    for path in files:
-        with suppress(OSError):
-            state = path.stat()
-            if _image_of(path, state.st_size, state.st_mtime_ns) == outputs.image.name:
-                yield path
-
-
-@functools.cache
-def _image_of(path: Path, size: int, modified_ns: int) -> str | None:
-    """Return the name of the image whose nuclei a file holds; each state of a file is read once in a process."""
-    try:
-        about = nuclei_parquet.read_about(path)
-        return str(about["record"]["image"]["name"]) if about.keys() >= _PARTS else None
-    except (InputError, LookupError, TypeError):
-        return None
 
 
 def _differences(about: Mapping[str, Any], wanted: Mapping[str, Any], engine: EngineName) -> list[str]:

@@ -86,6 +86,7 @@ class OpenVinoEngine:
         made_for = f"{openvino.__version__} {processor} {self._streams}{f' {threads} threads' if threads else ''}"
         self._key = hashlib.sha256(made_for.encode()).hexdigest()[:16]
         self._compiled: dict[tuple[int, ...], Any] = {}
+        self._idle: dict[tuple[int, ...], deque[Any]] = {}
         self._compiling = threading.Lock()
 
     def prepare(self, height: int, width: int) -> None:
@@ -103,16 +104,21 @@ class OpenVinoEngine:
         running: deque[Any] = deque()
         idle: deque[Any] = deque()
         for tile in tiles:
-            if not running and not idle:
-                compiled = self._compile((1, *tile.shape))
-                idle.extend(compiled.create_infer_request() for _ in range(self._streams + 1))  # one waits
-            if not idle:
+            if len(running) > self._streams:  # each stream has one, and one waits
                 yield _maps(running[0])
                 idle.append(running.popleft())
-            running.append(idle.popleft())
+            idle = self._idle.setdefault((1, *tile.shape), deque())
+            running.append(self._take(idle, (1, *tile.shape)))
             running[-1].start_async({0: tile[None]})
-        for request in running:
-            yield _maps(request)
+        while running:
+            yield _maps(running[0])
+            idle.append(running.popleft())
+
+    def _take(self, idle: deque[Any], shape: tuple[int, ...]) -> Any:
+        """Return an idle request, of any thread; a new one if there is none."""
+        with suppress(IndexError):
+            return idle.pop()
+        return self._compile(shape).create_infer_request()
 
     @cached_property
     def _graph(self) -> Any:

@@ -1,5 +1,6 @@
 """Inference with PyTorch."""
 
+import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -32,6 +33,7 @@ class TorchEngine:
         self.card = card
         self._batch = 1 if device.type == "cpu" else 8
         self._model, self._device = model.eval(), device
+        self._running = threading.Lock()  # a batch uses all threads, or the whole GPU
         to_device(model, device)
 
     def prepare(self, height: int, width: int) -> None:
@@ -41,7 +43,9 @@ class TorchEngine:
         """Yield the maps of tiles; see `Engine`."""
         waiting = iter(tiles)
         while batch := list(islice(waiting, self._batch)):
-            yield from self._run_batch(np.stack(batch))
+            with self._running:
+                maps = self._run_batch(np.stack(batch))
+            yield from maps
 
     @torch.inference_mode()
     def _run_batch(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
