@@ -3,12 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from monuseg_cli.imaging.scaled_source import ArraySource, SlideSource
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.imaging.write import write_picture
 from monuseg_cli.models.card import Card
-from monuseg_cli.prediction.stain_adaptation import match_stain, sample_stain
+from monuseg_cli.prediction.stain_adaptation import look_at_stain, match_stain, sample_stain
 from support.made import CARD
 from support.tissue import draw_tissue
 
@@ -60,3 +61,28 @@ def test_black_and_glass_are_taken_as_they_are(value: int) -> None:
 
 def test_an_image_of_one_pixel_has_no_stain_levels() -> None:
     assert sample_stain(ArraySource(TISSUE[:1, :1])).levels == {}
+
+
+class _Counted(ArraySource):
+    """An image that counts the pixels that are read of it."""
+
+    pixels = 0
+
+    def read(self, row: int, col: int, height: int, width: int) -> NDArray[np.uint8]:
+        self.pixels += height * width
+        return super().read(row, col, height, width)
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.4, 2.6, 4.0, 0.5, 0.42, 0.38, 0.3])
+def test_a_small_image_is_matched_as_if_all_windows_were_read(factor: float) -> None:
+    source = ArraySource(TISSUE[:256, :256])
+    _, match = look_at_stain(source, with_levels(factor), "auto")
+    expected = match_stain(sample_stain(source).levels, with_levels(factor), "auto")
+    assert (match and match.found) == (expected and expected.found)
+
+
+def test_the_pixels_of_a_small_image_are_read_about_once() -> None:
+    source = _Counted(TISSUE[:256, :256])
+    _, match = look_at_stain(source, with_levels(1.0), "auto")
+    assert match is None
+    assert source.pixels == 256 * 256

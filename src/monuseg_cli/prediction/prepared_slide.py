@@ -15,7 +15,7 @@ from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.blend import TileGrid
 from monuseg_cli.prediction.config import SlideSettings
 from monuseg_cli.prediction.engines.base import Engine
-from monuseg_cli.prediction.stain_adaptation import match_stain, sample_stain
+from monuseg_cli.prediction.stain_adaptation import look_at_stain
 from monuseg_cli.prediction.tissue import TissueMap
 
 _MANY_TILES = 100
@@ -63,8 +63,7 @@ class PreparedSlide:
             engine.prepare(grid.rows.size, grid.cols.size)
         self.tissue = TissueMap(slide, self.region, mpp, self.source.shape, settings)
         whole = SlideSource(slide, mpp / card.mpp, (0, 0, *slide.shape))
-        sample = sample_stain(whole)
-        self.match = match_stain(sample.levels, card, settings.adapt)
+        sample, self.match = look_at_stain(whole, card, settings.adapt)
         self.colour_doubt = doubt_colours(sample.pixels)
         self.layout = Layout(self.region, self.source.shape, self.mpp, mpp * max(self.source.step))
 
