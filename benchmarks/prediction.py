@@ -329,18 +329,8 @@ def small(home: Home, folder: Path) -> None:
                 outputs = [word for suffix in suffixes for word in ("-o", f"{out}/{{stem}}{suffix}")]
                 labels = ["--labels"] if suffixes[1:] else []
                 before = machine.cpu_seconds()
-                command = [
-                    sys.executable,
-                    "-m",
-                    "monuseg_cli",
-                    "predict",
-                    image,
-                    *outputs,
-                    *labels,
-                    "--home",
-                    home.root,
-                ]
-                seconds, _ = machine.run(command)
+                words = ["predict", image, *outputs, *labels, "--home", home.root]
+                seconds, _ = machine.run([sys.executable, "-m", "monuseg_cli", *map(str, words)])
                 costs[of].append(np.array([seconds, machine.cpu_seconds() - before]) / (SMALL_SIDE**2 / MPX))
                 shutil.rmtree(out)
         for of, of_images in costs.items():
