@@ -32,7 +32,7 @@ growth
 small
     8,192 x 8,192 px of tissue as one slide, and cut into 1,024 PNG of 256 px, in turns: seconds and CPU seconds per
     megapixel from start to end, and their ratios (medians of those of each turn); the mask alone, and with labels,
-    GeoJSON and CSV.
+    GeoJSON, CSV and GeoParquet.
 stages
     Seconds of each stage by itself, one after the other, for the images of `peers`; and of the process, in which they
     overlap.
