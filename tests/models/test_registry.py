@@ -134,6 +134,17 @@ def test_counting_the_weights_draws_no_random_numbers() -> None:
     torch.testing.assert_close(plain, checked, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (64, 64), (63, 65)])
+def test_a_decoder_that_ends_at_half_the_resolution_has_logits_of_every_pixel(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    model = registry.create("unet-efficientnet", out_channels=2, stages=3, output_stride=2).eval()
+    with torch.inference_mode():
+        logits = model(torch.rand(1, 3, *size))
+    assert logits.shape == (1, 2, *size)
+    if min(size) > 1:
+        assert (logits[:, :, ::2, ::2][..., :31, :31] != logits[:, :, 1::2, 1::2][..., :31, :31]).all()
+
+
 def test_the_options_are_documented() -> None:
     lines = (Path(__file__).parents[2] / "docs" / "training.md").read_text().splitlines()
     listed = [line for line in lines if line.startswith(tuple(f"| `{name}` | `" for name in NAMES))]

@@ -11,12 +11,13 @@ from conftest import RECIPE
 from monuseg_cli.core.errors import ContaminationError, InputError, MissingError
 from monuseg_cli.core.home import Home
 from monuseg_cli.models import registry
-from monuseg_cli.models.weights import read_card
+from monuseg_cli.models.weights import read_card, save_weights
 from monuseg_cli.training.finetune import transfer_weights
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.session import TrainConfig
 from monuseg_cli.training.targets import CLASSES
 from monuseg_cli.training.train import train
+from support.made import CARD
 
 
 def tune(home: Home, **overrides: Any) -> Path:
@@ -53,6 +54,23 @@ def test_other_channels_keep_those_of_the_same_class(trained_home: Home) -> None
     assert torch.equal(state["head.weight"][0], old["head.weight"][0])
     assert torch.equal(state["head.weight"][1:], fresh[1:])
     assert all(torch.equal(state[name], old[name]) for name in old if not name.startswith("head"))
+
+
+def test_a_class_keeps_all_channels_of_a_network_that_computes_2_x_2_pixels_at_once(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"width": 4, "stages": 2, "output_stride": 2}
+    recipe = dataclasses.replace(RECIPE, arch="unet-efficientnet", aux_target="hv", options=options)
+    torch.manual_seed(5)
+    old = registry.create(recipe.arch, out_channels=2, **options).state_dict()
+    card = dataclasses.replace(
+        CARD, architecture=recipe.arch, options=options, out_channels=2, classes=CLASSES["boundary"]
+    )
+    save_weights(tmp_path / "old.safetensors", old, card)
+    model = registry.create(recipe.arch, out_channels=3, **options)
+    fresh = model.state_dict()["head.0.weight"].clone()
+    transfer_weights(model, recipe, tmp_path / "old.safetensors")
+    weight = model.state_dict()["head.0.weight"]
+    assert torch.equal(weight[:4], old["head.0.weight"][:4])
+    assert torch.equal(weight[4:], fresh[4:])
 
 
 @pytest.mark.parametrize("name", registry.names())

