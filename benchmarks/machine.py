@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,16 +16,16 @@ _EVERY_S = 0.02
 
 def run(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> tuple[float, int]:
     """Run a command; return its seconds and the peak resident memory, in bytes, of it and its descendants."""
-    began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, sum(map(_resident, _tree(process.pid))))
-        time.sleep(_EVERY_S)
-    seconds = time.perf_counter() - began
-    if process.returncode:
-        said = process.stderr.read().decode() if process.stderr else ""
-        sys.exit(f"{' '.join(map(str, command))} failed:\n{said[-2000:]}")
+    peak, began = 0, time.perf_counter()
+    with tempfile.TemporaryFile("w+") as said:  # a pipe could fill, and the command would wait
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, env=env)
+        while process.poll() is None:
+            peak = max(peak, sum(map(_resident, _tree(process.pid))))
+            time.sleep(_EVERY_S)
+        seconds = time.perf_counter() - began
+        if process.returncode:
+            said.seek(0)
+            sys.exit(f"{' '.join(map(str, command))} failed:\n{said.read()[-2000:]}")
     return seconds, peak
 
 
