@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -240,36 +242,54 @@ def test_out_of_memory_proposes_a_smaller_batch(trained_home: Home) -> None:
         train(config(trained_home, name="large"), Exhaust(0))
 
 
-def test_a_termination_signal_keeps_what_was_learnt(trained_home: Home) -> None:
-    class Terminate(StopAt):
-        def advance(self, steps: int = 1) -> None:
-            self.left -= steps
-            if self.left < 0:
-                signal.raise_signal(signal.SIGTERM)
+@contextmanager
+def long_training(home: Home, name: str, *options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Train in a process of its own, one epoch of which is finished."""
+    words = ("train", *PATCHES, "--epochs", 500, *options, "--name", name, "--device", "cpu", "--home", home.root)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "monuseg_cli", *map(str, words)],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not (home.runs / name / "state.pt").exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline, "no epoch was finished"
+            time.sleep(0.1)
+        yield process
+    finally:
+        process.kill()
 
+
+def require_interrupted(process: subprocess.Popen[str], name: str) -> None:
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert f"Next: monuseg train --resume {name}" in out
+    assert all(line.startswith(("unet-se on cpu", "epoch ")) for line in errors.splitlines()), errors
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal for it")
+def test_a_termination_signal_keeps_what_was_learnt(trained_home: Home) -> None:
+    with long_training(trained_home, "job") as process:
+        process.terminate()
+        require_interrupted(process, "job")
+
+
+def test_signal_handlers_are_put_back(trained_home: Home) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    result = train(config(trained_home, name="job"), Terminate(24 * 4 + 8))
-    assert (result.epochs, result.interrupted) == (1, True)
+    assert train(config(trained_home, name="handlers"), StopAt(24 * 4 + 8)).interrupted
     assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs process groups")
 def test_ctrl_c_ends_workers_with_one_line(trained_home: Home) -> None:
-    words = ("train", *PATCHES, "--epochs", 500, "--workers", 1, "--name", "group", "--device", "cpu")
-    command = [sys.executable, "-m", "monuseg_cli", *map(str, words), "--home", str(trained_home.root)]
-    process = subprocess.Popen(
-        command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 60
-    while not (trained_home.runs / "group" / "state.pt").exists():
-        assert time.monotonic() < deadline, "no epoch was finished"
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)
-    out, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    assert "Next: monuseg train --resume group" in out
-    assert all(line.startswith(("unet-se on cpu", "epoch ")) for line in errors.splitlines()), errors
+    with long_training(trained_home, "group", "--workers", 1) as process:
+        os.killpg(process.pid, signal.SIGINT)
+        require_interrupted(process, "group")
 
 
 def test_a_run_copied_elsewhere_can_be_resumed(trained_home: Home, tmp_path: Path) -> None:
