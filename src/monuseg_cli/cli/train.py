@@ -103,6 +103,15 @@ def train(
             autocompletion=complete.weights,
         ),
     ] = _DEFAULT.init,
+    teacher: Annotated[
+        str,
+        _model(
+            metavar="RUN|WEIGHTS",
+            help="Learn to repeat the predictions of these weights, besides the annotations.",
+            autocompletion=complete.weights,
+        ),
+    ] = _DEFAULT.teacher,
+    teacher_weight: Annotated[float, _model(help="With --teacher: its share in the loss.")] = _DEFAULT.teacher_weight,
     pretrained: Annotated[
         bool, _model(help="Start from ImageNet weights: unet-efficientnet; DeepLabV3, which downloads them.")
     ] = _DEFAULT.pretrained,

@@ -45,26 +45,25 @@ def begin_card(recipe: Recipe, shares: TrainValSplit) -> Card:
     return replace(card, mean=imagenet[0], std=imagenet[1]) if recipe.pretrained and imagenet else card
 
 
-def continue_card(card: Card, first: Card, own_data: bool) -> Card:
-    """Add the provenance of the initial weights to a card, since the new weights derive from them.
+def derive_card(card: Card, sources: Sequence[Card], own_data: bool) -> Card:
+    """Add the provenance of the initial weights and of the teacher to a card, since the new weights derive from them.
 
     Parameters
     ----------
     card : Card
         Card of the training, by `begin_card`.
-    first : Card
-        Card of the initial weights.
+    sources : sequence of Card
+        Cards of the initial weights and of the teacher, at least one.
     own_data : bool
-        Whether the main training data are not MoNuSeg; the licence is then that of the initial weights.
+        Whether the main training data are not MoNuSeg; the licence is then that of `sources`.
     """
+    together = [card, *sources]
     return replace(
         card,
-        mean=first.mean,
-        std=first.std,
-        train_cases=tuple(sorted({*card.train_cases, *first.train_cases})),
-        train_pixels=tuple(sorted({*card.train_pixels, *first.train_pixels})),
-        licence=first.licence if own_data else combined_licence([card.licence, first.licence]),
-        attribution="; ".join(dict.fromkeys([*card.attribution.split("; "), *first.attribution.split("; ")])),
+        train_cases=tuple(sorted({case for each in together for case in each.train_cases})),
+        train_pixels=tuple(sorted({mark for each in together for mark in each.train_pixels})),
+        licence=combined_licence([each.licence for each in (sources if own_data else together)]),
+        attribution="; ".join(dict.fromkeys(part for each in together for part in each.attribution.split("; "))),
     )
 
 
@@ -75,6 +74,7 @@ def without_places(recipe: Recipe) -> dict[str, Any]:
         "train": Path(recipe.train).name,
         "val": Path(recipe.val).name,
         "init": weights_stem(Path(recipe.init)),
+        "teacher": weights_stem(Path(recipe.teacher)),
         "extra_data": [str(replace(more, name=Path(more.name).name)) for more in recipe.more_data()],
     }
 

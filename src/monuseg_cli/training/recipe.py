@@ -53,6 +53,11 @@ class Recipe:
     init : str
         Start from these weights, a run's name or a file; empty: from random weights. Only the channels of the last
         layer may differ; those of common classes are copied.
+    teacher : str
+        Learn to repeat the predictions of these weights, a run's name or a file, besides the annotations; empty: only
+        the annotations. Their classes must be those of the training.
+    teacher_weight : float
+        Share of the teacher in the loss.
     train : str
         Folder of own data to train on, as `monuseg_cli.dataset.folder.scan_folder` reads it; empty: MoNuSeg.
     val : str
@@ -138,6 +143,8 @@ class Recipe:
     dropout: float = 0.0
     pretrained: bool = False
     init: str = ""
+    teacher: str = ""
+    teacher_weight: float = 0.5
     train: str = ""
     val: str = ""
     extra_data: tuple[str, ...] = ()

@@ -32,6 +32,7 @@ RANGES: Mapping[str, Range] = {
     "weight_decay": FROM_0,
     "plateau_patience": _MANY,
     "early_stopping": FROM_0,
+    "teacher_weight": Range(0, 1, open_below=True),
     "ema_decay": FRACTION_BELOW_1,
     "warp": FRACTION,
     "scale": Range(0, 10),

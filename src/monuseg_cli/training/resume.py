@@ -30,9 +30,12 @@ def with_whole_folders(recipe: Recipe) -> Recipe:
 
 
 def with_whole_paths(recipe: Recipe, home: Home) -> Recipe:
-    """Return the recipe with absolute folders and the path of its initial weights."""
-    init = str(home.find_weights(recipe.init).absolute()) if recipe.init else ""
-    return replace(with_whole_folders(recipe), init=init)
+    """Return the recipe with absolute folders, and the paths of its initial weights and its teacher."""
+
+    def whole(weights: str) -> str:
+        return str(home.find_weights(weights).absolute()) if weights else ""
+
+    return replace(with_whole_folders(recipe), init=whole(recipe.init), teacher=whole(recipe.teacher))
 
 
 def recipe_to_resume(run: Path, recipe: Recipe, home: Home) -> Recipe:
@@ -49,7 +52,7 @@ def recipe_to_resume(run: Path, recipe: Recipe, home: Home) -> Recipe:
         If a folder of the recipe does not exist.
     """
     begun = Recipe.load(run / RECIPE_FILE)
-    if recipe.init and recipe.init != begun.init:
+    if (recipe.init, recipe.teacher) != (begun.init, begun.teacher):
         recipe = with_whole_paths(recipe, home)
     recipe = with_whole_folders(recipe)
     has_state = (run / STATE_FILE).exists()

@@ -25,12 +25,13 @@ from monuseg_cli.training.distributed import World
 from monuseg_cli.training.ema import make_ema
 from monuseg_cli.training.finetune import require_unseen, transfer_weights
 from monuseg_cli.training.history import EpochRecord, best_epoch, write_history
-from monuseg_cli.training.provenance import begin_card, continue_card, hash_of_cases
+from monuseg_cli.training.provenance import begin_card, derive_card, hash_of_cases
 from monuseg_cli.training.recipe import Recipe
 from monuseg_cli.training.recipes import describe
 from monuseg_cli.training.resume import finished_epochs, recipe_to_resume, state_to_resume, with_whole_paths
 from monuseg_cli.training.splits import TrainValSplit, find_splits
 from monuseg_cli.training.targets import CLASSES
+from monuseg_cli.training.teacher import load_teacher
 
 _AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -69,7 +70,7 @@ class TrainSession:
     """The state of a training loop.
 
     `model` is the trained model; `network` is the same model as the loop calls it, wrapped for distributed training.
-    `averaged` is the moving average of the weights, or None.
+    `averaged` is the moving average of the weights, or None. `teacher` is a model and its card, or None.
     """
 
     run: Path
@@ -78,6 +79,7 @@ class TrainSession:
     model: nn.Module
     network: nn.Module
     averaged: AveragedModel | None
+    teacher: tuple[nn.Module, Card] | None
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     training: TrainBatches
@@ -98,9 +100,17 @@ class TrainSession:
         return [record.val_loss for record in self.records]
 
     def logits(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Run a network on images (N, 3, P, P) within 0..1; return logits (N, C, P, P), float32."""
+        """Run the trained network on images (N, 3, P, P) within 0..1; return logits (N, C, P, P), float32."""
+        return self._run(network, self.card, images)
+
+    @torch.no_grad()
+    def teacher_logits(self, images: Tensor) -> Tensor | None:
+        """Run the teacher, if there is one, like `logits`."""
+        return self._run(*self.teacher, images) if self.teacher else None
+
+    def _run(self, network: nn.Module, card: Card, images: Tensor) -> Tensor:
         device = self.world.device
-        pixels = normalise(images.to(device, memory_format=torch.channels_last), self.card)
+        pixels = normalise(images.to(device, memory_format=torch.channels_last), card)
         with torch.autocast(device.type, _AMP_TYPES.get(self.recipe.amp), enabled=self.recipe.amp != "none"):
             logits: Tensor = network(pixels)
         return logits.float()
@@ -128,9 +138,11 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
     validation = validation_batches(shares.val.store, shares.val.indices, recipe, world.rank, world.world_size)
     torch.manual_seed(recipe.seed)
     state = state_to_resume(config.resume, shares, world.world_size, config.home) if config.resume else None
-    if recipe.init and not state:
-        require_unseen(shares.val, read_card(Path(recipe.init)), Path(recipe.init))
-    model, card = _build(recipe, shares, begins=state is None)
+    for weights in (recipe.teacher, "" if state else recipe.init):
+        if weights:
+            require_unseen(shares.val, read_card(Path(weights)), Path(weights))
+    teacher = load_teacher(recipe) if recipe.teacher else None
+    model, card = _build(recipe, shares, teacher[1] if teacher else None, begins=state is None)
     if config.resume and state:
         begun = read_card(config.resume / LAST_WEIGHTS)
         card = replace(
@@ -145,6 +157,8 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
             recipe=begun.recipe,
         )
     to_device(model, world.device)
+    if teacher:
+        to_device(teacher[0], world.device)
     progress.detail(f"recipe {describe(recipe)}; patches {shares.train.store.folder}; {count_weights(model):,} weights")
     averaged = make_ema(model, recipe.ema_decay) if recipe.ema_decay else None
     fused = world.device.type in ("cpu", "cuda")
@@ -164,6 +178,7 @@ def set_up(config: TrainConfig, world: World, progress: Progress) -> TrainSessio
         model=model,
         network=world.wrap_ddp(model),
         averaged=averaged,
+        teacher=teacher,
         optimizer=optimizer,
         scaler=scaler,
         training=training,
@@ -190,15 +205,18 @@ def _begin_run(config: TrainConfig, recipe: Recipe) -> Path:
     return run
 
 
-def _build(recipe: Recipe, shares: TrainValSplit, begins: bool) -> tuple[nn.Module, Card]:
+def _build(recipe: Recipe, shares: TrainValSplit, teacher: Card | None, begins: bool) -> tuple[nn.Module, Card]:
     """Build the model and its card; if the training begins, with the initial weights of the recipe."""
     options: dict[str, Any] = recipe.model_options()
     classes = CLASSES[recipe.aux_target]
     model = registry.create(recipe.arch, out_channels=len(classes), pretrained=recipe.pretrained and begins, **options)
     card = begin_card(recipe, shares)
+    sources = [teacher] if teacher else []
     if recipe.init and begins:
-        card = continue_card(card, transfer_weights(model, recipe, Path(recipe.init)), own_data=bool(recipe.train))
-    return model, card
+        first = transfer_weights(model, recipe, Path(recipe.init))
+        card = replace(card, mean=first.mean, std=first.std)
+        sources.append(first)
+    return model, derive_card(card, sources, own_data=bool(recipe.train)) if sources else card
 
 
 def keep_epoch(running: TrainSession, newest: EpochRecord) -> None:

@@ -26,6 +26,7 @@ from monuseg_cli.training.meter import Meter
 from monuseg_cli.training.rng import derive
 from monuseg_cli.training.schedule import is_over, learning_rate
 from monuseg_cli.training.session import TrainConfig, TrainSession, keep_epoch, set_up
+from monuseg_cli.training.teacher import distillation_loss
 
 _SAID_OUT_OF_MEMORY = ("can't allocate memory", "could not create a primitive")
 """Error messages of torch's allocator and of oneDNN on a CPU."""
@@ -192,12 +193,17 @@ def _require_finite(running: TrainSession, loss: float, where: str) -> None:
 def _step(running: TrainSession, images: Tensor, targets: Tensor, rate: float, meter: Meter) -> float:
     """Take one optimiser step on images (N, 3, P, P) and targets (N, C, P, P).
 
-    Returns the loss over all processes; if it is not finite, no step is taken.
+    Returns the loss over all processes, with the share of the teacher; if it is not finite, no step is taken. The meter
+    gets the loss without it, as in a validation.
     """
     for group in running.optimizer.param_groups:
         group["lr"] = rate
     logits = running.logits(running.network, images)
-    loss = compute_loss(logits, targets, running.recipe.loss, running.recipe.aux_target)
+    annotated = compute_loss(logits, targets, running.recipe.loss, running.recipe.aux_target)
+    teacher = running.teacher_logits(images)
+    loss = annotated
+    if teacher is not None:
+        loss = torch.lerp(annotated, distillation_loss(logits, teacher), running.recipe.teacher_weight)
     value = running.world.sum(loss.detach()).item() / running.world.world_size
     if math.isfinite(value):
         running.optimizer.zero_grad()
@@ -206,7 +212,7 @@ def _step(running: TrainSession, images: Tensor, targets: Tensor, rate: float, m
         running.scaler.update()
         if running.averaged:
             running.averaged.update_parameters(running.model)
-        meter.add(loss.detach(), logits.detach(), targets)
+        meter.add(annotated.detach(), logits.detach(), targets)
     return value
 
 
