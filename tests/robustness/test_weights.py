@@ -139,6 +139,7 @@ def test_sizes_that_export_refuses(says: Says, weights: Path, tmp_path: Path, si
             "train --name new --init", card(classes=("nucleus", "glass"), out_channels=2), id="begin with glass"
         ),
         pytest.param("train --name new --init", card(options={"width": "wide"}), id="begin with a word"),
+        pytest.param("train --name new --teacher", pickled, id="teacher"),
     ],
 )
 def test_weights_that_a_stage_refuses(says: Says, home: Home, command: str, change: Callable[[Path], None]) -> None:
