@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from monuseg_cli.nuclei.runs import consecutive
+
 
 def fill_small_holes(mask: NDArray[np.bool_], area_px: float) -> None:
     """Fill holes of fewer than `area_px` pixels in `mask` (H, W), in place, except at the border of the image.
@@ -19,9 +21,7 @@ def fill_small_holes(mask: NDArray[np.bool_], area_px: float) -> None:
     at_border = (row == 0) | (row == len(mask) - 1) | (first == begin) | (stop == begin + width)
     small[roots[at_border]] = False
     filled = np.flatnonzero(small[roots])
-    lengths = (stop - first)[filled]
-    offsets = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    mask.reshape(-1)[np.repeat(first[filled], lengths) + offsets] = True
+    mask.reshape(-1)[consecutive(first[filled], (stop - first)[filled])] = True
 
 
 def _background(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
@@ -43,7 +43,7 @@ def _components(first: NDArray[np.intp], stop: NDArray[np.intp], row: NDArray[np
     high = np.searchsorted(first, stop + width, side="left")
     counts = np.maximum(high - low, 0)
     above = np.repeat(np.arange(len(first)), counts)
-    below = np.arange(len(above)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(low, counts)
+    below = consecutive(low, counts)
     parent = np.arange(len(first))
     while len(above):
         one, other = np.minimum(above, below), np.maximum(above, below)

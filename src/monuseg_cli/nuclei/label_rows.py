@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from monuseg_cli.imaging.coordinates import Frame, Layout
 from monuseg_cli.imaging.resample import RowsResized
 from monuseg_cli.nuclei.detections import Detections
+from monuseg_cli.nuclei.runs import consecutive
 from monuseg_cli.nuclei.shapes import ragged
 
 _ROWS_AT_ONCE = 128
@@ -75,8 +76,8 @@ def _fill(edges: NDArray[np.int32], top: int, bottom: int, width: int) -> NDArra
     first, last = np.maximum(edges[:, 0], top), np.minimum(edges[:, 1], bottom)
     counts = np.maximum(last - first, 0)
     edge = np.repeat(np.arange(len(edges)), counts)
-    rows = first[edge] - top + np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
+    rows = consecutive(first - top, counts)
     changes = np.zeros((bottom - top, width + 1), dtype=np.int32)
-    np.add.at(changes.reshape(-1), rows.astype(np.intp) * (width + 1) + edges[edge, 2], edges[edge, 3])
+    np.add.at(changes.reshape(-1), rows * (width + 1) + edges[edge, 2], edges[edge, 3])
     labels: NDArray[np.int32] = np.cumsum(changes, axis=1, dtype=np.int32)[:, :width]
     return labels

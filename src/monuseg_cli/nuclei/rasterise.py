@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from monuseg_cli.nuclei.runs import consecutive
+
 RULE = "pixel centre, half-open; non-zero winding; smallest on top"
 """The rule of rasterisation. If it changes, all masks are built again."""
 
@@ -93,9 +95,8 @@ def _paint(labels: NDArray[np.int32], spans: _Spans, numbers: NDArray[np.int64])
     starts = spans.row * labels.shape[1] + spans.first
     for part in _parts(lengths):
         run = lengths[part]
-        pixels = np.arange(run.sum()) + np.repeat(starts[part] - (np.cumsum(run) - run), run)
         # If an index repeats in an assignment, the last value is kept.
-        labels.reshape(-1)[pixels] = np.repeat(numbers[spans.owner[part]], run)
+        labels.reshape(-1)[consecutive(starts[part], run)] = np.repeat(numbers[spans.owner[part]], run)
 
 
 def _parts(sizes: NDArray[np.int64]) -> Iterator[slice]:
@@ -179,7 +180,7 @@ def _cuts(
     top, bottom = (_first_centre(vertices[:, 0], shape[0]) for vertices in (upper, lower))
     crossings = bottom - top
     edge = np.repeat(np.arange(len(begin)), crossings)
-    row = np.arange(crossings.sum()) + np.repeat(top - (np.cumsum(crossings) - crossings), crossings)
+    row = consecutive(top, crossings)
     size = (lower - upper)[edge]
     col = upper[edge, 1] + (row + 0.5 - upper[edge, 0]) * size[:, 1] / size[:, 0]
     return edge, row, col, np.where(down[edge], np.int32(1), np.int32(-1))

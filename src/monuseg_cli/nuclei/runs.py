@@ -36,10 +36,7 @@ class LabelRuns:
     @cached_property
     def places(self) -> NDArray[np.intp]:
         """Flat indices of the pixels of all runs, ascending."""
-        begun = np.cumsum(self.lengths) - self.lengths
-        offsets = self.row * self.shape[1] + self.first - begun
-        places: NDArray[np.intp] = np.arange(int(self.lengths.sum())) + self.per_pixel(offsets)
-        return places
+        return consecutive(self.row * self.shape[1] + self.first, self.lengths)
 
     def per_pixel(self, values: NDArray[Sample]) -> NDArray[Sample]:
         """Repeat the value of each run (N,) for its pixels."""
@@ -59,6 +56,13 @@ class LabelRuns:
         with np.errstate(invalid="ignore"):
             centres: NDArray[np.float64] = np.stack(sums, axis=1) / self.areas(count)[:, None]
         return centres
+
+
+def consecutive(first: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Return the integers of ranges (N,), given by their first ones and their lengths, one range after the other."""
+    begun = np.cumsum(lengths) - lengths
+    integers: NDArray[np.intp] = np.arange(int(lengths.sum())) + np.repeat(first - begun, lengths)
+    return integers
 
 
 def label_runs(labels: NDArray[np.integer]) -> LabelRuns:

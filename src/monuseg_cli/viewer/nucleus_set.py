@@ -8,6 +8,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from monuseg_cli.nuclei.runs import consecutive
+
 
 @dataclass(frozen=True)
 class NucleusSet:
@@ -110,8 +112,7 @@ def _ranges(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the integers of several ranges, one range after the other, and the owner of each integer."""
     lengths = last - first
-    before = np.cumsum(lengths) - lengths
-    return np.repeat(first - before, lengths) + np.arange(lengths.sum()), np.repeat(owner, lengths)
+    return consecutive(first, lengths), np.repeat(owner, lengths)
 
 
 def _is_inside(rings: Sequence[NDArray[np.float32]], at: NDArray[np.float64]) -> bool:
