@@ -2,11 +2,12 @@
 
 The card gets the stain of the tissue that was trained on, too: of MoNuSeg's cases among it.
 
-usage: python tools/ship.py WEIGHTS HOME [--set threshold=0.45 ...] [--init NAME]
+usage: python tools/ship.py WEIGHTS HOME [--set threshold=0.45 ...] [--init NAME] [--teacher NAME]
                             [--results NAME scores.json [scores.json ...]] ...
 
 HOME is a folder that `monuseg download --home HOME` filled: the ranges for 8 bits are found on crops of train cases,
-unless the weights have them. --init is what the card calls the weights that the training began with.
+unless the weights have them. --init and --teacher are what the card calls the weights that the training began with, and
+its teacher.
 
 Each --results names what was scored, and the scores.json that `monuseg evaluate` wrote of it; they are brought together
 as a mean over all their images, and added to those that the weights' card has. A run's has none: it is shipped
@@ -84,6 +85,7 @@ def main() -> None:
     parser.add_argument("home", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--init", metavar="NAME")
+    parser.add_argument("--teacher", metavar="NAME")
     parser.add_argument("--results", action="append", default=[], nargs="+", metavar="NAME FILE")
     options = parser.parse_args()
     model, card = load_model(options.weights)
@@ -91,8 +93,8 @@ def main() -> None:
     results = {**card.results, **{name: read_scores(files) for name, *files in options.results}}
     card = replace(card, postprocess=replace(card.postprocess, **changes), results=results)
     home = Home(options.home)
-    if options.init:  # what docs/training/runs calls it
-        card = replace(card, recipe={**card.recipe, "init": options.init})
+    named = {name: getattr(options, name) for name in ("init", "teacher") if getattr(options, name)}
+    card = replace(card, recipe={**card.recipe, **named})  # what docs/training/runs calls them
     card = replace(card, stain=measure_stain(card, home), ranges=card.ranges or observe(model, crops(card, home)))
     state = {
         name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in model.state_dict().items()
