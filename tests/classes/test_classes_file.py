@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from conftest import Told
 from monuseg_cli.classes.card import FoundBy
-from monuseg_cli.classes.classes_file import read_classes, save_classes, warn_other_model
+from monuseg_cli.classes.classes_file import check_model, read_classes, save_classes
 from monuseg_cli.core.errors import InputError, MissingError
 from support.classes import made_classes
 
@@ -167,10 +167,10 @@ def test_another_model_is_warned_of(made: Path) -> None:
     of_tool, told = read_classes(made), Told()
     assert of_tool.card.found_by is None
     of_model = replace(of_tool, card=replace(of_tool.card, found_by=FoundBy("unet", "0123456789abcdef")))
-    warn_other_model(of_tool, None, told)
-    warn_other_model(of_model, "0123456789abcdef", told)
+    check_model(of_tool, None, told)
+    check_model(of_model, "0123456789abcdef", told)
     assert told.lines == []
     for classifier, sha256 in ((of_model, "f00d"), (of_model, None), (of_tool, "f00d")):
-        warn_other_model(classifier, sha256, told)
+        check_model(classifier, sha256, told)
     origins = [line.split("was trained on nuclei of ")[1].split(";")[0] for line in told.lines]
     assert origins == ["the model unet (SHA-256 0123456789ab)"] * 2 + ["another tool, or of several models"]

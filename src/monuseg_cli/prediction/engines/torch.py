@@ -12,6 +12,7 @@ from torch import nn
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import to_device
 from monuseg_cli.models.normalise import normalise
+from monuseg_cli.prediction.engines.encoder import Encoder
 
 
 class TorchEngine:
@@ -46,6 +47,10 @@ class TorchEngine:
             with self._running:
                 maps = self._run_batch(np.stack(batch))
             yield from maps
+
+    def open_encoder(self) -> Encoder:
+        """Return the encoder of the network; see `Engine`."""
+        return Encoder(self._model, self.card, self._device)
 
     @torch.inference_mode()
     def _run_batch(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
