@@ -3,8 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from monuseg_cli.classes.features import RADIUS_UM, compute_features, feature_names, measurements_used
-from monuseg_cli.nuclei.columns import ALL_COLUMNS
+from monuseg_cli.classes.features import (
+    RADIUS_UM,
+    compute_features,
+    feature_blocks,
+    feature_names,
+    is_of_network,
+    measurements_used,
+)
+from monuseg_cli.nuclei.columns import ALL_COLUMNS, NETWORK_FEATURES
 
 
 def columns_of(number: int, seed: int = 0) -> dict[str, NDArray[np.float64]]:
@@ -41,3 +48,20 @@ def test_places_and_directions_are_no_features() -> None:
     assert not {"id", "row_px", "col_px", "orientation_deg", "probability"} & set(feature_names(["texture"]))
     assert len(feature_names(["texture"])) == len(feature_names()) + 10
     assert feature_names(["neighbours"]) == feature_names()
+
+
+def test_features_of_the_network_have_means_too_and_are_known_by_name() -> None:
+    names = feature_names(["network"])
+    assert [is_of_network(name) for name in feature_names()] == [False] * len(feature_names())
+    assert [name for name in names if not is_of_network(name)] == list(feature_names())
+    assert len(names) == len(feature_names()) + 2 * NETWORK_FEATURES
+
+
+def test_features_computed_block_by_block_are_those_of_all_nuclei() -> None:
+    columns = columns_of(50_000)
+    columns["circularity"][::3] = np.nan
+    blocks = list(feature_blocks(columns, 0.5))
+    assert len(blocks) > 1
+    alone = {name: values[:300] for name, values in columns.items()}
+    alone |= {"row_px": alone["row_px"] + 1e6 * np.arange(300)}  # far from each other: the mean is their own
+    np.testing.assert_allclose(compute_features(alone, 0.5), np.tile(np.concatenate(blocks)[:300, :9], 2))
