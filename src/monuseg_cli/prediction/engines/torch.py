@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -50,6 +51,10 @@ class TorchEngine:
 
     def open_encoder(self) -> Encoder:
         """Return the encoder of the network; see `Engine`."""
+        return self._encoder
+
+    @cached_property
+    def _encoder(self) -> Encoder:
         return Encoder(self._model, self.card, self._device)
 
     @torch.inference_mode()
