@@ -1,18 +1,22 @@
 """From regions drawn in QuPath to a classifier, and to the classes of all nuclei in every output."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
 import pyarrow.parquet
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
 
 import monuseg_cli
 from conftest import Monuseg, Told
 from monuseg_cli.classes.classes_file import read_classes
 from monuseg_cli.classification.classify import ClassifyConfig, classify
 from monuseg_cli.core.home import Home
+from monuseg_cli.models.weights import read_card, save_weights
 from monuseg_cli.prediction.config import SlideSettings
 from support.browser import opened
 from support.classes import COLOURS, MPP, classified, draw_two_kinds, regions, write_features, write_two_kinds
@@ -252,6 +256,28 @@ def test_features_of_the_network_are_learned_from_kept_nuclei_and_measured_where
     refused = monuseg(*learning, "--nuclei", tmp_path / "plain.parquet", "-o", kept / "m.classes")
     assert "plain.parquet lacks what a classifier needs ('network_1')" in refused.stderr
     assert not list(kept.glob("m.*"))
+
+
+def test_features_of_several_networks_are_not_mixed(
+    kinds: tuple[Path, Path, Path], trained_home: Home, tmp_path: Path, monuseg: Monuseg
+) -> None:
+    weights = trained_home.find_weights("unet-se")
+    again = replace(read_card(weights), attribution="another training")
+    save_weights(tmp_path / "other.safetensors", load_file(weights), again)
+    shutil.copy(kinds[0], tmp_path / "copy.png")
+    slides = {kinds[0]: weights, tmp_path / "copy.png": tmp_path / "other.safetensors"}
+    learning = ["classify", *slides, "-o", tmp_path / "a.classes"]
+    for slide, model in slides.items():
+        nuclei = tmp_path / slide.stem / "n.parquet"
+        words = ("predict", slide, "--model", model, "--engine", "torch", "--mpp", MPP, "--measurements", "network")
+        assert monuseg(*words, "-o", nuclei, "--home", trained_home.root).exit_code == 0
+        annotations = shutil.copy(kinds[2], tmp_path / f"{slide.stem}.geojson")
+        learning += ["--nuclei", nuclei, "--annotations", annotations]
+    done = monuseg(*learning)
+    assert done.exit_code == 0, done.stderr  # their measurements have the same meaning
+    done = monuseg(*learning, "--measurements", "network", "-o", tmp_path / "b.classes")
+    assert done.exit_code == 3
+    assert "the nuclei are of several models, whose features cannot be mixed; find all of them with one" in done.stderr
 
 
 def test_python_returns_the_classes(trained: Path, kinds: tuple[Path, Path, Path], trained_home: Home) -> None:
