@@ -22,6 +22,7 @@ from monuseg_cli.dataset.masks import labels_path, read_labels
 from monuseg_cli.imaging.read_image import read_image
 from monuseg_cli.models.weights import load_model
 from monuseg_cli.prediction.engines.base import Engine
+from monuseg_cli.prediction.engines.encoder import Encoder
 from monuseg_cli.prediction.engines.torch import TorchEngine
 from robustness import print_means, score
 
@@ -43,6 +44,10 @@ class Ensemble:
 
     def prepare(self, height: int, width: int) -> None:
         """Do nothing."""
+
+    def open_encoder(self) -> Encoder:
+        """Return the encoder of the first engine."""
+        return self._engines[0].open_encoder()
 
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         """Yield the mean maps of tiles, one by one."""

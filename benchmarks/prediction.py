@@ -71,6 +71,7 @@ from monuseg_cli.nuclei.postprocess import postprocess
 from monuseg_cli.nuclei.rasterise import rasterise
 from monuseg_cli.outputs.rasters import mask_png
 from monuseg_cli.prediction.blend import TileGrid, blended_rows
+from monuseg_cli.prediction.engines.encoder import Encoder
 from monuseg_cli.prediction.engines.select import open_engine
 from monuseg_cli.prediction.engines.torch import TorchEngine
 from monuseg_cli.prediction.predict_array import predict_array
@@ -350,6 +351,9 @@ class _Given:
 
     def prepare(self, height: int, width: int) -> None:
         """Do nothing."""
+
+    def open_encoder(self) -> Encoder:
+        raise NotImplementedError
 
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         for _, maps in zip(tiles, self._maps, strict=True):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.annotations.label_values import number_nuclei
-from monuseg_cli.classes.classes_file import NucleusClassifier, read_classes, warn_other_model
+from monuseg_cli.classes.classes_file import NucleusClassifier, check_model, read_classes
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import DEFAULT_MODEL, Home
 from monuseg_cli.core.progress import Lines, Progress
@@ -56,7 +56,7 @@ __all__ = [
     "train",
 ]
 
-Measurement = Literal["texture", "neighbours", "all"]
+Measurement = Literal["texture", "neighbours", "network", "all"]
 
 LARGEST_PX = 2**27
 """Larger files are not predicted on in memory: their results are written to files."""
@@ -176,8 +176,9 @@ class Model:
             Average the network over the eight orientations of each tile, which takes eight times as long.
         series, plane : int, optional
             Which image of a file, and which focal plane; see `open_slide`.
-        measurements : collection of {"texture", "neighbours", "all"}
-            Further columns of the table of nuclei; texture needs scikit-image.
+        measurements : collection of {"texture", "neighbours", "network", "all"}
+            Further columns of the table of nuclei; texture needs scikit-image, the network's own features PyTorch.
+            ``"all"`` stands for texture and neighbours.
         classes : str or Path, optional
             File of ``monuseg classify``: the table has the columns ``class`` and ``class_probability``.
 
@@ -300,9 +301,9 @@ class Model:
         return outcome.prediction
 
     def _check(self, settings: SlideSettings) -> None:
-        """Warn of classes that were learned on nuclei of another model."""
+        """Warn of classes that were learned on nuclei of another model, or refuse them; see `check_model`."""
         if settings.classes:
-            warn_other_model(settings.classes, self._sha256, self._progress)
+            check_model(settings.classes, self._sha256, self._progress)
 
     def _with(self, threshold: float | None, min_area_um2: float | None) -> Engine:
         postprocess = with_overrides(self.card.postprocess, threshold, min_area_um2)

@@ -13,8 +13,10 @@ from safetensors import safe_open
 
 from conftest import Told
 from monuseg_cli.classes.card import FoundBy
-from monuseg_cli.classes.classes_file import read_classes, save_classes, warn_other_model
+from monuseg_cli.classes.classes_file import check_model, read_classes, save_classes
+from monuseg_cli.classes.features import feature_names
 from monuseg_cli.core.errors import InputError, MissingError
+from monuseg_cli.core.schema import SchemaError
 from support.classes import made_classes
 
 KEY = "monuseg_classes"
@@ -167,10 +169,24 @@ def test_another_model_is_warned_of(made: Path) -> None:
     of_tool, told = read_classes(made), Told()
     assert of_tool.card.found_by is None
     of_model = replace(of_tool, card=replace(of_tool.card, found_by=FoundBy("unet", "0123456789abcdef")))
-    warn_other_model(of_tool, None, told)
-    warn_other_model(of_model, "0123456789abcdef", told)
+    check_model(of_tool, None, told)
+    check_model(of_model, "0123456789abcdef", told)
     assert told.lines == []
     for classifier, sha256 in ((of_model, "f00d"), (of_model, None), (of_tool, "f00d")):
-        warn_other_model(classifier, sha256, told)
+        check_model(classifier, sha256, told)
     origins = [line.split("was trained on nuclei of ")[1].split(";")[0] for line in told.lines]
     assert origins == ["the model unet (SHA-256 0123456789ab)"] * 2 + ["another tool, or of several models"]
+
+
+def test_another_model_is_refused_where_features_of_the_network_are_used(made: Path) -> None:
+    classifier = read_classes(made)
+    used: dict[str, Any] = {"measurements": ("network",), "features": feature_names(["network"])}
+    with pytest.raises(SchemaError, match="found_by must be the model whose features are used"):
+        replace(classifier.card, **used)
+    card = replace(classifier.card, **used, found_by=FoundBy("unet", "0123456789abcdef"))
+    classifier, told = replace(classifier, card=card), Told()
+    check_model(classifier, "0123456789abcdef", told)
+    for sha256 in ("f00d", None):
+        with pytest.raises(InputError, match=r"uses features of the model unet \(SHA-256 0123456789ab\), which these"):
+            check_model(classifier, sha256, told)
+    assert told.lines == []

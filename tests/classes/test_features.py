@@ -3,8 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from monuseg_cli.classes.features import RADIUS_UM, compute_features, feature_names, measurements_used
-from monuseg_cli.nuclei.columns import ALL_COLUMNS
+from monuseg_cli.classes.features import (
+    RADIUS_UM,
+    compute_features,
+    feature_blocks,
+    feature_names,
+    is_of_network,
+    measurements_used,
+)
+from monuseg_cli.nuclei.columns import ALL_COLUMNS, NETWORK_FEATURES
 
 
 def columns_of(number: int, seed: int = 0) -> dict[str, NDArray[np.float64]]:
@@ -41,3 +48,26 @@ def test_places_and_directions_are_no_features() -> None:
     assert not {"id", "row_px", "col_px", "orientation_deg", "probability"} & set(feature_names(["texture"]))
     assert len(feature_names(["texture"])) == len(feature_names()) + 10
     assert feature_names(["neighbours"]) == feature_names()
+
+
+def test_features_of_the_network_have_means_too_and_are_known_by_name() -> None:
+    names = feature_names(["network"])
+    assert [is_of_network(name) for name in feature_names()] == [False] * len(feature_names())
+    assert [name for name in names if not is_of_network(name)] == list(feature_names())
+    assert len(names) == len(feature_names()) + 2 * NETWORK_FEATURES
+
+
+def test_features_computed_block_by_block_are_those_of_all_nuclei() -> None:
+    columns = columns_of(21_000)
+    columns |= {name: columns[name] * 10 for name in ("row_px", "col_px")}
+    columns["circularity"][::3] = np.nan
+    blocks = list(feature_blocks(columns, 0.5))
+    assert len(blocks) > 1
+    found, names = np.concatenate(blocks), feature_names()
+    centres = np.column_stack([columns["row_px"], columns["col_px"]]) * 0.5
+    for nucleus in (19_999, 20_000, 20_999):  # around the border of a block, and the last one
+        near = np.hypot(*(centres - centres[nucleus]).T) <= RADIUS_UM
+        assert near[:20_000].any()
+        for name in ("area_um2", "circularity"):
+            mean = found[nucleus, names.index(f"{name}, mean within 50 um")]
+            np.testing.assert_allclose(mean, np.nanmean(columns[name][near]))

@@ -1,18 +1,22 @@
 """From regions drawn in QuPath to a classifier, and to the classes of all nuclei in every output."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
 import pyarrow.parquet
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
 
 import monuseg_cli
 from conftest import Monuseg, Told
 from monuseg_cli.classes.classes_file import read_classes
 from monuseg_cli.classification.classify import ClassifyConfig, classify
 from monuseg_cli.core.home import Home
+from monuseg_cli.models.weights import read_card, save_weights
 from monuseg_cli.prediction.config import SlideSettings
 from support.browser import opened
 from support.classes import COLOURS, MPP, classified, draw_two_kinds, regions, write_features, write_two_kinds
@@ -207,6 +211,73 @@ def test_nuclei_are_kept_by_a_prediction_or_predicted_in_and_around_the_regions(
     told = Told()
     monuseg_cli.measure(image, labels, MPP, classes=kept / "a.classes", progress=told)
     assert any("was trained on nuclei of the model unet-se" in line for line in told.lines)
+
+
+def test_features_of_the_network_are_learned_from_kept_nuclei_and_measured_where_they_are_needed(
+    kinds: tuple[Path, Path, Path], trained_home: Home, tmp_path: Path, monuseg: Monuseg
+) -> None:
+    image, labels, annotations = kinds
+    common = ("--model", "unet-se", "--engine", "torch", "--mpp", MPP, "--home", trained_home.root)
+    network = ("--measurements", "network")
+    learning = ("classify", image, "--annotations", annotations, *common, *network)
+    kept = tmp_path / "kept"
+    assert monuseg("predict", image, "-o", kept / "n.parquet", *common, *network).exit_code == 0
+    done = monuseg(*learning, "-o", tmp_path / "elsewhere" / "a.classes")
+    assert done.exit_code == 0, done.stderr
+    assert "nuclei of" not in done.stderr
+    done = monuseg(*learning, "-o", kept / "b.classes")
+    assert done.exit_code == 0, done.stderr
+    assert f"nuclei of {kept}/n.parquet" in done.stderr
+    assert "Without the network's features: balanced accuracy " in done.stdout
+    predicted, card = (read_classes(path).card for path in (tmp_path / "elsewhere" / "a.classes", kept / "b.classes"))
+    assert predicted.classes == card.classes
+    assert card.measurements == ("network",)
+    assert card.found_by is not None
+    assert {"network_1", "network_64, mean within 50 um"} <= set(card.features)
+    assert card.validation.without_network is not None
+    # Kept nuclei have the features; others are predicted with them, and get the same classes.
+    classify = ("predict", image, *common, "--classes", kept / "b.classes")
+    remade = monuseg(*classify, "-o", kept / "n.csv")
+    assert "without the network" in remade.stderr
+    assert monuseg(*classify, "-o", tmp_path / "new" / "n.csv").exit_code == 0
+    assert (tmp_path / "new" / "n.csv").read_bytes() == (kept / "n.csv").read_bytes()
+    assert {row["class"] for row in read_rows(kept / "n.csv")} == CLASSES
+    # Nuclei of another model, or of none, have other features, or none.
+    refused = monuseg("predict", image, "--mpp", MPP, "--classes", kept / "b.classes", "-o", kept / "m.csv")
+    assert refused.exit_code == 3
+    assert "b.classes uses features of the model unet-se (SHA-256 " in refused.stderr
+    for words in (("measure", "--classes", kept / "b.classes"), ("measure", *network)):
+        refused = monuseg(words[0], image, *words[1:], "--nuclei", labels, "--mpp", MPP, "-o", kept / "m.csv")
+        assert refused.exit_code == 3
+        assert "features of a network, which nuclei of other tools do not have" in refused.stderr
+    refused = monuseg(*learning, "--nuclei", labels, "-o", kept / "m.classes")
+    assert "features of a network, which nuclei of other tools do not have; leave it out" in refused.stderr
+    assert monuseg("predict", image, "-o", tmp_path / "plain.parquet", *common).exit_code == 0
+    refused = monuseg(*learning, "--nuclei", tmp_path / "plain.parquet", "-o", kept / "m.classes")
+    assert "plain.parquet lacks what a classifier needs ('network_1')" in refused.stderr
+    assert not list(kept.glob("m.*"))
+
+
+def test_features_of_several_networks_are_not_mixed(
+    kinds: tuple[Path, Path, Path], trained_home: Home, tmp_path: Path, monuseg: Monuseg
+) -> None:
+    weights = trained_home.find_weights("unet-se")
+    again = replace(read_card(weights), attribution="another training")
+    save_weights(tmp_path / "other.safetensors", load_file(weights), again)
+    shutil.copy(kinds[0], tmp_path / "copy.png")
+    slides = {kinds[0]: weights, tmp_path / "copy.png": tmp_path / "other.safetensors"}
+    learning = ["classify", *slides, "-o", tmp_path / "a.classes"]
+    for slide, model in slides.items():
+        nuclei = tmp_path / slide.stem / "n.parquet"
+        words = ("predict", slide, "--model", model, "--engine", "torch", "--mpp", MPP, "--measurements", "network")
+        assert monuseg(*words, "-o", nuclei, "--home", trained_home.root).exit_code == 0
+        annotations = shutil.copy(kinds[2], tmp_path / f"{slide.stem}.geojson")
+        learning += ["--nuclei", nuclei, "--annotations", annotations]
+    done = monuseg(*learning)
+    assert done.exit_code == 0, done.stderr  # their measurements have the same meaning
+    done = monuseg(*learning, "--measurements", "network", "-o", tmp_path / "b.classes")
+    assert done.exit_code == 3
+    assert "the nuclei are of several models, whose features cannot be mixed; find all of them with one" in done.stderr
 
 
 def test_python_returns_the_classes(trained: Path, kinds: tuple[Path, Path, Path], trained_home: Home) -> None:

@@ -1,5 +1,7 @@
 """Cross-validation over regions: nothing of a region on both sides, and scores with intervals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -72,6 +74,16 @@ def test_classes_that_differ_are_told_apart_with_a_narrow_interval() -> None:
     precision = validation.classes["b"].precision
     assert precision is not None
     assert precision.value == pytest.approx(confusion[1, 1] / confusion[:, 1].sum(), abs=1e-4)
+
+
+def test_the_scores_without_the_networks_features_are_those_of_the_other_features() -> None:
+    given = examples({"a": [20] * 6, "b": [30] * 6}, shift=6.0)  # told apart by the second feature alone
+    of_network = np.array([False, True, False])
+    kind, validation = cross_validate(given, of_network=of_network)
+    assert (kind, replace(validation, without_network=None)) == cross_validate(given)
+    others = Examples(given.features[:, ~of_network], given.classes, given.group, given.names)
+    assert validation.without_network == cross_validate(others)[1].balanced_accuracy
+    assert validation.without_network.high < validation.balanced_accuracy.low
 
 
 def test_missing_values_are_filled_without_the_regions_held_out() -> None:

@@ -222,7 +222,18 @@ def test_an_image_without_nuclei_makes_empty_tables(folder: Path) -> None:
         ("labels.tif", "labels.tif", {}, r"labels\.tif: the name must end in"),
         ("near.geojson", "near.geojson", {}, r"near\.geojson is an input, and would be replaced by the table"),
         ("labels.tif", "m.csv", {"measurements": "all"}, "`measurements` takes a list of names, not 'all'"),
-        ("labels.tif", "m.csv", {"measurements": ["shape"]}, "`measurements` takes texture, neighbours or all"),
+        (
+            "labels.tif",
+            "m.csv",
+            {"measurements": ["shape"]},
+            "`measurements` takes texture, neighbours, network or all",
+        ),
+        (
+            "labels.tif",
+            "m.csv",
+            {"measurements": ["network"]},
+            "features of a network, which nuclei of other tools do not",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(

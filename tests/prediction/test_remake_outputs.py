@@ -87,8 +87,8 @@ def test_outputs_equal_those_of_a_prediction_to_the_byte(runs: Runs, settings: d
     assert made.facts() == fresh.facts()
 
 
-def test_neighbours_are_measured_from_kept_centres_and_texture_is_not(runs: Runs) -> None:
-    for asked in (("neighbours",), ("texture", "neighbours")):
+def test_neighbours_are_measured_from_kept_centres_and_what_needs_pixels_is_not(runs: Runs) -> None:
+    for asked in (("neighbours",), ("texture", "neighbours"), ("texture", "neighbours", "network")):
         runs("fresh", "n.csv", "n.parquet", overwrite=True, measurements=asked)
         runs("kept", "n.parquet", overwrite=True)
         made_from = runs.made_from("kept", "n.csv", "n.parquet", measurements=asked)
@@ -96,9 +96,10 @@ def test_neighbours_are_measured_from_kept_centres_and_texture_is_not(runs: Runs
         for name in ("n.csv", "n.parquet"):
             assert (runs.folder / "kept" / name).read_bytes() == (runs.folder / "fresh" / name).read_bytes(), name
     assert any("differs: `measurements`" in line for line in runs.told.lines)
-    assert runs.made_from("kept", "n.geojson", measurements=("neighbours", "texture")) == "kept/n.parquet"
-    runs("fresh", "n.geojson", overwrite=True, measurements=("texture", "neighbours"))
-    assert (runs.folder / "kept" / "n.geojson").read_bytes() == (runs.folder / "fresh" / "n.geojson").read_bytes()
+    for name, asked in (("a.geojson", ("neighbours", "texture")), ("b.geojson", ("network",))):
+        assert runs.made_from("kept", name, measurements=asked) == "kept/n.parquet"
+        runs("fresh", name, overwrite=True, measurements=asked)
+        assert (runs.folder / "kept" / name).read_bytes() == (runs.folder / "fresh" / name).read_bytes()
     # What is kept, and not asked for, is left out.
     runs("plain", "n.csv")
     assert runs.made_from("kept", "n.csv") == "kept/n.parquet"

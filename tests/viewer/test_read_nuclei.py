@@ -39,6 +39,16 @@ def test_detections_are_nuclei_and_annotations_beside_them_regions(tmp_path: Pat
     assert found.left_out == {"class Ignore*": 1}
 
 
+def test_features_of_the_network_are_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "n.csv").write_text("id,row_px,col_px,area_um2,network_1,network_64\n1,5,6,40,0.1,0.2\n")
+    assert list(read(tmp_path / "n.csv").nuclei.measurements) == ["area_um2"]
+    one = nuclei()[0]
+    one["properties"]["measurements"]["Network 2"] = 0.5
+    found = read(write_features(tmp_path / "n.geojson", [one])).nuclei.measurements
+    assert "Area µm^2" in found
+    assert "Network 2" not in found
+
+
 @pytest.mark.parametrize(
     ("features", "count", "left_out"),
     [

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from monuseg_cli.classes.classes_file import NucleusClassifier
-from monuseg_cli.classes.features import compute_features, measurements_used
+from monuseg_cli.classes.features import feature_blocks, measurements_used
 from monuseg_cli.nuclei.columns import CLASS_PROBABILITY
 from monuseg_cli.nuclei.detections import Detections, rounded
 
@@ -38,7 +38,11 @@ class ClassAssigner:
     def attach(self, parts: Iterable[Detections]) -> Iterator[Detections]:
         """Yield the nuclei that were added, in the same order, with their classes; then `counts` is complete."""
         columns = {name: np.concatenate(values) for name, values in self._columns.items()}
-        names, probabilities = self._classifier.classify(compute_features(columns, self._um_per_px, self._groups))
+        names: list[str] = []
+        probabilities = np.empty(len(columns["row_px"]))
+        for features in feature_blocks(columns, self._um_per_px, self._groups):
+            of_block, probabilities[len(names) : len(names) + len(features)] = self._classifier.classify(features)
+            names += of_block
         self.counts |= Counter(names)
         begin = 0
         for found in parts:

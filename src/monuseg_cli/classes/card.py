@@ -79,6 +79,8 @@ class Validation:
         Nuclei by their class (rows) and the class that was found (columns), in the order of the classes.
     candidates : mapping of str to float
         Balanced accuracy of each kind of classifier that was tried.
+    without_network : Score, optional
+        Where the network's features are used: the balanced accuracy without them, of the better kind of classifier.
     """
 
     folds: Annotated[int, Range(2)]
@@ -87,6 +89,7 @@ class Validation:
     classes: Mapping[str, ClassScores]
     confusion: tuple[tuple[_Count, ...], ...]
     candidates: Mapping[str, _Share]
+    without_network: Score | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ class ClassesCard:
         What the classifier takes, in order.
     units : tuple of str
         Unit of each feature; empty: none.
-    measurements : tuple of {"texture", "neighbours"}
+    measurements : tuple of {"texture", "neighbours", "network"}
         Measurements that the features are made of, beside those that are always made.
     radius_um : float
         Distance up to which nuclei are the neighbourhood of another.
@@ -164,6 +167,9 @@ class ClassesCard:
         if [len(row) for row in self.validation.confusion] != [len(names)] * len(names):
             message = "must have a row and a column for each class"
             raise SchemaError(message, "validation.confusion")
+        if self.uses_network and self.found_by is None:
+            message = "must be the model whose features are used"
+            raise SchemaError(message, "found_by")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -174,6 +180,11 @@ class ClassesCard:
     def colours(self) -> dict[str, Colour]:
         """Colour of each class."""
         return {one.name: one.colour for one in self.classes}
+
+    @property
+    def uses_network(self) -> bool:
+        """Whether features of the network are used, which have no meaning for another one."""
+        return "network" in self.measurements
 
     def to_json(self) -> str:
         """Return the card as JSON."""

@@ -55,14 +55,26 @@ class NucleusClassifier:
         return [names[index] for index in best.tolist()], found.max(axis=1, initial=0)
 
 
-def warn_other_model(classifier: NucleusClassifier, sha256: str | None, progress: Progress) -> None:
-    """Warn if a classifier was not trained on nuclei of the same model, given its SHA-256; None: nuclei of a file."""
+def check_model(classifier: NucleusClassifier, sha256: str | None, progress: Progress) -> None:
+    """Warn if a classifier was not trained on nuclei of the same model, given its SHA-256; None: nuclei of a file.
+
+    Raises
+    ------
+    InputError
+        If it then uses features of the network, which have no meaning for another one.
+    """
     found_by = classifier.card.found_by
     if (found_by.sha256 if found_by else None) == sha256:
         return
     origin = "another tool, or of several models"
     if found_by:
         origin = f"the model {found_by.architecture} (SHA-256 {found_by.sha256[:12]})"
+    if classifier.card.uses_network:
+        message = (
+            f"{classifier.path} uses features of {origin}, which these nuclei do not have; predict with that model, "
+            "or train the classes again"
+        )
+        raise InputError(message)
     progress.warn(
         f"{classifier.path} was trained on nuclei of {origin}; the measurements of these nuclei may differ, so check "
         "the classes, or train it again"

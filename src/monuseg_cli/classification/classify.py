@@ -12,7 +12,7 @@ import numpy as np
 from monuseg_cli import __version__
 from monuseg_cli.classes.card import ClassesCard, Colour, FoundBy, units_of
 from monuseg_cli.classes.classes_file import SUFFIX, fill_missing, save_classes
-from monuseg_cli.classes.features import RADIUS_UM, compute_features, feature_names
+from monuseg_cli.classes.features import RADIUS_UM, compute_features, feature_names, groups_used, is_of_network
 from monuseg_cli.classification.annotated_classes import Assigned, ClassAnnotations, read_class_annotations
 from monuseg_cli.classification.cross_validation import cross_validate, median_of
 from monuseg_cli.classification.examples import build_examples, describe_classes, require_enough
@@ -51,7 +51,7 @@ class ClassifyConfig:
         The nuclei of each slide, in the same order; empty: kept by a prediction beside the slide or the output, or
         predicted.
     settings : SlideSettings
-        Scale and measurements; texture is used if it is measured.
+        Scale and measurements; texture and the network's features are used if they are measured.
     engine : {"auto", "torch", "openvino"}
         Engine that runs the network.
     """
@@ -102,25 +102,29 @@ def classify(config: ClassifyConfig, progress: Progress = SILENT) -> ClassifyRes
     given = [read_class_annotations(path, progress) for path in annotation_files]
     drawn = Counter(name for annotations in given for name in annotations.names)
     found = [_read_slide(config, place, annotations, progress) for place, annotations in enumerate(given)]
+    if "network" in config.settings.measurements and _found_by(found) is None:
+        message = "the nuclei are of several models, whose features cannot be mixed; find all of them with one `model`"
+        raise InputError(message)
     examples = build_examples(
         np.concatenate([one.features for one in found]),
         [name for one in found for name in one.names],
         [(place, group) for place, one in enumerate(found) for group in one.groups],
     )
     require_enough(examples, drawn, progress)
-    kind, validation = cross_validate(examples, progress)
+    groups = config.settings.measurements
+    of_network = np.array([is_of_network(name) for name in feature_names(groups)])
+    kind, validation = cross_validate(examples, progress, of_network if of_network.any() else None)
     fill = median_of(examples.features)
     model = CANDIDATES[kind](fill_missing(examples.features, fill), examples.classes)
     colours: dict[str, Colour] = {}
     for annotations in reversed(given):
         colours |= annotations.colours
-    groups = config.settings.measurements
     card = ClassesCard(
         model=model.kind,
         classes=describe_classes(examples, colours),
         features=feature_names(groups),
         units=units_of(feature_names(groups)),
-        measurements=tuple(group for group in groups if group == "texture"),
+        measurements=groups_used(groups),
         radius_um=float(RADIUS_UM),
         images=tuple(image.name for image in config.images),
         mpp=tuple(one.um_per_px for one in found),

@@ -1,6 +1,7 @@
 """Cross-validation over regions: the nuclei of a region are never on both sides."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +57,19 @@ def split(examples: Examples) -> NDArray[np.int64]:
     return fold[examples.group]
 
 
-def cross_validate(examples: Examples, progress: Progress = SILENT) -> tuple[str, Validation]:
+def cross_validate(
+    examples: Examples, progress: Progress = SILENT, of_network: NDArray[np.bool_] | None = None
+) -> tuple[str, Validation]:
     """Compare the kinds of classifiers in regions that are held out, and score the best.
+
+    Parameters
+    ----------
+    examples : Examples
+        The nuclei.
+    progress : Progress
+        Shows a bar.
+    of_network : ndarray of shape (F,), bool, optional
+        Which features are those of the network: the balanced accuracy without them is found as well.
 
     Returns
     -------
@@ -73,14 +85,25 @@ def cross_validate(examples: Examples, progress: Progress = SILENT) -> tuple[str
     """
     folds = split(examples)
     number = int(folds.max()) + 1
-    found: dict[str, Confusion] = {}
-    with progress.task("cross-validation", len(CANDIDATES) * number, "fits") as task:
-        for kind, fit in CANDIDATES.items():
-            predicted = _predict_held_out(examples, folds, fit, task.advance)
-            found[kind] = count_confusion(examples, predicted)
+    tried = [examples]
+    if of_network is not None:
+        tried.append(replace(examples, features=examples.features[:, ~of_network]))
+    with progress.task("cross-validation", len(tried) * len(CANDIDATES) * number, "fits") as task:
+        (kind, validation), *others = (_compare(one, folds, task.advance) for one in tried)
+    for _, without in others:
+        validation = replace(validation, without_network=without.balanced_accuracy)
+    return kind, validation
+
+
+def _compare(examples: Examples, folds: NDArray[np.int64], advance: Callable[[], None]) -> tuple[str, Validation]:
+    """Return the kind of classifier with the highest balanced accuracy, and its scores."""
+    found = {
+        kind: count_confusion(examples, _predict_held_out(examples, folds, fit, advance))
+        for kind, fit in CANDIDATES.items()
+    }
     candidates = {kind: balanced_accuracy(confusion.sum(axis=0)) for kind, confusion in found.items()}
     best = max(candidates, key=lambda kind: candidates[kind])
-    return best, _validation(examples.names, number, found[best], candidates)
+    return best, _validation(examples.names, int(folds.max()) + 1, found[best], candidates)
 
 
 def _predict_held_out(

@@ -126,7 +126,7 @@ def find_slide_nuclei(
         prepared = PreparedSlide(slide, replace(settings, rois=rois), engine.card)
         report_slide(prepared, engine, progress)
         sink = _Kept(prepared.layout, settings)
-        find_nuclei(prepared, rois, engine, sink, progress)
+        find_nuclei(prepared, rois, engine, sink, progress, groups=settings.measurements)
         return KnownNuclei(_joined(sink.found, settings), prepared.layout.um_per_px, found_by)
 
 

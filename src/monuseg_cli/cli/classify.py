@@ -51,7 +51,8 @@ def classify(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Also learn from these measurements: texture (of haematoxylin, Haralick).",
+            help="Also learn from these measurements: texture (of haematoxylin, Haralick), network (the network's own "
+            "features); may be repeated.",
             show_default="size, shape, haematoxylin",
         ),
     ] = None,
@@ -98,6 +99,7 @@ def classify(
         f"Accuracy {_show(card.validation.accuracy)}, balanced {_show(card.validation.balanced_accuracy)}, in regions "
         f"that were held out ({card.validation.folds} folds)",
         f"Classifier: {card.model} (balanced accuracy: {tried})",
+        *_without_network(card),
         f"Written: {result.output}",
         written=[result.output],
     )
@@ -105,6 +107,12 @@ def classify(
 
 def _show(score: "Score | None") -> str:
     return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})" if score else "-"
+
+
+def _without_network(card: "ClassesCard") -> list[str]:
+    """Return the line on what the network's features are worth, where they are used."""
+    score = card.validation.without_network
+    return [f"Without the network's features: balanced accuracy {_show(score)}"] if score else []
 
 
 def _scores_table(card: "ClassesCard") -> Table:

@@ -104,7 +104,7 @@ def predict(
         _output(
             metavar="NAME",
             help="Further columns of tables: texture (of haematoxylin, Haralick), neighbours (distances, numbers, "
-            "density), or all; may be repeated.",
+            "density), all (both), network (the network's own features, for monuseg classify); may be repeated.",
             show_default="size, shape, haematoxylin",
         ),
     ] = None,

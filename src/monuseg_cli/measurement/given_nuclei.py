@@ -23,8 +23,13 @@ def layout_of(slide: Slide, settings: SlideSettings) -> Layout:
     Raises
     ------
     InputError
-        If its scale is unknown, or its pixels are not square.
+        If features of a network are to be measured, its scale is unknown, or its pixels are not square.
     """
+    if "network" in settings.measurements:
+        asks = f"{settings.classes.path} uses" if settings.classes else "`measurements=network` asks for"
+        remedy = "train the classes without them" if settings.classes else "leave it out"
+        message = f"{asks} features of a network, which nuclei of other tools do not have; {remedy}, or use predict"
+        raise InputError(message)
     if settings.given_mpp is None:
         slide.require_square()
     mpp = settings.given_mpp or slide.mpp

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli import __version__
-from monuseg_cli.classes.classes_file import warn_other_model
+from monuseg_cli.classes.classes_file import check_model
 from monuseg_cli.core.atomic import require_writable
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import resolve_links
@@ -127,7 +127,7 @@ def measure_nuclei(config: MeasureConfig, progress: Progress = SILENT) -> Measur
             progress.info(f"{name}: {slide.note}")
         warn_outside(slide, settings.rois, progress)
         if settings.classes:
-            warn_other_model(settings.classes, None, progress)
+            check_model(settings.classes, None, progress)
         windows, left_out = read_windows(config.nuclei, layout, progress)
         about: dict[str, Any] = {
             "software": f"monuseg {__version__}",

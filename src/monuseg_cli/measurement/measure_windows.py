@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.classes.assign import with_classes
-from monuseg_cli.classes.classes_file import warn_other_model
+from monuseg_cli.classes.classes_file import check_model
 from monuseg_cli.core.progress import SILENT, Progress, Task
 from monuseg_cli.imaging.coordinates import Layout
 from monuseg_cli.imaging.slide import Slide
@@ -94,7 +94,7 @@ def measure_in_memory(
     if "neighbours" in settings.measurements:
         parts = with_neighbours(parts, layout, ())
     if settings.classes:
-        warn_other_model(settings.classes, None, progress)
+        check_model(settings.classes, None, progress)
         parts = with_classes(parts, settings.classes, layout.um_per_px)
     return NucleusTable(
         parts, columns_of(settings.measurements, has_probability=False, has_classes=bool(settings.classes))

@@ -60,6 +60,12 @@ class _DeepLabV3(nn.Module):
         assert isinstance(backbone, nn.Module)
         backbone.load_state_dict({name: features.state_dict()[name] for name in backbone.state_dict()})
 
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Compute the features of the backbone; see `Architecture`."""
+        backbone = self.network.backbone
+        assert isinstance(backbone, nn.Module)
+        return [backbone(x)["out"]]
+
     def forward(self, x: Tensor) -> Tensor:
         """Compute logits (N, out_channels, H, W) of images (N, in_channels, H, W) of any size."""
         logits: Tensor = self.network(x)["out"]

@@ -83,11 +83,16 @@ class EfficientNetUNet(nn.Module):
         """
         self.encoder.load_imagenet_weights()
 
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Compute the last features of the encoder at each resolution, from half of it on; see `Architecture`."""
+        features: list[Tensor] = self.encoder(x)
+        return features
+
     def forward(self, x: Tensor) -> Tensor:
         """Compute logits (N, out_channels, H, W) of images (N, in_channels, H, W) of any size."""
         height, width = x.shape[-2:]
         x = pad_to_multiple(x, self.multiple)
-        skips = self.encoder(x) if self.fine is None else [self.fine(x), *self.encoder(x)]
+        skips = self.encode(x) if self.fine is None else [self.fine(x), *self.encode(x)]
         x = self.narrow(skips.pop())
         for level in self.decoder:
             x = level(torch.cat([functional.interpolate(x, scale_factor=2.0), skips.pop()], dim=1))

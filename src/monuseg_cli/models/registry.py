@@ -71,7 +71,10 @@ class Architecture:
     name : str
         Name in commands and cards.
     target : str
-        ``"module:Class"``; the class takes ``in_channels``, ``out_channels`` and the options as keywords.
+        ``"module:Class"``; the class takes ``in_channels``, ``out_channels`` and the options as keywords. It has a
+        method ``encode``, which takes images (N, in_channels, H, W) and returns the features of its encoder as a list
+        of tensors (N, C, H / s, W / s), from fine to coarse; H and W are multiples of 32, and of its ``multiple`` if it
+        has that attribute.
     summary : str
         One line for listings.
     weights : int

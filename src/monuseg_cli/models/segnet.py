@@ -44,6 +44,13 @@ class SegNet(nn.Module):
             self.decoder.append(nn.Sequential(*layers))
         self.multiple = 1 << len(widths)
 
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Compute the features of every level of the encoder, before pooling; see `Architecture`."""
+        features = [self.encoder[0](x)]
+        for level in self.encoder[1:]:
+            features.append(level(functional.max_pool2d(features[-1], 2)))
+        return features
+
     def forward(self, x: Tensor) -> Tensor:
         """Compute logits (N, out_channels, H, W) of images (N, in_channels, H, W) of any size."""
         height, width = x.shape[-2:]

@@ -63,14 +63,17 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(width, out_channels, kernel_size=1)
         self.multiple = 1 << depth
 
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Compute the features of every level of the encoder; see `Architecture`."""
+        features = [self.encoder[0](x)]
+        for level in self.encoder[1:]:
+            features.append(level(self.dropout(self.pool(features[-1]))))
+        return features
+
     def forward(self, x: Tensor) -> Tensor:
         """Compute logits (N, out_channels, H, W) of images (N, in_channels, H, W) of any size."""
         height, width = x.shape[-2:]
-        x = self.encoder[0](pad_to_multiple(x, self.multiple))
-        skips = []
-        for level in self.encoder[1:]:
-            skips.append(x)
-            x = level(self.dropout(self.pool(x)))
+        *skips, x = self.encode(pad_to_multiple(x, self.multiple))
         for upsample, level in zip(self.upsamplers, self.decoder, strict=True):
             x = level(self.dropout(torch.cat([upsample(x), skips.pop()], dim=1)))
         logits: Tensor = self.head(x)

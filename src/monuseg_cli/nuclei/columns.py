@@ -4,8 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-Group = Literal["texture", "neighbours"]
+Group = Literal["texture", "neighbours", "network"]
 """Measurements that are made only where they are asked for."""
+
+NETWORK_FEATURES = 64
+"""Columns of the group "network"."""
 
 NEIGHBOUR_RADII_UM = (20, 50)
 DENSITY_RADIUS_UM = 100
@@ -32,7 +35,7 @@ class Column:
         What it is.
     source : str
         Where the definition comes from; empty: it needs none.
-    group : {"texture", "neighbours", "classes"}, optional
+    group : {"texture", "neighbours", "network", "classes"}, optional
         What it belongs to; None: it is always measured.
     """
 
@@ -160,6 +163,18 @@ ALL_COLUMNS = (
         "interest",
         group="neighbours",
     ),
+    *(
+        Column(
+            f"network_{number}",
+            f"Network {number}",
+            "",
+            3,
+            f"channel {number} of the network's encoder, mean over the pixels of the nucleus; missing where the "
+            "encoder has fewer channels",
+            group="network",
+        )
+        for number in range(1, NETWORK_FEATURES + 1)
+    ),
     Column(
         CLASS_PROBABILITY,
         "Class probability",
@@ -171,6 +186,9 @@ ALL_COLUMNS = (
 )
 
 
+NETWORK_COLUMNS = tuple(column.name for column in ALL_COLUMNS if column.group == "network")
+
+
 def columns_of(
     groups: Collection[Group] = (), has_probability: bool = True, has_classes: bool = False
 ) -> tuple[Column, ...]:
@@ -178,7 +196,7 @@ def columns_of(
 
     Parameters
     ----------
-    groups : collection of {"texture", "neighbours"}
+    groups : collection of {"texture", "neighbours", "network"}
         Further measurements.
     has_probability : bool
         Whether the nuclei were found by a network, with probabilities.

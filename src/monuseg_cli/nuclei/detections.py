@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.imaging.coordinates import Frame
-from monuseg_cli.nuclei.columns import ALL_COLUMNS, PROBABILITY, Column, Group
+from monuseg_cli.nuclei.columns import ALL_COLUMNS, NETWORK_COLUMNS, PROBABILITY, Column, Group
 from monuseg_cli.nuclei.labelled_nuclei import Nuclei
 from monuseg_cli.nuclei.shapes import Shapes, outline
 
@@ -80,12 +80,15 @@ def detect(
         Transform from the maps to the slide.
     regions : sequence of str, optional
         Regions of interest of each nucleus.
-    groups : collection of {"texture", "neighbours"}
+    groups : collection of {"texture", "neighbours", "network"}
         Further measurements; neighbours are measured when all nuclei are known, see `Neighbourhoods`.
     """
     columns = measure_columns(nuclei, frame)
     if "texture" in groups:
         columns = rounded({**columns, **nuclei.texture})
+    if "network" in groups:
+        assert nuclei.network is not None
+        columns = rounded({**columns, **dict(zip(NETWORK_COLUMNS, nuclei.network.T, strict=True))})
     return Detections(columns, outline(nuclei.contours, frame), regions)
 
 

@@ -30,6 +30,8 @@ class Nuclei:
         Optical density of haematoxylin in the window, in 8 bits.
     corner : ndarray of shape (2,), intp
         Row and column of the window's first pixel.
+    network : ndarray of shape (N, NETWORK_FEATURES), float64, or None
+        Features of the network, where they are measured.
     """
 
     first: int
@@ -38,6 +40,7 @@ class Nuclei:
     probability: NDArray[np.float32] | None
     haematoxylin: NDArray[np.uint8]
     corner: NDArray[np.intp]
+    network: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         """Return the number of nuclei."""

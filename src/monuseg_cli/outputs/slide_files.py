@@ -43,7 +43,7 @@ class Writers:
         Card of the model.
     about : mapping
         What a file of nuclei states of itself; it can be completed until the stack is closed.
-    measurements : collection of {"texture", "neighbours"}
+    measurements : collection of {"texture", "neighbours", "network"}
         What is measured of each nucleus beside the columns that tables always have.
     rois : tuple of Roi
         Regions of interest.

@@ -37,7 +37,7 @@ class TableFiles:
         Name of the image.
     layout : Layout
         Scale, and the part of the image that was searched.
-    measurements : collection of {"texture", "neighbours"}
+    measurements : collection of {"texture", "neighbours", "network"}
         What is measured of each nucleus beside the columns that tables always have.
     rois : tuple of Roi
         Regions of interest.

@@ -86,9 +86,9 @@ def open_batch(config: PredictConfig, progress: Progress = SILENT) -> Batch:
             progress.warn(f"region {roi.name} crosses itself: everything inside its outline is taken")
     job = Job(config, card, hashlib.sha256(config.weights.read_bytes()).hexdigest())
     if config.settings.classes:
-        from monuseg_cli.classes.classes_file import warn_other_model
+        from monuseg_cli.classes.classes_file import check_model
 
-        warn_other_model(config.settings.classes, job.sha256, progress)
+        check_model(config.settings.classes, job.sha256, progress)
     return Batch(job, plans, together)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from monuseg_cli.classes.classes_file import NucleusClassifier
 
 ALL = "all"
-"""Name of all measurements."""
+"""Name of all measurements but those of the network, which mean nothing to a reader."""
 
 ESTIMATE: Literal["estimate"] = "estimate"
 """In place of a scale: estimate it from the image."""
@@ -50,7 +50,7 @@ class SlideSettings:
         Which image of the file, and which focal plane, in place of those that `Slide` chooses.
     tta : bool
         Test-time augmentation: average the network over the eight orientations of each tile.
-    measurements : tuple of {"texture", "neighbours"}
+    measurements : tuple of {"texture", "neighbours", "network"}
         What is measured of each nucleus beside the columns that tables always have, and what `classes` need.
     classes : NucleusClassifier, optional
         Finds the classes of the nuclei.
@@ -130,7 +130,7 @@ def require_number(name: str, value: object) -> float:
 
 
 def choose_measurements(names: Iterable[str]) -> tuple[Group, ...]:
-    """Return the measurements of these names, each once and in one order; ``"all"`` stands for all of them.
+    """Return the measurements of these names, each once and in one order; see `ALL`.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def choose_measurements(names: Iterable[str]) -> tuple[Group, ...]:
             takes = f"`measurements` takes {', '.join(known)} or {ALL}"
             message = f"{takes}, not {name!r}; size, shape and haematoxylin are always measured"
             raise InputError(message)
-    return tuple(name for name in known if name in given or ALL in given)
+    return tuple(name for name in known if name in given or (ALL in given and name != "network"))
 
 
 def _require_region(region: object) -> tuple[int, ...]:

@@ -1,8 +1,9 @@
 """A prepared slide -> its nuclei, passed on from top to bottom as they are found."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -12,12 +13,14 @@ from monuseg_cli.core.prefetch import in_threads, prefetch
 from monuseg_cli.core.progress import Progress, Task
 from monuseg_cli.core.stages import StageClock, usable_cores
 from monuseg_cli.imaging.resample import RowsResized
+from monuseg_cli.nuclei.columns import Group
 from monuseg_cli.nuclei.detections import measure_columns
 from monuseg_cli.nuclei.distributions import Distributions
 from monuseg_cli.nuclei.labelled_nuclei import Nuclei
 from monuseg_cli.nuclei.rois import Roi, RoiCount, RoiCounter, warn_outside
 from monuseg_cli.prediction.blend import blended_rows
 from monuseg_cli.prediction.engines.base import Engine
+from monuseg_cli.prediction.network_features import NetworkFeatures
 from monuseg_cli.prediction.plausibility import Finding, ScaleSource, find_doubt
 from monuseg_cli.prediction.prepared_slide import PreparedSlide
 from monuseg_cli.prediction.scale_estimate import ScaleEstimate
@@ -65,6 +68,7 @@ def find_nuclei(
     sink: Sink,
     progress: Progress,
     threads: int | None = None,
+    groups: Collection[Group] = (),
 ) -> FoundNuclei:
     """Predict from top to bottom, and pass results to `sink` as they are computed.
 
@@ -82,14 +86,20 @@ def find_nuclei(
         Shows a bar, and receives the share of each stage.
     threads : int, optional
         Number of cores to use for the nuclei; by default, all. The result does not depend on it.
+    groups : collection of {"texture", "neighbours", "network"}
+        Further measurements that will be made; features of the network are measured only then.
     """
     cores = threads or usable_cores()
     warn_outside(prepared.slide, rois, progress)
     clock = StageClock("network and other work")
     counter = RoiCounter(rois, prepared.layout.frame)
+    features = None
+    if "network" in groups:
+        features = NetworkFeatures(prepared.source, prepared.match, engine.open_encoder())
     areas_px, measured = [np.empty(0, dtype=np.int64)], Distributions()
     with progress.task(prepared.slide.path.name, len(prepared.tissue.tiles()), "tiles") as task:
-        for nuclei in _find_blocks(prepared, engine, counter, sink, task, clock, min(cores, _MOST_THREADS)):
+        at_once = min(cores, _MOST_THREADS)
+        for nuclei in _find_blocks(prepared, engine, counter, sink, task, clock, at_once, features):
             areas_px.append(nuclei.measurements.area_px)
             measured.add(measure_columns(nuclei, prepared.layout.frame))
     progress.detail(f"{prepared.slide.path.name}: {clock.summary(cores)}")
@@ -128,6 +138,7 @@ def _find_blocks(
     task: Task,
     clock: StageClock,
     threads: int,
+    features: NetworkFeatures | None,
 ) -> Iterator[Nuclei]:
     """Predict from top to bottom, pass results to `sink` as they are computed, and yield the nuclei block by block.
 
@@ -149,7 +160,7 @@ def _find_blocks(
     blended = blended_rows(
         prepared.source, prepared.tissue.grid, engine, prepared.tissue.is_in, np.uint8, task, prepared.match, clock
     )
-    measure = clock.timed("nuclei", _measure)
+    measure = partial(_measure, clock=clock, features=features)
     at_once = threads if stitcher.has_several_blocks else 1  # starting threads takes longer than measuring one block
     with closing(prefetch(blended, most=1 if prepared.tissue.grid.has_several else 0)) as rows:
         for maps, haematoxylin in rows:
@@ -166,8 +177,13 @@ def _find_blocks(
                         yield found
 
 
-def _measure(found: Nuclei | LabelRows) -> Nuclei | LabelRows:
+def _measure(found: Nuclei | LabelRows, clock: StageClock, features: NetworkFeatures | None) -> Nuclei | LabelRows:
     """Measure nuclei, which are written and counted later."""
-    if not isinstance(found, LabelRows):
+    if isinstance(found, LabelRows):
+        return found
+    if features:
+        with clock.stage("features of the network"):
+            found = replace(found, network=features.measure(found))
+    with clock.stage("nuclei"):
         assert found.measurements is not None
     return found

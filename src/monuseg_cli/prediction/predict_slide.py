@@ -91,7 +91,7 @@ def predict_slide(
             report = slide_report(outputs.report, slide, prepared.layout, mpp, tissue, settings.rois, about)
             writers.attach(stack.enter_context(report))
         writers.add_tissue(prepared.tissue.found)
-        found = find_nuclei(prepared, settings.rois, engine, writers, progress, threads)
+        found = find_nuclei(prepared, settings.rois, engine, writers, progress, threads, settings.measurements)
         writers.finish()
         prediction = Prediction(
             outputs=outputs,

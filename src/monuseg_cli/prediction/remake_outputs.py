@@ -138,7 +138,7 @@ def _differences(about: Mapping[str, Any], wanted: Mapping[str, Any], engine: En
 
 def _are_enough(kept: object, asked: Sequence[str] | None) -> bool:
     """Return whether kept measurements include those asked for; neighbours are measured from kept centres."""
-    return "texture" not in (asked or ()) or (isinstance(kept, list) and "texture" in kept)
+    return {*(asked or ())} - {"neighbours"} <= {*(kept if isinstance(kept, list) else ())}
 
 
 def _columns_of(settings: Mapping[str, Any]) -> tuple[list[str], str | None]:

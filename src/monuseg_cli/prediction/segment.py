@@ -92,7 +92,7 @@ def segment(
     prepared = PreparedSlide(slide, settings, engine.card)
     report_slide(prepared, engine, progress)
     kept = _Kept(prepared.layout.frame, settings.measurements)
-    found = find_nuclei(prepared, settings.rois, engine, kept, progress, threads)
+    found = find_nuclei(prepared, settings.rois, engine, kept, progress, threads, settings.measurements)
     parts = kept.nuclei
     if "neighbours" in settings.measurements:
         parts = with_neighbours(parts, prepared.layout, settings.rois)
@@ -116,7 +116,7 @@ class _Kept:
     ----------
     frame : Frame
         Transform from the maps to the slide.
-    groups : collection of {"texture", "neighbours"}
+    groups : collection of {"texture", "neighbours", "network"}
         Further measurements.
     """
 

@@ -3,7 +3,7 @@
 import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from monuseg_cli.annotations.read_outlines import GEOJSON_SUFFIXES
 from monuseg_cli.classes.card import Colour
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.core.home import is_special_file
+from monuseg_cli.nuclei.columns import ALL_COLUMNS
 from monuseg_cli.viewer.geoparquet import read_colours, read_groups
 from monuseg_cli.viewer.nucleus_set import NucleusSet, join, pack
 
@@ -23,6 +24,9 @@ _AT_ONCE = 1000
 _ROW, _COL = "row_px", "col_px"
 _WORDS = ("id", "class", "region")
 """Columns of a table that are no measurements."""
+
+_NOT_SHOWN = {name for column in ALL_COLUMNS if column.group == "network" for name in (column.name, column.label)}
+"""Features of the network: many, and none of them means anything by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,10 @@ def read_nuclei(path: Path, on_share: OnShare) -> NucleiFile:
         if name.endswith(suffixes):
             with np.errstate(over="ignore"):  # of numbers beyond 32 bits, which become infinite
                 found = read(path, on_share)
-            for column in found.nuclei.measurements.values():
+            shown = {name: values for name, values in found.nuclei.measurements.items() if name not in _NOT_SHOWN}
+            for column in shown.values():
                 column[~np.isfinite(column)] = np.nan
+            found = replace(found, nuclei=replace(found.nuclei, measurements=shown))
             if not len(found.nuclei) and found.left_out:
                 others = describe_left_out(found.left_out)
                 message = f"{path} contains no nuclei, only {others}; export the outlines of nuclei"

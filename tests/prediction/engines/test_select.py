@@ -88,6 +88,9 @@ def test_predicting_loads_what_it_needs_alone(trained_home: Home, tmp_path: Path
         graph.unlink()
     here = packages(before="sys.executable = 'no Python'")
     assert here & {*spared, "shapely"} - {"scipy"} == {"torch", "openvino.tools.ovc"}
+    table = ("-o", str(tmp_path / "n.csv"))
+    assert packages(*table) & spared == set()
+    assert packages(*table, "--measurements", "network") & spared == {"torch"}
     assert packages("--roi", str(tmp_path / "r.geojson")) & {*spared, "shapely"} == {"shapely"}
     assert packages() & {*spared, "shapely"} == set()
 

@@ -2,13 +2,16 @@
 
 import copy
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.core.errors import InputError
 from monuseg_cli.models.card import Card
+
+if TYPE_CHECKING:
+    from monuseg_cli.prediction.engines.encoder import Encoder
 
 
 class EngineError(InputError):
@@ -60,6 +63,9 @@ class Engine(Protocol):
         ndarray of shape (C, H, W), float32
             Within 0..1, one map per class of the card.
         """
+
+    def open_encoder(self) -> "Encoder":
+        """Return the encoder of the network, which PyTorch runs."""
 
 
 def with_card(engine: Engine, card: Card) -> Engine:

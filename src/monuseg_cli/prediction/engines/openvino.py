@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,12 @@ from monuseg_cli.core.progress import SILENT, Progress
 from monuseg_cli.core.telemetry import block_telemetry
 from monuseg_cli.models import registry
 from monuseg_cli.models.card import Card
+from monuseg_cli.models.devices import limit_threads, pick_device
 from monuseg_cli.models.weights import load_model
 from monuseg_cli.prediction.engines.base import EngineError
+
+if TYPE_CHECKING:
+    from monuseg_cli.prediction.engines.encoder import Encoder
 
 _ENGINE = "openvino"
 _EXAMPLE_PX = 64
@@ -70,7 +74,7 @@ class OpenVinoEngine:
         self, weights: Path, card: Card, folder: Path, progress: Progress = SILENT, *, threads: int | None = None
     ) -> None:
         self.card = card
-        self._weights, self._folder = weights, folder
+        self._weights, self._folder, self._threads = weights, folder, threads
         openvino = _import_openvino()
         if not (folder / _GRAPH).is_file():
             progress.info("the model is converted for OpenVINO: once, some seconds")
@@ -113,6 +117,18 @@ class OpenVinoEngine:
         while running:
             yield _maps(running[0])
             idle.append(running.popleft())
+
+    def open_encoder(self) -> "Encoder":
+        """Load the encoder of the network into PyTorch, once; see `Engine`."""
+        return self._encoder
+
+    @cached_property
+    def _encoder(self) -> "Encoder":
+        from monuseg_cli.prediction.engines.encoder import Encoder
+
+        limit_threads(self._threads)
+        model, _ = load_model(self._weights)
+        return Encoder(model, self.card, pick_device("cpu"))
 
     def _take(self, idle: deque[Any], shape: tuple[int, ...]) -> Any:
         """Return an idle request, of any thread; a new one if there is none."""

@@ -2,13 +2,16 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monuseg_cli.models.card import Card
 from monuseg_cli.prediction.engines.base import Engine
+
+if TYPE_CHECKING:
+    from monuseg_cli.prediction.engines.encoder import Encoder
 
 Sample = TypeVar("Sample", np.uint8, np.int32)
 
@@ -74,6 +77,10 @@ class OrientedEngine:
     def prepare(self, height: int, width: int) -> None:
         """Prepare for tiles of a size; see `Engine`."""
         self._engine.prepare(max(height, width), max(height, width))
+
+    def open_encoder(self) -> "Encoder":
+        """Return the encoder of the network, which sees the upright image only; see `Engine`."""
+        return self._engine.open_encoder()
 
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         """Yield the mean maps of tiles; see `Engine`."""

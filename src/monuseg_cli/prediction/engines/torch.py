@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 from monuseg_cli.models.card import Card
 from monuseg_cli.models.devices import to_device
 from monuseg_cli.models.normalise import normalise
+from monuseg_cli.prediction.engines.encoder import Encoder
 
 
 class TorchEngine:
@@ -46,6 +48,14 @@ class TorchEngine:
             with self._running:
                 maps = self._run_batch(np.stack(batch))
             yield from maps
+
+    def open_encoder(self) -> Encoder:
+        """Return the encoder of the network; see `Engine`."""
+        return self._encoder
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return Encoder(self._model, self.card, self._device)
 
     @torch.inference_mode()
     def _run_batch(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
