@@ -15,11 +15,13 @@ from PIL import Image
 
 from conftest import Monuseg, Told
 from monuseg_cli import api
+from monuseg_cli.classes.classes_file import read_classes
 from monuseg_cli.core.home import Home
 from monuseg_cli.nuclei.rois import Roi
 from monuseg_cli.outputs.plan import OutputSpec
 from monuseg_cli.prediction.batch import PredictResult, predict
 from monuseg_cli.prediction.config import PredictConfig, SlideSettings
+from support.classes import made_classes
 from support.tissue import draw_tissue
 
 PICTURE, _ = draw_tissue(150, seed=4)
@@ -104,6 +106,15 @@ def test_neighbours_are_measured_from_kept_centres_and_what_needs_pixels_is_not(
     runs("plain", "n.csv")
     assert runs.made_from("kept", "n.csv") == "kept/n.parquet"
     assert (runs.folder / "kept" / "n.csv").read_bytes() == (runs.folder / "plain" / "n.csv").read_bytes()
+
+
+def test_kept_classes_are_left_out_unless_they_are_asked_for(runs: Runs) -> None:
+    classes = read_classes(made_classes(runs.folder / "a.classes", "logistic regression"))
+    runs("kept", "n.parquet", classes=classes)
+    runs("fresh", "n.geojson", "n.csv", report="r.html")
+    assert runs.made_from("kept", "n.geojson", "n.csv", report="r.html") == "kept/n.parquet"
+    for name in ("n.geojson", "n.csv", "r.html"):
+        assert (runs.folder / "kept" / name).read_bytes() == (runs.folder / "fresh" / name).read_bytes(), name
 
 
 def test_the_kept_file_can_be_copied_and_is_left_as_it_is(runs: Runs) -> None:

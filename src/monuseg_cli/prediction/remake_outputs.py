@@ -214,7 +214,7 @@ def make_outputs(
                 writers.attach(stack.enter_context(report))
         if writers.need_nuclei:
             for found in nuclei_parquet.read_nuclei(kept.path):
-                writers.add_detections(found)
+                writers.add_detections(replace(found, classes=None))  # kept classes may be those of another classifier
             writers.finish()
             prediction = replace(kept.prediction, classes=writers.class_counts)
             about["found"] = prediction.facts()
