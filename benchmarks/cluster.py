@@ -20,9 +20,9 @@ from pathlib import Path
 
 import machine
 from distributed import LocalCluster
-from prediction import slide
 
 from monuseg_cli.core.home import Home
+from prediction import slide
 
 SLIDES = 4
 SIDE = 3000
