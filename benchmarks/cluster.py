@@ -2,7 +2,7 @@
 
 usage: python benchmarks/cluster.py HOME FOLDER     (Linux)
 
-Four slides of 3,000 x 3,000 px of tissue, by `monuseg predict --scheduler` with a mask and GeoJSON, with one worker and
+Six slides of 5,000 x 5,000 px of tissue, by `monuseg predict --scheduler` with a mask and GeoJSON, with one worker and
 with two, each bound to a core of its own: seconds from the start of the command to its end, in turns, and the ratio of
 the medians. Workers have predicted once before. HOME and FOLDER are those of benchmarks/prediction.py, whose slides are
 used.
@@ -24,10 +24,10 @@ from distributed import LocalCluster
 from monuseg_cli.core.home import Home
 from prediction import slide
 
-SLIDES = 4
-SIDE = 3000
+SLIDES = 6
+SIDE = 5000
 WORKERS = (1, 2)
-ROUNDS = 3
+ROUNDS = 2
 
 
 @contextlib.contextmanager
