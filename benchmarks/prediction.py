@@ -65,12 +65,12 @@ from monuseg_cli.imaging.read_image import read_image
 from monuseg_cli.imaging.scaled_source import ArraySource, SlideSource
 from monuseg_cli.imaging.slide import Slide
 from monuseg_cli.metrics.instance import find_overlaps, panoptic_quality
-from monuseg_cli.models.card import Card
 from monuseg_cli.models.weights import load_model, read_card
 from monuseg_cli.nuclei.postprocess import postprocess
 from monuseg_cli.nuclei.rasterise import rasterise
 from monuseg_cli.outputs.rasters import mask_png
 from monuseg_cli.prediction.blend import TileGrid, blended_rows
+from monuseg_cli.prediction.engines.base import Engine
 from monuseg_cli.prediction.engines.encoder import Encoder
 from monuseg_cli.prediction.engines.select import open_engine
 from monuseg_cli.prediction.engines.torch import TorchEngine
@@ -342,18 +342,19 @@ def small(home: Home, folder: Path) -> None:
 
 
 class _Given:
-    """An engine with precomputed maps."""
+    """An engine whose maps were computed before."""
 
     name = "precomputed"
 
-    def __init__(self, card: Card, maps: list[NDArray[np.float32]]) -> None:
-        self.card, self._maps = card, maps
+    def __init__(self, engine: Engine, maps: list[NDArray[np.float32]]) -> None:
+        self.card, self._engine, self._maps = engine.card, engine, maps
 
     def prepare(self, height: int, width: int) -> None:
         """Do nothing."""
 
     def open_encoder(self) -> Encoder:
-        raise NotImplementedError
+        """Return the encoder of the engine that computed the maps."""
+        return self._engine.open_encoder()
 
     def run(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         for _, maps in zip(tiles, self._maps, strict=True):
@@ -382,7 +383,7 @@ def stages(home: Home, folder: Path) -> None:
             maps = list(engine.run(tiles))
         whole = ArraySource(tifffile.imread(image) if image.suffix == ".tif" else np.asarray(Image.open(image)))
         with timed("blending"):
-            rows = list(blended_rows(whole, TileGrid(whole.shape), _Given(card, maps), lambda *_: True, np.uint8))
+            rows = list(blended_rows(whole, TileGrid(whole.shape), _Given(engine, maps), lambda *_: True, np.uint8))
         stitcher = Stitcher(source.shape, card.classes, card.mpp, card.postprocess)
         with timed("nuclei"):
             found = [part for row in rows for part in stitcher.add(*row)]
